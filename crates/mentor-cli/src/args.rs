@@ -1,0 +1,83 @@
+//! The commands of `mentor`; each command's own flags are beside the command.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{completions, data, demo, eval, loss, models, predict, report, train};
+use crate::error::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor demo
+      train three models on embedded digits in under a minute and write a report
+  mentor data photos/
+      describe and check a data set before training on it
+  mentor train --data photos/ --model cnn --epochs 10 --out runs/photos
+      train a small convolutional network; the same command again continues it
+  mentor eval runs/photos --split test
+      measure it on images that it has never seen
+  mentor predict runs/photos new.png more/
+      classify files
+  mentor report runs/photos runs/digits
+      compare runs in one HTML file
+
+Exit status: 0 done, 1 ran and failed, 2 usage or configuration, 3 bad data, 4 training diverged,
+130 or 143 interrupted with a checkpoint written.";
+
+/// Train image classifiers and embedding models from few labels, and make them small.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mentor",
+    version,
+    about,
+    long_about = "Train image classifiers from folders, IDX files, CSV manifests or npz files.\n\n\
+        Every run is a directory with its configuration, metrics, weights and an HTML report. A run that was \
+        interrupted, even by a power cut, continues with the same command and ends in the same weights.",
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Args),
+    Train(Box<train::Args>),
+    Eval(eval::Args),
+    Predict(predict::Args),
+    Report(report::Args),
+    Data(data::Args),
+    Loss(loss::Args),
+    Models(models::Args),
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Demo(args) => demo::run(&args),
+            Self::Train(args) => train::run(&args),
+            Self::Eval(args) => eval::run(&args),
+            Self::Predict(args) => predict::run(&args),
+            Self::Report(args) => report::run(&args),
+            Self::Data(args) => data::run(&args),
+            Self::Loss(args) => loss::run(&args),
+            Self::Models(args) => models::run(&args),
+            Self::Completions(args) => completions::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,28 @@
+//! `mentor completions`: scripts that complete commands and flags in a shell.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::error::Failure;
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor completions bash > ~/.local/share/bash-completion/completions/mentor
+  mentor completions zsh > ~/.zfunc/_mentor
+  mentor completions fish > ~/.config/fish/completions/mentor.fish";
+
+/// Print a script that completes commands and flags in a shell
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "mentor", &mut script);
+    output::bytes(&script)
+}

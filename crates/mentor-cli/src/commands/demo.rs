@@ -1,0 +1,205 @@
+//! `mentor demo`: three models on embedded digits, and a report, in under a minute.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use mentor_data::Split;
+use mentor_train::{Config, Outcome, Plan, RunDir, TrainedModel};
+
+use super::{eval, loss, report, train};
+use crate::device::{DeviceChoice, OpenDevice};
+use crate::error::Failure;
+use crate::output;
+use crate::progress::Progress;
+use crate::report::RunReport;
+use crate::table::{Align, Table, count, duration};
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor demo
+  mentor demo --out /tmp/demo
+
+The demo starts afresh each time: runs of an earlier demo in the same place are removed.";
+
+/// Train three models on embedded digits in under a minute, and write a report
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directory for the runs and the report
+    #[arg(long, value_name = "DIR", default_value = "runs/demo")]
+    out: PathBuf,
+
+    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+
+    /// Show only the results
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// One run of the demo.
+struct Lesson {
+    /// Directory of the run.
+    name: &'static str,
+    /// What is done, and why.
+    story: &'static str,
+    /// The configuration, as a user would write it.
+    config: &'static str,
+}
+
+const LESSONS: [Lesson; 3] = [
+    Lesson {
+        name: "svm-gd",
+        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\n\
+            by a margin; the L2 penalty keeps the weights small; gradient descent walks down the exact gradient of\n\
+            all training images.",
+        config: "
+            data.source = 'digits'
+            model.name = 'linear'
+            loss.name = 'svm'
+            penalty.l2 = 1e-3
+            optimizer.name = 'gd'
+            training.epochs = 300
+        ",
+    },
+    Lesson {
+        name: "softmax-sgd",
+        story: "The same classifier with the softmax loss, which reads scores as log-probabilities, trained on small\n\
+            batches: many rough steps instead of few exact ones.",
+        config: "
+            data.source = 'digits'
+            model.name = 'linear'
+            loss.name = 'softmax'
+            penalty.l2 = 1e-4
+            training.epochs = 40
+        ",
+    },
+    Lesson {
+        name: "cnn",
+        story: "A small convolutional network learns its own features, from images that are shifted a little each\n\
+            time they are seen.",
+        config: "
+            data.source = 'digits'
+            data.augment = 'shift'
+            model.name = 'cnn'
+            model.dropout = 0.3
+            penalty.l2 = 1e-4
+            optimizer.batch_size = 32
+            training.epochs = 12
+        ",
+    },
+];
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let start = Instant::now();
+    let device = args.device.open()?;
+    LESSONS.iter().try_for_each(|lesson| remove_earlier(&args.out.join(lesson.name)))?;
+    if !args.quiet {
+        output::text(
+            "mentor demo: 1,797 handwritten digits of 8x8 pixels, three models.\n\n\
+             What the losses say about the lecture's three images (a cat, a car, a frog):\n",
+        )?;
+        output::text(&loss::lecture()?)?;
+    }
+    let mut table = Table::new(&[
+        ("run", Align::Left),
+        ("parameters", Align::Right),
+        ("val accuracy", Align::Right),
+        ("test accuracy", Align::Right),
+        ("time", Align::Right),
+    ]);
+    for (index, lesson) in LESSONS.iter().enumerate() {
+        if !args.quiet {
+            output::text(&format!(
+                "\n{} of {}: {}\n{}",
+                index + 1,
+                LESSONS.len(),
+                lesson.name,
+                lesson.story
+            ))?;
+        }
+        table.row(teach(lesson, args, &device)?);
+    }
+    let runs = LESSONS.iter().map(|lesson| args.out.join(lesson.name));
+    let reports = runs.map(|run| RunReport::read(&run)).collect::<Result<Vec<_>, _>>()?;
+    let path = args.out.join("report.html");
+    report::write(&path, &reports)?;
+    output::text(&format!(
+        "\n{}\nThe test images were opened once, after training; models were chosen on the validation images.\n\n\
+         Report: {}\n\
+         Next:   mentor train --data YOUR_FOLDER --model cnn --out runs/mine\n\
+         Took {}.",
+        table.render(),
+        path.display(),
+        duration(start.elapsed().as_secs_f64()),
+    ))
+}
+
+/// Trains, evaluates on the test split, and gives the row of the table.
+fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 5], Failure> {
+    let config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
+    let plan = Plan::try_from(config)?;
+    let run = args.out.join(lesson.name);
+    // The story is told above; of the progress only the bar is of interest.
+    let mut progress = Progress::bar_only(args.quiet);
+    let outcome = train::train_into(&plan, &run, device, &mut progress);
+    drop(progress);
+    let summary = match outcome? {
+        Outcome::Complete(summary) | Outcome::AlreadyComplete(summary) => summary,
+        Outcome::Interrupted { .. } => {
+            return Err(Failure::failed(anyhow::anyhow!("the demo was interrupted")));
+        }
+    };
+    train::write_report(&run)?;
+    let trained = TrainedModel::load(&run, &device.device)?;
+    let tested = eval::evaluate(&trained, &plan.source, Split::Test, plan.optimizer.batch_size)?.evaluation;
+    if !args.quiet {
+        output::text(&format!(
+            "{} of {} test images are right.\n",
+            (tested.accuracy * tested.num_samples as f64).round(),
+            tested.num_samples
+        ))?;
+    }
+    Ok([
+        lesson.name.to_owned(),
+        count(summary.num_params as u64),
+        summary.val_accuracy.map_or_else(String::new, |accuracy| format!("{accuracy:.4}")),
+        format!("{:.4}", tested.accuracy),
+        duration(summary.wall_secs),
+    ])
+}
+
+/// Removes the run of an earlier demo. What is no run is left alone, and training there will refuse.
+fn remove_earlier(run: &Path) -> Result<(), Failure> {
+    let Ok(opened) = RunDir::open(run) else { return Ok(()) };
+    if opened.config().is_err() {
+        return Ok(());
+    }
+    fs::remove_dir_all(run).map_err(|error| {
+        Failure::failed(error).context(format!("{}: cannot remove the earlier demo", run.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lesson_is_a_plan() {
+        for lesson in &LESSONS {
+            let config = Config::from_toml(lesson.config, lesson.name, &[]).unwrap();
+            Plan::try_from(config).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_no_run_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.tex"), "do not lose").unwrap();
+        fs::write(dir.path().join("config.toml"), "[thesis]\nyear = 2026").unwrap();
+        remove_earlier(dir.path()).unwrap();
+        assert!(dir.path().join("thesis.tex").exists());
+    }
+}

@@ -1,0 +1,230 @@
+//! `mentor eval`: a trained model on a split of a data set.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use mentor_data::{Note, Source, Split};
+use mentor_train::{Evaluation, SampleResult, TrainedModel};
+
+use crate::device::DeviceChoice;
+use crate::error::Failure;
+use crate::output;
+use crate::table::{Align, Table, count};
+
+/// Classes shown; of more, those with the lowest F1.
+const NUM_SHOWN: usize = 30;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor eval runs/b
+      the test split of the data that the model was trained on
+  mentor eval runs/b --data more/ --split test --json --per-sample losses.csv
+
+JSON: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, top5_accuracy, \
+ece (expected calibration error), per_class[] (class, num_samples, num_predicted, precision, recall, f1), \
+confusion[target][predicted], calibration[].";
+
+/// Evaluate a trained model: loss, accuracy, calibration, every class
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directory of a complete run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Data to evaluate on; it must have the model's classes [default: what the model was trained on]
+    #[arg(long, value_name = "DATA")]
+    data: Option<String>,
+
+    /// Which part: train, val or test
+    #[arg(long, value_name = "SPLIT", default_value = "test")]
+    split: Split,
+
+    /// Write id, target, predicted, confidence and loss of every image to a CSV file
+    #[arg(long, value_name = "FILE")]
+    per_sample: Option<PathBuf>,
+
+    /// Images of one forward pass
+    #[arg(long, value_name = "COUNT", default_value = "256", value_parser = batch_size)]
+    batch_size: usize,
+
+    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads a number of at least 1.
+pub(super) fn batch_size(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&size| size > 0).ok_or_else(|| "write a number of at least 1".to_owned())
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(folder) = args.per_sample.as_deref().and_then(Path::parent)
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        return Err(Failure::usage(anyhow!("--per-sample: there is no folder {}", folder.display())));
+    }
+    let device = args.device.open()?;
+    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let trained_on = trained.file.data.source.clone().unwrap_or_default();
+    let data = args.data.clone().unwrap_or(trained_on);
+    let evaluated = evaluate(&trained, &data, args.split, args.batch_size)?;
+    if let Some(path) = &args.per_sample {
+        write_per_sample(path, &evaluated)?;
+    }
+    if args.json {
+        return output::json(&evaluated.evaluation);
+    }
+    let heading = format!(
+        "{} on {data}, {} split: {} images\n",
+        args.run.display(),
+        args.split,
+        count(evaluated.evaluation.num_samples as u64)
+    );
+    output::text(&(heading + &table(&evaluated.evaluation)))
+}
+
+/// What the model made of a split.
+pub(super) struct Evaluated {
+    pub(super) evaluation: Evaluation,
+    samples: Vec<SampleResult>,
+    dataset: Arc<mentor_data::Dataset>,
+}
+
+/// Opens the data as the model's own, and evaluates.
+pub(super) fn evaluate(
+    trained: &TrainedModel,
+    data: &str,
+    split: Split,
+    batch_size: usize,
+) -> Result<Evaluated, Failure> {
+    let file = &trained.file;
+    let source = Source::open(data, &file.data.options)?;
+    check_classes(data, source.classes(), &file.classes)?;
+    let dataset = Arc::new(source.load_as(split, &file.preprocessing.format)?);
+    // What was left out changes the numbers, so that it is never silent.
+    for note in source.notes().iter().chain(dataset.notes()) {
+        if matches!(note, Note::BadImage { .. }) {
+            output::note(&format!("warning: {note}"));
+        }
+    }
+    let (evaluation, samples) = trained.evaluate(&dataset, split, batch_size)?;
+    Ok(Evaluated { evaluation, samples, dataset })
+}
+
+fn check_classes(data: &str, found: &[String], expected: &[String]) -> Result<(), Failure> {
+    if found == expected {
+        return Ok(());
+    }
+    let missing_from = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|name| !others.contains(name)).map(|name| format!("{name:?}")).collect()
+    };
+    let mut differences = Vec::new();
+    for (place, names) in [
+        ("only in the data", missing_from(found, expected)),
+        ("only in the model", missing_from(expected, found)),
+    ] {
+        match names.len() {
+            0 => {}
+            1..=8 => differences.push(format!("{place}: {}", names.join(", "))),
+            len => differences.push(format!("{place}: {} and {} more", names[..8].join(", "), len - 8)),
+        }
+    }
+    if differences.is_empty() {
+        differences.push("the same names, in another order".to_owned());
+    }
+    let error = anyhow!("{data}: its classes are not those of the model ({})", differences.join("; "));
+    Err(Failure::data(error).help("evaluate on data with the model's classes, or train on this data"))
+}
+
+fn write_per_sample(path: &Path, evaluated: &Evaluated) -> Result<(), Failure> {
+    let classes = evaluated.dataset.classes();
+    let name = |class: u32| classes.get(class as usize).map_or("", String::as_str);
+    let write = || -> Result<(), csv::Error> {
+        let mut writer = csv::Writer::from_path(path)?;
+        writer.write_record(["id", "target", "predicted", "confidence", "loss"])?;
+        for (index, sample) in evaluated.samples.iter().enumerate() {
+            let numbers = [sample.confidence.to_string(), sample.loss.to_string()];
+            let [confidence, loss] = &numbers;
+            let id = evaluated.dataset.id(index);
+            writer.write_record([id, name(sample.target), name(sample.predicted), confidence, loss])?;
+        }
+        Ok(writer.flush()?)
+    };
+    write().map_err(|error| Failure::failed(error).context(format!("{}: cannot be written", path.display())))
+}
+
+fn table(evaluation: &Evaluation) -> String {
+    let Evaluation { accuracy, top5_accuracy, loss, data_loss, penalty, ece, per_class, .. } = evaluation;
+    let mut text = format!("  accuracy           {accuracy:.4}\n");
+    if per_class.len() > 5 {
+        text.push_str(&format!("  top-5 accuracy     {top5_accuracy:.4}\n"));
+    }
+    text.push_str(&format!(
+        "  loss               {loss:.4} = {data_loss:.4} data loss + {penalty:.4} penalty\n"
+    ));
+    text.push_str(&format!("  calibration error  {ece:.4}\n\n"));
+    let mut order: Vec<usize> = (0..per_class.len()).collect();
+    if order.len() > NUM_SHOWN {
+        order.sort_by(|&a, &b| per_class[a].f1.total_cmp(&per_class[b].f1));
+        text.push_str(&format!("  the {NUM_SHOWN} classes of {} with the lowest F1:\n", per_class.len()));
+        order.truncate(NUM_SHOWN);
+    }
+    let mut table = Table::new(&[
+        ("class", Align::Left),
+        ("images", Align::Right),
+        ("precision", Align::Right),
+        ("recall", Align::Right),
+        ("F1", Align::Right),
+        ("most often taken for", Align::Left),
+    ]);
+    for class in order {
+        let metrics = &per_class[class];
+        table.row([
+            metrics.class.clone(),
+            count(metrics.num_samples),
+            format!("{:.4}", metrics.precision),
+            format!("{:.4}", metrics.recall),
+            format!("{:.4}", metrics.f1),
+            taken_for(evaluation, class),
+        ]);
+    }
+    text + &table.render()
+}
+
+/// The wrong class that most images of `class` went to.
+fn taken_for(evaluation: &Evaluation, class: usize) -> String {
+    let row = evaluation.confusion[class].iter().enumerate();
+    let wrong = row.filter(|&(predicted, &times)| predicted != class && times > 0);
+    // The first of several that are equal, as in the order of the classes.
+    match wrong.rev().max_by_key(|&(_, &times)| times) {
+        None => String::new(),
+        Some((predicted, times)) => format!("{} ({times})", evaluation.per_class[predicted].class),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn other_classes_are_named() {
+        assert!(check_classes("x", &names("cat dog"), &names("cat dog")).is_ok());
+        let message = |found, expected| {
+            check_classes("x", &names(found), &names(expected)).unwrap_err().render().unwrap()
+        };
+        let both = "only in the data: \"frog\"; only in the model: \"dog\"";
+        assert!(message("cat frog", "cat dog").contains(both));
+        assert!(message("dog cat", "cat dog").contains("another order"));
+    }
+}

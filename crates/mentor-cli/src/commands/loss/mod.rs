@@ -1,0 +1,223 @@
+//! `mentor loss`: every term of a loss for given scores, with the gradient.
+
+mod input;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use mentor_loss::explain::Explanation;
+use mentor_loss::{LossError, ScoreLoss};
+use serde::Serialize;
+
+use crate::error::Failure;
+use crate::output;
+use input::Sample;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor loss svm --scores \"3.2,5.1,-1.7\" --target 0
+      the cat of the lecture: max(0, 5.1 - 3.2 + 1) + max(0, -1.7 - 3.2 + 1) = 2.9
+  mentor loss svm --compare --scores \"1000,9,9,9\" --target 0 --scores \"10,9,9,9\" --target 0
+      the SVM sees no difference, softmax keeps pushing
+  mentor loss softmax --log-base 10 --csv scores.csv
+      one sample a row: its scores, then its target
+
+JSON: loss (the mean over the samples), per_sample[] (L_i), gradient[][] (the derivative of each sample's \
+own L_i with respect to its scores: divide by the number of samples for that of the mean).";
+
+/// Explain a loss on given scores, term by term, with its gradient
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The loss
+    #[arg(value_name = "LOSS", value_parser = PossibleValuesParser::new(ScoreLoss::NAMES))]
+    loss: String,
+
+    /// Scores of one sample, one a class, separated by commas; repeat for more samples
+    #[arg(long, value_name = "S,S,...", allow_hyphen_values = true, required_unless_present = "csv")]
+    scores: Vec<String>,
+
+    /// Index of the sample's class, from 0; one for each --scores
+    #[arg(long, value_name = "CLASS")]
+    target: Vec<usize>,
+
+    /// Read the samples from a file: scores in columns, and the target in the column named `target`
+    /// or else in the last
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scores", "target"])]
+    csv: Option<PathBuf>,
+
+    /// Margin of the SVM losses [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    margin: Option<f64>,
+
+    /// Show an SVM loss and softmax side by side
+    #[arg(long)]
+    compare: bool,
+
+    /// Base of the logarithm of softmax; scales its loss and gradient
+    #[arg(long, value_name = "BASE", value_enum, default_value_t = LogBase::E)]
+    log_base: LogBase,
+
+    /// Print JSON, numbers in full precision
+    #[arg(long)]
+    json: bool,
+}
+
+/// Base of the logarithm of softmax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogBase {
+    E,
+    #[value(name = "2")]
+    Two,
+    #[value(name = "10")]
+    Ten,
+}
+
+impl LogBase {
+    /// What a loss in nats is multiplied by.
+    fn factor(self) -> f64 {
+        match self {
+            Self::E => 1.0,
+            Self::Two => std::f64::consts::LOG2_E,
+            Self::Ten => std::f64::consts::LOG10_E,
+        }
+    }
+
+    fn log(self) -> &'static str {
+        match self {
+            Self::E => "ln",
+            Self::Two => "log2",
+            Self::Ten => "log10",
+        }
+    }
+}
+
+/// One loss on all samples.
+struct Explained {
+    loss: ScoreLoss,
+    /// Of softmax; an SVM has no logarithm.
+    log_base: LogBase,
+    samples: Vec<Explanation>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    name: &'static str,
+    loss: f64,
+    per_sample: Vec<f64>,
+    gradient: Vec<&'a [f64]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probabilities: Option<Vec<&'a [f64]>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compare: Option<Box<Json<'a>>>,
+}
+
+impl Explained {
+    fn of(name: &str, args: &Args, samples: &[Sample]) -> Result<Self, Failure> {
+        let loss = ScoreLoss::from_name(name, args.margin.unwrap_or(1.0)).map_err(Failure::usage)?;
+        let log_base = if matches!(loss, ScoreLoss::Softmax(_)) { args.log_base } else { LogBase::E };
+        let explain = |sample: &Sample| {
+            let explanation =
+                loss.explain(&sample.scores, sample.target).map_err(|error| refused(sample, error))?;
+            Ok(scaled(explanation, log_base.factor()))
+        };
+        let samples = samples.iter().map(explain).collect::<Result<_, Failure>>()?;
+        Ok(Self { loss, log_base, samples })
+    }
+
+    fn mean(&self) -> f64 {
+        self.samples.iter().map(|sample| sample.loss).sum::<f64>() / self.samples.len() as f64
+    }
+
+    fn json(&self) -> Json<'_> {
+        Json {
+            name: self.loss.name(),
+            loss: self.mean(),
+            per_sample: self.samples.iter().map(|sample| sample.loss).collect(),
+            gradient: self.samples.iter().map(|sample| sample.gradient.as_slice()).collect(),
+            probabilities: self.samples.iter().map(|sample| sample.probabilities.as_deref()).collect(),
+            compare: None,
+        }
+    }
+}
+
+fn scaled(mut explanation: Explanation, factor: f64) -> Explanation {
+    explanation.loss *= factor;
+    explanation.gradient.iter_mut().for_each(|value| *value *= factor);
+    explanation.terms.iter_mut().for_each(|term| term.value *= factor);
+    explanation
+}
+
+/// Scores from the command line are usage, those from a file are data.
+fn refused(sample: &Sample, error: LossError) -> Failure {
+    let error = anyhow::anyhow!("{}: {error}", sample.origin);
+    if sample.from_file { Failure::data(error) } else { Failure::usage(error) }
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.margin.is_some() && args.loss == "softmax" && !args.compare {
+        let error = anyhow::anyhow!("--margin needs an SVM loss, and the loss is softmax");
+        return Err(Failure::usage(error).help("leave --margin out, or name svm or crammer-singer"));
+    }
+    if args.log_base != LogBase::E && args.loss != "softmax" && !args.compare {
+        let error = anyhow::anyhow!("--log-base needs softmax: {} has no logarithm", args.loss);
+        return Err(Failure::usage(error).help("leave --log-base out, or add --compare"));
+    }
+    let samples = match &args.csv {
+        Some(path) => input::from_csv(path)?,
+        None => input::from_flags(&args.scores, &args.target)?,
+    };
+    let named = Explained::of(&args.loss, args, &samples)?;
+    let other = match args.loss.as_str() {
+        _ if !args.compare => None,
+        "softmax" => Some(Explained::of("svm", args, &samples)?),
+        _ => Some(Explained::of("softmax", args, &samples)?),
+    };
+    if args.json {
+        let compare = other.as_ref().map(|other| Box::new(other.json()));
+        return output::json(&Json { compare, ..named.json() });
+    }
+    output::text(&match &other {
+        None => show::explanation(&named, &samples),
+        Some(other) if args.loss == "softmax" => show::comparison(other, &named, &samples),
+        Some(other) => show::comparison(&named, other, &samples),
+    })
+}
+
+/// The lecture's three images, explained: what `mentor demo` shows.
+pub(super) fn lecture() -> Result<String, Failure> {
+    let scores = ["3.2,5.1,-1.7", "1.3,4.9,2.0", "2.2,2.5,-3.1"].map(str::to_owned);
+    let samples = input::from_flags(&scores, &[0, 1, 2])?;
+    let explain = |name| {
+        let loss = ScoreLoss::from_name(name, 1.0)?;
+        let explain = |sample: &Sample| loss.explain(&sample.scores, sample.target);
+        let samples = samples.iter().map(explain).collect::<Result<_, LossError>>()?;
+        Ok::<_, LossError>(Explained { loss, log_base: LogBase::E, samples })
+    };
+    let both = explain("svm").and_then(|svm| Ok((svm, explain("softmax")?)));
+    let (svm, softmax) = both.map_err(Failure::failed)?;
+    Ok(show::comparison(&svm, &softmax, &samples))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lectures_means_come_out() {
+        let text = lecture().unwrap();
+        assert!(text.contains("5.2667") && text.contains("2.7587"), "{text}");
+    }
+
+    #[test]
+    fn a_base_scales_loss_and_gradient_alike() {
+        let softmax = ScoreLoss::from_name("softmax", 1.0).unwrap();
+        let nats = softmax.explain(&[3.2, 5.1, -1.7], 0).unwrap();
+        let tens = scaled(nats.clone(), LogBase::Ten.factor());
+        assert!((tens.loss - 0.8861).abs() < 1e-4);
+        assert!((tens.gradient[0] / nats.gradient[0] - 1.0 / 10f64.ln()).abs() < 1e-12);
+    }
+}

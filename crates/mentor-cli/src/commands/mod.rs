@@ -1,0 +1,11 @@
+//! One file a command: its flags, and what it does with them.
+
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod demo;
+pub(crate) mod eval;
+pub(crate) mod loss;
+pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod report;
+pub(crate) mod train;

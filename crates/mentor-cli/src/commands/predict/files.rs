@@ -1,0 +1,109 @@
+//! Files to predict: what was named, and what lies in folders that were named.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Extensions that are taken from a folder; a file that is named is tried whatever its name.
+const EXTENSIONS: [&str; 13] =
+    ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pnm", "pbm", "pgm", "ppm", "pam", "tif", "tiff"];
+
+/// The files in the order named, those of a folder in natural order, and what is wrong with the rest.
+pub(super) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
+    let mut files = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        match fs::metadata(path) {
+            Err(error) => problems.push(format!("{}: {error}", path.display())),
+            Ok(metadata) if metadata.is_dir() => {
+                let before = (files.len(), problems.len());
+                search(path, &mut files, &mut problems);
+                if before == (files.len(), problems.len()) {
+                    problems.push(format!("{}: holds no image files", path.display()));
+                }
+            }
+            Ok(_) => files.push(path.clone()),
+        }
+    }
+    (files, problems)
+}
+
+fn search(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => return problems.push(format!("{}: {error}", folder.display())),
+    };
+    entries.sort_by(|a, b| natural(&a.file_name().to_string_lossy(), &b.file_name().to_string_lossy()));
+    for entry in entries.iter().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
+        let path = entry.path();
+        // A link to a folder is not followed: it may lead back here.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            search(&path, files, problems);
+        } else if is_image_name(&path) && !path.is_dir() {
+            files.push(path);
+        }
+    }
+}
+
+fn is_image_name(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// `img2` before `img10`; names that differ in nothing but zeros are told apart by their bytes.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    loop {
+        let (x, y) = (leading_digits(left), leading_digits(right));
+        let order = if !x.is_empty() && !y.is_empty() {
+            let (p, q) = (x.trim_start_matches('0'), y.trim_start_matches('0'));
+            (left, right) = (&left[x.len()..], &right[y.len()..]);
+            p.len().cmp(&q.len()).then_with(|| p.cmp(q))
+        } else {
+            let (mut p, mut q) = (left.chars(), right.chars());
+            let pair = (p.next(), q.next());
+            if pair == (None, None) {
+                return a.cmp(b);
+            }
+            (left, right) = (p.as_str(), q.as_str());
+            pair.0.cmp(&pair.1)
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+fn leading_digits(text: &str) -> &str {
+    &text[..text.bytes().take_while(u8::is_ascii_digit).count()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let mut names = vec!["img10", "img2", "img", "img02", "a", "img2b", "é"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["a", "img", "img02", "img2", "img2b", "img10", "é"]);
+    }
+
+    #[test]
+    fn folders_are_searched_in_order_and_other_files_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b/2.png", "b/10.PNG", "a.jpg", "notes.txt", ".hidden.png"] {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        let missing = dir.path().join("missing.png");
+        let (files, problems) = find(&[dir.path().to_owned(), missing, dir.path().join("empty")]);
+        let found: Vec<_> =
+            files.iter().map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
+        assert_eq!(found, ["a.jpg", "b/2.png", "b/10.PNG"]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+}

@@ -1,0 +1,192 @@
+//! `mentor predict`: a trained model on files.
+
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use mentor_data::{DataError, decode_file};
+use mentor_train::TrainedModel;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::device::DeviceChoice;
+use crate::error::{BAD_DATA, Failure};
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor predict runs/b photo.png
+  mentor predict runs/b photos/ --top 3 --format csv > predictions.csv
+
+One line a file, in the order given; folders are searched through, in natural order (img2 before img10). \
+A file that cannot be decoded is reported on standard error, the others are predicted, and the exit status is 3.
+
+JSON: path, predicted, confidence, and with --top 2 or more top[] (class, confidence). Confidence is \
+the softmax of the scores, also for an SVM, which is not trained to make it a probability.";
+
+/// Classify image files with a trained model
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directory of a complete run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Image files, and folders with image files
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+
+    /// A JSON object a line, or a header and a row a file
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+
+    /// Classes to give for each file, the most confident first
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = super::eval::batch_size)]
+    top: usize,
+
+    /// Images of one forward pass
+    #[arg(long, value_name = "COUNT", default_value = "64", value_parser = super::eval::batch_size)]
+    batch_size: usize,
+
+    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+}
+
+/// How a prediction is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Csv,
+}
+
+/// What the model says about a file.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    path: &'a str,
+    predicted: &'a str,
+    confidence: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    top: Vec<Choice<'a>>,
+}
+
+/// A class and its confidence.
+#[derive(Serialize)]
+struct Choice<'a> {
+    class: &'a str,
+    confidence: f64,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let (files, mut problems) = files::find(&args.paths);
+    let device = args.device.open()?;
+    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let classes = &trained.file.classes;
+    let top = args.top.min(classes.len());
+    if args.format == Format::Csv {
+        output::bytes(&csv_line(&csv_header(top))?)?;
+    }
+    problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
+    for chunk in files.chunks(args.batch_size) {
+        let (paths, images, failed) = decode(chunk, &trained);
+        for error in failed {
+            output::note(&format!("error: {error}"));
+            problems.push(error.to_string());
+        }
+        let mut lines = Vec::new();
+        for (path, scores) in paths.iter().zip(trained.scores(&images)) {
+            let choices = choose(&scores, classes, top);
+            lines.extend(line(&path.to_string_lossy(), choices, args.format)?);
+        }
+        output::bytes(&lines)?;
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::status_only(BAD_DATA))
+}
+
+/// The files that can be decoded, their images in the model's format, and what is wrong with the others.
+fn decode<'a>(files: &'a [PathBuf], trained: &TrainedModel) -> (Vec<&'a Path>, Vec<Vec<u8>>, Vec<DataError>) {
+    let format = &trained.file.preprocessing.format;
+    let limits = &trained.file.data.options.limits;
+    let results: Vec<Result<Vec<u8>, DataError>> =
+        files.par_iter().map(|path| decode_file(path, format, limits)).collect();
+    let (mut paths, mut images, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for (path, result) in files.iter().zip(results) {
+        match result {
+            Ok(image) => {
+                paths.push(path.as_path());
+                images.push(image);
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    (paths, images, failed)
+}
+
+/// The `top` classes by softmax of the scores; ties go to the lower class.
+fn choose<'a>(scores: &[f32], classes: &'a [String], top: usize) -> Vec<Choice<'a>> {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f64> = scores.iter().map(|&score| f64::from(score - largest).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order
+        .into_iter()
+        .take(top)
+        .map(|class| Choice { class: &classes[class], confidence: exponentials[class] / sum })
+        .collect()
+}
+
+fn line(path: &str, choices: Vec<Choice<'_>>, format: Format) -> Result<Vec<u8>, Failure> {
+    let Some(first) = choices.first() else { return Ok(Vec::new()) };
+    if format == Format::Csv {
+        let mut cells = vec![path.to_owned()];
+        cells.extend(
+            choices.iter().flat_map(|choice| [choice.class.to_owned(), choice.confidence.to_string()]),
+        );
+        return csv_line(&cells);
+    }
+    let (predicted, confidence) = (first.class, first.confidence);
+    let top = if choices.len() > 1 { choices } else { Vec::new() };
+    let mut line =
+        serde_json::to_vec(&Prediction { path, predicted, confidence, top }).map_err(Failure::failed)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// `path,predicted,confidence,predicted_2,confidence_2,...`
+fn csv_header(top: usize) -> Vec<String> {
+    let mut cells = vec!["path".to_owned(), "predicted".to_owned(), "confidence".to_owned()];
+    cells.extend((2..=top).flat_map(|place| [format!("predicted_{place}"), format!("confidence_{place}")]));
+    cells
+}
+
+fn csv_line(cells: &[String]) -> Result<Vec<u8>, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells).map_err(Failure::failed)?;
+    writer.into_inner().map_err(|error| Failure::failed(anyhow::anyhow!(error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_ordered_and_their_confidences_are_the_softmax() {
+        let classes = ["a", "b", "c"].map(str::to_owned);
+        let choices = choose(&[0.0, 1000.0, 1000.0], &classes, 2);
+        let found: Vec<(&str, f64)> =
+            choices.iter().map(|choice| (choice.class, choice.confidence)).collect();
+        assert_eq!(found, [("b", 0.5), ("c", 0.5)]);
+    }
+
+    #[test]
+    fn a_path_with_a_comma_stays_one_cell() {
+        let choice = Choice { class: "cat", confidence: 0.5 };
+        let line = line("a,b.png", vec![choice], Format::Csv).unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), "\"a,b.png\",cat,0.5\n");
+    }
+}

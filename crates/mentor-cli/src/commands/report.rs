@@ -1,0 +1,48 @@
+//! `mentor report`: runs side by side in one HTML file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+
+use crate::error::Failure;
+use crate::output;
+use crate::report::{self, RunReport};
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor report runs/a
+      writes runs/a/report.html
+  mentor report runs/a runs/b --out compare.html";
+
+/// Draw one run, or several side by side, as one HTML file that needs no network
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directories of runs; one that is not complete is shown as far as it has come
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+
+    /// File to write [default: report.html, of one run in its directory, of several in this one]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let reports = args.runs.iter().map(|run| RunReport::read(run)).collect::<Result<Vec<_>, _>>()?;
+    let out = match (&args.out, args.runs.as_slice()) {
+        (Some(out), _) => out.clone(),
+        (None, [run]) => run.join("report.html"),
+        (None, _) => PathBuf::from("report.html"),
+    };
+    write(&out, &reports)?;
+    output::text(&out.display().to_string())
+}
+
+/// Renders the runs into a file.
+pub(super) fn write(out: &Path, reports: &[RunReport]) -> Result<(), Failure> {
+    fs::write(out, report::render(reports)).map_err(|error| {
+        Failure::failed(anyhow!("{}: cannot write the report: {error}", out.display()))
+            .help("choose another --out")
+    })
+}

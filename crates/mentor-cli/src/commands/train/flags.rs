@@ -1,0 +1,367 @@
+//! The flags of `mentor train`, and the configuration that they make.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::builder::PossibleValuesParser;
+use mentor_train::Config;
+
+use crate::device::DeviceChoice;
+use crate::error::Failure;
+
+/// Train a classifier, or continue a run that was interrupted
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::EXAMPLES)]
+pub(crate) struct Args {
+    /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file
+    #[arg(long, value_name = "DATA", help_heading = "Data")]
+    pub(super) data: Option<String>,
+
+    /// Change the training images at random: shifts, or shifts, flips, small rotations and erased patches
+    /// [default: none]
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["none", "shift", "standard"]), help_heading = "Data")]
+    pub(super) augment: Option<String>,
+
+    /// Share of the training images kept for validation, where the data has none of its own [default: 0.1]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Data")]
+    pub(super) val_fraction: Option<f64>,
+
+    /// Share of the images kept for testing, where the data has no splits [default: 0.2]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Data")]
+    pub(super) test_fraction: Option<f64>,
+
+    /// What to do with a file that cannot be decoded: stop, leave it out, or leave it out and list it
+    /// in quarantine.txt of the run [default: error]
+    #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["error", "skip", "quarantine"]), help_heading = "Data")]
+    pub(super) on_bad_image: Option<String>,
+
+    /// Size that images are brought to [default: theirs if all agree, else 32x32]
+    #[arg(long, value_name = "HxW", value_parser = size, help_heading = "Data")]
+    pub(super) size: Option<[usize; 2]>,
+
+    /// How images of another size are brought to it [default: stretch]
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["stretch", "fit-pad", "crop-center"]), help_heading = "Data")]
+    pub(super) resize: Option<String>,
+
+    /// 1 for gray, 3 for colour [default: what the images are]
+    #[arg(long, value_name = "COUNT", value_parser = PossibleValuesParser::new(["1", "3"]), help_heading = "Data")]
+    pub(super) channels: Option<String>,
+
+    /// Keep training images that are byte-identical to a validation or test image
+    #[arg(long, help_heading = "Data")]
+    pub(super) keep_duplicates: bool,
+
+    /// linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, ...; see `mentor models` [default: linear]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(super) model: Option<String>,
+
+    /// Probability of dropping a hidden unit in training [default: 0]
+    #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
+    pub(super) dropout: Option<f64>,
+
+    /// Probability of dropping the last residual block in training, less for earlier ones [default: 0]
+    #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
+    pub(super) stochastic_depth: Option<f64>,
+
+    /// Data loss [default: softmax]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["softmax", "svm", "crammer-singer"]), help_heading = "Loss and penalty")]
+    pub(super) loss: Option<String>,
+
+    /// Margin of the SVM losses [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Loss and penalty")]
+    pub(super) margin: Option<f64>,
+
+    /// Share of the target's probability given to all classes alike; softmax only [default: 0]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Loss and penalty")]
+    pub(super) label_smoothing: Option<f64>,
+
+    /// λ of the penalty λ Σ|w|, which makes weights exactly zero [default: 0]
+    #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true, help_heading = "Loss and penalty")]
+    pub(super) l1: Option<f64>,
+
+    /// λ of the penalty λ Σw² (half of a weight decay) [default: 0]
+    #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true, help_heading = "Loss and penalty")]
+    pub(super) l2: Option<f64>,
+
+    /// sgd: one update a minibatch; gd: one an epoch, from the exact gradient of all training images
+    /// [default: sgd]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["sgd", "gd"]), help_heading = "Optimiser")]
+    pub(super) optimizer: Option<String>,
+
+    /// Step size [default: one that suits the model and the loss]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Optimiser")]
+    pub(super) learning_rate: Option<f64>,
+
+    /// Share of the last step in the next [default: 0.9]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Optimiser")]
+    pub(super) momentum: Option<f64>,
+
+    /// Plain momentum instead of Nesterov's
+    #[arg(long, help_heading = "Optimiser")]
+    pub(super) no_nesterov: bool,
+
+    /// Images of one update; of gd, of one part of it, which bounds memory [default: 128; gd 1024]
+    #[arg(long, value_name = "COUNT", help_heading = "Optimiser")]
+    pub(super) batch_size: Option<usize>,
+
+    /// Largest norm of a gradient, longer ones are scaled down; 0 leaves all as they are [default: 0]
+    #[arg(long, value_name = "NORM", allow_hyphen_values = true, help_heading = "Optimiser")]
+    pub(super) clip_norm: Option<f64>,
+
+    /// How the learning rate changes over the run [default: cosine; gd constant]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["constant", "step", "cosine"]), help_heading = "Length")]
+    pub(super) schedule: Option<String>,
+
+    /// Epochs over which the learning rate rises to its full value [default: 5 for convolutional networks, else 0]
+    #[arg(long, value_name = "EPOCHS", allow_hyphen_values = true, help_heading = "Length")]
+    pub(super) warmup_epochs: Option<f64>,
+
+    /// Passes over the training images [default: 20; gd 300]
+    #[arg(long, value_name = "COUNT", help_heading = "Length")]
+    pub(super) epochs: Option<usize>,
+
+    /// Stop after this many epochs without a better validation accuracy; 0 never stops [default: 0]
+    #[arg(long, value_name = "EPOCHS", help_heading = "Length")]
+    pub(super) patience: Option<usize>,
+
+    /// Seed of the first weights, the order, augmentation and dropout [default: 0]
+    #[arg(long, value_name = "NUMBER", help_heading = "Length")]
+    pub(super) seed: Option<u64>,
+
+    /// TOML file with the configuration; flags and --set win over it
+    #[arg(long, value_name = "FILE", help_heading = "Configuration and output")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Set one field of the configuration, such as optimizer.learning_rate=0.05; repeat for more
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Configuration and output")]
+    pub(super) set: Vec<String>,
+
+    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]; all but cpu need a mentor built with the feature of that name
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Configuration and output")]
+    pub(super) device: DeviceChoice,
+
+    /// Directory of the run; the same one continues it [default: runs/ and a name made from the configuration]
+    #[arg(long, value_name = "DIR", help_heading = "Configuration and output")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Show only warnings and the result
+    #[arg(long, short, help_heading = "Configuration and output")]
+    pub(super) quiet: bool,
+
+    /// Print summary.json on standard output when the run is complete
+    #[arg(long, help_heading = "Configuration and output")]
+    pub(super) json: bool,
+}
+
+/// Reads `HxW`.
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
+    text.split_once('x')
+        .and_then(|(height, width)| Some([side(height)?, side(width)?]))
+        .ok_or_else(|| "write height and width in pixels, such as 28x28".to_owned())
+}
+
+impl Args {
+    /// The configuration: the file, then `--set`, then the other flags.
+    pub(super) fn configuration(&self) -> Result<Config, Failure> {
+        let (text, origin) = match &self.config {
+            Some(path) => (read(path)?, path.display().to_string()),
+            None => (String::new(), String::new()),
+        };
+        let mut config = Config::from_toml(&text, &origin, &self.set).map_err(Failure::usage)?;
+        self.overlay(&mut config)?;
+        Ok(config)
+    }
+
+    fn overlay(&self, config: &mut Config) -> Result<(), Failure> {
+        let Config { data, model, loss, penalty, optimizer, schedule, training } = config;
+        take(&self.data, &mut data.source);
+        take(&self.model, &mut model.name);
+        take(&self.dropout, &mut model.dropout);
+        take(&self.stochastic_depth, &mut model.stochastic_depth);
+        take(&self.loss, &mut loss.name);
+        take(&self.margin, &mut loss.margin);
+        take(&self.label_smoothing, &mut loss.label_smoothing);
+        take(&self.l1, &mut penalty.l1);
+        take(&self.l2, &mut penalty.l2);
+        take(&self.optimizer, &mut optimizer.name);
+        take(&self.learning_rate, &mut optimizer.learning_rate);
+        take(&self.momentum, &mut optimizer.momentum);
+        take(&self.batch_size, &mut optimizer.batch_size);
+        take(&self.clip_norm, &mut optimizer.clip_norm);
+        take(&self.schedule, &mut schedule.name);
+        take(&self.warmup_epochs, &mut schedule.warmup_epochs);
+        take(&self.epochs, &mut training.epochs);
+        take(&self.patience, &mut training.patience);
+        take(&self.seed, &mut training.seed);
+        if self.no_nesterov {
+            optimizer.nesterov = Some(false);
+        }
+        if let Some(name) = &self.augment {
+            data.augment = Some(name.parse()?);
+        }
+        let options = &mut data.options;
+        if let Some(share) = self.val_fraction {
+            options.val_fraction = share;
+        }
+        if let Some(share) = self.test_fraction {
+            options.test_fraction = share;
+        }
+        if let Some(name) = &self.on_bad_image {
+            options.on_bad_image = name.parse()?;
+        }
+        if let Some(name) = &self.resize {
+            options.resize = name.parse()?;
+        }
+        if let Some(channels) = &self.channels {
+            options.channels = Some(if channels == "3" { 3 } else { 1 });
+        }
+        options.size = self.size.or(options.size);
+        options.keep_duplicates |= self.keep_duplicates;
+        Ok(())
+    }
+}
+
+/// A flag that was given wins.
+fn take<T: Clone>(flag: &Option<T>, field: &mut Option<T>) {
+    if flag.is_some() {
+        field.clone_from(flag);
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| {
+        Failure::usage(anyhow!("--config {}: {error}", path.display()))
+            .help("name a TOML file that can be read")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use mentor_train::Plan;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn config(flags: &[&str]) -> Config {
+        let arguments = ["train"].iter().chain(flags);
+        Only::try_parse_from(arguments).map(|only| only.args.configuration()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn flags_win_over_assignments() {
+        let config =
+            config(&["--seed", "2", "--set", "training.seed=1", "--set", "training.epochs=3", "--l2", "-1"]);
+        assert_eq!(
+            (config.training.seed, config.training.epochs, config.penalty.l2),
+            (Some(2), Some(3), Some(-1.0))
+        );
+    }
+
+    #[test]
+    fn every_flag_of_the_configuration_reaches_it() {
+        let flags = "--data digits --model cnn --loss softmax --label-smoothing 0.1 --l1 1 --l2 2 --optimizer sgd \
+            --learning-rate 3 --momentum 0.5 --no-nesterov --batch-size 4 --epochs 5 --schedule constant \
+            --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment shift --clip-norm 7 --seed 8 --patience 9 \
+            --val-fraction 0.3 --test-fraction 0.4 --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates \
+            --resize fit-pad";
+        let expected = "
+            [data]
+            source = 'digits'
+            augment = 'shift'
+            [data.options]
+            val_fraction = 0.3
+            test_fraction = 0.4
+            on_bad_image = 'skip'
+            size = [10, 11]
+            channels = 3
+            keep_duplicates = true
+            resize = 'fit-pad'
+            [model]
+            name = 'cnn'
+            dropout = 0.2
+            stochastic_depth = 0.3
+            [loss]
+            name = 'softmax'
+            label_smoothing = 0.1
+            [penalty]
+            l1 = 1.0
+            l2 = 2.0
+            [optimizer]
+            name = 'sgd'
+            learning_rate = 3.0
+            momentum = 0.5
+            nesterov = false
+            batch_size = 4
+            clip_norm = 7.0
+            [schedule]
+            name = 'constant'
+            warmup_epochs = 6.0
+            [training]
+            epochs = 5
+            patience = 9
+            seed = 8
+            ";
+        let flags: Vec<&str> = flags.split_whitespace().collect();
+        assert_eq!(config(&flags), Config::from_toml(expected, "test", &[]).unwrap());
+    }
+
+    #[test]
+    fn defaults_in_the_help_are_those_of_the_plan() {
+        use clap::CommandFactory;
+        let resolved = |flags: &[&str]| {
+            let config = Plan::try_from(config(flags)).unwrap().to_config();
+            toml::Table::try_from(config).unwrap()
+        };
+        let softmax = resolved(&["--data", "digits"]);
+        let svm = resolved(&["--data", "digits", "--loss", "svm"]);
+        let fields = [
+            ("augment", "data.augment"),
+            ("val_fraction", "data.options.val_fraction"),
+            ("test_fraction", "data.options.test_fraction"),
+            ("on_bad_image", "data.options.on_bad_image"),
+            ("resize", "data.options.resize"),
+            ("model", "model.name"),
+            ("dropout", "model.dropout"),
+            ("stochastic_depth", "model.stochastic_depth"),
+            ("loss", "loss.name"),
+            ("margin", "loss.margin"),
+            ("label_smoothing", "loss.label_smoothing"),
+            ("l1", "penalty.l1"),
+            ("l2", "penalty.l2"),
+            ("optimizer", "optimizer.name"),
+            ("momentum", "optimizer.momentum"),
+            ("batch_size", "optimizer.batch_size"),
+            ("clip_norm", "optimizer.clip_norm"),
+            ("schedule", "schedule.name"),
+            ("epochs", "training.epochs"),
+            ("patience", "training.patience"),
+            ("seed", "training.seed"),
+        ];
+        let command = Only::command();
+        for (flag, field) in fields {
+            let help = command.get_arguments().find(|argument| argument.get_id() == flag).unwrap().get_help();
+            let help = help.unwrap().to_string();
+            let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
+            let told = told.split_once(';').map_or(told, |(sgd, _)| sgd);
+            let table = if field == "loss.margin" { &svm } else { &softmax };
+            let value = field.split('.').fold(None, |at: Option<&toml::Value>, key| match at {
+                None => table.get(key),
+                Some(value) => value.get(key),
+            });
+            let value = match value.unwrap() {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Float(number) => number.to_string(),
+                other => other.to_string(),
+            };
+            assert_eq!(told, value, "--{flag}");
+        }
+    }
+}

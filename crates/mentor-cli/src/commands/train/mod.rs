@@ -1,0 +1,163 @@
+//! `mentor train`: a configuration becomes a run directory.
+
+mod flags;
+
+use std::path::{Path, PathBuf};
+
+use mentor_data::{BadImage, DataError, Note, Source, Split};
+use mentor_train::{Outcome, Plan, RunDir, Summary, TrainEvent, train};
+
+use crate::device::OpenDevice;
+use crate::error::Failure;
+use crate::output;
+use crate::progress::Progress;
+use crate::report;
+use crate::signals::Interruption;
+use crate::table::{count, duration};
+
+pub(crate) use flags::Args;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor train --data digits --model linear --loss svm --l2 1e-3 --optimizer gd --out runs/a
+      a linear SVM by gradient descent, as in the textbook
+  mentor train --data photos/ --model cnn --epochs 10 --augment standard --out runs/b
+      photos/ holds one folder a class, or train/, val/ and test/ with one folder a class each
+  mentor train --config run.toml --set optimizer.learning_rate=0.05
+      a configuration from a file, changed in one place
+
+Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues, and \
+ends in the same weights as if nothing had happened; that holds after a power cut too.";
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let plan = Plan::try_from(args.configuration()?).map_err(Failure::usage)?;
+    let device = args.device.open()?;
+    let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
+    let mut progress = Progress::new(args.quiet);
+    let outcome = train_into(&plan, &out, &device, &mut progress);
+    drop(progress);
+    let (summary, already) = match outcome? {
+        Outcome::Complete(summary) => (summary, false),
+        Outcome::AlreadyComplete(summary) => (summary, true),
+        // `train_into` has turned it into a failure.
+        Outcome::Interrupted { .. } => return Ok(()),
+    };
+    let report = out.join("report.html");
+    if !already && plan.options.on_bad_image == BadImage::Quarantine {
+        let list = quarantined(&plan)?;
+        RunDir::open(&out)?.write("quarantine.txt", list.as_bytes())?;
+    }
+    if !already || !report.exists() {
+        write_report(&out)?;
+    }
+    if already && !args.quiet {
+        output::note(&format!("{}: the run is already complete; nothing was trained", out.display()));
+    }
+    if args.json {
+        return output::json(&summary);
+    }
+    output::text(&result(&out, &summary))
+}
+
+/// Trains, or continues, until done or interrupted; an interruption is a failure with its own exit status.
+pub(super) fn train_into(
+    plan: &Plan,
+    out: &Path,
+    device: &OpenDevice,
+    progress: &mut Progress,
+) -> Result<Outcome, Failure> {
+    let interruption = Interruption::watch()
+        .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
+    let mut observer = |event: &TrainEvent| progress.observe(event);
+    let outcome = train(plan, out, &device.device, &device.name, interruption.flag(), &mut observer)?;
+    if let Outcome::Interrupted { step } = outcome {
+        progress.clear();
+        output::note(&format!(
+            "interrupted after update {}, with a checkpoint written in {}\nhelp: the same command continues the run",
+            count(step),
+            out.display()
+        ));
+        return Err(Failure::status_only(interruption.status()));
+    }
+    Ok(outcome)
+}
+
+/// Writes `report.html` of the run in `out`.
+pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
+    let report = report::RunReport::read(out)?;
+    RunDir::open(out)?.write("report.html", report::render(&[report]).as_bytes())?;
+    Ok(())
+}
+
+/// The files that training left out, one a line: path, split, reason, separated by tabs.
+fn quarantined(plan: &Plan) -> Result<String, DataError> {
+    let source = Source::open(&plan.source, &plan.options)?;
+    let mut notes = source.notes().to_vec();
+    for split in [Split::Train, Split::Val] {
+        if source.has(split) {
+            notes.extend_from_slice(source.load(split)?.notes());
+        }
+    }
+    let line = |note: &Note| match note {
+        Note::BadImage { file, .. } => Some(format!("{}\t{}\t{}\n", file.path, file.split, file.reason)),
+        _ => None,
+    };
+    Ok(notes.iter().filter_map(line).collect())
+}
+
+/// `runs/DATA-MODEL-LOSS-HASH`: the same configuration continues, another one gets its own directory.
+fn default_out(plan: &Plan) -> PathBuf {
+    let stem = Path::new(&plan.source).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let hash = blake3::hash(plan.to_config().to_toml().as_bytes()).to_hex();
+    let name = format!("{stem}-{}-{}-{}", plan.architecture, plan.loss.name(), &hash[..6]);
+    let safe = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
+    Path::new("runs").join(name.trim_start_matches('-').chars().map(safe).collect::<String>())
+}
+
+fn result(out: &Path, summary: &Summary) -> String {
+    let run = out.display();
+    let mut lines = vec![format!("{run}")];
+    let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
+    if let Some(accuracy) = summary.val_accuracy {
+        line("val accuracy", format!("{accuracy:.4}, of epoch {} of {}", summary.best_epoch, summary.epochs));
+    }
+    line("train accuracy", format!("{:.4}", summary.train_accuracy));
+    let weights = count(summary.num_weights as u64);
+    let zero = count(summary.num_zero_weights as u64);
+    line("weights", format!("{weights}, {zero} exactly zero, root mean square {:.2e}", summary.weight_rms));
+    line(
+        "time",
+        format!("{}, {} updates on {}", duration(summary.wall_secs), count(summary.steps), summary.device),
+    );
+    if let Some(reason) = &summary.stopped {
+        line("stopped early", reason.clone());
+    }
+    line("report", out.join("report.html").display().to_string());
+    line("next", format!("mentor eval {run}"));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use mentor_train::Config;
+
+    use super::*;
+
+    fn plan(text: &str) -> Plan {
+        Plan::try_from(Config::from_toml(text, "test", &[]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_configuration_names_its_own_directory() {
+        let first = default_out(&plan("data.source = '/tmp/my data/'\nmodel.name = 'mlp:20,20'"));
+        assert_eq!(first, default_out(&plan("data.source = '/tmp/my data/'\nmodel.name = 'mlp:20,20'")));
+        let other =
+            default_out(&plan("data.source = '/tmp/my data/'\nmodel.name = 'mlp:20,20'\ntraining.seed = 1"));
+        assert_ne!(first, other);
+        assert!(
+            first.to_str().unwrap().starts_with("runs/my-data-mlp-20-20-softmax-"),
+            "{}",
+            first.display()
+        );
+    }
+}

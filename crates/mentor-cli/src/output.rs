@@ -1,0 +1,43 @@
+//! Standard output: results for people and for programs. Everything else goes to standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::Failure;
+
+/// Writes bytes as they are.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    finish(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Writes text, and a line break after it where it has none.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    bytes(format!("{text}{end}").as_bytes())
+}
+
+/// Writes a value as indented JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    text(&serde_json::to_string_pretty(value).map_err(Failure::failed)?)
+}
+
+/// Writes a line of progress or advice to standard error, unless nobody reads it any more.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Whether standard error is a terminal, on which a progress bar can be drawn.
+pub(crate) fn is_interactive() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// A reader that has seen enough (`mentor … | head`) ends the command, and is no failure.
+fn finish(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::status_only(0)),
+        result => result
+            .map_err(|error| Failure::failed(error).context("cannot write the result to standard output")),
+    }
+}

@@ -1,0 +1,173 @@
+//! What training shows while it runs: a bar on a terminal, plain lines elsewhere, always on standard error.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mentor_train::{EpochMetrics, Started, StepMetrics, TrainEvent};
+
+use crate::output;
+use crate::table::{count, duration};
+
+/// Lines about epochs at most, roughly: a run of `gd` has hundreds of them, each a single update.
+const MAX_EPOCH_LINES: usize = 50;
+
+/// Turns events into lines and a bar.
+pub(crate) struct Progress {
+    /// Lines about the run and its epochs.
+    lines: bool,
+    /// A bar, if there is a terminal.
+    bars: bool,
+    started: Option<Started>,
+    bar: ProgressBar,
+    since: Instant,
+    num_samples: u64,
+}
+
+impl Progress {
+    /// Shows everything, or with `quiet` only warnings.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let (lines, bars, since) = (!quiet, !quiet, Instant::now());
+        Self { lines, bars, started: None, bar: ProgressBar::hidden(), since, num_samples: 0 }
+    }
+
+    /// Shows a bar and warnings, or with `quiet` only warnings.
+    pub(crate) fn bar_only(quiet: bool) -> Self {
+        let mut progress = Self::new(quiet);
+        progress.lines = false;
+        progress
+    }
+
+    /// Shows an event.
+    pub(crate) fn observe(&mut self, event: &TrainEvent) {
+        match event {
+            TrainEvent::Started(started) => self.start(started),
+            TrainEvent::Step(metrics) => self.step(metrics),
+            TrainEvent::Epoch(metrics) => self.epoch(metrics),
+            // A warning is for everyone: quiet is not blind.
+            TrainEvent::Warning(text) => self.bar.suspend(|| output::note(&format!("warning: {text}"))),
+            TrainEvent::StoppedEarly { reason } => self.say(&format!("stopped early: {reason}")),
+            TrainEvent::Finished(_) => self.bar.finish_and_clear(),
+            _ => {}
+        }
+    }
+
+    /// Takes the bar off the terminal.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn say(&self, line: &str) {
+        if self.lines {
+            self.bar.suspend(|| output::note(line));
+        }
+    }
+
+    fn start(&mut self, started: &Started) {
+        let Started { model, num_params, num_classes, num_train, num_val, .. } = started;
+        self.say(&format!(
+            "{model}: {} parameters, {num_classes} classes, {} training and {} validation images",
+            count(*num_params as u64),
+            count(*num_train as u64),
+            count(*num_val as u64),
+        ));
+        if started.resumed_step > 0 {
+            self.say(&format!("continues after update {}", count(started.resumed_step)));
+        }
+        if self.bars && output::is_interactive() {
+            let total = started.steps_per_epoch.saturating_mul(started.epochs as u64);
+            self.bar = bar(total, started.resumed_step);
+        }
+        self.since = Instant::now();
+        self.started = Some(started.clone());
+    }
+
+    fn step(&mut self, metrics: &StepMetrics) {
+        self.num_samples += metrics.num_samples as u64;
+        if self.bar.is_hidden() {
+            return;
+        }
+        let rate = self.num_samples as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        let epochs = self.started.as_ref().map_or(0, |started| started.epochs);
+        self.bar.set_prefix(format!("epoch {}/{epochs}", metrics.epoch + 1));
+        self.bar.set_message(format!("{} images/s  loss {:.4}", count(rate as u64), metrics.data_loss));
+        self.bar.set_position(metrics.step);
+    }
+
+    fn epoch(&mut self, metrics: &EpochMetrics) {
+        let epochs = self.started.as_ref().map_or(0, |started| started.epochs);
+        let done = metrics.epoch + 1;
+        let every = epochs.div_ceil(MAX_EPOCH_LINES).max(1);
+        if done == 1 || done == epochs || done.is_multiple_of(every) {
+            self.say(&epoch_line(metrics, epochs));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn bar(total: u64, done: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_position(done);
+    let template = "{prefix}  {wide_bar} {pos}/{len} updates  {msg}  {eta} left";
+    // The template is a constant; one that did not parse would leave indicatif's own style.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸ "));
+    }
+    bar.reset_eta();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
+    let width = epochs.to_string().len();
+    let mut line = format!(
+        "epoch {:>width$}/{epochs}  train loss {:.4} accuracy {:.4}",
+        metrics.epoch + 1,
+        metrics.train_loss,
+        metrics.train_accuracy,
+    );
+    if let (Some(loss), Some(accuracy)) = (metrics.val_loss, metrics.val_accuracy) {
+        line.push_str(&format!("  val loss {loss:.4} accuracy {accuracy:.4}"));
+    }
+    if metrics.num_zero_weights > 0 {
+        line.push_str(&format!("  zero weights {}", count(metrics.num_zero_weights as u64)));
+    }
+    line.push_str(&format!("  {}", duration(metrics.train_secs + metrics.val_secs)));
+    let waiting = metrics.loader_wait_secs / metrics.train_secs.max(1e-9);
+    if waiting > 0.2 && metrics.train_secs > 1.0 {
+        line.push_str(&format!("  ({:.0} % of it waiting for images)", 100.0 * waiting));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_one_line() {
+        let metrics = EpochMetrics {
+            epoch: 8,
+            step: 99,
+            learning_rate: 0.1,
+            train_loss: 0.5,
+            train_data_loss: 0.4,
+            train_accuracy: 0.875,
+            penalty: 0.1,
+            val_loss: Some(0.6),
+            val_data_loss: Some(0.5),
+            val_accuracy: Some(0.75),
+            num_zero_weights: 0,
+            weight_rms: 0.1,
+            train_secs: 12.0,
+            loader_wait_secs: 6.0,
+            val_secs: 1.0,
+        };
+        let expected = "epoch  9/20  train loss 0.5000 accuracy 0.8750  val loss 0.6000 accuracy 0.7500  13 s  \
+            (50 % of it waiting for images)";
+        assert_eq!(epoch_line(&metrics, 20), expected);
+    }
+}

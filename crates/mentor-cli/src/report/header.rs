@@ -1,0 +1,196 @@
+//! The head of a run: what it was, its key numbers, what the reader must know, and its configuration.
+
+use super::RunReport;
+use super::config;
+use super::html::escape;
+use super::numbers::{count, counted, duration, percent, value};
+
+/// Characters of a hash that are shown; the whole one is in the tooltip.
+const SHORT_HASH: usize = 12;
+
+/// Sentence, notices, key numbers and configuration.
+pub(super) fn panel(run: &RunReport) -> String {
+    format!(
+        "<p class=\"lead\"><b>{}</b>: {}.</p>{}<dl class=\"facts\">{}</dl>\
+         <details class=\"config\"><summary>Configuration</summary><pre>{}</pre></details>",
+        escape(&config::subject(&run.config)),
+        escape(&config::method(&run.config)),
+        notices(run),
+        facts(run),
+        escape(run.config.to_toml().trim_end())
+    )
+}
+
+/// What the reader must know before believing a number.
+fn notices(run: &RunReport) -> String {
+    let mut notices = Vec::new();
+    if let Some(summary) = &run.summary {
+        if let Some(reason) = &summary.stopped {
+            notices.push(format!(
+                "Training ended before its last epoch: {}.",
+                escape(reason.trim_end_matches('.'))
+            ));
+        }
+        if run.analysis.is_none() {
+            notices.push("<code>analysis.json</code> is missing, so only the curves are shown.".to_owned());
+        }
+    } else {
+        let done = run.history.epochs.len() as u64;
+        let planned = run.config.training.epochs.map(|epochs| format!(" of {}", count(epochs as u64)));
+        notices.push(format!(
+            "<b>This run is not complete.</b> It shows {}{} so far; run the same <code>mentor train</code> command \
+             again to continue it.",
+            counted(done, "epoch", "epochs"),
+            planned.unwrap_or_default()
+        ));
+    }
+    let broken = run.history.steps.iter().find(|step| !step.data_loss.is_finite()).map(|step| step.step);
+    let broken = broken.or_else(|| {
+        run.history.epochs.iter().find(|epoch| !epoch.train_loss.is_finite()).map(|epoch| epoch.step)
+    });
+    if let Some(step) = broken {
+        notices.push(format!(
+            "The loss was not a finite number at update {}; crosses mark such places in the curves.",
+            count(step)
+        ));
+    }
+    notices.into_iter().map(|notice| format!("<p class=\"notice\" role=\"note\">{notice}</p>")).collect()
+}
+
+/// The key numbers as name and value.
+fn facts(run: &RunReport) -> String {
+    let mut facts: Vec<(&str, String, String)> = Vec::new();
+    let mut add = |name, shown: String, more: String| facts.push((name, shown, more));
+    match &run.summary {
+        Some(summary) => {
+            match (summary.val_accuracy, summary.val_loss) {
+                (Some(accuracy), loss) => {
+                    add(
+                        "validation accuracy",
+                        percent(accuracy),
+                        format!("training {}", percent(summary.train_accuracy)),
+                    );
+                    if let Some(loss) = loss {
+                        add(
+                            "validation loss",
+                            value(loss),
+                            format!("training {}", value(summary.train_loss)),
+                        );
+                    }
+                }
+                (None, _) => {
+                    add(
+                        "training accuracy",
+                        percent(summary.train_accuracy),
+                        "no validation split".to_owned(),
+                    );
+                    add("training loss", value(summary.train_loss), String::new());
+                }
+            }
+            add("parameters", count(summary.num_params as u64), String::new());
+            let zero_share = summary.num_zero_weights as f64 / summary.num_weights.max(1) as f64;
+            add(
+                "zero weights",
+                count(summary.num_zero_weights as u64),
+                format!("of {} ({})", count(summary.num_weights as u64), percent(zero_share)),
+            );
+            add(
+                "updates",
+                count(summary.steps),
+                format!(
+                    "epoch {} of {} kept",
+                    count(summary.best_epoch as u64),
+                    count(summary.epochs as u64)
+                ),
+            );
+            add("time", duration(summary.wall_secs), waiting(run));
+            add("device", escape(&summary.device), format!("mentor {}", escape(&summary.mentor_version)));
+            let hash = |hash: &str| {
+                let short: String = hash.chars().take(SHORT_HASH).collect();
+                format!("<code title=\"{}\">{}</code>", escape(hash), escape(&short))
+            };
+            add(
+                "weights blake3",
+                hash(&summary.weights_blake3),
+                format!("data {}", hash(&summary.data_blake3)),
+            );
+        }
+        None => {
+            if let Some(epoch) = run.history.epochs.last() {
+                if let Some(accuracy) = epoch.val_accuracy {
+                    let best =
+                        run.history.epochs.iter().filter_map(|epoch| epoch.val_accuracy).fold(0.0, f64::max);
+                    add("validation accuracy", percent(accuracy), format!("best so far {}", percent(best)));
+                }
+                add(
+                    "training loss",
+                    value(epoch.train_loss),
+                    format!("accuracy {}", percent(epoch.train_accuracy)),
+                );
+                add("zero weights", count(epoch.num_zero_weights as u64), String::new());
+            }
+            let steps = run.history.steps.last().map_or(0, |step| step.step);
+            let steps = run.history.epochs.last().map_or(steps, |epoch| steps.max(epoch.step));
+            add("updates so far", count(steps), counted(run.history.epochs.len() as u64, "epoch", "epochs"));
+            if !run.history.epochs.is_empty() {
+                let secs = run.history.epochs.iter().map(|epoch| epoch.train_secs + epoch.val_secs).sum();
+                add("time so far", duration(secs), waiting(run));
+            }
+        }
+    }
+    facts
+        .into_iter()
+        .map(|(name, shown, more)| {
+            let more = if more.is_empty() { more } else { format!("<dd class=\"more\">{more}</dd>") };
+            format!("<div><dt>{name}</dt><dd>{shown}</dd>{more}</div>")
+        })
+        .collect()
+}
+
+/// The share of training that was spent waiting for the loader.
+fn waiting(run: &RunReport) -> String {
+    let (train, wait) =
+        run.history.epochs.iter().fold((0.0, 0.0), |(train, wait), epoch| {
+            (train + epoch.train_secs, wait + epoch.loader_wait_secs)
+        });
+    if train > 0.0 { format!("{} waiting for data", percent(wait / train)) } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn key_numbers_are_there_and_the_configuration_is_folded() {
+        let html = panel(&fixture::complete("run"));
+        for expected in [
+            "97.5\u{202f}%",
+            "0.1798",
+            "650",
+            "1,600",
+            "cpu",
+            "<code title=\"3f9a1c77e5b2",
+            "<details class=\"config\">",
+        ] {
+            assert!(html.contains(expected), "{expected} in {html}");
+        }
+        assert!(html.contains("learning_rate = 0.1") && !html.contains("class=\"notice\""));
+    }
+
+    #[test]
+    fn an_incomplete_run_says_so() {
+        let html = panel(&fixture::incomplete("run"));
+        assert!(html.contains("This run is not complete") && html.contains("2\u{a0}epochs of 40"), "{html}");
+    }
+
+    #[test]
+    fn a_loss_that_was_not_finite_and_an_early_end_are_said() {
+        let mut run = fixture::complete("run");
+        run.history.steps[2].data_loss = f64::NAN;
+        run.summary.as_mut().unwrap().stopped = Some("the loss <stood> still.".to_owned());
+        let html = panel(&run);
+        assert!(html.contains("not a finite number at update 3"));
+        assert!(html.contains("last epoch: the loss &lt;stood&gt; still.</p>"));
+    }
+}

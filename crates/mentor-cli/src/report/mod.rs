@@ -1,0 +1,82 @@
+//! The report of one or several runs: one HTML file that needs no network.
+//!
+//! [`RunReport::read`] takes what a run directory holds, [`render`] draws it. Every figure is inline SVG or a
+//! small PNG, drawn here; colours are CSS variables, so the same file serves light, dark and paper.
+
+use std::path::{Path, PathBuf};
+
+use mentor_train::analysis::Analysis;
+use mentor_train::{Config, RunDir, RunDirError, Summary};
+
+mod axis;
+mod calibration;
+mod chart;
+mod classes;
+mod compare;
+mod config;
+mod confusion;
+mod curves;
+#[cfg(test)]
+mod fixture;
+mod hardest;
+mod header;
+mod history;
+mod html;
+mod landscape;
+mod numbers;
+mod page;
+mod picture;
+mod svg;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use history::History;
+
+/// What the report needs of one run.
+#[derive(Debug)]
+pub(crate) struct RunReport {
+    /// The directory, as the user named it.
+    path: PathBuf,
+    config: Config,
+    history: History,
+    /// Absent while the run is not complete.
+    summary: Option<Summary>,
+    /// Absent while the run is not complete.
+    analysis: Option<Analysis>,
+}
+
+impl RunReport {
+    /// Reads the run in `path`; one that is not complete is read as far as it has come.
+    ///
+    /// # Errors
+    ///
+    /// When `path` holds no run, or one of its files cannot be read or is damaged.
+    pub(crate) fn read(path: &Path) -> Result<Self, RunDirError> {
+        let dir = RunDir::open(path)?;
+        let config = dir.config()?;
+        let history = History::new(dir.metrics()?);
+        let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
+        Ok(Self { path: path.to_owned(), config, history, summary, analysis })
+    }
+
+    /// Name of the class with this index.
+    fn class(&self, index: usize) -> String {
+        let classes = self.analysis.as_ref().map_or(&[][..], |analysis| &analysis.evaluation.per_class);
+        classes.get(index).map_or_else(|| format!("class {index}"), |metrics| metrics.class.clone())
+    }
+}
+
+/// A file that is written at the end of a run is absent before.
+fn unless_incomplete<T>(read: Result<T, RunDirError>) -> Result<Option<T>, RunDirError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(RunDirError::Incomplete { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The report as one HTML document. Several runs are compared first, then shown one after the other.
+pub(crate) fn render(runs: &[RunReport]) -> String {
+    page::document(runs)
+}

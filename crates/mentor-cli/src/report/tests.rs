@@ -1,0 +1,175 @@
+//! The whole report: its parts, that it is one file, and that its markup is sound.
+
+use super::{RunReport, fixture, render};
+
+/// Every tag that is opened is closed, in order, but those that HTML never closes.
+fn assert_well_formed(html: &str) {
+    let body = html.split_once("<body>").unwrap().1.split_once("<script>").unwrap().0;
+    let mut open = Vec::new();
+    let mut rest = body;
+    while let Some(start) = rest.find('<') {
+        let end = start + rest[start..].find('>').expect("a tag that is not closed");
+        let tag = &rest[start + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "closed before {}", &rest[..rest.len().min(80)]);
+        } else if !tag.ends_with('/') {
+            let name = tag.split_whitespace().next().unwrap();
+            if !["br", "img", "wbr"].contains(&name) {
+                open.push(name);
+            }
+        }
+    }
+    assert!(open.is_empty(), "not closed: {open:?}");
+}
+
+/// Attributes that place marks hold finite numbers.
+fn assert_finite(html: &str) {
+    for attribute in ["x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "width", "height", "fill-opacity"] {
+        for value in html.split(&format!(" {attribute}=\"")).skip(1) {
+            let value = value.split('"').next().unwrap();
+            assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{attribute}={value}");
+        }
+    }
+    for points in html.split(" points=\"").skip(1) {
+        let points = points.split('"').next().unwrap();
+        let numbers = points.split([' ', ',']).map(|number| number.parse::<f64>().unwrap());
+        assert!(numbers.clone().count() >= 4 && numbers.into_iter().all(f64::is_finite), "{points}");
+    }
+}
+
+/// Nothing is fetched: no address but those inside the file.
+fn assert_self_contained(html: &str) {
+    assert!(!html.contains("http:") && !html.contains("https:"), "an address outside the file");
+    assert!(!html.contains("<link") && !html.contains("@import") && !html.contains("url("));
+    for attribute in ["src=\"", "href=\""] {
+        for address in html.split(attribute).skip(1) {
+            assert!(
+                address.starts_with("data:image/png;base64,") || address.starts_with('#'),
+                "{}",
+                &address[..30]
+            );
+        }
+    }
+}
+
+/// Ids are unique, and what refers to them finds them.
+fn assert_ids(html: &str) {
+    let ids: Vec<&str> = html.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let distinct: std::collections::BTreeSet<&&str> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "an id twice");
+    for references in html.split("aria-labelledby=\"").skip(1) {
+        for id in references.split('"').next().unwrap().split(' ') {
+            assert!(ids.contains(&id), "{id} is nowhere");
+        }
+    }
+}
+
+fn assert_sound(html: &str) {
+    assert_well_formed(html);
+    assert_finite(html);
+    assert_self_contained(html);
+    assert_ids(html);
+    assert!(!html.contains("<script>.png") && !html.contains("<cat>"), "a name that is not escaped");
+}
+
+#[test]
+fn one_run_has_every_part() {
+    let html = render(&[fixture::complete("runs/demo")]);
+    for part in [
+        "<h1>demo</h1>",
+        "Configuration",
+        "<h3>Loss</h3>",
+        "<h3>Data loss and penalty, apart</h3>",
+        "<h3>Accuracy</h3>",
+        "<h3>Learning rate</h3>",
+        "<h3>Confusion matrix</h3>",
+        "<h3>Classes</h3>",
+        "<h3>Calibration</h3>",
+        "<h3>Samples with the highest loss</h3>",
+        "<h3>Weights of each class</h3>",
+        "<h3>Histogram of the weights</h3>",
+        "<h3>Cost along one weight</h3>",
+        "<h3>Cost along the way</h3>",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("Side by side"));
+    assert_sound(&html);
+}
+
+#[test]
+fn two_runs_are_compared_and_then_shown() {
+    let mut second = fixture::complete("runs/<b>");
+    second.config.loss.name = Some("svm".to_owned());
+    let html = render(&[fixture::complete("runs/a"), second]);
+    for part in [
+        "2 runs compared",
+        "Side by side",
+        "id=\"all-loss-t\"",
+        "loss.<wbr>name",
+        "id=\"r1\"",
+        "id=\"r2\"",
+        "do not compare",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("<b></a>"), "a run's name that is not escaped");
+    assert_sound(&html);
+}
+
+#[test]
+fn an_incomplete_run_shows_its_curves_and_says_so() {
+    let html = render(&[fixture::incomplete("runs/a")]);
+    assert!(html.contains("This run is not complete") && html.contains("<h3>Loss</h3>"));
+    assert!(!html.contains("Confusion matrix"));
+    assert_sound(&html);
+    let nothing_yet = RunReport { history: Default::default(), ..fixture::incomplete("runs/a") };
+    let html = render(&[nothing_yet]);
+    assert!(html.contains("there is no curve to draw"));
+    assert_sound(&html);
+}
+
+#[test]
+fn numbers_that_are_not_finite_leave_the_report_sound() {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308] {
+        let mut run = fixture::complete("runs/a");
+        run.history.epochs[1].train_loss = bad;
+        run.history.epochs[1].penalty = bad;
+        run.history.epochs[2].val_loss = Some(bad);
+        run.history.epochs[2].val_accuracy = Some(bad);
+        run.history.steps[5].data_loss = bad;
+        run.history.steps[5].learning_rate = bad;
+        let summary = run.summary.as_mut().unwrap();
+        (summary.val_loss, summary.wall_secs) = (Some(bad), bad);
+        let analysis = run.analysis.as_mut().unwrap();
+        analysis.evaluation.ece = bad;
+        analysis.evaluation.calibration[1].accuracy = bad;
+        analysis.hardest[0].loss = bad;
+        (analysis.histogram.low, analysis.histogram.rms) = (bad, bad);
+        let line = analysis.along_line.as_mut().unwrap();
+        (line.cost[0], line.at[1], line.path[0].cost, line.path[1].at) = (bad, bad, bad, bad);
+        let html = render(&[run]);
+        assert_sound(&html);
+        // The script knows the word.
+        assert!(!html.split_once("<script>").unwrap().0.contains("NaN"), "{bad}");
+    }
+}
+
+#[test]
+fn a_run_directory_is_read_whether_complete_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = mentor_train::RunDir::create(&dir.path().join("run"), &fixture::config()).unwrap();
+    let mut writer = run.metrics_writer(0).unwrap();
+    fixture::metrics(3).iter().for_each(|line| writer.write(line).unwrap());
+    let read = RunReport::read(run.path()).unwrap();
+    assert!(read.summary.is_none() && read.history.epochs.len() == 3);
+    run.write_json("analysis.json", &fixture::analysis()).unwrap();
+    run.write_json("summary.json", &fixture::summary()).unwrap();
+    let read = RunReport::read(run.path()).unwrap();
+    assert_eq!(read.analysis, Some(fixture::analysis()));
+    assert_eq!(read.summary, Some(fixture::summary()));
+    run.write("analysis.json", b"{").unwrap();
+    assert!(RunReport::read(run.path()).is_err());
+    assert!(RunReport::read(dir.path()).is_err());
+}

@@ -1,0 +1,103 @@
+//! Tables of text with aligned columns.
+
+/// Which side a column's cells stand at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    Left,
+    Right,
+}
+
+/// Rows of cells under a header.
+#[derive(Debug)]
+pub(crate) struct Table {
+    aligns: Vec<Align>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns; its header is the first row.
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        let header = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        Self { aligns: columns.iter().map(|(_, align)| *align).collect(), rows: vec![header] }
+    }
+
+    /// Adds a row; cells beyond the columns are left out, missing ones are empty.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let mut row: Vec<String> = cells.into_iter().take(self.aligns.len()).collect();
+        row.resize(self.aligns.len(), String::new());
+        self.rows.push(row);
+    }
+
+    /// The table as text: two spaces before each line and between columns, no spaces at line ends.
+    pub(crate) fn render(&self) -> String {
+        let width =
+            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..self.aligns.len()).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for ((cell, align), width) in row.iter().zip(&self.aligns).zip(&widths) {
+                line.push_str("  ");
+                match align {
+                    Align::Left => line.push_str(&format!("{cell:<width$}")),
+                    Align::Right => line.push_str(&format!("{cell:>width$}")),
+                }
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A count with thin separators: `60,000`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds for a person: `31 ms`, `8.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+pub(crate) fn duration(secs: f64) -> String {
+    let whole = secs.round() as u64;
+    match whole {
+        _ if secs < 0.9995 => format!("{:.0} ms", 1000.0 * secs),
+        0..10 => format!("{secs:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_have_no_trailing_spaces() {
+        let mut table =
+            Table::new(&[("class", Align::Left), ("samples", Align::Right), ("note", Align::Left)]);
+        table.row(["cat".to_owned(), "12".to_owned()]);
+        table.row(["grenouille".to_owned(), "1,234,567".to_owned(), "é".to_owned()]);
+        let expected = "  class         samples  note\n  cat                12\n  grenouille  1,234,567  é\n";
+        assert_eq!(table.render(), expected);
+    }
+
+    #[test]
+    fn counts_are_grouped_by_three() {
+        let texts = [0, 999, 1000, 60_000, 1_234_567].map(count);
+        assert_eq!(texts, ["0", "999", "1,000", "60,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn durations_read_as_a_person_says_them() {
+        let texts = [0.0314, 0.9999, 8.44, 12.3, 59.7, 200.0, 7500.0].map(duration);
+        assert_eq!(texts, ["31 ms", "1.0 s", "8.4 s", "12 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]);
+    }
+}

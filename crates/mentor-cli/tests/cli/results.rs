@@ -1,0 +1,185 @@
+//! What commands give to scripts and to people.
+
+use std::fs;
+
+use crate::fixtures::{PER_CLASS, idx_folder, image_folder};
+use crate::{assert_fails, json, mentor, mentor_with, stderr, stdout};
+
+#[test]
+fn evaluation_has_the_keys_that_scripts_rely_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let trained = mentor(dir.path(), "train --data digits --epochs 5 --l2 1e-3 --out run --quiet");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    assert_eq!(stderr(&trained), "");
+
+    let value = json(&mentor(dir.path(), "eval run --json --per-sample losses.csv"));
+    assert_eq!((value["split"].as_str(), value["num_samples"].as_u64()), (Some("test"), Some(359)));
+    let number = |key: &str| value[key].as_f64().unwrap_or_else(|| panic!("eval --json has no {key}"));
+    assert!(
+        (number("loss") - number("data_loss") - number("penalty")).abs() < 1e-12 && number("penalty") > 0.0
+    );
+    assert!(number("accuracy") > 0.85 && number("top5_accuracy") > number("accuracy") && number("ece") < 1.0);
+    assert_eq!(value["per_class"].as_array().unwrap().len(), 10);
+
+    let mut losses = csv::Reader::from_path(dir.path().join("losses.csv")).unwrap();
+    assert_eq!(losses.headers().unwrap(), vec!["id", "target", "predicted", "confidence", "loss"]);
+    let rows: Vec<csv::StringRecord> = losses.records().collect::<Result<_, _>>().unwrap();
+    let mean = rows.iter().map(|row| row[4].parse::<f64>().unwrap()).sum::<f64>() / rows.len() as f64;
+    assert!((mean - number("data_loss")).abs() < 1e-9, "{mean}");
+    let right = rows.iter().filter(|row| row[1] == row[2]).count() as f64 / rows.len() as f64;
+    assert_eq!(right, number("accuracy"));
+
+    let text = stdout(&mentor(dir.path(), "eval run --split val"));
+    assert!(text.contains("val split") && text.contains("precision"), "{text}");
+}
+
+#[test]
+fn prediction_gives_a_line_a_file_and_goes_on_after_a_bad_one() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("data"), &["left", "right"]);
+    let trained = mentor(dir.path(), "train --data data --epochs 30 --learning-rate 0.1 --out run");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+
+    let output = mentor(dir.path(), "predict run data/right/img3.png data --top 2");
+    let lines: Vec<serde_json::Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 1 + 2 * PER_CLASS, "{}", stderr(&output));
+    assert_eq!(lines[0]["predicted"], "right");
+    assert_eq!(lines[0]["top"][0]["confidence"], lines[0]["confidence"]);
+    let paths: Vec<&str> = lines[1..].iter().map(|line| line["path"].as_str().unwrap()).collect();
+    assert_eq!((paths[2], paths[10]), ("data/left/img2.png", "data/left/img10.png"));
+    assert!(
+        lines[1..]
+            .iter()
+            .all(|line| { line["path"].as_str().unwrap().contains(line["predicted"].as_str().unwrap()) })
+    );
+
+    fs::write(dir.path().join("bad.png"), "no picture").unwrap();
+    let output = mentor(dir.path(), "predict run bad.png data/left/img0.png --format csv");
+    assert_fails(&output, 3, "bad.png");
+    let text = stdout(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "path,predicted,confidence");
+    assert!(lines.len() == 2 && lines[1].starts_with("data/left/img0.png,left,"), "{text}");
+}
+
+#[test]
+fn prediction_agrees_with_evaluation() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("data"), &["left", "right"]);
+    let trained = mentor(dir.path(), "train --data data --epochs 1 --out run");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    json(&mentor(dir.path(), "eval run --json --split train --per-sample losses.csv"));
+    let predicted = stdout(&mentor(dir.path(), "predict run data"));
+    for row in csv::Reader::from_path(dir.path().join("losses.csv")).unwrap().records() {
+        let row = row.unwrap();
+        let line = predicted.lines().find(|line| line.contains(&row[0])).unwrap_or_else(|| panic!("{row:?}"));
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["predicted"], row[2]);
+        let (left, right) = (line["confidence"].as_f64().unwrap(), row[3].parse::<f64>().unwrap());
+        assert!((left - right).abs() < 1e-6, "{left} {right}");
+    }
+}
+
+#[test]
+fn losses_have_full_precision() {
+    let dir = tempfile::tempdir().unwrap();
+    let loss = |arguments: &str| json(&mentor_with(dir.path(), &arguments.split(' ').collect::<Vec<_>>()));
+    let value = loss("loss softmax --json --scores 3.2,5.1,-1.7 --target 0 --scores 1.3,4.9,2.0 --target 1");
+    let per_sample: Vec<f64> =
+        value["per_sample"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    // −ln(e^3.2 / (e^3.2 + e^5.1 + e^−1.7)), by the definition.
+    let by_hand = -(3.2_f64.exp() / (3.2_f64.exp() + 5.1_f64.exp() + (-1.7_f64).exp())).ln();
+    assert!((per_sample[0] - by_hand).abs() < 1e-14, "{per_sample:?}");
+    assert!((value["loss"].as_f64().unwrap() - (per_sample[0] + per_sample[1]) / 2.0).abs() < 1e-15);
+    for (class, expected) in [-0.870017, 0.869050, 0.000968].into_iter().enumerate() {
+        assert!((value["gradient"][0][class].as_f64().unwrap() - expected).abs() < 1e-6);
+    }
+
+    let value = loss("loss svm --json --scores 3.2,5.1,-1.7 --target 0 --compare --log-base 10");
+    assert!((value["loss"].as_f64().unwrap() - 2.9).abs() < 1e-12);
+    assert_eq!(value["gradient"][0], serde_json::json!([-1.0, 1.0, 0.0]));
+    assert!((value["compare"]["loss"].as_f64().unwrap() - 0.8861).abs() < 1e-4);
+
+    fs::write(
+        dir.path().join("scores.csv"),
+        "cat,car,frog,target\n3.2,5.1,-1.7,0\n1.3,4.9,2.0,1\n2.2,2.5,-3.1,2\n",
+    )
+    .unwrap();
+    let value = loss("loss svm --json --csv scores.csv");
+    assert!((value["loss"].as_f64().unwrap() - 15.8 / 3.0).abs() < 1e-12);
+    assert_fails(&mentor(dir.path(), "loss svm --csv gone.csv"), 3, "gone.csv");
+}
+
+#[test]
+fn idx_files_are_described_trained_on_and_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    idx_folder(&dir.path().join("data"));
+    let value = json(&mentor(dir.path(), "data data --json"));
+    assert_eq!((value["num_train"].as_u64(), value["num_test"].as_u64()), (Some(18), Some(6)));
+    let text = stdout(&mentor(dir.path(), "data data"));
+    assert!(text.contains("8x8 gray") && text.contains("Next: mentor train --data data"), "{text}");
+
+    for (run, loss) in [("a", "svm"), ("b", "softmax")] {
+        let command = format!("train --data data --optimizer gd --epochs 5 --loss {loss} --out runs/{run}");
+        let trained = mentor(dir.path(), &command);
+        assert!(trained.status.success(), "{}", stderr(&trained));
+    }
+    let report = mentor(dir.path(), "report runs/a runs/b --out both.html");
+    assert!(report.status.success(), "{}", stderr(&report));
+    let html = fs::read_to_string(dir.path().join("both.html")).unwrap();
+    assert!(html.contains("svm") && html.contains("softmax"));
+    for remote in ["src=\"http", "url(http", "<link", "@import"] {
+        assert!(!html.contains(remote), "the report needs the network: {remote}");
+    }
+}
+
+#[test]
+fn files_that_are_quarantined_are_listed_in_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    image_folder(&data, &["cat", "dog"]);
+    fs::write(data.join("cat/broken.png"), "no picture").unwrap();
+    let command = "train --data data --epochs 1 --out run --on-bad-image quarantine";
+    let trained = mentor(dir.path(), command);
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let list = fs::read_to_string(dir.path().join("run/quarantine.txt")).unwrap();
+    assert!(list.lines().count() == 1 && list.contains("broken.png"), "{list}");
+    assert!(data.join("cat/broken.png").exists(), "the user's file was moved");
+}
+
+#[test]
+fn models_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let value = json(&mentor(dir.path(), "models mlp:100 wrn-28-10 --input 3x32x32 --json"));
+    assert_eq!(value[0]["num_params"].as_u64(), Some(3072 * 100 + 100 + 100 * 10 + 10));
+    assert_eq!(value[1]["num_params"].as_u64(), Some(36_479_194)); // Zagoruyko and Komodakis: 36.5 million
+    assert_fails(&mentor(dir.path(), "models vgg-16"), 2, "unknown model `vgg-16`");
+}
+
+#[test]
+fn without_out_a_configuration_has_a_directory_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in [1, 1, 2] {
+        let trained = mentor(dir.path(), &format!("train --data digits --epochs 1 --seed {seed}"));
+        assert!(trained.status.success(), "{}", stderr(&trained));
+    }
+    let mut runs: Vec<_> =
+        fs::read_dir(dir.path().join("runs")).unwrap().map(|run| run.unwrap().file_name()).collect();
+    runs.sort();
+    assert_eq!(runs.len(), 2);
+    assert!(runs[0].to_str().unwrap().starts_with("digits-linear-softmax-"), "{runs:?}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("mentor"))
+        .current_dir(dir.path())
+        .args(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,247 @@
+//! What a source holds, before anything is removed: classes, samples, splits, and where the pictures are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::decode::{Header, decode_raster, read_header, read_limited};
+use crate::error::DataError;
+use crate::format::ImageFormat;
+use crate::notes::{BadFile, Note};
+use crate::options::{BadImage, OpenOptions};
+use crate::readers;
+use crate::split::{Split, stratify};
+
+/// A sample as a reader lists it.
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    pub(crate) target: u32,
+    /// `None` where the data has no splits; then no sample has one.
+    pub(crate) split: Option<Split>,
+    /// Position among the pictures.
+    pub(crate) row: u32,
+}
+
+/// What a reader of one format finds.
+pub(crate) struct Listing {
+    pub(crate) kind: &'static str,
+    pub(crate) classes: Vec<String>,
+    pub(crate) samples: Vec<Listed>,
+    pub(crate) pictures: Pictures,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Where the pictures of a data set are.
+#[derive(Clone)]
+pub(crate) enum Pictures {
+    /// `[row, channel, height, width]`, all of one shape.
+    Array { shape: ImageFormat, bytes: Arc<Vec<u8>> },
+    /// One file a row.
+    Files(Vec<PathBuf>),
+}
+
+/// A sample with its split decided.
+#[derive(Clone)]
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) target: u32,
+    pub(crate) row: u32,
+    /// Of the pixels in an array, of the bytes of a file.
+    pub(crate) hash: blake3::Hash,
+}
+
+pub(crate) struct Catalogue {
+    pub(crate) kind: &'static str,
+    pub(crate) classes: Vec<String>,
+    pub(crate) splits: [Vec<Record>; 3],
+    pub(crate) pictures: Pictures,
+    /// Of every row; empty for an array.
+    pub(crate) headers: Vec<Option<Header>>,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl Catalogue {
+    /// Reads the list of samples and the header and hash of every picture. Nothing is decoded.
+    pub(crate) fn open(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
+        options.check()?;
+        let listing = readers::list(source, options)?;
+        let path = Path::new(source);
+        check_classes(path, &listing)?;
+        let splits = assign(&listing.samples, options);
+        let Listing { kind, classes, samples, pictures, mut notes } = listing;
+        let probes = probe(&pictures, &samples, options)?;
+        let mut records = [Vec::new(), Vec::new(), Vec::new()];
+        let mut headers = Vec::new();
+        if let Pictures::Files(paths) = &pictures {
+            headers.resize(paths.len(), None);
+        }
+        for ((listed, split), probe) in samples.into_iter().zip(splits).zip(probes) {
+            match probe {
+                Ok((hash, header)) => {
+                    if header.is_some() {
+                        headers[listed.row as usize] = header;
+                    }
+                    let Listed { id, target, row, .. } = listed;
+                    records[split.index()].push(Record { id, target, row, hash });
+                }
+                Err((path, reason)) => {
+                    notes.push(bad_image(split, listed.id, &path, reason, options.on_bad_image)?);
+                }
+            }
+        }
+        Ok(Self { kind, classes, splits: records, pictures, headers, notes })
+    }
+
+    /// Shape of the images: as asked for, or else decided from the training images.
+    pub(crate) fn decide_format(&mut self, options: &OpenOptions) -> Result<ImageFormat, DataError> {
+        let (channels, [height, width]) = match &self.pictures {
+            Pictures::Array { shape, .. } => (
+                options.channels.unwrap_or(shape.channels),
+                options.size.unwrap_or([shape.height, shape.width]),
+            ),
+            Pictures::Files(_) => {
+                let channels = match options.channels {
+                    Some(channels) => channels,
+                    None => self.decide_channels(options)?,
+                };
+                (channels, options.size.unwrap_or_else(|| self.decide_size()))
+            }
+        };
+        let format = ImageFormat { channels, height, width, resize: options.resize };
+        format.check()?;
+        Ok(format)
+    }
+
+    /// The records that decide: training, or all where there is none.
+    fn deciding_records(&self) -> impl Iterator<Item = &Record> {
+        let train = &self.splits[Split::Train.index()];
+        let others = if train.is_empty() { &self.splits[..] } else { &[] };
+        train.iter().chain(others.iter().flatten())
+    }
+
+    fn decide_size(&mut self) -> [usize; 2] {
+        const FALLBACK: [usize; 2] = [32, 32];
+        const LARGEST: usize = 256;
+        let mut sizes: Vec<[usize; 2]> = self
+            .deciding_records()
+            .filter_map(|record| self.headers[record.row as usize])
+            .map(|header| [header.height, header.width])
+            .collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        match sizes[..] {
+            [size] if size.iter().all(|&side| side <= LARGEST) => size,
+            _ => {
+                self.notes.push(Note::Resized { num_sizes: sizes.len(), size: FALLBACK });
+                FALLBACK
+            }
+        }
+    }
+
+    /// 1 if every file stores gray, or if up to 512 of those that store colour show only gray.
+    fn decide_channels(&self, options: &OpenOptions) -> Result<usize, DataError> {
+        const SAMPLE: usize = 512;
+        let Pictures::Files(paths) = &self.pictures else { return Ok(1) };
+        let colour: Vec<&Path> = self
+            .deciding_records()
+            .filter(|record| self.headers[record.row as usize].is_some_and(|header| header.colour))
+            .map(|record| paths[record.row as usize].as_path())
+            .collect();
+        let stride = colour.len().div_ceil(SAMPLE).max(1);
+        let sampled: Vec<&Path> = colour.into_iter().step_by(stride).collect();
+        let any_colour = sampled
+            .par_iter()
+            .map(|path| {
+                let bytes = read_limited(path, &options.limits)?;
+                // A damaged file decides nothing; loading will report it.
+                let raster = bytes.and_then(|bytes| decode_raster(&bytes, &options.limits));
+                Ok(raster.is_ok_and(|raster| !raster.is_gray()))
+            })
+            .try_reduce(|| false, |a, b| Ok(a || b))?;
+        Ok(if any_colour { 3 } else { 1 })
+    }
+}
+
+/// The note about a bad file, or the error where the user wants one.
+pub(crate) fn bad_image(
+    split: Split,
+    id: String,
+    path: &Path,
+    reason: String,
+    policy: BadImage,
+) -> Result<Note, DataError> {
+    match policy {
+        BadImage::Error => Err(DataError::BadImage { path: path.to_owned(), reason }),
+        BadImage::Skip | BadImage::Quarantine => Ok(Note::BadImage {
+            file: BadFile { split, id, path: path.display().to_string(), reason },
+            quarantine: policy == BadImage::Quarantine,
+        }),
+    }
+}
+
+type Probe = Result<(blake3::Hash, Option<Header>), (PathBuf, String)>;
+
+fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Result<Vec<Probe>, DataError> {
+    samples
+        .par_iter()
+        .map(|listed| match pictures {
+            Pictures::Array { shape, bytes } => {
+                let length = shape.num_values();
+                let image = &bytes[listed.row as usize * length..][..length];
+                Ok(Ok((blake3::hash(image), None)))
+            }
+            Pictures::Files(paths) => {
+                let path = &paths[listed.row as usize];
+                let bytes = read_limited(path, &options.limits)?;
+                let probed = bytes.and_then(|bytes| {
+                    let header = read_header(&bytes, &options.limits)?;
+                    Ok((blake3::hash(&bytes), Some(header)))
+                });
+                Ok(probed.map_err(|reason| (path.clone(), reason)))
+            }
+        })
+        .collect()
+}
+
+/// The split of every sample: the data's own, with validation taken from training where it is missing.
+fn assign(samples: &[Listed], options: &OpenOptions) -> Vec<Split> {
+    let targets: Vec<u32> = samples.iter().map(|listed| listed.target).collect();
+    if samples.iter().any(|listed| listed.split.is_none()) {
+        return stratify(&targets, options.test_fraction, options.val_fraction, options.split_seed);
+    }
+    let mut splits: Vec<Split> = samples.iter().filter_map(|listed| listed.split).collect();
+    if !splits.contains(&Split::Val) {
+        let train: Vec<usize> = (0..splits.len()).filter(|&index| splits[index] == Split::Train).collect();
+        let targets: Vec<u32> = train.iter().map(|&index| targets[index]).collect();
+        let divided = stratify(&targets, 0.0, options.val_fraction, options.split_seed);
+        for (index, split) in train.into_iter().zip(divided) {
+            splits[index] = split;
+        }
+    }
+    splits
+}
+
+/// At least two classes.
+fn check_classes(path: &Path, listing: &Listing) -> Result<(), DataError> {
+    match &listing.classes[..] {
+        [class] => Err(DataError::OneClass { path: path.to_owned(), class: class.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// For classes with names: none that only validation or test have, where there is training data.
+pub(crate) fn check_trained(path: &Path, classes: &[String], samples: &[Listed]) -> Result<(), DataError> {
+    let mut trained = vec![false; classes.len()];
+    for listed in samples.iter().filter(|listed| matches!(listed.split, None | Some(Split::Train))) {
+        trained[listed.target as usize] = true;
+    }
+    let stray = samples.iter().find(|listed| !trained[listed.target as usize]);
+    match stray {
+        Some(Listed { target, split: Some(split), .. }) if trained.contains(&true) => {
+            let class = classes[*target as usize].clone();
+            Err(DataError::UnknownClass { path: path.to_owned(), class, split: *split })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,295 @@
+//! One split in memory as bytes, or decoded on demand when it is too large for that.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::decode::decode_file;
+use crate::error::DataError;
+use crate::format::ImageFormat;
+use crate::notes::Note;
+use crate::options::Limits;
+
+/// The samples of one split: an image, a target and an id each. Cloning shares the images.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    classes: Arc<[String]>,
+    format: ImageFormat,
+    storage: Storage,
+    /// Position of each sample in the storage: subsets and splits share one storage.
+    rows: Vec<u32>,
+    targets: Vec<u32>,
+    ids: Vec<String>,
+    notes: Vec<Note>,
+}
+
+/// Where the images are.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    /// `[row, channel, height, width]`.
+    Memory(Arc<Vec<u8>>),
+    /// One file a row, read when a worker needs it.
+    Files(Arc<FileStore>),
+}
+
+/// Image files that are too many to be held in memory.
+#[derive(Debug)]
+pub(crate) struct FileStore {
+    pub(crate) paths: Vec<PathBuf>,
+    /// Of each row and channel, gathered while every file was decoded once for checking.
+    pub(crate) sums: Vec<[ChannelSums; 3]>,
+    pub(crate) limits: Limits,
+}
+
+/// Sums over the pixels of one channel. Integers, so that the order of addition does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ChannelSums {
+    pub(crate) sum: u64,
+    pub(crate) sum_of_squares: u64,
+}
+
+impl ChannelSums {
+    pub(crate) fn of(plane: &[u8]) -> Self {
+        plane.iter().fold(Self::default(), |sums, &byte| {
+            let value = u64::from(byte);
+            Self { sum: sums.sum + value, sum_of_squares: sums.sum_of_squares + value * value }
+        })
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { sum: self.sum + other.sum, sum_of_squares: self.sum_of_squares + other.sum_of_squares }
+    }
+}
+
+/// The parts of a [`Dataset`] that come from a source.
+pub(crate) struct Parts {
+    pub(crate) classes: Arc<[String]>,
+    pub(crate) format: ImageFormat,
+    pub(crate) storage: Storage,
+    pub(crate) rows: Vec<u32>,
+    pub(crate) targets: Vec<u32>,
+    pub(crate) ids: Vec<String>,
+    pub(crate) notes: Vec<Note>,
+}
+
+impl Dataset {
+    /// A data set from its parts; `pixels` are `[sample, channel, height, width]`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the lengths disagree or a target is no class;
+    /// [`DataError::InvalidOption`] if the format is outside its range.
+    ///
+    /// ```
+    /// use mentor_data::{Dataset, ImageFormat};
+    /// let classes = vec!["dark".to_owned(), "light".to_owned()];
+    /// let ids = vec!["first".to_owned(), "second".to_owned()];
+    /// let format = ImageFormat::new(1, 1, 1);
+    /// let dataset = Dataset::from_parts(classes.clone(), format.clone(), vec![3, 250], vec![0, 1], ids)?;
+    /// assert_eq!(dataset.class_counts(), [1, 1]);
+    /// assert!(Dataset::from_parts(classes, format, vec![3], vec![2], vec!["third".to_owned()]).is_err());
+    /// # Ok::<(), mentor_data::DataError>(())
+    /// ```
+    pub fn from_parts(
+        classes: Vec<String>,
+        format: ImageFormat,
+        pixels: Vec<u8>,
+        targets: Vec<u32>,
+        ids: Vec<String>,
+    ) -> Result<Self, DataError> {
+        format.check()?;
+        let inconsistent = |reason| Err(DataError::Inconsistent { reason });
+        let expected = targets.len() * format.num_values();
+        if pixels.len() != expected {
+            return inconsistent(format!(
+                "{} bytes of pixels for {} samples of {format}, {expected} needed",
+                pixels.len(),
+                targets.len()
+            ));
+        }
+        if ids.len() != targets.len() {
+            return inconsistent(format!("{} ids for {} targets", ids.len(), targets.len()));
+        }
+        if let Some((index, target)) = targets.iter().enumerate().find(|&(_, &t)| t as usize >= classes.len())
+        {
+            return inconsistent(format!("target {target} at {index}, but {} classes", classes.len()));
+        }
+        let Ok(num_samples) = u32::try_from(targets.len()) else {
+            return inconsistent(format!("{} samples, at most {} are possible", targets.len(), u32::MAX));
+        };
+        let storage = Storage::Memory(Arc::new(pixels));
+        let (classes, rows) = (classes.into(), (0..num_samples).collect());
+        Ok(Self::new(Parts { classes, format, storage, rows, targets, ids, notes: Vec::new() }))
+    }
+
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { classes, format, storage, rows, targets, ids, notes } = parts;
+        Self { classes, format, storage, rows, targets, ids, notes }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// Names of the classes; targets index them.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Shape of every image.
+    pub fn format(&self) -> &ImageFormat {
+        &self.format
+    }
+
+    /// The class index of every sample.
+    pub fn targets(&self) -> &[u32] {
+        &self.targets
+    }
+
+    /// Name of sample `index`: its path below the data set's folder, or its array and row.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`Dataset::len`].
+    pub fn id(&self, index: usize) -> &str {
+        &self.ids[index]
+    }
+
+    /// What happened while this split was decoded, such as images left out. What happened when the
+    /// source was opened is in [`Source::notes`](crate::Source::notes).
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Whether the images are in memory; otherwise [`Dataset::read`] decodes a file.
+    pub fn in_memory(&self) -> bool {
+        matches!(self.storage, Storage::Memory(_))
+    }
+
+    /// Number of samples of every class.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for &target in &self.targets {
+            counts[target as usize] += 1;
+        }
+        counts
+    }
+
+    /// Copies the image of sample `index` to `out`, `[channel, height, width]`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::BadImage`] or [`DataError::Io`] if a file that is decoded on demand has changed
+    /// since the data set was loaded. Never for images in memory.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`Dataset::len`], or `out` is not as long as the format says.
+    pub fn read(&self, index: usize, out: &mut [u8]) -> Result<(), DataError> {
+        out.copy_from_slice(&self.pixels(index)?);
+        Ok(())
+    }
+
+    /// The image of sample `index`: borrowed from memory, or freshly decoded.
+    pub(crate) fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let row = self.rows[index] as usize;
+        match &self.storage {
+            Storage::Memory(pixels) => {
+                let length = self.format.num_values();
+                Ok(Cow::Borrowed(&pixels[row * length..][..length]))
+            }
+            Storage::Files(files) => {
+                decode_file(&files.paths[row], &self.format, &files.limits).map(Cow::Owned)
+            }
+        }
+    }
+
+    /// The samples at `indices`, in that order, sharing the images. An index may occur twice.
+    ///
+    /// # Panics
+    ///
+    /// If an index is not below [`Dataset::len`].
+    pub fn subset(&self, indices: &[u32]) -> Self {
+        Self {
+            classes: Arc::clone(&self.classes),
+            format: self.format.clone(),
+            storage: self.storage.clone(),
+            rows: indices.iter().map(|&index| self.rows[index as usize]).collect(),
+            targets: indices.iter().map(|&index| self.targets[index as usize]).collect(),
+            ids: indices.iter().map(|&index| self.ids[index as usize].clone()).collect(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    /// Sums over all samples, one for each channel of the format.
+    pub(crate) fn channel_sums(&self) -> Vec<ChannelSums> {
+        let plane = self.format.height * self.format.width;
+        let of_row = |&row: &u32| match &self.storage {
+            Storage::Memory(pixels) => {
+                let length = self.format.num_values();
+                let image = &pixels[row as usize * length..][..length];
+                let mut sums = [ChannelSums::default(); 3];
+                for (sums, plane) in sums.iter_mut().zip(image.chunks_exact(plane)) {
+                    *sums = ChannelSums::of(plane);
+                }
+                sums
+            }
+            Storage::Files(files) => files.sums[row as usize],
+        };
+        let add = |a: [ChannelSums; 3], b: [ChannelSums; 3]| [0, 1, 2].map(|c| a[c].plus(b[c]));
+        let sums = self.rows.par_iter().map(of_row).reduce(|| [ChannelSums::default(); 3], add);
+        sums[..self.format.channels].to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> Dataset {
+        let names = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+        let format = ImageFormat::new(1, 1, 2);
+        Dataset::from_parts(
+            names(["a", "b", "c"]),
+            format,
+            vec![0, 1, 2, 3, 4, 5],
+            vec![2, 0, 2],
+            names(["x", "y", "z"]),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn subset_keeps_images_targets_and_ids_together() {
+        let subset = three().subset(&[2, 2, 1]);
+        let mut image = [0; 2];
+        subset.read(1, &mut image).unwrap();
+        assert_eq!((image, subset.targets(), subset.id(2)), ([4, 5], &[2, 2, 0][..], "y"));
+        assert_eq!(subset.class_counts(), [1, 0, 2]);
+        let again = subset.subset(&[2]);
+        again.read(0, &mut image).unwrap();
+        assert_eq!(image, [2, 3]);
+    }
+
+    #[test]
+    fn parts_that_disagree_are_refused() {
+        let names = |count: usize| (0..count).map(|i| i.to_string()).collect::<Vec<_>>();
+        let build = |pixels, targets, ids| {
+            Dataset::from_parts(names(2), ImageFormat::new(1, 1, 1), pixels, targets, names(ids))
+        };
+        assert!(build(vec![0, 0], vec![0, 1], 2).is_ok());
+        for bad in
+            [build(vec![0], vec![0, 1], 2), build(vec![0, 0], vec![0, 2], 2), build(vec![0], vec![0], 2)]
+        {
+            assert!(matches!(bad.unwrap_err(), DataError::Inconsistent { .. }));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Files to samples to batches: the only part of mentor that reads data sets.
+//!
+//! One image takes this way: [`Source::open`] lists it and assigns its [`Split`]; [`Source::load`]
+//! decodes it into a [`Dataset`] of bytes; a [`Loader`] gathers it into a [`HostBatch`], changed by
+//! [`Augment`] and normalised by [`Preprocessing`]. Labels, shapes and ranges are checked on the way in,
+//! nowhere else.
+//!
+//! Everything is deterministic: splits are a pure function of `split_seed`, order and augmentation of
+//! `(seed, epoch, sample)`. The number of threads decides only how fast it goes.
+
+mod augment;
+mod catalogue;
+mod dataset;
+mod decode;
+mod duplicates;
+mod error;
+mod format;
+mod inspect;
+mod loader;
+mod natural;
+mod notes;
+mod options;
+mod preprocessing;
+mod raster;
+mod readers;
+mod source;
+mod split;
+
+pub use augment::Augment;
+pub use dataset::Dataset;
+pub use decode::{decode, decode_file};
+pub use duplicates::{Duplicates, Leak, Repeats};
+pub use error::DataError;
+pub use format::{ImageFormat, Resize};
+pub use inspect::{ClassCount, Inspection, SizeCount, inspect};
+pub use loader::{Epoch, HostBatch, Loader, LoaderOptions, Order};
+pub use notes::{BadFile, Note};
+pub use options::{BadImage, Limits, OpenOptions};
+pub use preprocessing::Preprocessing;
+pub use source::Source;
+pub use split::Split;

@@ -1,0 +1,289 @@
+//! Batches, prepared by worker threads ahead of the training step, in an order that does not depend
+//! on them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use mentor_random::{Purpose, Stream};
+
+use crate::augment::Augment;
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::preprocessing::Preprocessing;
+
+/// The order of the samples in an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// That of the data set.
+    Sequential,
+    /// A permutation that is a pure function of the seed and the epoch.
+    Shuffled,
+}
+
+/// How batches are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderOptions {
+    /// Samples in a batch, at least 1. The last batch of an epoch may hold fewer.
+    pub batch_size: usize,
+    /// The order of the samples.
+    pub order: Order,
+    /// What is done to the images before normalisation.
+    pub augment: Augment,
+    /// Seed of order and augmentation.
+    pub seed: u64,
+    /// Worker threads; 0: chosen from the number of cores and the work that an image takes.
+    pub workers: usize,
+    /// Batches that are prepared ahead, at least 1. Together they bound the loader's memory.
+    pub prefetch: usize,
+}
+
+impl Default for LoaderOptions {
+    fn default() -> Self {
+        Self {
+            batch_size: 128,
+            order: Order::Shuffled,
+            augment: Augment::None,
+            seed: 0,
+            workers: 0,
+            prefetch: 4,
+        }
+    }
+}
+
+/// A batch in host memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostBatch {
+    /// Normalised pixels, `[batch, channel, height, width]`.
+    pub pixels: Vec<f32>,
+    /// Shape of `pixels`.
+    pub shape: [usize; 4],
+    /// The class index of each sample.
+    pub targets: Vec<u32>,
+    /// The index of each sample in the data set.
+    pub samples: Vec<u32>,
+}
+
+/// Makes the batches of a data set, epoch by epoch.
+///
+/// ```
+/// use std::sync::Arc;
+/// use mentor_data::{Loader, LoaderOptions, OpenOptions, Preprocessing, Source, Split};
+/// let train = Source::open("digits", &OpenOptions::default())?.load(Split::Train)?;
+/// let preprocessing = Preprocessing::fit(&train);
+/// let loader = Loader::new(Arc::new(train), preprocessing, LoaderOptions::default());
+/// let whole: Vec<_> = loader.epoch(3, 0).collect::<Result<_, _>>()?;
+/// let resumed: Vec<_> = loader.epoch(3, 5).collect::<Result<_, _>>()?;
+/// assert_eq!(whole.len(), loader.num_batches());
+/// assert_eq!(whole[5..], resumed);
+/// # Ok::<(), mentor_data::DataError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Loader {
+    shared: Arc<Shared>,
+}
+
+/// What every worker reads.
+#[derive(Debug)]
+struct Shared {
+    dataset: Arc<Dataset>,
+    preprocessing: Preprocessing,
+    options: LoaderOptions,
+}
+
+impl Loader {
+    /// A loader over `dataset`.
+    ///
+    /// # Panics
+    ///
+    /// If `batch_size` is 0, or the preprocessing is for images of another shape than the data set's.
+    pub fn new(dataset: Arc<Dataset>, preprocessing: Preprocessing, options: LoaderOptions) -> Self {
+        assert!(options.batch_size > 0, "batch_size must be at least 1");
+        assert_eq!(
+            dataset.format().shape(),
+            preprocessing.format.shape(),
+            "the data set must be loaded in the format of the preprocessing"
+        );
+        Self { shared: Arc::new(Shared { dataset, preprocessing, options }) }
+    }
+
+    /// The data set.
+    pub fn dataset(&self) -> &Arc<Dataset> {
+        &self.shared.dataset
+    }
+
+    /// Batches in an epoch, the last of which may be smaller.
+    pub fn num_batches(&self) -> usize {
+        self.shared.dataset.len().div_ceil(self.shared.options.batch_size)
+    }
+
+    /// The samples of an epoch in their order: a pure function of seed and epoch.
+    pub fn order(&self, epoch: u64) -> Vec<u32> {
+        let num_samples = self.shared.dataset.len() as u32;
+        match self.shared.options.order {
+            Order::Sequential => (0..num_samples).collect(),
+            Order::Shuffled => {
+                Stream::new(self.shared.options.seed, Purpose::Order, &[epoch]).permutation(num_samples)
+            }
+        }
+    }
+
+    /// The batches of an epoch from `first_batch` on, which is 0 unless a run resumes in the middle.
+    ///
+    /// Workers start at once and prepare up to `prefetch` batches ahead.
+    pub fn epoch(&self, epoch: u64, first_batch: usize) -> Epoch {
+        let order: Arc<[u32]> = self.order(epoch).into();
+        let num_batches = self.num_batches();
+        let left = num_batches.saturating_sub(first_batch);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (jobs, queue) = unbounded::<Job>();
+        let workers = (0..self.num_workers().min(left))
+            .map(|_| {
+                let (shared, order) = (Arc::clone(&self.shared), Arc::clone(&order));
+                let (queue, stop) = (queue.clone(), Arc::clone(&stop));
+                std::thread::spawn(move || work(&shared, &order, epoch, &queue, &stop))
+            })
+            .collect();
+        let mut batches = Epoch {
+            jobs: Some(jobs),
+            pending: VecDeque::new(),
+            next_batch: first_batch.min(num_batches),
+            num_batches,
+            workers,
+            stop,
+        };
+        for _ in 0..self.shared.options.prefetch.max(1) {
+            batches.request_next();
+        }
+        batches
+    }
+
+    /// Gathering bytes from memory is so fast that one thread keeps any model busy; augmentation takes
+    /// some microseconds an image, decoding takes most of a core.
+    fn num_workers(&self) -> usize {
+        let Shared { dataset, options, .. } = &*self.shared;
+        if options.workers > 0 {
+            return options.workers;
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        match (dataset.in_memory(), options.augment) {
+            (true, Augment::None) => 1,
+            (true, _) => (cores / 4).clamp(1, 8),
+            (false, _) => (cores / 2).clamp(1, 16),
+        }
+    }
+}
+
+/// A batch to prepare, and where to put it: a slot of its own, so that batches come out in order
+/// whichever worker is faster.
+struct Job {
+    batch: usize,
+    slot: Sender<Result<HostBatch, DataError>>,
+}
+
+/// The batches of one epoch. Dropping it stops the workers and waits for them.
+#[derive(Debug)]
+pub struct Epoch {
+    /// `None` while the workers are being stopped.
+    jobs: Option<Sender<Job>>,
+    pending: VecDeque<Receiver<Result<HostBatch, DataError>>>,
+    next_batch: usize,
+    num_batches: usize,
+    workers: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Epoch {
+    fn request_next(&mut self) {
+        let Some(jobs) = &self.jobs else { return };
+        if self.next_batch < self.num_batches {
+            let (slot, result) = bounded(1);
+            // Fails only when all workers are gone, which then shows as an empty slot.
+            let _ = jobs.send(Job { batch: self.next_batch, slot });
+            self.pending.push_back(result);
+            self.next_batch += 1;
+        }
+    }
+
+    /// Stops the workers and waits for them. A worker's panic goes on in this thread.
+    fn join(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        self.pending.clear();
+        for worker in self.workers.drain(..) {
+            if let Err(panic) = worker.join()
+                && !std::thread::panicking()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+impl Iterator for Epoch {
+    type Item = Result<HostBatch, DataError>;
+
+    /// The next batch. Waits for it if need be; after an error the epoch goes on with the next batch.
+    fn next(&mut self) -> Option<Self::Item> {
+        let slot = self.pending.pop_front()?;
+        self.request_next();
+        match slot.recv() {
+            Ok(batch) => Some(batch),
+            Err(_) => {
+                self.join();
+                unreachable!("a worker ends without filling its slot only by a panic");
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.pending.len() + self.num_batches - self.next_batch;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Epoch {}
+
+impl Drop for Epoch {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+fn work(shared: &Shared, order: &[u32], epoch: u64, queue: &Receiver<Job>, stop: &AtomicBool) {
+    for Job { batch, slot } in queue {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let start = batch * shared.options.batch_size;
+        let end = (start + shared.options.batch_size).min(order.len());
+        // Nobody waits for the slot of an epoch that was dropped.
+        let _ = slot.send(shared.make_batch(&order[start..end], epoch));
+    }
+}
+
+impl Shared {
+    fn make_batch(&self, samples: &[u32], epoch: u64) -> Result<HostBatch, DataError> {
+        let Self { dataset, preprocessing, options } = self;
+        let format = dataset.format();
+        let mut pixels = Vec::with_capacity(samples.len() * format.num_values());
+        let mut augmented = match options.augment {
+            Augment::None => Vec::new(),
+            _ => vec![0; format.num_values()],
+        };
+        for &sample in samples {
+            let image = dataset.pixels(sample as usize)?;
+            if options.augment == Augment::None {
+                preprocessing.extend(&image, &mut pixels);
+            } else {
+                options.augment.apply(format, &image, &mut augmented, options.seed, epoch, sample);
+                preprocessing.extend(&augmented, &mut pixels);
+            }
+        }
+        let targets = samples.iter().map(|&sample| dataset.targets()[sample as usize]).collect();
+        let shape = [samples.len(), format.channels, format.height, format.width];
+        Ok(HostBatch { pixels, shape, targets, samples: samples.to_vec() })
+    }
+}

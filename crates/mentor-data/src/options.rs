@@ -1,0 +1,146 @@
+//! What a user decides when a data set is opened.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::format::Resize;
+
+/// What happens to a file that cannot be decoded. No file of the user is ever moved or changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BadImage {
+    /// The first one, in the order of the data set, stops with its name.
+    #[default]
+    Error,
+    /// Left out and listed in the notes.
+    Skip,
+    /// As skip, and its note asks the caller to write the list of such files.
+    Quarantine,
+}
+
+impl FromStr for BadImage {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text {
+            "error" => Ok(Self::Error),
+            "skip" => Ok(Self::Skip),
+            "quarantine" => Ok(Self::Quarantine),
+            _ => Err(DataError::InvalidOption {
+                name: "on_bad_image",
+                value: text.to_owned(),
+                allowed: "error, skip or quarantine",
+            }),
+        }
+    }
+}
+
+impl fmt::Display for BadImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Skip => "skip",
+            Self::Quarantine => "quarantine",
+        })
+    }
+}
+
+/// Sizes that are refused before memory is taken for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Pixels of one image file, from its header. Default 64 million.
+    pub max_pixels: u64,
+    /// Bytes of one image file. Default 256 MiB.
+    pub max_file_bytes: u64,
+    /// Bytes of a split held in memory, and of an IDX or npz array. An image folder above it is
+    /// decoded on demand; an array above it is refused. Default 4 GiB.
+    pub max_memory_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_pixels: 64_000_000, max_file_bytes: 256 << 20, max_memory_bytes: 4 << 30 }
+    }
+}
+
+/// How a data set is opened. The default suits a first look at any data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OpenOptions {
+    /// Share of each class of the training samples that becomes validation where the data has none of
+    /// its own. In `[0, 1)`, default 0.1.
+    pub val_fraction: f64,
+    /// Share of each class that becomes test where the data has no splits at all. In `[0, 1)`,
+    /// default 0.2.
+    pub test_fraction: f64,
+    /// Seed of the membership in splits, default 0. Independent of the seed of training.
+    pub split_seed: u64,
+    /// What happens to files that cannot be decoded.
+    pub on_bad_image: BadImage,
+    /// 1 (gray) or 3 (colour); `None`: decided from the training images.
+    pub channels: Option<usize>,
+    /// `[height, width]`; `None`: the arrays' own size, or the common size of the training images,
+    /// or 32x32 where they differ or have a side over 256.
+    pub size: Option<[usize; 2]>,
+    /// What happens to images of another size.
+    pub resize: Resize,
+    /// Keep training samples that are byte-identical to a validation or test sample. Default false.
+    pub keep_duplicates: bool,
+    /// Sizes that are refused.
+    pub limits: Limits,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            val_fraction: 0.1,
+            test_fraction: 0.2,
+            split_seed: 0,
+            on_bad_image: BadImage::default(),
+            channels: None,
+            size: None,
+            resize: Resize::default(),
+            keep_duplicates: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::InvalidOption`] names the first option outside its range.
+    pub fn check(&self) -> Result<(), DataError> {
+        for (name, value) in [("val_fraction", self.val_fraction), ("test_fraction", self.test_fraction)] {
+            if !(0.0..1.0).contains(&value) {
+                let value = value.to_string();
+                return Err(DataError::InvalidOption { name, value, allowed: "at least 0 and below 1" });
+            }
+        }
+        let [height, width] = self.size.unwrap_or([1, 1]);
+        let channels = self.channels.unwrap_or(1);
+        crate::format::ImageFormat { channels, height, width, resize: self.resize }.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_outside_their_range_are_refused_also_nan() {
+        assert!(OpenOptions::default().check().is_ok());
+        for value in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
+            assert!(OpenOptions { val_fraction: value, ..Default::default() }.check().is_err(), "{value}");
+            assert!(OpenOptions { test_fraction: value, ..Default::default() }.check().is_err(), "{value}");
+        }
+        assert!(OpenOptions { channels: Some(2), ..Default::default() }.check().is_err());
+        assert!(OpenOptions { size: Some([0, 8]), ..Default::default() }.check().is_err());
+    }
+}

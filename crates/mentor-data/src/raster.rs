@@ -1,0 +1,158 @@
+//! A decoded image of any size, and how it is brought to a format.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::format::{ImageFormat, Resize};
+
+/// A decoded image: rows of pixels, 1 or 3 bytes each, already without alpha.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Raster {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// `[height, width, channel]`.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Raster {
+    /// From `[channel, height, width]`.
+    pub(crate) fn from_planes(format: &ImageFormat, planes: &[u8]) -> Self {
+        let plane = format.height * format.width;
+        let mut bytes = vec![0; planes.len()];
+        for (channel, values) in planes.chunks_exact(plane).enumerate() {
+            for (pixel, &value) in bytes.chunks_exact_mut(format.channels).zip(values) {
+                pixel[channel] = value;
+            }
+        }
+        Self { channels: format.channels, height: format.height, width: format.width, bytes }
+    }
+
+    /// Whether all channels of every pixel are equal.
+    pub(crate) fn is_gray(&self) -> bool {
+        self.channels == 1 || self.bytes.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2])
+    }
+
+    /// The image as the format wants it, `[channel, height, width]`.
+    pub(crate) fn into_format(self, format: &ImageFormat) -> Vec<u8> {
+        let raster = self.with_channels(format.channels).resized(format);
+        let plane = format.height * format.width;
+        if format.channels == 1 {
+            return raster.bytes;
+        }
+        let mut planes = vec![0; format.num_values()];
+        for (channel, values) in planes.chunks_exact_mut(plane).enumerate() {
+            for (value, pixel) in values.iter_mut().zip(raster.bytes.chunks_exact(format.channels)) {
+                *value = pixel[channel];
+            }
+        }
+        planes
+    }
+
+    fn with_channels(self, channels: usize) -> Self {
+        let bytes = match (self.channels, channels) {
+            (1, 3) => self.bytes.iter().flat_map(|&gray| [gray; 3]).collect(),
+            (3, 1) => self.bytes.chunks_exact(3).map(|p| luma(p[0], p[1], p[2])).collect(),
+            _ => self.bytes,
+        };
+        Self { channels, bytes, ..self }
+    }
+
+    fn resized(self, format: &ImageFormat) -> Self {
+        let (height, width) = (format.height, format.width);
+        if [self.height, self.width] == [height, width] {
+            return self;
+        }
+        match format.resize {
+            Resize::Stretch => self.scaled(height, width, ResizeOptions::new()),
+            Resize::CropCenter => self.scaled(height, width, ResizeOptions::new().fit_into_destination(None)),
+            Resize::FitPad => {
+                let scale = (height as f64 / self.height as f64).min(width as f64 / self.width as f64);
+                let fitted =
+                    |side: usize, limit: usize| ((side as f64 * scale).round() as usize).clamp(1, limit);
+                let inner_height = fitted(self.height, height);
+                let inner_width = fitted(self.width, width);
+                let inner = self.scaled(inner_height, inner_width, ResizeOptions::new());
+                inner.centred_on_black(height, width)
+            }
+        }
+    }
+
+    /// Bilinear where the image grows; where it shrinks the filter widens with it and every pixel counts
+    /// (convolution with antialiasing, as in Pillow).
+    fn scaled(&self, height: usize, width: usize, options: ResizeOptions) -> Self {
+        let pixel = if self.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+        let source = ImageRef::new(self.width as u32, self.height as u32, &self.bytes, pixel)
+            .expect("a raster holds channels * height * width bytes");
+        let mut target = Image::new(width as u32, height as u32, pixel);
+        let options = options.resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+        Resizer::new()
+            .resize(&source, &mut target, &options)
+            .expect("both images have the same pixel type, and the crop is inside the source");
+        Self { channels: self.channels, height, width, bytes: target.into_vec() }
+    }
+
+    fn centred_on_black(self, height: usize, width: usize) -> Self {
+        let mut bytes = vec![0; self.channels * height * width];
+        let (top, left) = ((height - self.height) / 2, (width - self.width) / 2);
+        for (row, values) in self.bytes.chunks_exact(self.width * self.channels).enumerate() {
+            let start = ((top + row) * width + left) * self.channels;
+            bytes[start..start + values.len()].copy_from_slice(values);
+        }
+        Self { channels: self.channels, height, width, bytes }
+    }
+}
+
+/// Brightness by ITU-R BT.601, with Pillow's rounding: 0.299 R + 0.587 G + 0.114 B.
+fn luma(red: u8, green: u8, blue: u8) -> u8 {
+    ((u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000) >> 16) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gray(height: usize, width: usize, bytes: &[u8]) -> Raster {
+        Raster { channels: 1, height, width, bytes: bytes.to_vec() }
+    }
+
+    fn format(height: usize, width: usize, resize: Resize) -> ImageFormat {
+        ImageFormat { channels: 1, height, width, resize }
+    }
+
+    #[test]
+    fn colour_becomes_brightness_as_in_pillow() {
+        // Image.new("RGB", (1, 1), rgb).convert("L") gives these.
+        for (rgb, expected) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([9, 9, 9], 9)] {
+            assert_eq!(luma(rgb[0], rgb[1], rgb[2]), expected);
+        }
+    }
+
+    #[test]
+    fn same_size_is_left_as_it_is() {
+        for resize in [Resize::Stretch, Resize::FitPad, Resize::CropCenter] {
+            assert_eq!(gray(2, 2, &[1, 2, 3, 4]).into_format(&format(2, 2, resize)), [1, 2, 3, 4]);
+        }
+    }
+
+    #[test]
+    fn policies_stretch_pad_or_crop_a_wide_image() {
+        // Left half 40, right half 200.
+        let wide = gray(2, 4, &[40, 40, 200, 200, 40, 40, 200, 200]);
+        assert_eq!(wide.clone().into_format(&format(1, 1, Resize::Stretch)), [120]);
+        assert_eq!(wide.clone().into_format(&format(2, 2, Resize::CropCenter)), [40, 200, 40, 200]);
+        let padded = wide.into_format(&format(4, 4, Resize::FitPad));
+        assert_eq!(padded[..4], [0; 4]);
+        assert_eq!(padded[4..12], [40, 40, 200, 200, 40, 40, 200, 200]);
+        assert_eq!(padded[12..], [0; 4]);
+    }
+
+    #[test]
+    fn planes_and_pixels_are_two_views_of_one_image() {
+        let format = ImageFormat::new(3, 1, 2);
+        let planes = [1, 2, 3, 4, 5, 6];
+        let raster = Raster::from_planes(&format, &planes);
+        assert_eq!(raster.bytes, [1, 3, 5, 2, 4, 6]);
+        assert_eq!(raster.into_format(&format), planes);
+    }
+}

@@ -1,0 +1,140 @@
+//! Which samples are for training, validation and test.
+
+use std::fmt;
+use std::str::FromStr;
+
+use mentor_random::{Purpose, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Parameters are fitted to it.
+    Train,
+    /// Models are chosen on it.
+    Val,
+    /// Opened by evaluation only.
+    Test,
+}
+
+impl Split {
+    /// All splits, in the order of [`Split::index`].
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
+    /// Position in [`Split::ALL`].
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl FromStr for Split {
+    type Err = DataError;
+
+    /// Reads `train`, `val` (also `valid`, `validation`) or `test`.
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text {
+            "train" => Ok(Self::Train),
+            "val" | "valid" | "validation" => Ok(Self::Val),
+            "test" => Ok(Self::Test),
+            _ => Err(DataError::InvalidOption {
+                name: "split",
+                value: text.to_owned(),
+                allowed: "train, val or test",
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// Stratified split of samples that have none: of each class first `test_fraction` for test, then
+/// `val_fraction` of what is left for validation, the rest for training.
+///
+/// A class gives at least one sample to each part with a fraction above zero, as long as one is left
+/// for training. Membership is a pure function of the seed, the class and the order of its samples.
+pub(crate) fn stratify(targets: &[u32], test_fraction: f64, val_fraction: f64, seed: u64) -> Vec<Split> {
+    let mut members: Vec<Vec<usize>> = Vec::new();
+    for (index, &target) in targets.iter().enumerate() {
+        let class = target as usize;
+        if members.len() <= class {
+            members.resize_with(class + 1, Vec::new);
+        }
+        members[class].push(index);
+    }
+    let mut splits = vec![Split::Train; targets.len()];
+    for (class, members) in members.iter().enumerate() {
+        let order = Stream::new(seed, Purpose::Split, &[class as u64]).permutation(members.len() as u32);
+        let num_test = share(members.len(), test_fraction);
+        let num_val = share(members.len() - num_test, val_fraction);
+        for (position, &member) in order.iter().enumerate() {
+            splits[members[member as usize]] = match position {
+                p if p < num_test => Split::Test,
+                p if p < num_test + num_val => Split::Val,
+                _ => Split::Train,
+            };
+        }
+    }
+    splits
+}
+
+fn share(available: usize, fraction: f64) -> usize {
+    if fraction == 0.0 || available < 2 {
+        return 0;
+    }
+    ((available as f64 * fraction).round() as usize).clamp(1, available - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(splits: &[Split], targets: &[u32], split: Split, class: u32) -> usize {
+        splits.iter().zip(targets).filter(|&(&s, &t)| s == split && t == class).count()
+    }
+
+    #[test]
+    fn every_class_gives_its_share() {
+        let targets: Vec<u32> = (0..1000).map(|i| u32::from(i % 10 == 0)).collect();
+        let splits = stratify(&targets, 0.2, 0.1, 0);
+        for (class, expected) in [(0, [648, 72, 180]), (1, [72, 8, 20])] {
+            let found = Split::ALL.map(|split| count(&splits, &targets, split, class));
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn membership_depends_on_the_seed_only() {
+        let targets = vec![0; 100];
+        assert_eq!(stratify(&targets, 0.2, 0.1, 3), stratify(&targets, 0.2, 0.1, 3));
+        assert_ne!(stratify(&targets, 0.2, 0.1, 3), stratify(&targets, 0.2, 0.1, 4));
+    }
+
+    #[test]
+    fn rare_classes_keep_a_sample_for_training() {
+        for (num, expected) in [(1, [1, 0, 0]), (2, [1, 0, 1]), (3, [1, 1, 1])] {
+            let targets = vec![0; num];
+            let splits = stratify(&targets, 0.2, 0.1, 0);
+            assert_eq!(Split::ALL.map(|split| count(&splits, &targets, split, 0)), expected);
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for split in Split::ALL {
+            assert_eq!(split.to_string().parse::<Split>().unwrap(), split);
+        }
+        assert_eq!("validation".parse::<Split>().unwrap(), Split::Val);
+        assert!("Train".parse::<Split>().is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! Data sets of every form in temporary folders: what is read back, and how bad input is refused.
+
+#[cfg(test)]
+mod it {
+    mod arrays;
+    mod bad_images;
+    mod files;
+    mod folders;
+    mod idx;
+    mod loading;
+    mod manifests;
+    mod splits;
+}

@@ -1,0 +1,132 @@
+//! npz files.
+
+use std::path::Path;
+
+use mentor_data::{DataError, Dataset, Limits, OpenOptions, Source, Split};
+use tempfile::tempdir;
+
+use super::files::{check_message, npy, open, refused, write_npz};
+
+fn image(dataset: &Dataset, index: usize) -> Vec<u8> {
+    let mut out = vec![0; dataset.format().num_values()];
+    dataset.read(index, &mut out).unwrap();
+    out
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Labels 0 and 1 in turn, as `<i8`, which NumPy makes of a list.
+fn labels(count: i64) -> Vec<u8> {
+    npy("<i8", &format!("({count},)"), &(0..count).flat_map(|i| (i % 2).to_le_bytes()).collect::<Vec<_>>())
+}
+
+fn refused_arrays(arrays: &[(&str, Vec<u8>)], parts: &[&str]) -> DataError {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    write_npz(&path, arrays);
+    refused(&path, parts)
+}
+
+#[test]
+fn bytes_with_all_splits_are_read_back() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    let pixels = |first: u8| (0..24).map(|i| first + i).collect::<Vec<u8>>();
+    write_npz(
+        &path,
+        &[
+            ("x", npy("|u1", "(4, 2, 3)", &pixels(0))),
+            ("y", labels(4)),
+            ("x_val", npy("|u1", "(4, 2, 3)", &pixels(100))),
+            ("y_val", npy("|u1", "(4, 1)", &[1, 0, 1, 0])),
+            ("x_test", npy("|u1", "(4, 2, 3)", &pixels(200))),
+            ("y_test", labels(4)),
+        ],
+    );
+    let source = open(&path);
+    assert_eq!(source.classes(), ["0", "1"]);
+    let [train, val, test] = Split::ALL.map(|split| source.load(split).unwrap());
+    assert_eq!(image(&train, 1), [6, 7, 8, 9, 10, 11]);
+    assert_eq!(val.targets(), [1, 0, 1, 0]);
+    assert_eq!((image(&test, 3), test.id(3)), (vec![218, 219, 220, 221, 222, 223], "x_test[3]"));
+}
+
+#[test]
+fn channels_last_and_channels_first_give_the_same_images() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..OpenOptions::default() };
+    let read = |shape: &str, pixels: &[u8]| {
+        write_npz(&path, &[("x_train", npy("|u1", shape, pixels)), ("y_train", labels(2))]);
+        let source = Source::open(path.to_str().unwrap(), &options).unwrap();
+        assert_eq!(source.format().shape(), [3, 1, 2]);
+        let train = source.load(Split::Train).unwrap();
+        [image(&train, 0), image(&train, 1)].concat()
+    };
+    let planes: Vec<u8> = (0..12).collect();
+    let pixels = [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11];
+    assert_eq!(read("(2, 1, 2, 3)", &pixels), planes);
+    // (2, 3, 1, 2): the last dimension is no channel count, the second is.
+    assert_eq!(read("(2, 3, 1, 2)", &planes), planes);
+}
+
+#[test]
+fn floats_of_either_range_become_bytes() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..OpenOptions::default() };
+    for (values, expected) in
+        [([0.0, 1.0, 0.5, 0.2], [0, 255, 128, 51]), ([0.0, 255.0, 127.6, 3.0], [0, 255, 128, 3])]
+    {
+        write_npz(&path, &[("x", npy("<f4", "(2, 1, 2)", &floats(&values))), ("y", labels(2))]);
+        let train = Source::open(path.to_str().unwrap(), &options).unwrap().load(Split::Train).unwrap();
+        assert_eq!([image(&train, 0), image(&train, 1)].concat(), expected);
+    }
+}
+
+#[test]
+fn values_that_are_no_pixels_are_refused_with_their_place() {
+    let x = |values: &[f32; 4]| ("x", npy("<f4", "(2, 1, 2)", &floats(values)));
+    let y = || ("y", labels(2));
+    let error = refused_arrays(&[x(&[0.0, 1.0, 0.5, f32::NAN]), y()], &["\"x\"", "NaN at index [1, 0, 1]"]);
+    assert!(matches!(error, DataError::NotFinite { .. }));
+    refused_arrays(&[x(&[0.0, f32::INFINITY, 0.5, 0.0]), y()], &["inf at index [0, 0, 1]"]);
+    refused_arrays(&[x(&[0.0, -0.5, 0.5, 0.0]), y()], &["values from -0.5 to 0.5"]);
+    refused_arrays(&[x(&[0.0, 256.0, 0.5, 0.0]), y()], &["from 0 to 256", "0 to 255"]);
+    let other = ("x_test", npy("<f4", "(2, 1, 2)", &floats(&[0.0, 200.0, 0.0, 0.0])));
+    let arrays = [x(&[0.0, 1.0, 0.5, 0.0]), y(), other, ("y_test", labels(2))];
+    refused_arrays(&arrays, &["\"x_test\"", "0 to 1 as those of the first array"]);
+}
+
+#[test]
+fn arrays_that_do_not_fit_are_refused() {
+    let x = || ("x", npy("|u1", "(2, 1, 2)", &[1, 2, 3, 4]));
+    let y = || ("y", labels(2));
+    let with_y = |descr: &str, shape: &str, data: &[u8]| [x(), ("y", npy(descr, shape, data))];
+    refused_arrays(&[y()], &["no array \"x\"", "found: y"]);
+    refused_arrays(&[x()], &["no array \"y\"", "found: x"]);
+    refused_arrays(&[x(), y(), ("x_test", npy("|u1", "(1, 1, 2)", &[1, 2]))], &["no array \"y_test\""]);
+    refused_arrays(&[("x", npy("|u1", "(2, 4)", &[0; 8])), y()], &["shape [2, 4]", "(N, H, W)"]);
+    refused_arrays(&[("x", npy("<U1", "(2, 1, 2)", &[0; 16])), y()], &["type \"<U1\""]);
+    refused_arrays(&[("x", npy("|u1", "(2, 1, 2)", &[0; 3])), y()], &["truncated: 4 elements declared, 3"]);
+    refused_arrays(&[("x", b"no array".to_vec()), y()], &["not in NumPy's format"]);
+    refused_arrays(&[x(), ("y", labels(3))], &["3 labels for 2 images"]);
+    refused_arrays(&with_y("<f4", "(2,)", &floats(&[0.0, 1.0])), &["labels must be integers"]);
+    refused_arrays(&with_y("|i1", "(2,)", &[0, 0xff]), &["label -1 at index 1"]);
+    refused_arrays(&with_y("|u1", "(2,)", &[0, 9]), &["label 9 at index 1"]);
+    refused_arrays(&with_y("|u1", "(2, 2)", &[0, 1, 0, 1]), &["shape [2, 2]"]);
+    let huge = npy("|u1", "(2, 4096, 4096)", &[]);
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    write_npz(&path, &[("x", huge), y()]);
+    let limits = Limits { max_memory_bytes: 1 << 20, ..Limits::default() };
+    let options = OpenOptions { limits, ..OpenOptions::default() };
+    super::files::refused_with(&path, &options, &["33554432, over the limit of 1048576"]);
+    write_npz(&path, &[("x", npy("|u1", "(18446744073709551615, 4096, 4096)", &[])), y()]);
+    let Err(error) = Source::open(path.to_str().unwrap(), &options) else { panic!("opened") };
+    check_message(&error, Path::new(&path), &["18446744073709551615 images"]);
+    std::fs::write(&path, "no archive").unwrap();
+    refused(&path, &["not a readable npz file"]);
+}

@@ -1,0 +1,211 @@
+//! Files that are no images, or damaged, or too large: refused by name, or left out and listed.
+
+use std::path::{Path, PathBuf};
+
+use mentor_data::{
+    BadImage, DataError, ImageFormat, Limits, Note, OpenOptions, Source, Split, decode, decode_file,
+};
+use tempfile::{TempDir, tempdir};
+
+use super::files::{check_message, png, refused};
+
+/// Two classes of ten images each, and one file more: `train/a/5b.png`.
+fn folder_with(bad: &[u8]) -> (TempDir, PathBuf) {
+    let root = tempdir().unwrap();
+    for class in ["a", "b"] {
+        for i in 0..10 {
+            png(&root.path().join(format!("train/{class}/{i}.png")), [4, 4], [i; 3], class.as_bytes()[0]);
+        }
+    }
+    let path = root.path().join("train/a/5b.png");
+    std::fs::write(&path, bad).unwrap();
+    (root, path)
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ (0xedb8_8320 * (crc & 1)))
+    })
+}
+
+/// A PNG that declares `side` by `side` pixels and holds none.
+fn png_header(side: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend(side.to_be_bytes());
+    chunk.extend(side.to_be_bytes());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let check = crc(&chunk).to_be_bytes();
+    let mut bytes = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d".to_vec();
+    bytes.extend(chunk);
+    bytes.extend(check);
+    bytes.extend(b"\x00\x00\x00\x00IDAT\x35\xaf\x06\x1e");
+    bytes
+}
+
+fn bad_kinds() -> Vec<(Vec<u8>, &'static str)> {
+    let whole = {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("whole.png");
+        png(&path, [4, 4], [1, 2, 3], 9);
+        std::fs::read(path).unwrap()
+    };
+    vec![
+        (b"a text file named .png".to_vec(), "it holds text"),
+        (Vec::new(), "empty"),
+        (vec![0; 100], "not an image of a known format"),
+        (png_header(50_000), "50000x50000 pixels, over the limit of 64000000"),
+        (whole[..whole.len() / 2].to_vec(), ""),
+        (b"\xff\xd8\xff\xe0 no JPEG".to_vec(), ""),
+    ]
+}
+
+#[test]
+fn the_first_bad_image_stops_with_its_name() {
+    for (bytes, reason) in bad_kinds() {
+        let (root, path) = folder_with(&bytes);
+        let opened = Source::open(root.path().to_str().unwrap(), &OpenOptions::default());
+        let Err(error) = opened.and_then(|source| {
+            source.load(Split::Train)?;
+            source.load(Split::Val)
+        }) else {
+            panic!("loaded despite: {reason}")
+        };
+        assert!(matches!(error, DataError::BadImage { .. }), "{error}");
+        check_message(&error, &path, &[reason, "skip or quarantine"]);
+    }
+}
+
+#[test]
+fn bad_images_are_left_out_and_listed_when_asked() {
+    for (policy, marked) in [(BadImage::Skip, false), (BadImage::Quarantine, true)] {
+        for (bytes, _) in bad_kinds() {
+            let (root, path) = folder_with(&bytes);
+            let options = OpenOptions { on_bad_image: policy, ..OpenOptions::default() };
+            let source = Source::open(root.path().to_str().unwrap(), &options).unwrap();
+            let [train, val] = [Split::Train, Split::Val].map(|split| source.load(split).unwrap());
+            assert_eq!(train.len() + val.len(), 20);
+            let notes = [source.notes(), train.notes(), val.notes()].concat();
+            let [Note::BadImage { file, quarantine }] = &notes[..] else { panic!("{notes:?}") };
+            assert_eq!((file.id.as_str(), *quarantine), ("train/a/5b.png", marked));
+            assert_eq!(std::fs::read(path).unwrap(), bytes, "the user's file stays as it is");
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_bad_images_only_is_an_error_also_when_skipping() {
+    let root = tempdir().unwrap();
+    for class in ["a", "b"] {
+        std::fs::create_dir_all(root.path().join(class)).unwrap();
+        for i in 0..5 {
+            std::fs::write(root.path().join(format!("{class}/{i}.png")), format!("text {i}")).unwrap();
+        }
+    }
+    let options = OpenOptions { on_bad_image: BadImage::Skip, ..OpenOptions::default() };
+    super::files::refused_with(root.path(), &options, &["nothing is left"]);
+    refused(&root.path().join("a/0.png"), &["not a data set"]);
+}
+
+#[test]
+fn file_size_is_limited() {
+    let (root, path) = folder_with(&vec![b'x'; 5000]);
+    let limits = Limits { max_file_bytes: 4000, ..Limits::default() };
+    let options = OpenOptions { limits: limits.clone(), ..OpenOptions::default() };
+    let Err(error) = Source::open(root.path().to_str().unwrap(), &options) else { panic!("opened") };
+    check_message(&error, &path, &["5000 bytes are over the limit of 4000"]);
+    let error = decode_file(&path, &ImageFormat::new(1, 4, 4), &limits).unwrap_err();
+    check_message(&error, &path, &["max_file_bytes"]);
+}
+
+fn encoded(picture: &image::DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn every_format_with_exact_pixels_decodes_to_the_same_image() {
+    let picture = image::RgbImage::from_fn(5, 4, |x, y| image::Rgb([x as u8 * 40, y as u8 * 60, 90]));
+    let expected: Vec<u8> =
+        (0..3).flat_map(|channel| picture.pixels().map(move |pixel| pixel[channel])).collect();
+    let picture = image::DynamicImage::from(picture);
+    for format in [
+        image::ImageFormat::Png,
+        image::ImageFormat::Bmp,
+        image::ImageFormat::WebP,
+        image::ImageFormat::Tiff,
+        image::ImageFormat::Pnm,
+    ] {
+        let bytes = encoded(&picture, format);
+        let decoded = decode(&bytes, &ImageFormat::new(3, 4, 5), &Limits::default()).unwrap();
+        assert_eq!(decoded, expected, "{format:?}");
+    }
+}
+
+#[test]
+fn alpha_is_composited_on_white() {
+    let picture =
+        image::RgbaImage::from_raw(3, 1, vec![10, 20, 30, 255, 10, 20, 30, 0, 0, 0, 0, 128]).unwrap();
+    let bytes = encoded(&picture.into(), image::ImageFormat::Png);
+    let decoded = decode(&bytes, &ImageFormat::new(3, 1, 3), &Limits::default()).unwrap();
+    assert_eq!(decoded, [10, 255, 127, 20, 255, 127, 30, 255, 127]);
+}
+
+#[test]
+fn jpeg_is_decoded_whatever_its_name_and_a_cut_one_is_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("photo.png");
+    std::fs::write(&path, JPEG).unwrap();
+    let format = ImageFormat::new(1, 16, 16);
+    let decoded = decode_file(&path, &format, &Limits::default()).unwrap();
+    assert!(decoded.iter().all(|&value| value.abs_diff(128) <= 1), "{decoded:?}");
+    for length in [3, 20, JPEG.len() - 2, JPEG.len() - 4] {
+        assert!(decode(&JPEG[..length], &format, &Limits::default()).is_err(), "cut to {length}");
+    }
+    let limits = Limits { max_pixels: 200, ..Limits::default() };
+    let error = decode(JPEG, &format, &limits).unwrap_err().to_string();
+    assert!(error.contains("16x16 pixels, over the limit of 200"), "{error}");
+}
+
+#[test]
+fn the_orientation_that_a_camera_recorded_is_applied() {
+    // Rows and columns of the header, then two blocks of zero bits; orientation 6 is a quarter turn.
+    let mut photo = JPEG.to_vec();
+    photo[76..80].copy_from_slice(&[0, 8, 0, 16]);
+    let data = photo.len() - 3;
+    photo[data] = 0x0f;
+    let tag = [0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
+    let exif = [b"Exif\0\0II*\0\x08\0\0\0\x01\0".as_slice(), &tag, &[0; 4]].concat();
+    let mut turned = vec![0xff, 0xd8, 0xff, 0xe1, 0, exif.len() as u8 + 2];
+    turned.extend(exif);
+    turned.extend(&photo[2..]);
+    for (bytes, shape) in [(photo, [1, 8, 16]), (turned, [1, 16, 8])] {
+        let root = tempdir().unwrap();
+        for class in ["a", "b"] {
+            for i in 0..4_u8 {
+                let path = root.path().join(format!("{class}/{i}.jpg"));
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                // Bytes after the image make the files differ.
+                std::fs::write(path, [&bytes[..], class.as_bytes(), &[i]].concat()).unwrap();
+            }
+        }
+        let source = super::files::open(root.path());
+        assert_eq!(source.format().shape(), shape);
+        assert_eq!(source.load(Split::Train).unwrap().len(), 4);
+    }
+}
+
+#[test]
+fn missing_files_are_not_called_bad_images() {
+    let error = decode_file(Path::new("no/photo.png"), &ImageFormat::new(1, 4, 4), &Limits::default());
+    assert!(matches!(error.unwrap_err(), DataError::NotFound { .. }));
+}
+
+/// A JPEG of 16x16 pixels, all of them 128: each of its four blocks has no coefficient.
+const JPEG: &[u8] = &[
+    255, 216, 255, 219, 0, 67, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 1, 1, 1, 255, 192, 0, 11, 8, 0, 16, 0, 16, 1, 1, 17, 0, 255, 196, 0, 20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 218,
+    0, 8, 1, 1, 0, 0, 63, 0, 0, 255, 217,
+];

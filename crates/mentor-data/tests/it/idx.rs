@@ -1,0 +1,134 @@
+//! IDX files: the names in circulation, plain and gzipped, and what is wrong with them.
+
+use mentor_data::{DataError, Limits, OpenOptions, Source, Split};
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+use super::files::{gzip, idx, open, refused, refused_with, write_idx};
+
+#[test]
+fn images_labels_and_ids_are_read_back() {
+    for zipped in [false, true] {
+        let folder = tempdir().unwrap();
+        write_idx(folder.path(), "train", 20, 0, zipped);
+        write_idx(folder.path(), "t10k", 4, 100, !zipped);
+        let source = open(folder.path());
+        assert_eq!(source.classes(), ["0", "1"]);
+        assert_eq!(source.format().shape(), [1, 2, 2]);
+        assert_eq!(Split::ALL.map(|split| source.num_samples(split)), [18, 2, 4]);
+        let test = source.load(Split::Test).unwrap();
+        let mut image = [0; 4];
+        test.read(1, &mut image).unwrap();
+        assert_eq!((image, test.targets()[1], test.id(1)), ([104, 105, 106, 107], 1, "test[1]"));
+    }
+}
+
+#[test]
+fn names_with_a_dot_and_a_file_instead_of_its_folder_are_found() {
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "train", 10, 0, false);
+    for (from, to) in [("images-idx3", "images.idx3"), ("labels-idx1", "labels.idx1")] {
+        let path = |name: &str| folder.path().join(format!("train-{name}-ubyte"));
+        std::fs::rename(path(from), path(to)).unwrap();
+    }
+    let source = open(&folder.path().join("train-images.idx3-ubyte"));
+    assert_eq!(Split::ALL.map(|split| source.num_samples(split)), [6, 2, 2], "no t10k: test is split off");
+}
+
+#[test]
+fn test_images_alone_can_be_evaluated_but_not_trained_on() {
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "t10k", 4, 0, true);
+    let source = open(folder.path());
+    assert_eq!(source.load(Split::Test).unwrap().len(), 4);
+    assert!(matches!(source.load(Split::Train).unwrap_err(), DataError::NoSplit { .. }));
+}
+
+#[test]
+fn damaged_files_are_refused_by_name() {
+    let images = idx([0, 0, 8, 3], &[4, 2, 2], &[7; 16]);
+    let labels = idx([0, 0, 8, 1], &[4], &[0, 1, 0, 1]);
+    let with = |images: &[u8], labels: &[u8], file: &str, parts: &[&str]| {
+        let folder = tempdir().unwrap();
+        std::fs::write(folder.path().join("train-images-idx3-ubyte"), images).unwrap();
+        std::fs::write(folder.path().join("train-labels-idx1-ubyte"), labels).unwrap();
+        let Err(error) = Source::open(folder.path().to_str().unwrap(), &OpenOptions::default()) else {
+            panic!("opened, but {parts:?} was expected")
+        };
+        super::files::check_message(&error, &folder.path().join(file), parts);
+    };
+    let (image_file, label_file) = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte");
+    with(&images[..30], &labels, image_file, &["truncated", "16 bytes", "14 are there"]);
+    with(&images[..10], &labels, image_file, &["truncated"]);
+    with(&gzip(&images)[..25], &labels, image_file, &["truncated"]);
+    with(&[images.clone(), vec![1]].concat(), &labels, image_file, &["more than the 16 bytes"]);
+    with(b"not an IDX file at all", &labels, image_file, &["6e 6f 74 20"]);
+    with(&labels, &labels, image_file, &["00 00 08 01 is not the start of IDX images"]);
+    with(&images, &images, label_file, &["IDX labels"]);
+    with(&images, &idx([0, 0, 8, 1], &[3], &[0, 1, 0]), label_file, &["3 labels for 4 images"]);
+    with(&images, &idx([0, 0, 8, 1], &[4], &[0, 1, 200, 1]), label_file, &["label 200 at index 2"]);
+    with(&idx([0, 0, 8, 3], &[0, 2, 2], &[]), &idx([0, 0, 8, 1], &[0], &[]), image_file, &["no images"]);
+    let mut corrupt = gzip(&images);
+    let last = corrupt.len() - 6;
+    corrupt[last] ^= 0xff;
+    with(&corrupt, &labels, image_file, &["gzip"]);
+}
+
+#[test]
+fn what_belongs_together_must_be_there() {
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "train", 4, 0, false);
+    std::fs::remove_file(folder.path().join("train-labels-idx1-ubyte")).unwrap();
+    let Err(error) = Source::open(folder.path().to_str().unwrap(), &OpenOptions::default()) else {
+        panic!("opened without labels")
+    };
+    assert!(error.to_string().contains("labels is missing"), "{error}");
+
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "train", 4, 0, false);
+    let one = idx([0, 0, 8, 1], &[4], &[0; 4]);
+    std::fs::write(folder.path().join("train-labels-idx1-ubyte"), one).unwrap();
+    refused(folder.path(), &["only the class \"0\""]);
+}
+
+#[test]
+fn a_header_beyond_the_limit_is_refused_before_anything_is_read() {
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "train", 4, 0, false);
+    let huge = idx([0, 0, 8, 3], &[u32::MAX, u32::MAX, u32::MAX], &[]);
+    let path = folder.path().join("train-images-idx3-ubyte");
+    std::fs::write(&path, huge).unwrap();
+    let Err(error) = Source::open(folder.path().to_str().unwrap(), &OpenOptions::default()) else {
+        panic!("opened")
+    };
+    assert!(error.to_string().contains("max_memory_bytes"), "{error}");
+
+    write_idx(folder.path(), "train", 4, 0, false);
+    let limits = Limits { max_memory_bytes: 15, ..Limits::default() };
+    let options = OpenOptions { limits, ..OpenOptions::default() };
+    let error = refused_with(folder.path(), &options, &["16, over the limit of 15"]);
+    assert!(matches!(error, DataError::TooLarge { .. }));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn random_files_never_panic_and_open_only_when_consistent(
+        head in prop::sample::select(vec![vec![], vec![0, 0, 8, 3], vec![0x1f, 0x8b]]),
+        sizes in prop::collection::vec(0_u32..6, 0..4),
+        data in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let folder = tempdir().unwrap();
+        let mut bytes = head;
+        sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+        bytes.extend(&data);
+        std::fs::write(folder.path().join("train-images-idx3-ubyte"), &bytes).unwrap();
+        let labels = idx([0, 0, 8, 1], &[4], &[0, 1, 0, 1]);
+        std::fs::write(folder.path().join("train-labels-idx1-ubyte"), labels).unwrap();
+        let options = OpenOptions { keep_duplicates: true, ..OpenOptions::default() };
+        if let Ok(source) = Source::open(folder.path().to_str().unwrap(), &options) {
+            prop_assert_eq!(source.format().num_values() * 4 + 16, bytes.len());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a user can get wrong about a loss.
+
+/// A parameter or an input of a loss that is outside what the loss is defined for.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LossError {
+    /// A parameter is outside its range.
+    #[error("{name} is {value}, but must be {allowed}")]
+    Parameter {
+        /// Name of the parameter, as in the configuration.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+        /// What may be given.
+        allowed: &'static str,
+    },
+    /// A class weight is negative or not finite.
+    #[error("the weight of class {class} is {value}, but must be a finite number of at least 0")]
+    ClassWeight {
+        /// Index of the class.
+        class: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// No class has a positive weight, so that nothing would be learned.
+    #[error("class weights need at least one that is greater than 0, got {count} without")]
+    NoClassWeight {
+        /// How many weights were given.
+        count: usize,
+    },
+    /// Class weights and scores disagree about the number of classes.
+    #[error("{weights} class weights do not fit {num_classes} scores")]
+    ClassWeightCount {
+        /// How many weights the loss has.
+        weights: usize,
+        /// How many classes the scores have.
+        num_classes: usize,
+    },
+    /// The scores of a sample are empty.
+    #[error("a loss needs at least one score, got none")]
+    NoScores,
+    /// A score is infinite or not a number.
+    #[error("the score of class {class} is {value}, but must be finite")]
+    Score {
+        /// Index of the class.
+        class: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// A target is not the index of a class.
+    #[error(
+        "target {target} is not a class: with {num_classes} scores the classes are 0 to {}",
+        .num_classes.saturating_sub(1)
+    )]
+    Target {
+        /// What was given.
+        target: usize,
+        /// How many classes the scores have.
+        num_classes: usize,
+    },
+    /// No loss has this name.
+    #[error("there is no loss named {name:?}; the losses on scores are {}", .known.join(", "))]
+    UnknownLoss {
+        /// What was given.
+        name: String,
+        /// The names that exist.
+        known: &'static [&'static str],
+    },
+}
+
+/// Checks positively, so that NaN fails, and against `f32`, in which the tensors compute.
+pub(crate) fn check_non_negative(name: &'static str, value: f64) -> Result<f64, LossError> {
+    if value >= 0.0 && (value as f32).is_finite() {
+        return Ok(value);
+    }
+    Err(LossError::Parameter { name, value, allowed: "a finite number of at least 0" })
+}

@@ -1,0 +1,54 @@
+//! `cnn`: a small convolutional network.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::init::Init;
+use crate::layers::{Conv2d, Dense, Dropout, max_pool};
+use crate::{ModelSpec, Output, Pass};
+
+const CHANNELS: [usize; 3] = [32, 64, 128];
+const EMBEDDING_DIM: usize = 256;
+
+/// conv 3x3 (32), conv 3x3 (64), max-pool 2, conv 3x3 (128), max-pool 2, 256 units (the embeddings), dropout,
+/// scores; a ReLU after each convolution and after the hidden layer.
+///
+/// Without batch normalisation: a sample's scores depend on that sample alone, so the gradient of a whole
+/// training set, accumulated in chunks, is exact.
+#[derive(Module, Debug)]
+pub(crate) struct Cnn {
+    conv1: Conv2d,
+    conv2: Conv2d,
+    conv3: Conv2d,
+    hidden: Dense,
+    classifier: Dense,
+    dropout: Dropout,
+}
+
+impl Cnn {
+    pub(crate) fn new(spec: &ModelSpec, init: &mut Init<'_>) -> Self {
+        let [channels, height, width] = spec.input;
+        // Each of the two pools halves a side and drops an odd last row.
+        let pooled = CHANNELS[2] * (height / 2 / 2) * (width / 2 / 2);
+        Self {
+            conv1: Conv2d::with_bias(init, channels, CHANNELS[0], 3),
+            conv2: Conv2d::with_bias(init, CHANNELS[0], CHANNELS[1], 3),
+            conv3: Conv2d::with_bias(init, CHANNELS[1], CHANNELS[2], 3),
+            hidden: Dense::hidden(init, pooled, EMBEDDING_DIM),
+            classifier: Dense::classifier(init, EMBEDDING_DIM, spec.num_classes),
+            dropout: Dropout::new(spec.dropout, 0),
+        }
+    }
+
+    pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+        let x = relu(self.conv1.forward(images)); // [B, 32, H, W]
+        let x = relu(self.conv2.forward(x)); // [B, 64, H, W]
+        let x = max_pool(x, 2, 2, 0); // [B, 64, H/2, W/2]
+        let x = relu(self.conv3.forward(x)); // [B, 128, H/2, W/2]
+        let x = max_pool(x, 2, 2, 0); // [B, 128, H/4, W/4]
+        let embeddings = relu(self.hidden.forward(x.flatten(1, 3))); // [B, 256]
+        let scores = self.classifier.forward(self.dropout.forward(embeddings.clone(), pass));
+        Output { embeddings, scores }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the families are built from. A network calls these layers and nothing else, so this is where a device
+//! would be given a faster kernel.
+
+mod batch_norm;
+mod conv2d;
+mod dense;
+mod dropout;
+mod pool;
+mod running;
+mod stochastic_depth;
+
+pub(crate) use batch_norm::{BatchNorm, is_running_statistic, is_running_variance};
+pub(crate) use conv2d::Conv2d;
+pub(crate) use dense::Dense;
+pub(crate) use dropout::Dropout;
+pub(crate) use pool::{global_average, max_pool, subsample};
+pub(crate) use stochastic_depth::StochasticDepth;

@@ -1,0 +1,45 @@
+//! Network families by name, with weights in and out.
+//!
+//! A [`ModelSpec`] (a name such as `wrn-16-2`, the input's shape, the number of classes) and a seed give a
+//! [`Model`]; [`Model::forward`] turns a batch of images into [`Output`]: embeddings and scores. Whether the
+//! network trains or infers is an argument of the call, [`Pass`], never a hidden switch.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use mentor_model::{Model, ModelSpec, Pass};
+//!
+//! let spec = ModelSpec::new("mlp:32,16", [1, 8, 8], 10);
+//! let model = Model::new(&spec, 0, &Device::flex())?;
+//! let output = model.forward(Tensor::zeros([5, 1, 8, 8], &Device::flex()), &Pass::Inference);
+//! assert_eq!(output.embeddings.dims(), [5, 16]);
+//! assert_eq!(output.scores.dims(), [5, 10]);
+//! assert_eq!(model.num_params(), 64 * 32 + 32 + 32 * 16 + 16 + 16 * 10 + 10);
+//! # Ok::<(), mentor_model::ModelError>(())
+//! ```
+//!
+//! Files, from the outside in: `architecture` (names), `spec` (what is built), `model` (the one type that
+//! others hold), one file a family, `layers` (what the families are built from; the one place where a device
+//! would get a faster kernel), `init` (first values), `weights` (safetensors, hashes).
+
+mod architecture;
+mod cnn;
+mod error;
+mod init;
+mod layers;
+mod linear;
+mod mlp;
+mod model;
+mod pass;
+mod resnet;
+mod spec;
+mod weights;
+mod wide_resnet;
+
+pub use architecture::{Architecture, Family, catalogue};
+pub use error::ModelError;
+pub use model::Model;
+pub use pass::{Noise, Output, Pass};
+pub use spec::ModelSpec;
+pub use weights::{
+    NamedTensor, is_penalised, load_safetensors, parameters, to_safetensors, weights_blake3, with_parameters,
+};

@@ -1,0 +1,41 @@
+//! `mlp:H1,H2,…`: fully connected layers.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::init::Init;
+use crate::layers::{Dense, Dropout};
+use crate::{ModelSpec, Output, Pass};
+
+/// Each hidden layer is followed by a ReLU and dropout; the embeddings are the last hidden activations, before
+/// their dropout.
+#[derive(Module, Debug)]
+pub(crate) struct Mlp {
+    hidden: Vec<Dense>,
+    classifier: Dense,
+    dropout: Vec<Dropout>,
+}
+
+impl Mlp {
+    pub(crate) fn new(spec: &ModelSpec, hidden: &[usize], init: &mut Init<'_>) -> Self {
+        let mut width = spec.input.iter().product();
+        let mut layers = Vec::with_capacity(hidden.len());
+        for &units in hidden {
+            layers.push(Dense::hidden(init, width, units));
+            width = units;
+        }
+        let dropout = (0..hidden.len()).map(|layer| Dropout::new(spec.dropout, layer)).collect();
+        Self { hidden: layers, classifier: Dense::classifier(init, width, spec.num_classes), dropout }
+    }
+
+    pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+        let mut input: Tensor<2> = images.flatten(1, 3); // [B, C·H·W]
+        let mut embeddings = input.clone();
+        for (layer, dropout) in self.hidden.iter().zip(&self.dropout) {
+            embeddings = relu(layer.forward(input));
+            input = dropout.forward(embeddings.clone(), pass);
+        }
+        Output { embeddings, scores: self.classifier.forward(input) }
+    }
+}

@@ -1,0 +1,152 @@
+//! `resnet-N`: residual networks (He et al., CVPR 2016, arXiv 1512.03385).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::init::Init;
+use crate::layers::{
+    BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, global_average, max_pool, subsample,
+};
+use crate::{ModelSpec, Output, Pass};
+
+/// Images with a side below this keep their size in the stem of `resnet-18` and `resnet-34`.
+const SMALL_IMAGE: usize = 64;
+
+/// Two forms of one network of basic blocks, chosen by the depth.
+///
+/// **6n+2** (section 4.2, for 32x32 images): a 3x3 stem, three stages of n blocks with 16, 32 and 64 channels,
+/// and shortcuts without parameters (the paper's option A: subsample, then zeros for the new channels), which
+/// gives `resnet-20` its 0.27 million parameters.
+///
+/// **18 and 34** (table 1): four stages with 64, 128, 256 and 512 channels and 1x1 projections where the
+/// shape changes (option B). The stem is the paper's 7x7 with stride 2 and a max-pool for images of
+/// 64 pixels or more; below, a 3x3 with stride 1 and no pool, since the paper's stem would leave 8x8 pixels
+/// of a 32x32 image.
+///
+/// The mean over the image plane is the embedding; dropout acts between it and the classifier.
+#[derive(Module, Debug)]
+pub(crate) struct ResNet {
+    stem: Conv2d,
+    norm: BatchNorm,
+    blocks: Vec<BasicBlock>,
+    classifier: Dense,
+    dropout: Dropout,
+    pool_stem: bool,
+}
+
+impl ResNet {
+    pub(crate) fn new(spec: &ModelSpec, depth: usize, init: &mut Init<'_>) -> Self {
+        let (stages, project) = stages(depth);
+        let [channels, height, width] = spec.input;
+        let large_stem = project && height.min(width) >= SMALL_IMAGE;
+        let first = stages[0].0;
+        let (side, stride) = if large_stem { (7, 2) } else { (3, 1) };
+        let stem = Conv2d::without_bias(init, channels, first, side, stride);
+        let norm = BatchNorm::new(init, first);
+
+        let num_blocks = stages.iter().map(|&(_, count)| count).sum();
+        let mut blocks = Vec::with_capacity(num_blocks);
+        let mut inputs = first;
+        for (stage, &(outputs, count)) in stages.iter().enumerate() {
+            for position in 0..count {
+                let stride = if stage > 0 && position == 0 { 2 } else { 1 };
+                let skip = StochasticDepth::new(spec.stochastic_depth, blocks.len(), num_blocks);
+                blocks.push(BasicBlock::new(init, inputs, outputs, stride, project, skip));
+                inputs = outputs;
+            }
+        }
+        let classifier = Dense::classifier(init, inputs, spec.num_classes);
+        Self { stem, norm, blocks, classifier, dropout: Dropout::new(spec.dropout, 0), pool_stem: large_stem }
+    }
+
+    pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+        let mut x = relu(self.norm.forward(self.stem.forward(images), pass));
+        if self.pool_stem {
+            x = max_pool(x, 3, 2, 1);
+        }
+        for block in &self.blocks {
+            x = block.forward(x, pass);
+        }
+        let embeddings = global_average(x); // [B, 64] or [B, 512]
+        let scores = self.classifier.forward(self.dropout.forward(embeddings.clone(), pass));
+        Output { embeddings, scores }
+    }
+}
+
+/// (channels, blocks) of each stage, and whether shortcuts project.
+fn stages(depth: usize) -> (Vec<(usize, usize)>, bool) {
+    match depth {
+        18 => (vec![(64, 2), (128, 2), (256, 2), (512, 2)], true),
+        34 => (vec![(64, 3), (128, 4), (256, 6), (512, 3)], true),
+        _ => {
+            let blocks = (depth - 2) / 6;
+            (vec![(16, blocks), (32, blocks), (64, blocks)], false)
+        }
+    }
+}
+
+/// relu(shortcut(x) + norm(conv(relu(norm(conv(x)))))).
+#[derive(Module, Debug)]
+struct BasicBlock {
+    conv1: Conv2d,
+    norm1: BatchNorm,
+    conv2: Conv2d,
+    norm2: BatchNorm,
+    projection: Option<Projection>,
+    skip: StochasticDepth,
+    stride: usize,
+    new_channels: usize,
+}
+
+/// The shortcut of option B: a 1x1 convolution and its normalisation.
+#[derive(Module, Debug)]
+struct Projection {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl BasicBlock {
+    fn new(
+        init: &mut Init<'_>,
+        inputs: usize,
+        outputs: usize,
+        stride: usize,
+        project: bool,
+        skip: StochasticDepth,
+    ) -> Self {
+        let changes_shape = stride != 1 || inputs != outputs;
+        Self {
+            conv1: Conv2d::without_bias(init, inputs, outputs, 3, stride),
+            norm1: BatchNorm::new(init, outputs),
+            conv2: Conv2d::without_bias(init, outputs, outputs, 3, 1),
+            norm2: BatchNorm::new(init, outputs),
+            projection: (project && changes_shape).then(|| Projection {
+                conv: Conv2d::without_bias(init, inputs, outputs, 1, stride),
+                norm: BatchNorm::new(init, outputs),
+            }),
+            skip,
+            stride,
+            new_channels: outputs - inputs,
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
+        let branch = relu(self.norm1.forward(self.conv1.forward(input.clone()), pass));
+        let branch = self.norm2.forward(self.conv2.forward(branch), pass);
+        relu(self.shortcut(input, pass) + self.skip.forward(branch, pass))
+    }
+
+    fn shortcut(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
+        if let Some(projection) = &self.projection {
+            return projection.norm.forward(projection.conv.forward(input), pass);
+        }
+        let input = if self.stride > 1 { subsample(input, self.stride) } else { input };
+        if self.new_channels == 0 {
+            return input;
+        }
+        let [batch, _, height, width] = input.dims();
+        let zeros = Tensor::zeros([batch, self.new_channels, height, width], &input.device());
+        Tensor::cat(vec![input, zeros], 1)
+    }
+}

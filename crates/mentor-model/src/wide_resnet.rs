@@ -1,0 +1,96 @@
+//! `wrn-D-K`: wide residual networks (Zagoruyko and Komodakis, BMVC 2016, arXiv 1605.07146).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::init::Init;
+use crate::layers::{BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, global_average};
+use crate::{ModelSpec, Output, Pass};
+
+const STEM_CHANNELS: usize = 16;
+
+/// A 3x3 stem of 16 channels, three groups of n = (D − 4)/6 blocks with 16K, 32K and 64K channels (table 1),
+/// normalisation, ReLU, the mean over the image plane (the embeddings), scores.
+#[derive(Module, Debug)]
+pub(crate) struct WideResNet {
+    stem: Conv2d,
+    blocks: Vec<PreActivationBlock>,
+    norm: BatchNorm,
+    classifier: Dense,
+}
+
+impl WideResNet {
+    pub(crate) fn new(spec: &ModelSpec, depth: usize, width: usize, init: &mut Init<'_>) -> Self {
+        let stem = Conv2d::without_bias(init, spec.input[0], STEM_CHANNELS, 3, 1);
+        let blocks_per_group = (depth - 4) / 6;
+        let num_blocks = 3 * blocks_per_group;
+        let mut blocks = Vec::with_capacity(num_blocks);
+        let mut inputs = STEM_CHANNELS;
+        for block in 0..num_blocks {
+            let group = block / blocks_per_group;
+            let outputs = (STEM_CHANNELS << group) * width;
+            let stride = if group > 0 && block % blocks_per_group == 0 { 2 } else { 1 };
+            let dropout = Dropout::new(spec.dropout, block);
+            let skip = StochasticDepth::new(spec.stochastic_depth, block, num_blocks);
+            blocks.push(PreActivationBlock::new(init, inputs, outputs, stride, dropout, skip));
+            inputs = outputs;
+        }
+        let norm = BatchNorm::new(init, inputs);
+        Self { stem, blocks, norm, classifier: Dense::classifier(init, inputs, spec.num_classes) }
+    }
+
+    pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+        let mut x = self.stem.forward(images);
+        for block in &self.blocks {
+            x = block.forward(x, pass);
+        }
+        let embeddings = global_average(relu(self.norm.forward(x, pass))); // [B, 64K]
+        Output { scores: self.classifier.forward(embeddings.clone()), embeddings }
+    }
+}
+
+/// a = relu(norm(x)); shortcut + conv(dropout(relu(norm(conv(a))))). The shortcut is x, or where the
+/// number of channels changes a 1x1 convolution of a, as in the authors' code.
+#[derive(Module, Debug)]
+struct PreActivationBlock {
+    norm1: BatchNorm,
+    conv1: Conv2d,
+    norm2: BatchNorm,
+    conv2: Conv2d,
+    projection: Option<Conv2d>,
+    dropout: Dropout,
+    skip: StochasticDepth,
+}
+
+impl PreActivationBlock {
+    fn new(
+        init: &mut Init<'_>,
+        inputs: usize,
+        outputs: usize,
+        stride: usize,
+        dropout: Dropout,
+        skip: StochasticDepth,
+    ) -> Self {
+        Self {
+            norm1: BatchNorm::new(init, inputs),
+            conv1: Conv2d::without_bias(init, inputs, outputs, 3, stride),
+            norm2: BatchNorm::new(init, outputs),
+            conv2: Conv2d::without_bias(init, outputs, outputs, 3, 1),
+            projection: (inputs != outputs).then(|| Conv2d::without_bias(init, inputs, outputs, 1, stride)),
+            dropout,
+            skip,
+        }
+    }
+
+    fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
+        let activated = relu(self.norm1.forward(input.clone(), pass));
+        let shortcut = match &self.projection {
+            Some(projection) => projection.forward(activated.clone()),
+            None => input,
+        };
+        let branch = relu(self.norm2.forward(self.conv1.forward(activated), pass));
+        let branch = self.conv2.forward(self.dropout.forward(branch, pass));
+        shortcut + self.skip.forward(branch, pass)
+    }
+}

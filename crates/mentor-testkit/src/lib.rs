@@ -1,0 +1,13 @@
+//! What the tests of every crate share; nothing here is part of the product.
+//!
+//! - [`gradient`]: automatic differentiation of a tensor loss in `f32` against central differences of a plain `f64`
+//!   function;
+//! - [`oracle`]: the losses once more, as nested loops in `f64` that a reader can check against the
+//!   definition line by line;
+//! - [`strategies`]: proptest inputs, scores with their targets;
+//! - [`tiny`]: the smallest real data sets, written as PNG folders, IDX files and CSV manifests.
+
+pub mod gradient;
+pub mod oracle;
+pub mod strategies;
+pub mod tiny;

@@ -1,0 +1,270 @@
+//! What the user wrote: every field optional, unknown fields refused.
+//!
+//! A `Config` is raw. It comes from a TOML file, from `--set key=value` and from flags, and ends at
+//! [`Plan::try_from`](crate::Plan), which fills in the defaults and reports all problems at once.
+//! A resolved plan goes back to a `Config` with every field stated: the `config.toml` of a run.
+
+use mentor_data::{Augment, OpenOptions};
+use serde::{Deserialize, Serialize};
+
+/// The configuration of a training run, as written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the images come from, and how they are split and decoded.
+    pub data: DataConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// The data loss.
+    pub loss: LossConfig,
+    /// The penalty λ R(W).
+    pub penalty: PenaltyConfig,
+    /// How the weights are updated.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes over the run.
+    pub schedule: ScheduleConfig,
+    /// Length, seed and stopping.
+    pub training: TrainingConfig,
+}
+
+/// `[data]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// `digits`, or the path of an image folder, a folder of IDX files, a CSV manifest or an npz file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Change of the training images: `none`, `shift` or `standard`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// Splits, sizes, bad images and limits.
+    pub options: OpenOptions,
+}
+
+/// `[model]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// `linear`, `mlp:1200,1200`, `cnn`, `resnet-20`, `resnet-18`, `wrn-16-2`, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Probability of dropping a hidden unit, in [0, 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// Probability of dropping the last residual block, in [0, 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stochastic_depth: Option<f64>,
+}
+
+/// `[loss]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// `softmax`, `svm` or `crammer-singer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Δ of the SVM losses, at least 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Share of the target's probability given to all classes alike, in [0, 1); softmax only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_smoothing: Option<f64>,
+    /// One weight a class, in class order; softmax only. Empty: every class weighs 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<Vec<f64>>,
+}
+
+/// `[penalty]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PenaltyConfig {
+    /// λ of Σ|w|, at least 0; applied by its proximal step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l1: Option<f64>,
+    /// λ of Σw², at least 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l2: Option<f64>,
+}
+
+/// `[optimizer]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// `sgd` (minibatches) or `gd` (one update from the exact gradient of the whole training set).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Step size, greater than 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// μ of v ← μ v + g, in [0, 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// Step along g + μ v instead of v.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<bool>,
+    /// Samples of one forward pass: a minibatch of `sgd`, a chunk of `gd`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// Largest global norm of the gradient; 0 leaves it as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+}
+
+/// `[schedule]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// `constant`, `step` or `cosine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Epochs over which the learning rate rises linearly to its full value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_epochs: Option<f64>,
+    /// `step`: epochs between two drops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_epochs: Option<f64>,
+    /// `step`: factor of each drop, in (0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_factor: Option<f64>,
+}
+
+/// `[training]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Passes over the training set; of `gd`, also the number of updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Seed of weights, order, augmentation and dropout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Epochs without a better validation accuracy after which training stops; 0 never stops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Seconds between two checkpoints; 0 writes one after every update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_secs: Option<f64>,
+}
+
+/// Why a configuration could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not TOML, or has a field that mentor does not know.
+    #[error("{origin}: {message}")]
+    Parse {
+        /// The file, or `--set`.
+        origin: String,
+        /// What the parser said, on one line.
+        message: String,
+    },
+    /// `--set` without `=`, or with a path through something that is not a table.
+    #[error(
+        "--set {assignment}: {problem}; write --set table.key=value, such as --set optimizer.learning_rate=0.05"
+    )]
+    Assignment {
+        /// What was written.
+        assignment: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads a TOML text and applies `key=value` assignments to it, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the text is not TOML, names an unknown field, or an assignment is malformed.
+    ///
+    /// ```
+    /// use mentor_train::Config;
+    /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &["optimizer.learning_rate=0.05".into()])?;
+    /// assert_eq!(config.optimizer.learning_rate, Some(0.05));
+    /// assert!(Config::from_toml("[model]\nnmae = 'cnn'", "run.toml", &[]).is_err());
+    /// # Ok::<(), mentor_train::ConfigError>(())
+    /// ```
+    pub fn from_toml(text: &str, origin: &str, assignments: &[String]) -> Result<Self, ConfigError> {
+        let parse_error = |origin: &str, error: toml::de::Error| ConfigError::Parse {
+            origin: origin.to_owned(),
+            message: error.message().replace('\n', " "),
+        };
+        // Once as it stands, so that a mistake in the file is reported as one of the file.
+        toml::from_str::<Config>(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            parse_error(&format!("{origin}:{line}"), error)
+        })?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| parse_error(origin, error))?;
+        for assignment in assignments {
+            assign(&mut table, assignment)?;
+        }
+        table.try_into().map_err(|error| parse_error("--set", error))
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a Config is plain tables of plain values")
+    }
+}
+
+/// Sets `a.b.c=value`; a value that is not TOML is taken as a string.
+fn assign(table: &mut toml::Table, assignment: &str) -> Result<(), ConfigError> {
+    let problem = |problem| ConfigError::Assignment { assignment: assignment.to_owned(), problem };
+    let (path, value) = assignment.split_once('=').ok_or_else(|| problem("there is no '='"))?;
+    let value = format!("value = {}", value.trim())
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    let (tables, key) = match path.trim().rsplit_once('.') {
+        Some((tables, key)) => (tables.split('.').collect(), key),
+        None => (Vec::new(), path.trim()),
+    };
+    if key.is_empty() {
+        return Err(problem("there is no key before '='"));
+    }
+    let mut at = table;
+    for name in tables {
+        at = at
+            .entry(name.trim())
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| problem("the path leads through a value, not a table"))?;
+    }
+    at.insert(key.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, sets: &[&str]) -> Result<Config, ConfigError> {
+        Config::from_toml(text, "run.toml", &sets.iter().map(|set| (*set).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_file_and_the_line() {
+        let error = parse("[optimizer]\nname = 'sgd'\nlearning_rat = 0.1\n", &[]).unwrap_err().to_string();
+        assert!(error.starts_with("run.toml:3: unknown field `learning_rat`"), "{error}");
+    }
+
+    #[test]
+    fn assignments_win_over_the_file_and_take_bare_words() {
+        let config = parse("[model]\nname = 'linear'", &["model.name=mlp:10,10", "training.seed=7"]).unwrap();
+        assert_eq!(config.model.name.as_deref(), Some("mlp:10,10"));
+        assert_eq!(config.training.seed, Some(7));
+    }
+
+    #[test]
+    fn a_malformed_assignment_is_refused() {
+        for set in ["seed", "=3", "training.seed.deep=1", "training.sed=1"] {
+            assert!(parse("[training]\nseed = 1", &[set]).is_err(), "{set}");
+        }
+    }
+
+    #[test]
+    fn toml_round_trips() {
+        let config = parse("[penalty]\nl2 = 1e-3\n[loss]\nclass_weights = [1.0, 2.5]", &[]).unwrap();
+        assert_eq!(parse(&config.to_toml(), &[]).unwrap(), config);
+    }
+}

@@ -1,0 +1,61 @@
+//! Why training could not go on.
+
+use mentor_data::DataError;
+use mentor_model::ModelError;
+
+use crate::checkpoint::CheckpointError;
+use crate::plan::PlanError;
+use crate::run_dir::RunDirError;
+
+/// Why training could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model cannot be built for the data.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The plan does not fit the data.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The run directory cannot be used.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The checkpoints cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The loss is no longer a finite number.
+    #[error(
+        "the loss is {loss} at update {step} (epoch {epoch}), learning rate {learning_rate}; samples: {}; \
+         lower --learning-rate, lengthen --warmup-epochs or set --clip-norm, and choose another --out",
+        samples.join(", ")
+    )]
+    Diverged {
+        /// The loss of the first such sample.
+        loss: f64,
+        /// The update that it was found in.
+        step: u64,
+        /// Its epoch, from 1.
+        epoch: usize,
+        /// The learning rate of the update.
+        learning_rate: f64,
+        /// Ids of the samples with such a loss, at most ten.
+        samples: Vec<String>,
+    },
+    /// The model scores validation samples with numbers that are not finite.
+    #[error(
+        "the validation loss is not finite after epoch {epoch}: the weights have overflowed; \
+         lower --learning-rate, and choose another --out"
+    )]
+    Overflowed {
+        /// The epoch, from 1.
+        epoch: usize,
+    },
+    /// The data has changed since the run began.
+    #[error(
+        "the data has changed since this run began, so it cannot be continued; \
+         restore the data, or choose another --out"
+    )]
+    DataChanged,
+}

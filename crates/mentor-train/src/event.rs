@@ -1,0 +1,116 @@
+//! What training says while it runs. Observers turn events into progress bars and `metrics.jsonl`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::run_dir::Summary;
+
+/// Something that happened in a run, in the order in which it happened.
+#[derive(Clone, Debug)]
+pub enum TrainEvent {
+    /// The first event: what is about to run.
+    Started(Started),
+    /// One update of the weights.
+    Step(StepMetrics),
+    /// One epoch, with its validation.
+    Epoch(EpochMetrics),
+    /// A checkpoint was written.
+    Checkpoint {
+        /// Updates done when it was written.
+        step: u64,
+    },
+    /// Something the user should hear, once.
+    Warning(String),
+    /// Training ended before its last epoch.
+    StoppedEarly {
+        /// A sentence that says why.
+        reason: String,
+    },
+    /// The last event: the run is complete.
+    Finished(Summary),
+}
+
+/// What is about to run.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Name of the model.
+    pub model: String,
+    /// Trainable parameters.
+    pub num_params: usize,
+    /// Names of the classes.
+    pub num_classes: usize,
+    /// Samples of the training split.
+    pub num_train: usize,
+    /// Samples of the validation split.
+    pub num_val: usize,
+    /// Epochs of the whole run.
+    pub epochs: usize,
+    /// Updates of one epoch.
+    pub steps_per_epoch: u64,
+    /// Batches (forward passes) of one epoch.
+    pub batches_per_epoch: usize,
+    /// Updates already done by the run that this one continues; 0 for a new one.
+    pub resumed_step: u64,
+}
+
+/// One update of the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepMetrics {
+    /// Updates done, this one included.
+    pub step: u64,
+    /// Epoch it belongs to, from 0.
+    pub epoch: usize,
+    /// Mean data loss of the samples of the update, before it.
+    pub data_loss: f64,
+    /// Learning rate of the update.
+    pub learning_rate: f64,
+    /// Samples of the update.
+    pub num_samples: usize,
+}
+
+/// One epoch: training means over its batches as they came, validation after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// From 0.
+    pub epoch: usize,
+    /// Updates done.
+    pub step: u64,
+    /// Learning rate of the last update.
+    pub learning_rate: f64,
+    /// `train_data_loss + penalty`.
+    pub train_loss: f64,
+    /// Mean data loss of the training samples, each seen before its update.
+    pub train_data_loss: f64,
+    /// Accuracy of the training samples, each seen before its update.
+    pub train_accuracy: f64,
+    /// λ R(W) after the epoch.
+    pub penalty: f64,
+    /// `val_data_loss + penalty`; absent without validation samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_loss: Option<f64>,
+    /// Mean data loss of the validation samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_data_loss: Option<f64>,
+    /// Accuracy on the validation samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_accuracy: Option<f64>,
+    /// Penalised weights that are exactly zero.
+    pub num_zero_weights: usize,
+    /// Root mean square of the penalised weights.
+    pub weight_rms: f64,
+    /// Seconds of the epoch's training.
+    pub train_secs: f64,
+    /// Of these, seconds spent waiting for the loader.
+    pub loader_wait_secs: f64,
+    /// Seconds of the validation.
+    pub val_secs: f64,
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum MetricsLine {
+    /// One update.
+    Step(StepMetrics),
+    /// One epoch.
+    Epoch(EpochMetrics),
+}

@@ -1,0 +1,67 @@
+//! The end of a run: the chosen model, its analysis, the summary.
+
+use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_parameters};
+
+use crate::analyse::analyse;
+use crate::checkpoint::Progress;
+use crate::config::DataConfig;
+use crate::error::TrainError;
+use crate::recipes::supervised::Job;
+use crate::run_dir::{MODEL_FORMAT, ModelFile, Summary};
+use crate::trajectory::Trajectory;
+use crate::weights::WeightStatistics;
+
+/// Writes the files of a complete run; `summary.json` last, because it marks the run complete.
+///
+/// The chosen weights are those of the best epoch on the validation split, and the last ones without it.
+pub(crate) fn finish(
+    job: &Job<'_>,
+    last: Model,
+    best: Vec<NamedTensor>,
+    progress: Progress,
+    trajectory: &Trajectory,
+) -> Result<Summary, TrainError> {
+    use burn::module::Module;
+
+    let last = last.valid();
+    let chosen = if best.is_empty() { last.clone() } else { with_parameters(last.clone(), best)? };
+    let analysis = analyse(job, &chosen, &last, trajectory)?;
+    let statistics = WeightStatistics::of(&chosen);
+    let penalty = statistics.penalty(&job.plan.penalty);
+    let weights_blake3 = weights_blake3(&chosen);
+    let config = job.plan.to_config();
+    let model_file = ModelFile {
+        format: MODEL_FORMAT,
+        spec: chosen.spec().clone(),
+        classes: job.data.classes().to_vec(),
+        preprocessing: job.data.preprocessing.clone(),
+        loss: config.loss,
+        penalty: config.penalty,
+        data: DataConfig { augment: None, ..config.data },
+        weights_blake3: weights_blake3.clone(),
+    };
+    let summary = Summary {
+        val_accuracy: progress.best.as_ref().map(|best| best.val_accuracy),
+        val_loss: progress.best.as_ref().map(|best| best.val_data_loss + penalty),
+        train_loss: progress.last_train.0,
+        train_accuracy: progress.last_train.1,
+        steps: progress.step,
+        epochs: progress.epoch,
+        best_epoch: progress.best.as_ref().map_or(progress.epoch, |best| best.epoch + 1),
+        stopped: progress.stopped,
+        wall_secs: progress.wall_secs,
+        num_params: chosen.num_params(),
+        num_zero_weights: statistics.num_zero,
+        num_weights: statistics.num_weights,
+        weight_rms: statistics.rms(),
+        weights_blake3,
+        data_blake3: progress.data_blake3,
+        device: job.device_name.to_owned(),
+        mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    job.run_dir.write("model.safetensors", &to_safetensors(&chosen)?)?;
+    job.run_dir.write_json("model.json", &model_file)?;
+    job.run_dir.write_json("analysis.json", &analysis)?;
+    job.run_dir.write_json("summary.json", &summary)?;
+    Ok(summary)
+}

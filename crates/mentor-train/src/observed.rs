@@ -1,0 +1,136 @@
+//! What the loop saw on the device and has not read back yet.
+//!
+//! On the CPU a read costs nothing, and every update is looked at at once. Elsewhere a read waits for
+//! the device, so losses and scores of several batches are read together.
+
+use burn::tensor::Tensor;
+use mentor_data::Dataset;
+
+use crate::checkpoint::Progress;
+use crate::error::TrainError;
+use crate::evaluate::to_host;
+use crate::event::StepMetrics;
+
+/// Batches between two reads on a device that is not the CPU.
+const READ_EVERY: usize = 16;
+
+/// Losses and scores that are still on the device.
+pub(crate) struct Observed {
+    batches: Vec<Batch>,
+    read_every: usize,
+    /// Sum of the losses and number of samples of the update under way.
+    update: (f64, usize),
+    last_learning_rate: f64,
+}
+
+struct Batch {
+    losses: Tensor<1>,
+    scores: Tensor<2>,
+    targets: Vec<u32>,
+    samples: Vec<u32>,
+    /// Number and learning rate of the update that this batch was the last of.
+    ends: Option<(u64, f64)>,
+}
+
+impl Observed {
+    pub(crate) fn new(device_name: &str) -> Self {
+        let read_every = if device_name == "cpu" { 1 } else { READ_EVERY };
+        Self { batches: Vec::new(), read_every, update: (0.0, 0), last_learning_rate: 0.0 }
+    }
+
+    /// Adds a batch: losses `[B]`, scores `[B, C]`.
+    pub(crate) fn push(
+        &mut self,
+        losses: Tensor<1>,
+        scores: Tensor<2>,
+        targets: Vec<u32>,
+        samples: Vec<u32>,
+    ) {
+        self.batches.push(Batch {
+            losses: losses.inner(),
+            scores: scores.inner(),
+            targets,
+            samples,
+            ends: None,
+        });
+    }
+
+    /// Says that the newest batch completed update `step`.
+    pub(crate) fn end_update(&mut self, step: u64, learning_rate: f64) {
+        self.last_learning_rate = learning_rate;
+        if let Some(batch) = self.batches.last_mut() {
+            batch.ends = Some((step, learning_rate));
+        }
+    }
+
+    /// Whether it is time to read back.
+    pub(crate) fn is_full(&self) -> bool {
+        self.batches.len() >= self.read_every
+    }
+
+    pub(crate) fn last_learning_rate(&self) -> f64 {
+        self.last_learning_rate
+    }
+
+    /// Reads all batches whose update is done, adds them to the totals of the epoch, and returns the updates.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diverged`], with the samples, at the first loss that is not finite.
+    pub(crate) fn read_back(
+        &mut self,
+        progress: &mut Progress,
+        train: &Dataset,
+    ) -> Result<Vec<StepMetrics>, TrainError> {
+        let mut updates = Vec::new();
+        let Progress { epoch, totals, step: steps_done, .. } = progress;
+        let epoch = *epoch;
+        for batch in self.batches.drain(..) {
+            let losses = to_host(batch.losses);
+            let num_classes = batch.scores.dims()[1];
+            let scores = to_host(batch.scores);
+            let (step, learning_rate) = batch.ends.unwrap_or((*steps_done + 1, self.last_learning_rate));
+            if let Some(first) = losses.iter().position(|loss| !loss.is_finite()) {
+                let samples = losses.iter().zip(&batch.samples).filter(|(loss, _)| !loss.is_finite());
+                return Err(TrainError::Diverged {
+                    loss: f64::from(losses[first]),
+                    step,
+                    epoch: epoch + 1,
+                    learning_rate,
+                    samples: samples
+                        .take(10)
+                        .map(|(_, &index)| train.id(index as usize).to_owned())
+                        .collect(),
+                });
+            }
+            let sum: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
+            let correct = scores
+                .chunks_exact(num_classes)
+                .zip(&batch.targets)
+                .filter(|(row, target)| is_correct(row, **target));
+            totals.data_loss += sum;
+            totals.num_samples += losses.len() as u64;
+            totals.num_correct += correct.count() as u64;
+            self.update.0 += sum;
+            self.update.1 += losses.len();
+            if let Some((step, learning_rate)) = batch.ends {
+                let (sum, num_samples) = std::mem::take(&mut self.update);
+                updates.push(StepMetrics {
+                    step,
+                    epoch,
+                    data_loss: sum / num_samples as f64,
+                    learning_rate,
+                    num_samples,
+                });
+            }
+        }
+        Ok(updates)
+    }
+}
+
+/// Whether the target's score is the highest; ties go to the lower class.
+fn is_correct(scores: &[f32], target: u32) -> bool {
+    let (before, rest) = scores.split_at(target as usize);
+    let own = rest[0];
+    before.iter().all(|&score| score < own) && rest[1..].iter().all(|&score| score <= own)
+}

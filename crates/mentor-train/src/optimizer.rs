@@ -1,0 +1,302 @@
+//! Gradient descent: one update of the weights from a gradient.
+//!
+//! ```text
+//! g ← ∇ data loss + 2 λ₂ w         λ₂ w for weights only, never for biases or normalisation
+//! g ← g · min(1, clip / ‖g‖)       over all parameters together, where clipping is on
+//! v ← μ v + g
+//! d ← g + μ v                      with Nesterov, else d ← v
+//! w ← w − η d
+//! u ← w; w ← soft threshold of u by η λ₁; v ← v + (u − w) / η      with L1, for weights only
+//! ```
+//!
+//! `gd` and `sgd` share it: they differ in how many samples the gradient is the mean of. Velocity and
+//! Nesterov are those of PyTorch and Optax (Sutskever et al., ICML 2013); the proximal step is that of
+//! Beck and Teboulle (SIAM J. Imaging Sciences 2009, equation 1.4), and makes weights exactly zero.
+//!
+//! The last assignment makes the minimum that of J. Without it the velocity would sum up the gradient, to
+//! g / (1 − μ), but not the threshold, and the weights would settle where λ₁ (1 − μ) is the penalty. Nesterov's form
+//! counts the newest gradient more than once, and has no such correction: a plan with L1 does not use it.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use mentor_loss::{Penalty, soft_threshold};
+use mentor_model::{Model, NamedTensor, is_penalised};
+
+use crate::evaluate::to_host;
+
+use crate::plan::OptimizerPlan;
+
+/// The state of an optimiser between two updates.
+#[derive(Debug)]
+pub struct Optimizer {
+    plan: OptimizerPlan,
+    penalty: Penalty,
+    /// v of each parameter; empty before the first update and without momentum.
+    velocity: GradientsParams,
+}
+
+impl Optimizer {
+    /// An optimiser at rest.
+    pub fn new(plan: OptimizerPlan, penalty: Penalty) -> Self {
+        Self { plan, penalty, velocity: GradientsParams::new() }
+    }
+
+    /// Updates `model` with the gradient of its data loss, at `learning_rate`.
+    pub fn step(&mut self, model: Model, mut gradients: GradientsParams, learning_rate: f64) -> Model {
+        if self.penalty.l2() > 0.0 {
+            model.visit(&mut AddL2 { gradients: &mut gradients, penalty: &self.penalty });
+        }
+        let scale = if self.plan.clip_norm > 0.0 {
+            let mut norm = SquaredNorm { gradients: &gradients, sum: 0.0 };
+            model.visit(&mut norm);
+            // A gradient of norm 0 needs no clipping: the quotient is infinite, and the minimum 1.
+            (self.plan.clip_norm / norm.sum.sqrt()).min(1.0)
+        } else {
+            1.0
+        };
+        model.map(&mut Update { optimizer: self, gradients, scale, learning_rate })
+    }
+
+    /// The velocities by the path of their parameter, for a checkpoint.
+    pub fn velocities(&self, model: &Model) -> Vec<NamedTensor> {
+        let mut collect = CollectVelocity { velocity: &self.velocity, path: Vec::new(), found: Vec::new() };
+        model.visit(&mut collect);
+        collect.found
+    }
+
+    /// Takes velocities back from a checkpoint.
+    pub fn restore(&mut self, model: &Model, velocities: Vec<NamedTensor>, device: &Device) {
+        let velocity = std::mem::take(&mut self.velocity);
+        let stored = velocities.into_iter().map(|tensor| (tensor.path.clone(), tensor)).collect();
+        let mut restore = RestoreVelocity { velocity, path: Vec::new(), stored, device };
+        model.visit(&mut restore);
+        self.velocity = restore.velocity;
+    }
+}
+
+/// Adds the gradients of one more batch to a sum.
+pub(crate) fn accumulate(sum: &mut GradientsParams, gradients: GradientsParams, model: &Model) {
+    if sum.is_empty() {
+        *sum = gradients;
+    } else {
+        model.visit(&mut Accumulate { sum, gradients });
+    }
+}
+
+struct Accumulate<'a> {
+    sum: &'a mut GradientsParams,
+    gradients: GradientsParams,
+}
+
+impl ModuleVisitor for Accumulate<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            let sum = match self.sum.remove::<D>(param.id) {
+                Some(sum) => sum + gradient,
+                None => gradient,
+            };
+            self.sum.register(param.id, sum);
+        }
+    }
+}
+
+struct AddL2<'a> {
+    gradients: &'a mut GradientsParams,
+    penalty: &'a Penalty,
+}
+
+impl ModuleVisitor for AddL2<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !is_penalised(&param.shape()) {
+            return;
+        }
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            let gradient = gradient + self.penalty.gradient_l2(param.val().inner());
+            self.gradients.register(param.id, gradient);
+        }
+    }
+}
+
+struct SquaredNorm<'a> {
+    gradients: &'a GradientsParams,
+    sum: f64,
+}
+
+impl ModuleVisitor for SquaredNorm<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            // Reads one number back from the device a parameter.
+            self.sum += gradient.square().sum().into_scalar::<f64>();
+        }
+    }
+}
+
+struct Update<'a> {
+    optimizer: &'a mut Optimizer,
+    gradients: GradientsParams,
+    scale: f64,
+    learning_rate: f64,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, weights, mapper) = param.consume();
+        // Running statistics have no gradient, and are not the optimiser's to change.
+        let Some(mut gradient) = self.gradients.remove::<D>(id) else {
+            return Param::from_mapped_value(id, weights, mapper);
+        };
+        let weights = weights.inner();
+        if self.scale < 1.0 {
+            gradient = gradient.mul_scalar(self.scale);
+        }
+        let direction = self.direction(id, gradient);
+        let mut weights = weights - direction.mul_scalar(self.learning_rate);
+        if self.optimizer.penalty.l1() > 0.0 && is_penalised(&weights.shape()) {
+            weights = self.shrink(id, weights);
+        }
+        Param::from_mapped_value(id, weights.autodiff().require_grad(), mapper)
+    }
+}
+
+impl Update<'_> {
+    /// The proximal step of L1, which enters the velocity as the gradient that it stands for.
+    fn shrink<const D: usize>(&mut self, id: ParamId, weights: Tensor<D>) -> Tensor<D> {
+        let shrunk = soft_threshold(weights.clone(), self.learning_rate * self.optimizer.penalty.l1());
+        if let Some(velocity) = self.optimizer.velocity.remove::<D>(id) {
+            let subgradient = (weights - shrunk.clone()).div_scalar(self.learning_rate);
+            self.optimizer.velocity.register(id, velocity + subgradient);
+        }
+        shrunk
+    }
+
+    fn direction<const D: usize>(&mut self, id: ParamId, gradient: Tensor<D>) -> Tensor<D> {
+        let OptimizerPlan { momentum, nesterov, .. } = self.optimizer.plan;
+        if momentum == 0.0 {
+            return gradient;
+        }
+        let velocity = match self.optimizer.velocity.remove::<D>(id) {
+            Some(velocity) => velocity.mul_scalar(momentum) + gradient.clone(),
+            None => gradient.clone(),
+        };
+        self.optimizer.velocity.register(id, velocity.clone());
+        if nesterov { gradient + velocity.mul_scalar(momentum) } else { velocity }
+    }
+}
+
+struct CollectVelocity<'a> {
+    velocity: &'a GradientsParams,
+    path: Vec<String>,
+    found: Vec<NamedTensor>,
+}
+
+impl ModuleVisitor for CollectVelocity<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(velocity) = self.velocity.get::<D>(param.id) {
+            let shape = velocity.dims().to_vec();
+            self.found.push(NamedTensor::new(self.path.join("."), shape, to_host(velocity)));
+        }
+    }
+}
+
+struct RestoreVelocity<'a> {
+    velocity: GradientsParams,
+    path: Vec<String>,
+    stored: BTreeMap<String, NamedTensor>,
+    device: &'a Device,
+}
+
+impl ModuleVisitor for RestoreVelocity<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(tensor) = self.stored.remove(&self.path.join(".")) {
+            let data = TensorData::new(tensor.values, tensor.shape);
+            self.velocity.register(param.id, Tensor::<D>::from_data(data, self.device));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mentor_model::{ModelSpec, parameters};
+
+    /// Weights of one input and two classes after each of three updates with gradient 1 and rate 1.
+    fn three_updates(momentum: f64, nesterov: bool, penalty: Penalty) -> Vec<f32> {
+        struct Ones<'a>(&'a mut GradientsParams);
+        impl ModuleVisitor for Ones<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.0.register(param.id, param.val().inner().ones_like());
+            }
+        }
+        let plan = OptimizerPlan {
+            full_batch: false,
+            learning_rate: 1.0,
+            momentum,
+            nesterov,
+            batch_size: 1,
+            clip_norm: 0.0,
+        };
+        let mut optimizer = Optimizer::new(plan, penalty);
+        let mut model =
+            Model::new(&ModelSpec::new("linear", [1, 1, 1], 2), 0, &Device::flex().autodiff()).unwrap();
+        (0..3)
+            .map(|_| {
+                let mut gradients = GradientsParams::new();
+                model.visit(&mut Ones(&mut gradients));
+                model = optimizer.step(model.clone(), gradients, 1.0);
+                let tensors = parameters(&model);
+                tensors.iter().find(|tensor| tensor.is_penalised()).unwrap().values[0]
+            })
+            .collect()
+    }
+
+    fn assert_close(found: &[f32], expected: [f32; 3]) {
+        assert!(
+            found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-5),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn velocities_under_a_constant_gradient_are_those_of_pytorch() {
+        // v = 1, 1.9, 2.71; the weights are minus their running sum.
+        assert_close(&three_updates(0.9, false, Penalty::default()), [-1.0, -2.9, -5.61]);
+        // g + 0.9 v = 1.9, 2.71, 3.439.
+        assert_close(&three_updates(0.9, true, Penalty::default()), [-1.9, -4.61, -8.049]);
+        assert_close(&three_updates(0.0, false, Penalty::default()), [-1.0, -2.0, -3.0]);
+    }
+
+    #[test]
+    fn the_gradient_of_l2_is_twice_lambda_times_the_weight() {
+        // w: 0 → -1 → -1 - (1 - 2·0.1·1) = -1.8 → -1.8 - (1 - 0.36) = -2.44
+        assert_close(&three_updates(0.0, false, Penalty::new(0.0, 0.1).unwrap()), [-1.0, -1.8, -2.44]);
+    }
+
+    #[test]
+    fn the_proximal_step_shrinks_by_rate_times_lambda_and_stops_at_zero() {
+        assert_close(&three_updates(0.0, false, Penalty::new(0.25, 0.0).unwrap()), [-0.75, -1.5, -2.25]);
+        assert_eq!(three_updates(0.0, false, Penalty::new(5.0, 0.0).unwrap()), [0.0; 3]);
+        // A weight whose gradient is smaller than λ stays at zero, with momentum too.
+        assert_eq!(three_updates(0.9, false, Penalty::new(1.5, 0.0).unwrap()), [0.0; 3]);
+        // g - λ = 0.75 is what the velocity sums up: 0.75, 1.425, 2.0325.
+        assert_close(&three_updates(0.9, false, Penalty::new(0.25, 0.0).unwrap()), [-0.75, -2.175, -4.2075]);
+    }
+}

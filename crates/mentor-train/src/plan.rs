@@ -1,0 +1,493 @@
+//! A checked configuration, every default filled in: the only thing that can run.
+
+use mentor_data::{Augment, OpenOptions};
+use mentor_loss::{Hinge, MulticlassSvm, Penalty, ScoreLoss, SoftmaxCrossEntropy};
+use mentor_model::Architecture;
+
+use crate::config::{
+    Config, DataConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig,
+    TrainingConfig,
+};
+use crate::schedule::{Schedule, Shape};
+
+/// What a run does. Made by [`Plan::try_from`]; nothing in it means "default".
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// `digits` or a path.
+    pub source: String,
+    /// Splits, sizes, bad images and limits.
+    pub options: OpenOptions,
+    /// Change of the training images.
+    pub augment: Augment,
+    /// The network.
+    pub architecture: Architecture,
+    /// Probability of dropping a hidden unit.
+    pub dropout: f64,
+    /// Probability of dropping the last residual block.
+    pub stochastic_depth: f64,
+    /// The data loss.
+    pub loss: LossPlan,
+    /// The penalty λ R(W).
+    pub penalty: Penalty,
+    /// How the weights are updated.
+    pub optimizer: OptimizerPlan,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Seed of everything random but the splits.
+    pub seed: u64,
+    /// Epochs without a better validation accuracy after which training stops; 0 never stops.
+    pub patience: usize,
+    /// Seconds between two checkpoints; 0 writes one after every update.
+    pub checkpoint_secs: f64,
+}
+
+/// The data loss and its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LossPlan {
+    /// Multiclass SVM with margin Δ.
+    Svm {
+        /// Weston–Watkins or Crammer–Singer.
+        hinge: Hinge,
+        /// Δ.
+        margin: f64,
+    },
+    /// Softmax cross-entropy.
+    Softmax {
+        /// Share of the target's probability given to all classes alike.
+        label_smoothing: f64,
+        /// One weight a class; empty where all weigh 1.
+        class_weights: Vec<f64>,
+    },
+}
+
+/// How the weights are updated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerPlan {
+    /// One update from the exact gradient of the whole training set, instead of one a minibatch.
+    pub full_batch: bool,
+    /// Step size at full height of the schedule.
+    pub learning_rate: f64,
+    /// μ.
+    pub momentum: f64,
+    /// Step along g + μ v instead of v.
+    pub nesterov: bool,
+    /// Samples of one forward pass.
+    pub batch_size: usize,
+    /// Largest global norm of the gradient; 0 leaves it as it is.
+    pub clip_norm: f64,
+}
+
+/// Everything that is wrong with a configuration, at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    /// One sentence a problem, none empty.
+    pub problems: Vec<String>,
+}
+
+impl std::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.problems.as_slice() {
+            [only] => write!(f, "{only}"),
+            problems => {
+                write!(f, "the configuration has {} problems:", problems.len())?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// Collects problems while values are taken, so that a user hears of all of them.
+struct Checker {
+    problems: Vec<String>,
+}
+
+impl Checker {
+    /// `value`, or `fallback` and a problem where it does not hold. NaN never holds.
+    fn number(&mut self, name: &str, value: f64, holds: fn(f64) -> bool, range: &str) -> f64 {
+        if !(value.is_finite() && holds(value)) {
+            self.problems.push(format!("{name} is {value}, and must be {range}"));
+        }
+        value
+    }
+
+    fn at_least_one(&mut self, name: &str, value: usize) -> usize {
+        if value == 0 {
+            self.problems.push(format!("{name} is 0, and must be at least 1"));
+        }
+        value
+    }
+
+    fn check(&mut self, holds: bool, problem: impl FnOnce() -> String) {
+        if !holds {
+            self.problems.push(problem());
+        }
+    }
+}
+
+const NON_NEGATIVE: (fn(f64) -> bool, &str) = (|x| x >= 0.0, "a finite number of at least 0");
+const POSITIVE: (fn(f64) -> bool, &str) = (|x| x > 0.0, "a finite number greater than 0");
+const BELOW_ONE: (fn(f64) -> bool, &str) = (|x| (0.0..1.0).contains(&x), "in [0, 1)");
+
+impl TryFrom<Config> for Plan {
+    type Error = PlanError;
+
+    fn try_from(config: Config) -> Result<Self, PlanError> {
+        let Config { data, model, loss, penalty, optimizer, schedule, training } = config;
+        let mut check = Checker { problems: Vec::new() };
+
+        let source = data.source.unwrap_or_default();
+        check.check(!source.is_empty(), || {
+            "no data is named; give --data digits, or the path of an image folder, IDX folder, CSV manifest or npz file".into()
+        });
+        for (name, fraction) in
+            [("val_fraction", data.options.val_fraction), ("test_fraction", data.options.test_fraction)]
+        {
+            check.number(&format!("data.options.{name}"), fraction, BELOW_ONE.0, BELOW_ONE.1);
+        }
+
+        let architecture =
+            model.name.as_deref().unwrap_or("linear").parse::<Architecture>().unwrap_or_else(|error| {
+                check.problems.push(error.to_string());
+                Architecture::Linear
+            });
+        let dropout = check.number("dropout", model.dropout.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
+        let stochastic_depth =
+            check.number("stochastic_depth", model.stochastic_depth.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
+
+        let loss = loss_plan(loss, &mut check);
+        let l1 = check.number("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+        let l2 = check.number("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+
+        let full_batch = match optimizer.name.as_deref().unwrap_or("sgd") {
+            "sgd" => false,
+            "gd" => true,
+            other => {
+                check.problems.push(format!("optimizer \"{other}\" is not known; there are sgd and gd"));
+                false
+            }
+        };
+        let defaults = Defaults::of(&architecture, &loss, full_batch);
+        let augment = data.augment.unwrap_or(Augment::None);
+        if full_batch {
+            let exact = "gd follows the exact gradient of the training set";
+            check.check(augment == Augment::None, || format!("{exact}: augment must be none"));
+            check.check(dropout == 0.0 && stochastic_depth == 0.0, || {
+                format!("{exact}: dropout and stochastic_depth must be 0")
+            });
+            check.check(!architecture.has_batch_norm(), || {
+                format!("{exact}, and the batch norm of {architecture} mixes the samples of a chunk: use sgd")
+            });
+        }
+        let momentum = check.number("momentum", optimizer.momentum.unwrap_or(0.9), BELOW_ONE.0, BELOW_ONE.1);
+        let optimizer = OptimizerPlan {
+            full_batch,
+            learning_rate: check.number(
+                "learning_rate",
+                optimizer.learning_rate.unwrap_or(defaults.learning_rate),
+                POSITIVE.0,
+                POSITIVE.1,
+            ),
+            momentum,
+            nesterov: optimizer.nesterov.unwrap_or(momentum > 0.0 && l1 == 0.0),
+            batch_size: check.at_least_one("batch_size", optimizer.batch_size.unwrap_or(defaults.batch_size)),
+            clip_norm: check.number(
+                "clip_norm",
+                optimizer.clip_norm.unwrap_or(0.0),
+                NON_NEGATIVE.0,
+                NON_NEGATIVE.1,
+            ),
+        };
+        check.check(!optimizer.nesterov || momentum > 0.0, || {
+            "nesterov needs a momentum greater than 0".into()
+        });
+        check.check(!optimizer.nesterov || l1 == 0.0, || {
+            "nesterov does not go with l1, whose proximal step it would weigh wrongly: leave it out".into()
+        });
+
+        let epochs = check.at_least_one("epochs", training.epochs.unwrap_or(defaults.epochs));
+        let schedule = schedule_plan(schedule, epochs, defaults.warmup_epochs, full_batch, &mut check);
+        let plan = Self {
+            source,
+            options: data.options,
+            augment,
+            architecture,
+            dropout,
+            stochastic_depth,
+            loss,
+            // Both are checked above; a refused one is replaced, and its problem already noted.
+            penalty: Penalty::new(l1, l2).unwrap_or_default(),
+            optimizer,
+            schedule,
+            epochs,
+            seed: training.seed.unwrap_or(0),
+            patience: training.patience.unwrap_or(0),
+            checkpoint_secs: check.number(
+                "checkpoint_secs",
+                training.checkpoint_secs.unwrap_or(60.0),
+                NON_NEGATIVE.0,
+                NON_NEGATIVE.1,
+            ),
+        };
+        if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
+    }
+}
+
+fn loss_plan(config: LossConfig, check: &mut Checker) -> LossPlan {
+    let name = config.name.as_deref().unwrap_or("softmax");
+    let hinge = match name {
+        "svm" => Some(Hinge::WestonWatkins),
+        "crammer-singer" => Some(Hinge::CrammerSinger),
+        "softmax" => None,
+        other => {
+            check
+                .problems
+                .push(format!("loss \"{other}\" is not known; there are softmax, svm and crammer-singer"));
+            return LossPlan::Softmax { label_smoothing: 0.0, class_weights: Vec::new() };
+        }
+    };
+    if let Some(hinge) = hinge {
+        check.check(config.label_smoothing.unwrap_or(0.0) == 0.0, || {
+            format!("label_smoothing needs the softmax loss, not {name}")
+        });
+        check.check(config.class_weights.unwrap_or_default().is_empty(), || {
+            format!("class_weights need the softmax loss, not {name}")
+        });
+        let margin = check.number("margin", config.margin.unwrap_or(1.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+        return LossPlan::Svm { hinge, margin };
+    }
+    check.check(config.margin.is_none(), || "margin needs an SVM loss, and the loss is softmax".into());
+    let class_weights = config.class_weights.unwrap_or_default();
+    for weight in &class_weights {
+        check.number("a class weight", *weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
+    }
+    let label_smoothing =
+        check.number("label_smoothing", config.label_smoothing.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
+    LossPlan::Softmax { label_smoothing, class_weights }
+}
+
+fn schedule_plan(
+    config: ScheduleConfig,
+    epochs: usize,
+    default_warmup: f64,
+    full_batch: bool,
+    check: &mut Checker,
+) -> Schedule {
+    let shape = match config.name.as_deref().unwrap_or(if full_batch { "constant" } else { "cosine" }) {
+        "constant" => Shape::Constant,
+        "cosine" => Shape::Cosine,
+        "step" => {
+            let factor = check.number(
+                "step_factor",
+                config.step_factor.unwrap_or(0.1),
+                |x| x > 0.0 && x <= 1.0,
+                "in (0, 1]",
+            );
+            let epochs = check.number(
+                "step_epochs",
+                config.step_epochs.unwrap_or((epochs as f64 / 3.0).max(1.0)),
+                POSITIVE.0,
+                POSITIVE.1,
+            );
+            Shape::Step { epochs, factor }
+        }
+        other => {
+            check
+                .problems
+                .push(format!("schedule \"{other}\" is not known; there are constant, step and cosine"));
+            Shape::Constant
+        }
+    };
+    if !matches!(shape, Shape::Step { .. }) {
+        check.check(config.step_epochs.is_none() && config.step_factor.is_none(), || {
+            "step_epochs and step_factor need schedule step".into()
+        });
+    }
+    // A default warm-up never takes more than a tenth of a short run.
+    let warmup = config.warmup_epochs.unwrap_or_else(|| default_warmup.min(epochs as f64 / 10.0));
+    Schedule { shape, warmup_epochs: check.number("warmup_epochs", warmup, NON_NEGATIVE.0, NON_NEGATIVE.1) }
+}
+
+/// Values that suit a family and a loss where the user names none.
+struct Defaults {
+    learning_rate: f64,
+    batch_size: usize,
+    epochs: usize,
+    warmup_epochs: f64,
+}
+
+impl Defaults {
+    fn of(architecture: &Architecture, loss: &LossPlan, full_batch: bool) -> Self {
+        let convolutional = !matches!(architecture, Architecture::Linear | Architecture::Mlp { .. });
+        // The hinge sums over classes, so that its gradient is several times that of softmax.
+        let loss_factor = match loss {
+            LossPlan::Svm { hinge: Hinge::WestonWatkins, .. } => 0.2,
+            LossPlan::Svm { hinge: Hinge::CrammerSinger, .. } => 0.5,
+            LossPlan::Softmax { .. } => 1.0,
+        };
+        let base = match architecture {
+            Architecture::Linear => 0.01,
+            Architecture::Mlp { .. } | Architecture::Cnn => 0.02,
+            _ => 0.1,
+        };
+        Self {
+            learning_rate: base * loss_factor,
+            batch_size: if full_batch { 1024 } else { 128 },
+            epochs: if full_batch { 300 } else { 20 },
+            warmup_epochs: if convolutional && !full_batch { 5.0 } else { 0.0 },
+        }
+    }
+}
+
+impl Plan {
+    /// The resolved configuration: every field stated. It makes the same plan again.
+    pub fn to_config(&self) -> Config {
+        let loss = match &self.loss {
+            LossPlan::Svm { margin, .. } => LossConfig { margin: Some(*margin), ..LossConfig::default() },
+            LossPlan::Softmax { label_smoothing, class_weights } => LossConfig {
+                label_smoothing: Some(*label_smoothing),
+                class_weights: Some(class_weights.clone()),
+                ..LossConfig::default()
+            },
+        };
+        let (schedule, step) = match self.schedule.shape {
+            Shape::Constant => ("constant", None),
+            Shape::Cosine => ("cosine", None),
+            Shape::Step { epochs, factor } => ("step", Some((epochs, factor))),
+        };
+        Config {
+            data: DataConfig {
+                source: Some(self.source.clone()),
+                augment: Some(self.augment),
+                options: self.options.clone(),
+            },
+            model: ModelConfig {
+                name: Some(self.architecture.to_string()),
+                dropout: Some(self.dropout),
+                stochastic_depth: Some(self.stochastic_depth),
+            },
+            loss: LossConfig { name: Some(self.loss.name().to_owned()), ..loss },
+            penalty: PenaltyConfig { l1: Some(self.penalty.l1()), l2: Some(self.penalty.l2()) },
+            optimizer: OptimizerConfig {
+                name: Some(if self.optimizer.full_batch { "gd" } else { "sgd" }.to_owned()),
+                learning_rate: Some(self.optimizer.learning_rate),
+                momentum: Some(self.optimizer.momentum),
+                nesterov: Some(self.optimizer.nesterov),
+                batch_size: Some(self.optimizer.batch_size),
+                clip_norm: Some(self.optimizer.clip_norm),
+            },
+            schedule: ScheduleConfig {
+                name: Some(schedule.to_owned()),
+                warmup_epochs: Some(self.schedule.warmup_epochs),
+                step_epochs: step.map(|(epochs, _)| epochs),
+                step_factor: step.map(|(_, factor)| factor),
+            },
+            training: TrainingConfig {
+                epochs: Some(self.epochs),
+                seed: Some(self.seed),
+                patience: Some(self.patience),
+                checkpoint_secs: Some(self.checkpoint_secs),
+            },
+        }
+    }
+}
+
+impl LossPlan {
+    /// Reads the loss of a `model.json`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one that a plan would accept.
+    pub fn from_config(config: &LossConfig) -> Result<Self, PlanError> {
+        let mut check = Checker { problems: Vec::new() };
+        let plan = loss_plan(config.clone(), &mut check);
+        if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
+    }
+
+    /// Its name in configurations.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Svm { hinge: Hinge::WestonWatkins, .. } => "svm",
+            Self::Svm { hinge: Hinge::CrammerSinger, .. } => "crammer-singer",
+            Self::Softmax { .. } => "softmax",
+        }
+    }
+
+    /// The loss on tensors.
+    ///
+    /// # Errors
+    ///
+    /// When there are class weights, but not one a class.
+    pub fn build(&self, num_classes: usize) -> Result<ScoreLoss, PlanError> {
+        let refused = |error: mentor_loss::LossError| PlanError { problems: vec![error.to_string()] };
+        match self {
+            Self::Svm { hinge, margin } => {
+                Ok(ScoreLoss::Svm(MulticlassSvm::new(*hinge, *margin).map_err(refused)?))
+            }
+            Self::Softmax { label_smoothing, class_weights } => {
+                let loss =
+                    SoftmaxCrossEntropy::new().with_label_smoothing(*label_smoothing).map_err(refused)?;
+                if class_weights.is_empty() {
+                    return Ok(ScoreLoss::Softmax(loss));
+                }
+                if class_weights.len() != num_classes {
+                    let problem = format!(
+                        "there are {} class weights, and the data has {num_classes} classes",
+                        class_weights.len()
+                    );
+                    return Err(PlanError { problems: vec![problem] });
+                }
+                Ok(ScoreLoss::Softmax(loss.with_class_weights(class_weights.clone()).map_err(refused)?))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str) -> Result<Plan, PlanError> {
+        Plan::try_from(Config::from_toml(text, "test", &[]).unwrap())
+    }
+
+    #[test]
+    fn a_resolved_plan_makes_itself_again() {
+        for text in [
+            "data.source = 'digits'",
+            "data.source = 'digits'\nloss.name = 'svm'\noptimizer.name = 'gd'\npenalty.l2 = 1e-3",
+            "data.source = 'x'\nmodel.name = 'cnn'\nschedule.name = 'step'\nloss.class_weights = [1.0, 2.0]",
+        ] {
+            let config = plan(text).unwrap().to_config();
+            assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
+            assert_eq!(Config::from_toml(&config.to_toml(), "test", &[]).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let text = "model.name = 'lenet'\npenalty.l2 = -1.0\noptimizer.learning_rate = nan\noptimizer.batch_size = 0";
+        let error = plan(text).unwrap_err();
+        assert_eq!(error.problems.len(), 5, "{error}");
+        for word in ["no data", "lenet", "l2 is -1", "learning_rate is NaN", "batch_size is 0"] {
+            assert!(error.to_string().contains(word), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn gd_refuses_what_makes_its_gradient_inexact() {
+        for extra in ["data.augment = 'shift'", "model.dropout = 0.5", "model.name = 'wrn-16-2'"] {
+            let text = format!("data.source = 'digits'\noptimizer.name = 'gd'\n{extra}");
+            assert!(plan(&text).unwrap_err().to_string().contains("exact gradient"), "{extra}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_another_loss_are_refused() {
+        assert!(plan("data.source = 'digits'\nloss.margin = 1.0").is_err());
+        assert!(plan("data.source = 'digits'\nloss.name = 'svm'\nloss.label_smoothing = 0.1").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! A model that was trained: loaded from its run directory, ready to evaluate and predict.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mentor_data::{DataError, Dataset, Split};
+use mentor_loss::{LossError, Penalty, ScoreLoss};
+use mentor_model::{Model, ModelError, Pass, load_safetensors, weights_blake3};
+
+use crate::evaluate::{SampleResult, evaluate_samples, summarise, to_host};
+use crate::evaluation::Evaluation;
+use crate::plan::{LossPlan, PlanError};
+use crate::run_dir::{ModelFile, RunDir, RunDirError};
+use crate::weights::WeightStatistics;
+
+/// A model with everything that its use needs: classes, preprocessing, loss.
+#[derive(Debug)]
+pub struct TrainedModel {
+    /// What `model.json` says.
+    pub file: ModelFile,
+    /// The network, in inference form.
+    pub model: Model,
+    loss: ScoreLoss,
+    penalty: Penalty,
+    device: Device,
+}
+
+/// Why a trained model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The run directory holds no usable model.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The weights do not fit the architecture.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The loss is not one that this mentor knows.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The penalty is not a valid one.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// The weights are not those that were saved.
+    #[error(
+        "{path}: model.safetensors does not hold the weights that model.json names; restore it, or train again"
+    )]
+    OtherWeights {
+        /// The run directory.
+        path: String,
+    },
+}
+
+impl TrainedModel {
+    /// Loads the model of a complete run onto `device`.
+    ///
+    /// # Errors
+    ///
+    /// When the run is missing, incomplete or damaged.
+    pub fn load(run: &Path, device: &Device) -> Result<Self, LoadError> {
+        let (file, bytes) = RunDir::open(run)?.model()?;
+        // The weights are about to be replaced, so the seed does not matter.
+        let model = load_safetensors(Model::new(&file.spec, 0, device)?, &bytes)?;
+        if weights_blake3(&model) != file.weights_blake3 {
+            return Err(LoadError::OtherWeights { path: run.display().to_string() });
+        }
+        let loss = LossPlan::from_config(&file.loss)?.build(file.classes.len())?;
+        let penalty = Penalty::new(file.penalty.l1.unwrap_or(0.0), file.penalty.l2.unwrap_or(0.0))?;
+        Ok(Self { file, model, loss, penalty, device: device.clone() })
+    }
+
+    /// Evaluates the model on `dataset`: the sums, and each sample in order.
+    ///
+    /// # Errors
+    ///
+    /// When an image cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If the data set has other classes or another image format than the model; both are the caller's
+    /// to check, where the user can be told.
+    pub fn evaluate(
+        &self,
+        dataset: &Arc<Dataset>,
+        split: Split,
+        batch_size: usize,
+    ) -> Result<(Evaluation, Vec<SampleResult>), DataError> {
+        assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");
+        assert_eq!(dataset.format(), &self.file.preprocessing.format, "the image formats differ");
+        let results = evaluate_samples(
+            &self.model,
+            &self.loss,
+            dataset,
+            &self.file.preprocessing,
+            batch_size,
+            &self.device,
+        )?;
+        let penalty = WeightStatistics::of(&self.model).penalty(&self.penalty);
+        Ok((summarise(&split.to_string(), dataset.classes(), &results, penalty), results))
+    }
+
+    /// Scores of images in the model's format: bytes `[channels, height, width]` each, one row an image.
+    ///
+    /// # Panics
+    ///
+    /// If an image has another number of bytes than the format says.
+    pub fn scores(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
+        if images.is_empty() {
+            return Vec::new();
+        }
+        let format = &self.file.preprocessing.format;
+        let len = format.channels * format.height * format.width;
+        let mut pixels = vec![0.0; images.len() * len];
+        for (image, out) in images.iter().zip(pixels.chunks_exact_mut(len)) {
+            assert_eq!(image.len(), len, "an image has {} bytes, and the model wants {len}", image.len());
+            self.file.preprocessing.apply(image, out);
+        }
+        let shape = [images.len(), format.channels, format.height, format.width];
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
+        let scores = to_host(self.model.forward(images, &Pass::Inference).scores);
+        scores.chunks_exact(self.file.classes.len()).map(<[f32]>::to_vec).collect()
+    }
+}

@@ -1,0 +1,10 @@
+//! Whole runs, small enough to repeat: what training promises about weights, files and endings.
+
+#[path = "it/endings.rs"]
+mod endings;
+#[path = "it/optimizers.rs"]
+mod optimizers;
+#[path = "it/resume.rs"]
+mod resume;
+#[path = "it/runs.rs"]
+mod runs;

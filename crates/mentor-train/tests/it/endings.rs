@@ -1,0 +1,150 @@
+//! How a run ends: well, early, or not at all.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use mentor_data::{Dataset, ImageFormat, Source, Split};
+use mentor_train::{Outcome, RunDir, TrainError, TrainedModel};
+
+use crate::runs::{complete, plan, run};
+
+#[test]
+fn linear_learns_the_digits_with_either_loss_and_either_optimiser() {
+    let dir = tempfile::tempdir().unwrap();
+    for (loss, optimizer) in
+        [("svm", "gd"), ("svm", "sgd"), ("softmax", "gd"), ("softmax", "sgd"), ("crammer-singer", "sgd")]
+    {
+        let text = format!(
+            "data.source = 'digits'\nloss.name = '{loss}'\noptimizer.name = '{optimizer}'\npenalty.l2 = 1e-4"
+        );
+        let out = dir.path().join(format!("{loss}-{optimizer}"));
+        let summary = complete(&text, &out);
+        assert!(summary.val_accuracy.unwrap() > 0.93, "{loss} {optimizer}: {summary:?}");
+
+        // The saved model gives the accuracy that the summary says, and generalises to the test split.
+        let model = TrainedModel::load(&out, &Device::flex()).unwrap();
+        let source = Source::open("digits", &model.file.data.options).unwrap();
+        let evaluate = |split| {
+            let dataset = Arc::new(source.load_as(split, &model.file.preprocessing.format).unwrap());
+            model.evaluate(&dataset, split, 100).unwrap().0
+        };
+        let val = evaluate(Split::Val);
+        assert_eq!(Some(val.accuracy), summary.val_accuracy);
+        assert!((val.loss - summary.val_loss.unwrap()).abs() < 1e-6);
+        assert!(evaluate(Split::Test).accuracy > 0.93, "{loss} {optimizer}");
+    }
+}
+
+#[test]
+fn every_family_overfits_eight_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = eight_images(dir.path());
+    for (name, rate) in
+        [("linear", 0.05), ("mlp:32", 0.05), ("cnn", 0.02), ("resnet-8", 0.05), ("wrn-10-1", 0.05)]
+    {
+        let text = format!(
+            "data.source = '{path}'\ndata.options.val_fraction = 0.0\ndata.options.test_fraction = 0.0\n\
+             model.name = '{name}'\noptimizer = {{ learning_rate = {rate}, batch_size = 8 }}\n\
+             schedule = {{ name = 'constant', warmup_epochs = 0.0 }}\ntraining.epochs = 60"
+        );
+        let summary = complete(&text, &dir.path().join(name.replace(':', "-")));
+        assert_eq!(summary.train_accuracy, 1.0, "{name}: {summary:?}");
+        assert!(summary.train_loss < 0.1, "{name}: {summary:?}");
+        assert_eq!((summary.val_accuracy, summary.best_epoch), (None, 60));
+    }
+}
+
+#[test]
+fn an_svm_without_loss_and_penalty_stops_and_says_so_while_softmax_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = eight_images(dir.path());
+    let text = |loss: &str| {
+        format!(
+            "data.source = '{path}'\ndata.options.val_fraction = 0.0\ndata.options.test_fraction = 0.0\nloss.name = '{loss}'\n\
+             optimizer = {{ learning_rate = 0.1, momentum = 0.0 }}\nschedule.name = 'constant'\ntraining.epochs = 200"
+        )
+    };
+    let svm = complete(&text("svm"), &dir.path().join("svm"));
+    assert!(svm.epochs < 200);
+    assert!(svm.stopped.unwrap().contains("exactly 0"), "the reason is named");
+    let softmax = complete(&text("softmax"), &dir.path().join("softmax"));
+    assert_eq!((softmax.epochs, softmax.stopped), (200, None));
+}
+
+#[test]
+fn divergence_names_the_samples_and_leaves_no_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let text = "data.source = 'digits'\nmodel.name = 'mlp:64,64'\noptimizer.learning_rate = 1e12";
+    let (outcome, _) = run(text, &out);
+    match outcome.unwrap_err() {
+        TrainError::Diverged { samples, step, .. } => assert!(!samples.is_empty() && step > 0),
+        TrainError::Overflowed { epoch } => panic!("found only after epoch {epoch}"),
+        other => panic!("{other}"),
+    }
+    assert!(!RunDir::open(&out).unwrap().is_complete());
+    assert!(TrainedModel::load(&out, &Device::flex()).is_err());
+}
+
+#[test]
+fn patience_stops_a_run_that_no_longer_improves() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "data.source = 'digits'\ntraining = { epochs = 400, patience = 3 }\nschedule.name = 'constant'";
+    let summary = complete(text, &dir.path().join("run"));
+    assert!(summary.epochs < 400 && summary.best_epoch + 3 == summary.epochs, "{summary:?}");
+}
+
+#[test]
+fn bad_data_leaves_no_directory_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (outcome, _) = run("data.source = 'no/such/folder'", &out);
+    assert!(matches!(outcome, Err(TrainError::Data(_))));
+    let (outcome, _) = run("data.source = 'digits'\nloss.class_weights = [1.0, 2.0]", &out);
+    assert!(matches!(outcome, Err(TrainError::Plan(_))));
+    assert!(!out.exists());
+}
+
+#[test]
+fn another_plan_in_the_same_directory_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let text = "data.source = 'digits'\ntraining.epochs = 1";
+    assert!(matches!(run(text, &out).0, Ok(Outcome::Complete(_))));
+    let error = run("data.source = 'digits'\ntraining.epochs = 2", &out).0.unwrap_err().to_string();
+    assert!(error.contains("training.epochs"), "{error}");
+    assert_eq!(plan(text).to_config(), RunDir::open(&out).unwrap().config().unwrap());
+}
+
+/// An npz-free data set of eight images of four classes, written as a folder that `Source` opens.
+fn eight_images(dir: &std::path::Path) -> String {
+    let source = Source::open("digits", &Default::default()).unwrap();
+    let train: Dataset = source.load(Split::Train).unwrap();
+    let format: &ImageFormat = train.format();
+    let mut taken = [0; 4];
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    for index in 0..train.len() {
+        let target = train.targets()[index] as usize;
+        if target < 4 && taken[target] < 2 {
+            taken[target] += 1;
+            let mut bytes = vec![0; format.num_values()];
+            train.read(index, &mut bytes).unwrap();
+            pixels.extend(bytes);
+            labels.push(target as u8);
+        }
+    }
+    let folder = dir.join("eight");
+    if !folder.exists() {
+        std::fs::create_dir(&folder).unwrap();
+        let idx = |magic: u8, dims: &[u32], data: &[u8]| {
+            let mut file = vec![0, 0, 8, magic];
+            dims.iter().for_each(|dim| file.extend(dim.to_be_bytes()));
+            file.extend(data);
+            file
+        };
+        std::fs::write(folder.join("train-images-idx3-ubyte"), idx(3, &[8, 8, 8], &pixels)).unwrap();
+        std::fs::write(folder.join("train-labels-idx1-ubyte"), idx(1, &[8], &labels)).unwrap();
+    }
+    folder.display().to_string()
+}

@@ -1,0 +1,38 @@
+//! How the tests start a run.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use mentor_train::{Config, Outcome, Plan, Summary, TrainError, TrainEvent, train};
+
+/// The plan of `text`, a TOML configuration.
+pub fn plan(text: &str) -> Plan {
+    Plan::try_from(Config::from_toml(text, "test", &[]).unwrap()).unwrap()
+}
+
+/// Runs `text` in `out`, and collects what training says.
+pub fn run(text: &str, out: &Path) -> (Result<Outcome, TrainError>, Vec<TrainEvent>) {
+    run_until(text, out, u64::MAX)
+}
+
+/// Runs `text` in `out`, asking it to stop once `steps` updates are done.
+pub fn run_until(text: &str, out: &Path, steps: u64) -> (Result<Outcome, TrainError>, Vec<TrainEvent>) {
+    let stop = AtomicBool::new(false);
+    let mut events = Vec::new();
+    let outcome = train(&plan(text), out, &Device::flex(), "cpu", &stop, &mut |event| {
+        if let TrainEvent::Step(metrics) = event {
+            stop.store(metrics.step >= steps, std::sync::atomic::Ordering::Relaxed);
+        }
+        events.push(event.clone());
+    });
+    (outcome, events)
+}
+
+/// Runs `text` to its end.
+pub fn complete(text: &str, out: &Path) -> Summary {
+    match run(text, out).0.unwrap() {
+        Outcome::Complete(summary) => summary,
+        other => panic!("{other:?}"),
+    }
+}
