@@ -173,8 +173,13 @@ fn landscapes(
             .map(|point| low + (high - low) * point as f64 / (NUM_LANDSCAPE_POINTS - 1) as f64)
             .collect();
         let costs = at.iter().map(|&at| cost(&place(at))).collect::<Result<Vec<f64>, TrainError>>()?;
-        let path =
-            drawn.iter().map(|&(step, flat, cost)| PathPoint { step, at: project(flat), cost }).collect();
+        // A cost that overflowed has no place in a picture, nor in JSON.
+        let (at, costs) = at.into_iter().zip(costs).filter(|(_, cost)| cost.is_finite()).unzip();
+        let path = drawn
+            .iter()
+            .filter(|(_, _, cost)| cost.is_finite())
+            .map(|&(step, flat, cost)| PathPoint { step, at: project(flat), cost })
+            .collect();
         Ok::<_, TrainError>(Landscape { label, num_samples, at, cost: costs, path })
     };
 

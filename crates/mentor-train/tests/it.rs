@@ -2,6 +2,8 @@
 
 #[path = "it/endings.rs"]
 mod endings;
+#[path = "it/golden.rs"]
+mod golden;
 #[path = "it/optimizers.rs"]
 mod optimizers;
 #[path = "it/resume.rs"]

@@ -28,11 +28,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let targets = Tensor::<1, Int>::from_ints([0, 1, 2], &device);
     let hinge = svm.per_sample(scores.clone(), targets.clone());
     let cross_entropy = softmax.per_sample(scores.clone(), targets);
-    println!("svm {}, softmax {}", hinge.clone().mean(), cross_entropy.clone().mean());
+    let mean = |losses: &Tensor<1>| losses.clone().mean().into_scalar::<f32>();
+    println!("means: svm {:.4}, softmax {:.4}", mean(&hinge), mean(&cross_entropy));
 
     let gradients = cross_entropy.mean().backward();
     if let Some(gradient) = scores.grad(&gradients) {
-        println!("gradient of the mean softmax loss: {gradient}");
+        println!("gradient of the mean softmax loss: {}", gradient.into_data());
     }
     Ok(())
 }

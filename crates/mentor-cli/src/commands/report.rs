@@ -29,12 +29,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let reports = args.runs.iter().map(|run| RunReport::read(run)).collect::<Result<Vec<_>, _>>()?;
     let out = match (&args.out, args.runs.as_slice()) {
-        (Some(out), _) => out.clone(),
-        (None, [run]) => run.join("report.html"),
+        // A file of a run is written by the run directory, whole or not at all.
+        (None, [run]) => {
+            super::train::write_report(run)?;
+            return output::text(&run.join("report.html").display().to_string());
+        }
         (None, _) => PathBuf::from("report.html"),
+        (Some(out), _) => out.clone(),
     };
+    let reports = args.runs.iter().map(|run| RunReport::read(run)).collect::<Result<Vec<_>, _>>()?;
     write(&out, &reports)?;
     output::text(&out.display().to_string())
 }

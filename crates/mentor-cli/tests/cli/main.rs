@@ -1,6 +1,9 @@
 //! The binary as a user meets it: what it prints, what it writes, and how it exits.
 
-#![allow(clippy::unwrap_used, reason = "clippy's exception for tests does not reach helpers of an integration test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy's exception for tests does not reach helpers of an integration test"
+)]
 
 mod bad_input;
 mod fixtures;

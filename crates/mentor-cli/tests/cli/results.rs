@@ -125,6 +125,11 @@ fn idx_files_are_described_trained_on_and_reported() {
         let trained = mentor(dir.path(), &command);
         assert!(trained.status.success(), "{}", stderr(&trained));
     }
+    fs::remove_file(dir.path().join("runs/a/report.html")).unwrap();
+    let report = mentor(dir.path(), "report runs/a");
+    assert_eq!(stdout(&report), "runs/a/report.html\n", "{}", stderr(&report));
+    assert!(fs::read_to_string(dir.path().join("runs/a/report.html")).unwrap().contains("</html>"));
+
     let report = mentor(dir.path(), "report runs/a runs/b --out both.html");
     assert!(report.status.success(), "{}", stderr(&report));
     let html = fs::read_to_string(dir.path().join("both.html")).unwrap();

@@ -1,5 +1,7 @@
 //! The ladder that each loss climbs: by hand, oracle, gradient, ugly points, laws, golden numbers.
 
+#![allow(clippy::unwrap_used, reason = "a test panics on what it does not expect")]
+
 mod by_hand;
 mod golden;
 mod gradients;
