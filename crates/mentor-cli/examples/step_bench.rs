@@ -13,7 +13,9 @@ use anyhow::Context;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use clap::Parser;
-use mentor_data::{Augment, Dataset, HostBatch, ImageFormat, Loader, LoaderOptions, Order, Preprocessing, Resize};
+use mentor_data::{
+    Augment, Dataset, HostBatch, ImageFormat, Loader, LoaderOptions, Order, Preprocessing, Resize,
+};
 use mentor_loss::{Hinge, MulticlassSvm, Penalty, ScoreLoss, SoftmaxCrossEntropy};
 use mentor_model::{Model, ModelSpec, Noise, Pass};
 use mentor_random::{Purpose, Stream};
@@ -60,7 +62,8 @@ fn main() -> anyhow::Result<()> {
     };
     let loader = Loader::new(Arc::new(dataset), preprocessing, options);
     let device = Device::flex().autodiff();
-    let mut model = Model::new(&ModelSpec::new(&args.model, [channels, height, width], NUM_CLASSES), 0, &device)?;
+    let mut model =
+        Model::new(&ModelSpec::new(&args.model, [channels, height, width], NUM_CLASSES), 0, &device)?;
     let num_params = model.num_params();
     let loss = match args.loss.as_str() {
         "softmax" => ScoreLoss::Softmax(SoftmaxCrossEntropy::new()),

@@ -34,6 +34,7 @@ pub use error::DataError;
 pub use format::{ImageFormat, Resize};
 pub use inspect::{ClassCount, Inspection, SizeCount, inspect};
 pub use loader::{Epoch, HostBatch, Loader, LoaderOptions, Order};
+pub use natural::natural_order;
 pub use notes::{BadFile, Note};
 pub use options::{BadImage, Limits, OpenOptions};
 pub use preprocessing::Preprocessing;

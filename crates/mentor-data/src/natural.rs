@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// Compares runs of digits as numbers and everything else character by character, case ignored at first.
 /// A total order on strings: equal only if the strings are.
-pub(crate) fn natural_order(a: &str, b: &str) -> Ordering {
+pub fn natural_order(a: &str, b: &str) -> Ordering {
     by_chunks(a, b).then_with(|| a.cmp(b))
 }
 

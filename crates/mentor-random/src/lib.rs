@@ -130,7 +130,11 @@ mod tests {
     fn numbers_are_the_same_on_every_machine() {
         let mut stream = Stream::new(42, Purpose::Weights, &[3]);
         let drawn = [stream.next_u64(), stream.next_u64()];
-        assert_eq!(drawn, [3_559_864_723_055_787_170, 3_910_822_652_320_330_502], "a change here changes every run");
+        assert_eq!(
+            drawn,
+            [3_559_864_723_055_787_170, 3_910_822_652_320_330_502],
+            "a change here changes every run"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! model.json         architecture, classes, data  | written when the run is complete
 //! analysis.json      what the report draws        |
 //! summary.json       final metrics               /  last: it marks the run complete
+//! quarantine.txt     images that were left out, with --on-bad-image quarantine
 //! report.html        written by the command line
 //! ```
 //!

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mentor_data::{DataError, Dataset, Preprocessing, Source, Split};
+use mentor_data::{DataError, Dataset, Note, Preprocessing, Source, Split};
 
 use crate::plan::Plan;
 
@@ -14,7 +14,7 @@ pub(crate) struct TrainingData {
     pub(crate) preprocessing: Preprocessing,
     pub(crate) fingerprint: String,
     /// What the user should hear about the data.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<Note>,
 }
 
 impl TrainingData {
@@ -22,10 +22,11 @@ impl TrainingData {
         let source = Source::open(&plan.source, &plan.options)?;
         let train = Arc::new(source.load(Split::Train)?);
         let val = if source.has(Split::Val) { Some(Arc::new(source.load(Split::Val)?)) } else { None };
+        let decoding = [Some(&train), val.as_ref()].into_iter().flatten().flat_map(|split| split.notes());
         Ok(Self {
+            notes: source.notes().iter().chain(decoding).cloned().collect(),
             preprocessing: Preprocessing::fit(&train),
             fingerprint: source.fingerprint(),
-            notes: source.notes().iter().chain(train.notes()).map(ToString::to_string).collect(),
             train,
             val,
         })
@@ -33,6 +34,17 @@ impl TrainingData {
 
     pub(crate) fn classes(&self) -> &[String] {
         self.train.classes()
+    }
+
+    /// The files that were left out and are to be listed, one a line: path, split, reason, separated by tabs.
+    pub(crate) fn quarantined(&self) -> String {
+        let line = |note: &Note| match note {
+            Note::BadImage { file, quarantine: true } => {
+                Some(format!("{}\t{}\t{}\n", file.path, file.split, file.reason))
+            }
+            _ => None,
+        };
+        self.notes.iter().filter_map(line).collect()
     }
 
     /// `[channels, height, width]`.

@@ -5,7 +5,7 @@ use mentor_model::{Model, NamedTensor, parameters};
 /// Values kept at most: 4 MB.
 const MAX_VALUES: usize = 1 << 20;
 /// With fewer points than this there is no way to see.
-const MIN_POINTS: usize = 4;
+const MIN_POINTS: usize = 8;
 
 /// Trainable parameters of a model at several moments, flattened in the order of [`parameters`].
 #[derive(Clone, Debug, PartialEq)]

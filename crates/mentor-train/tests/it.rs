@@ -1,4 +1,5 @@
 //! Whole runs, small enough to repeat: what training promises about weights, files and endings.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "it/endings.rs"]
 mod endings;

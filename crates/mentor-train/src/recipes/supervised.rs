@@ -1,4 +1,4 @@
-//! Supervised training: labels → classifier. The loop is [`Run::epochs`].
+//! Supervised training: labels → classifier. The loop is `Run::epochs`.
 //!
 //! A batch is a forward and a backward pass. With `sgd` each batch is an update; with `gd` the gradients
 //! of all batches of an epoch are summed into one. Everything that decides the weights is a function of the
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use mentor_data::{HostBatch, Loader, LoaderOptions, Order};
+use mentor_data::{BadImage, HostBatch, Loader, LoaderOptions, Order};
 use mentor_loss::ScoreLoss;
 use mentor_model::{Model, ModelSpec, NamedTensor, Noise, Pass, parameters, with_parameters};
 
@@ -79,7 +79,10 @@ pub fn train(
     let model = Model::new(&spec, plan.seed, &device)?;
     let run_dir = RunDir::create(out, &config)?;
     for note in &data.notes {
-        observer(&TrainEvent::Warning(note.clone()));
+        observer(&TrainEvent::Warning(note.to_string()));
+    }
+    if plan.options.on_bad_image == BadImage::Quarantine {
+        run_dir.write("quarantine.txt", data.quarantined().as_bytes())?;
     }
 
     let job = Job { plan, run_dir: &run_dir, data: &data, loss: &loss, device, device_name };

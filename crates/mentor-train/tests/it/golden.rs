@@ -22,12 +22,13 @@ impl ModuleVisitor for Gradient<'_> {
         let shape = weights.dims();
         let mut values = vec![0.0; shape.iter().product()];
         if D == 2 {
-            let weights = weights.clone().into_data().to_vec::<f32>().unwrap();
+            let weights = weights.clone().try_into_vec_as::<f32>().unwrap();
             for (row, curvature) in self.curvature.iter().enumerate() {
                 values[2 * row] = curvature * weights[2 * row];
             }
         }
-        self.gradients.register(param.id, Tensor::<D>::from_data(TensorData::new(values, shape), &weights.device()));
+        self.gradients
+            .register(param.id, Tensor::<D>::from_data(TensorData::new(values, shape), &weights.device()));
     }
 }
 
@@ -47,7 +48,8 @@ fn descend(golden: &Value, case: &Value, schedule: Schedule) -> Vec<Vec<f32>> {
         clip_norm: case["max_norm"].as_f64().unwrap_or(0.0),
     };
     // PyTorch's weight_decay d adds d·w to the gradient, ours 2 λ w.
-    let mut optimizer = Optimizer::new(plan.clone(), Penalty::new(0.0, option("weight_decay") / 2.0).unwrap());
+    let mut optimizer =
+        Optimizer::new(plan.clone(), Penalty::new(0.0, option("weight_decay") / 2.0).unwrap());
     let spec = ModelSpec::new("linear", [1, 1, 3], 2);
     let start = numbers(&golden["start"]).into_iter().flat_map(|weight| [weight, 0.0]).collect();
     let mut tensors = parameters(&Model::new(&spec, 0, &Device::flex()).unwrap());

@@ -7,17 +7,21 @@ use burn::tensor::Device;
 use mentor_train::{Config, Outcome, Plan, Summary, TrainError, TrainEvent, train};
 
 /// The plan of `text`, a TOML configuration.
-pub fn plan(text: &str) -> Plan {
+pub(crate) fn plan(text: &str) -> Plan {
     Plan::try_from(Config::from_toml(text, "test", &[]).unwrap()).unwrap()
 }
 
 /// Runs `text` in `out`, and collects what training says.
-pub fn run(text: &str, out: &Path) -> (Result<Outcome, TrainError>, Vec<TrainEvent>) {
+pub(crate) fn run(text: &str, out: &Path) -> (Result<Outcome, TrainError>, Vec<TrainEvent>) {
     run_until(text, out, u64::MAX)
 }
 
 /// Runs `text` in `out`, asking it to stop once `steps` updates are done.
-pub fn run_until(text: &str, out: &Path, steps: u64) -> (Result<Outcome, TrainError>, Vec<TrainEvent>) {
+pub(crate) fn run_until(
+    text: &str,
+    out: &Path,
+    steps: u64,
+) -> (Result<Outcome, TrainError>, Vec<TrainEvent>) {
     let stop = AtomicBool::new(false);
     let mut events = Vec::new();
     let outcome = train(&plan(text), out, &Device::flex(), "cpu", &stop, &mut |event| {
@@ -30,7 +34,7 @@ pub fn run_until(text: &str, out: &Path, steps: u64) -> (Result<Outcome, TrainEr
 }
 
 /// Runs `text` to its end.
-pub fn complete(text: &str, out: &Path) -> Summary {
+pub(crate) fn complete(text: &str, out: &Path) -> Summary {
     match run(text, out).0.unwrap() {
         Outcome::Complete(summary) => summary,
         other => panic!("{other:?}"),

@@ -1,8 +1,9 @@
 //! Files to predict: what was named, and what lies in folders that were named.
 
-use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use mentor_data::natural_order;
 
 /// Extensions that are taken from a folder; a file that is named is tried whatever its name.
 const EXTENSIONS: [&str; 13] =
@@ -34,7 +35,7 @@ fn search(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {
         Ok(entries) => entries,
         Err(error) => return problems.push(format!("{}: {error}", folder.display())),
     };
-    entries.sort_by(|a, b| natural(&a.file_name().to_string_lossy(), &b.file_name().to_string_lossy()));
+    entries.sort_by(|a, b| natural_order(&a.file_name().to_string_lossy(), &b.file_name().to_string_lossy()));
     for entry in entries.iter().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
         let path = entry.path();
         // A link to a folder is not followed: it may lead back here.
@@ -51,44 +52,9 @@ fn is_image_name(path: &Path) -> bool {
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// `img2` before `img10`; names that differ in nothing but zeros are told apart by their bytes.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a, b);
-    loop {
-        let (x, y) = (leading_digits(left), leading_digits(right));
-        let order = if !x.is_empty() && !y.is_empty() {
-            let (p, q) = (x.trim_start_matches('0'), y.trim_start_matches('0'));
-            (left, right) = (&left[x.len()..], &right[y.len()..]);
-            p.len().cmp(&q.len()).then_with(|| p.cmp(q))
-        } else {
-            let (mut p, mut q) = (left.chars(), right.chars());
-            let pair = (p.next(), q.next());
-            if pair == (None, None) {
-                return a.cmp(b);
-            }
-            (left, right) = (p.as_str(), q.as_str());
-            pair.0.cmp(&pair.1)
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
-    }
-}
-
-fn leading_digits(text: &str) -> &str {
-    &text[..text.bytes().take_while(u8::is_ascii_digit).count()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_in_names_count_as_numbers() {
-        let mut names = vec!["img10", "img2", "img", "img02", "a", "img2b", "é"];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["a", "img", "img02", "img2", "img2b", "img10", "é"]);
-    }
 
     #[test]
     fn folders_are_searched_in_order_and_other_files_left_out() {

@@ -4,7 +4,6 @@ mod flags;
 
 use std::path::{Path, PathBuf};
 
-use mentor_data::{BadImage, DataError, Note, Source, Split};
 use mentor_train::{Outcome, Plan, RunDir, Summary, TrainEvent, train};
 
 use crate::device::OpenDevice;
@@ -43,10 +42,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Outcome::Interrupted { .. } => return Ok(()),
     };
     let report = out.join("report.html");
-    if !already && plan.options.on_bad_image == BadImage::Quarantine {
-        let list = quarantined(&plan)?;
-        RunDir::open(&out)?.write("quarantine.txt", list.as_bytes())?;
-    }
     if !already || !report.exists() {
         write_report(&out)?;
     }
@@ -87,22 +82,6 @@ pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
     let report = report::RunReport::read(out)?;
     RunDir::open(out)?.write("report.html", report::render(&[report]).as_bytes())?;
     Ok(())
-}
-
-/// The files that training left out, one a line: path, split, reason, separated by tabs.
-fn quarantined(plan: &Plan) -> Result<String, DataError> {
-    let source = Source::open(&plan.source, &plan.options)?;
-    let mut notes = source.notes().to_vec();
-    for split in [Split::Train, Split::Val] {
-        if source.has(split) {
-            notes.extend_from_slice(source.load(split)?.notes());
-        }
-    }
-    let line = |note: &Note| match note {
-        Note::BadImage { file, .. } => Some(format!("{}\t{}\t{}\n", file.path, file.split, file.reason)),
-        _ => None,
-    };
-    Ok(notes.iter().filter_map(line).collect())
 }
 
 /// `runs/DATA-MODEL-LOSS-HASH`: the same configuration continues, another one gets its own directory.
