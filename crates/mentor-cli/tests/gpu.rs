@@ -39,7 +39,11 @@ fn same_losses(model: &str) {
     let (cpu, gpu) = (losses(dir.path(), model, "cpu"), losses(dir.path(), model, &device));
     assert_eq!((cpu.len(), gpu.len()), (21, 21), "1,293 training images in batches of 64");
     for (step, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
-        assert!((cpu - gpu).abs() < 1e-3, "{model}, update {}: {cpu} on the CPU, {gpu} on {device}", step + 1);
+        assert!(
+            (cpu - gpu).abs() < 1e-3,
+            "{model}, update {}: {cpu} on the CPU, {gpu} on {device}",
+            step + 1
+        );
     }
     assert!(cpu[20] < cpu[0], "{model} learns: {cpu:?}");
 }

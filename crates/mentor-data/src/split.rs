@@ -21,7 +21,7 @@ pub enum Split {
 }
 
 impl Split {
-    /// All splits, in the order of [`Split::index`].
+    /// All splits, train, val, test.
     pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
 
     /// Position in [`Split::ALL`].
