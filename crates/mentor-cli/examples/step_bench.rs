@@ -91,7 +91,7 @@ fn main() -> anyhow::Result<()> {
         let targets: Vec<i32> = batch.targets.iter().map(|&target| target as i32).collect();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [batch.shape[0]]), &device);
         let images = Tensor::from_data(TensorData::new(batch.pixels, batch.shape), &device);
-        let scores = model.forward(images, &Pass::Training(&noise)).scores;
+        let scores = model.scores(images, &Pass::Training(&noise));
         let mean = loss.per_sample(scores, targets).mean();
         let gradients = GradientsParams::from_grads(mean.backward(), &model);
         model = optimizer.step(model, gradients, learning_rate);

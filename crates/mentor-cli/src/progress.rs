@@ -123,14 +123,16 @@ fn bar(total: u64, done: u64) -> ProgressBar {
 
 fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
     let width = epochs.to_string().len();
-    let mut line = format!(
-        "epoch {:>width$}/{epochs}  train loss {:.4} accuracy {:.4}",
-        metrics.epoch + 1,
-        metrics.train_loss,
-        metrics.train_accuracy,
-    );
-    if let (Some(loss), Some(accuracy)) = (metrics.val_loss, metrics.val_accuracy) {
-        line.push_str(&format!("  val loss {loss:.4} accuracy {accuracy:.4}"));
+    let mut line = format!("epoch {:>width$}/{epochs}", metrics.epoch + 1);
+    for (split, loss, accuracy) in [
+        ("train", Some(metrics.train_loss), metrics.train_accuracy),
+        ("val", metrics.val_loss, metrics.val_accuracy),
+    ] {
+        let Some(loss) = loss else { continue };
+        line.push_str(&format!("  {split} loss {loss:.4}"));
+        if let Some(accuracy) = accuracy {
+            line.push_str(&format!(" accuracy {accuracy:.4}"));
+        }
     }
     if metrics.num_zero_weights > 0 {
         line.push_str(&format!("  zero weights {}", count(metrics.num_zero_weights as u64)));
@@ -145,6 +147,8 @@ fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -155,7 +159,7 @@ mod tests {
             learning_rate: 0.1,
             train_loss: 0.5,
             train_data_loss: 0.4,
-            train_accuracy: 0.875,
+            train_accuracy: Some(0.875),
             penalty: 0.1,
             val_loss: Some(0.6),
             val_data_loss: Some(0.5),
@@ -165,6 +169,7 @@ mod tests {
             train_secs: 12.0,
             loader_wait_secs: 6.0,
             val_secs: 1.0,
+            measures: BTreeMap::new(),
         };
         let expected = "epoch  9/20  train loss 0.5000 accuracy 0.8750  val loss 0.6000 accuracy 0.7500  13 s  \
             (50 % of it waiting for images)";

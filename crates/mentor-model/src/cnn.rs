@@ -6,13 +6,14 @@ use burn::tensor::activation::relu;
 
 use crate::init::Init;
 use crate::layers::{Conv2d, Dense, Dropout, max_pool};
-use crate::{ModelSpec, Output, Pass};
+use crate::pass::Output;
+use crate::{ModelSpec, Pass};
 
 const CHANNELS: [usize; 3] = [32, 64, 128];
-const EMBEDDING_DIM: usize = 256;
+const NUM_FEATURES: usize = 256;
 
-/// conv 3x3 (32), conv 3x3 (64), max-pool 2, conv 3x3 (128), max-pool 2, 256 units (the embeddings), dropout,
-/// scores; a ReLU after each convolution and after the hidden layer.
+/// conv 3x3 (32), conv 3x3 (64), max-pool 2, conv 3x3 (128), max-pool 2, 256 units (the features), dropout,
+/// head; a ReLU after each convolution and after the hidden layer.
 ///
 /// Without batch normalisation: a sample's scores depend on that sample alone, so the gradient of a whole
 /// training set, accumulated in chunks, is exact.
@@ -22,7 +23,7 @@ pub(crate) struct Cnn {
     conv2: Conv2d,
     conv3: Conv2d,
     hidden: Dense,
-    classifier: Dense,
+    head: Dense,
     dropout: Dropout,
 }
 
@@ -35,8 +36,8 @@ impl Cnn {
             conv1: Conv2d::with_bias(init, channels, CHANNELS[0], 3),
             conv2: Conv2d::with_bias(init, CHANNELS[0], CHANNELS[1], 3),
             conv3: Conv2d::with_bias(init, CHANNELS[1], CHANNELS[2], 3),
-            hidden: Dense::hidden(init, pooled, EMBEDDING_DIM),
-            classifier: Dense::classifier(init, EMBEDDING_DIM, spec.num_classes),
+            hidden: Dense::hidden(init, pooled, NUM_FEATURES),
+            head: Dense::head(init, NUM_FEATURES, spec.head.size()),
             dropout: Dropout::new(spec.dropout, 0),
         }
     }
@@ -47,8 +48,8 @@ impl Cnn {
         let x = max_pool(x, 2, 2, 0); // [B, 64, H/2, W/2]
         let x = relu(self.conv3.forward(x)); // [B, 128, H/2, W/2]
         let x = max_pool(x, 2, 2, 0); // [B, 128, H/4, W/4]
-        let embeddings = relu(self.hidden.forward(x.flatten(1, 3))); // [B, 256]
-        let scores = self.classifier.forward(self.dropout.forward(embeddings.clone(), pass));
-        Output { embeddings, scores }
+        let features = relu(self.hidden.forward(x.flatten(1, 3))); // [B, 256]
+        let head = self.head.forward(self.dropout.forward(features.clone(), pass));
+        Output { features, head }
     }
 }

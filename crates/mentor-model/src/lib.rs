@@ -1,8 +1,7 @@
 //! Network families by name, with weights in and out.
 //!
-//! A [`ModelSpec`] (a name such as `wrn-16-2`, the input's shape, the number of classes) and a seed give a
-//! [`Model`]; [`Model::forward`] turns a batch of images into [`Output`]: embeddings and scores. Whether the
-//! network trains or infers is an argument of the call, [`Pass`], never a hidden switch.
+//! A [`ModelSpec`] (a name such as `wrn-16-2`, the input's shape, the [`Head`]) and a seed give a [`Model`];
+//! [`Model::scores`] and [`Model::embeddings`] turn a batch of images into one row an image. Whether the network trains or infers is an argument of the call, [`Pass`], never a hidden switch.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -10,9 +9,9 @@
 //!
 //! let spec = ModelSpec::new("mlp:32,16", [1, 8, 8], 10);
 //! let model = Model::new(&spec, 0, &Device::flex())?;
-//! let output = model.forward(Tensor::zeros([5, 1, 8, 8], &Device::flex()), &Pass::Inference);
-//! assert_eq!(output.embeddings.dims(), [5, 16]);
-//! assert_eq!(output.scores.dims(), [5, 10]);
+//! let images = Tensor::zeros([5, 1, 8, 8], &Device::flex());
+//! assert_eq!(model.scores(images.clone(), &Pass::Inference).dims(), [5, 10]);
+//! assert_eq!(model.embeddings(images, &Pass::Inference).dims(), [5, 16]);
 //! assert_eq!(model.num_params(), 64 * 32 + 32 + 32 * 16 + 16 + 16 * 10 + 10);
 //! # Ok::<(), mentor_model::ModelError>(())
 //! ```
@@ -38,8 +37,8 @@ mod wide_resnet;
 pub use architecture::{Architecture, Family, catalogue};
 pub use error::ModelError;
 pub use model::Model;
-pub use pass::{Noise, Output, Pass};
-pub use spec::ModelSpec;
+pub use pass::{Noise, Pass};
+pub use spec::{Head, ModelSpec};
 pub use weights::{
     NamedTensor, is_penalised, load_safetensors, parameters, to_safetensors, weights_blake3, with_parameters,
 };

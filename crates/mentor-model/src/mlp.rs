@@ -6,14 +6,15 @@ use burn::tensor::activation::relu;
 
 use crate::init::Init;
 use crate::layers::{Dense, Dropout};
-use crate::{ModelSpec, Output, Pass};
+use crate::pass::Output;
+use crate::{ModelSpec, Pass};
 
-/// Each hidden layer is followed by a ReLU and dropout; the embeddings are the last hidden activations, before
+/// Each hidden layer is followed by a ReLU and dropout; the features are the last hidden activations, before
 /// their dropout.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     hidden: Vec<Dense>,
-    classifier: Dense,
+    head: Dense,
     dropout: Vec<Dropout>,
 }
 
@@ -26,16 +27,16 @@ impl Mlp {
             width = units;
         }
         let dropout = (0..hidden.len()).map(|layer| Dropout::new(spec.dropout, layer)).collect();
-        Self { hidden: layers, classifier: Dense::classifier(init, width, spec.num_classes), dropout }
+        Self { hidden: layers, head: Dense::head(init, width, spec.head.size()), dropout }
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
         let mut input: Tensor<2> = images.flatten(1, 3); // [B, C·H·W]
-        let mut embeddings = input.clone();
+        let mut features = input.clone();
         for (layer, dropout) in self.hidden.iter().zip(&self.dropout) {
-            embeddings = relu(layer.forward(input));
-            input = dropout.forward(embeddings.clone(), pass);
+            features = relu(layer.forward(input));
+            input = dropout.forward(features.clone(), pass);
         }
-        Output { embeddings, scores: self.classifier.forward(input) }
+        Output { features, head: self.head.forward(input) }
     }
 }

@@ -5,13 +5,14 @@ use burn::tensor::{Device, Tensor};
 
 use crate::cnn::Cnn;
 use crate::init::Init;
-use crate::layers::is_running_statistic;
+use crate::layers::{is_running_statistic, unit_norm};
 use crate::linear::Linear;
 use crate::mlp::Mlp;
+use crate::pass::Output;
 use crate::resnet::ResNet;
 use crate::weights::shapes;
 use crate::wide_resnet::WideResNet;
-use crate::{Architecture, ModelError, ModelSpec, Output, Pass};
+use crate::{Architecture, Head, ModelError, ModelSpec, Pass};
 
 /// More parameters than this (8 GiB of them) are taken for a typing error.
 const MAX_PARAMS: u64 = 1 << 31;
@@ -96,13 +97,33 @@ impl Model {
         Ok(Self { spec: spec.clone(), network })
     }
 
-    /// Embeddings and scores of a batch of images `[B, C, H, W]`.
+    /// f(x, W), before any softmax, of a batch of images `[B, C, H, W]`: `[B, num_classes]`.
     ///
     /// # Panics
     ///
-    /// If the images have another shape than the specification's `input`, or the noise names another number of
-    /// samples than there are images.
-    pub fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+    /// If the model has no classifier; if the images have another shape than the specification's `input`, or
+    /// the noise names another number of samples than there are images.
+    pub fn scores(&self, images: Tensor<4>, pass: &Pass<'_>) -> Tensor<2> {
+        assert!(matches!(self.spec.head, Head::Classifier { .. }), "an embedding model gives no scores");
+        self.forward(images, pass).head
+    }
+
+    /// Embeddings of a batch of images `[B, C, H, W]`: what the embedding head gives, `[B, size]`; of a
+    /// classifier, the features that its last layer sees.
+    ///
+    /// # Panics
+    ///
+    /// As [`Model::scores`], but for the first.
+    pub fn embeddings(&self, images: Tensor<4>, pass: &Pass<'_>) -> Tensor<2> {
+        let output = self.forward(images, pass);
+        match self.spec.head {
+            Head::Classifier { .. } => output.features,
+            Head::Embedding { unit_norm: false, .. } => output.head,
+            Head::Embedding { unit_norm: true, .. } => unit_norm(output.head),
+        }
+    }
+
+    fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
         let [batch, channels, height, width] = images.dims();
         let expected = self.spec.input;
         assert_eq!([channels, height, width], expected, "images of another shape than the model's input");

@@ -2,13 +2,13 @@
 
 use burn::tensor::Tensor;
 
-/// What the network computes for a batch of B images.
+/// What a network computes for a batch of B images.
 #[derive(Clone, Debug)]
-pub struct Output {
-    /// The values that the classifier sees, before its dropout: `[B, D]`. For `linear`, the image itself.
-    pub embeddings: Tensor<2>,
-    /// f(x, W), before any softmax: `[B, C]`.
-    pub scores: Tensor<2>,
+pub(crate) struct Output {
+    /// The values that the head sees, before its dropout: `[B, D]`. For `linear`, the image itself.
+    pub(crate) features: Tensor<2>,
+    /// What the head, the last fully connected layer, gives: `[B, size of the head]`.
+    pub(crate) head: Tensor<2>,
 }
 
 /// Whether the network trains or infers. An argument of the call, so that no model is ever left in the

@@ -8,7 +8,8 @@ use crate::init::Init;
 use crate::layers::{
     BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, global_average, max_pool, subsample,
 };
-use crate::{ModelSpec, Output, Pass};
+use crate::pass::Output;
+use crate::{ModelSpec, Pass};
 
 /// Images with a side below this keep their size in the stem of `resnet-18` and `resnet-34`.
 const SMALL_IMAGE: usize = 64;
@@ -24,13 +25,13 @@ const SMALL_IMAGE: usize = 64;
 /// 64 pixels or more; below, a 3x3 with stride 1 and no pool, since the paper's stem would leave 8x8 pixels
 /// of a 32x32 image.
 ///
-/// The mean over the image plane is the embedding; dropout acts between it and the classifier.
+/// The mean over the image plane gives the features; dropout acts between them and the head.
 #[derive(Module, Debug)]
 pub(crate) struct ResNet {
     stem: Conv2d,
     norm: BatchNorm,
     blocks: Vec<BasicBlock>,
-    classifier: Dense,
+    head: Dense,
     dropout: Dropout,
     pool_stem: bool,
 }
@@ -56,8 +57,8 @@ impl ResNet {
                 inputs = outputs;
             }
         }
-        let classifier = Dense::classifier(init, inputs, spec.num_classes);
-        Self { stem, norm, blocks, classifier, dropout: Dropout::new(spec.dropout, 0), pool_stem: large_stem }
+        let head = Dense::head(init, inputs, spec.head.size());
+        Self { stem, norm, blocks, head, dropout: Dropout::new(spec.dropout, 0), pool_stem: large_stem }
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
@@ -68,9 +69,9 @@ impl ResNet {
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        let embeddings = global_average(x); // [B, 64] or [B, 512]
-        let scores = self.classifier.forward(self.dropout.forward(embeddings.clone(), pass));
-        Output { embeddings, scores }
+        let features = global_average(x); // [B, 64] or [B, 512]
+        let head = self.head.forward(self.dropout.forward(features.clone(), pass));
+        Output { features, head }
     }
 }
 

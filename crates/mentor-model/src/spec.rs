@@ -1,4 +1,4 @@
-//! What is built: a name, the input's shape, the number of classes, and how much noise.
+//! What is built: a name, the input's shape, what the last layer gives, and how much noise.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ pub struct ModelSpec {
     pub architecture: String,
     /// Channels, height and width of the images.
     pub input: [usize; 3],
-    /// Number of classes, at least 2.
-    pub num_classes: usize,
+    /// What the last layer gives.
+    pub head: Head,
     /// Probability in `[0, 1)` that a unit is dropped in training. 0 removes the operation.
     pub dropout: f64,
     /// Probability in `[0, 1)` that the last residual block is skipped in training; block l of L is skipped
@@ -21,14 +21,44 @@ pub struct ModelSpec {
     pub stochastic_depth: f64,
 }
 
+/// What the last fully connected layer of a network gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Head {
+    /// One score a class.
+    Classifier {
+        /// At least 2.
+        num_classes: usize,
+    },
+    /// A point of a space in which distance means dissimilarity.
+    Embedding {
+        /// Its dimension, at least 1.
+        size: usize,
+        /// Whether each embedding is divided by its Euclidean norm.
+        unit_norm: bool,
+    },
+}
+
+impl Head {
+    /// Number of values that the last layer gives for an image.
+    pub fn size(&self) -> usize {
+        match *self {
+            Self::Classifier { num_classes } => num_classes,
+            Self::Embedding { size, .. } => size,
+        }
+    }
+}
+
 const MAX_SIDE: usize = 1 << 16;
 const MAX_CHANNELS: usize = 1 << 10;
+const MAX_EMBEDDING: usize = 1 << 16;
 const MAX_CLASSES: usize = 1 << 20;
 
 impl ModelSpec {
-    /// A specification without dropout and stochastic depth.
+    /// A classifier without dropout and stochastic depth.
     pub fn new(architecture: impl Into<String>, input: [usize; 3], num_classes: usize) -> Self {
-        Self { architecture: architecture.into(), input, num_classes, dropout: 0.0, stochastic_depth: 0.0 }
+        let head = Head::Classifier { num_classes };
+        Self { architecture: architecture.into(), input, head, dropout: 0.0, stochastic_depth: 0.0 }
     }
 
     /// Parses the name and checks every number against it.
@@ -43,7 +73,14 @@ impl ModelSpec {
         in_range("input channels", channels, 1..=MAX_CHANNELS, "1 to 1024")?;
         in_range("input height", height, 1..=MAX_SIDE, "1 to 65536")?;
         in_range("input width", width, 1..=MAX_SIDE, "1 to 65536")?;
-        in_range("num_classes", self.num_classes, 2..=MAX_CLASSES, "2 to 1048576")?;
+        match self.head {
+            Head::Classifier { num_classes } => {
+                in_range("num_classes", num_classes, 2..=MAX_CLASSES, "2 to 1048576")?;
+            }
+            Head::Embedding { size, .. } => {
+                in_range("embedding_size", size, 1..=MAX_EMBEDDING, "1 to 65536")?
+            }
+        }
         probability("dropout", self.dropout)?;
         probability("stochastic_depth", self.stochastic_depth)?;
         let minimum = architecture.min_side();
@@ -109,7 +146,9 @@ mod tests {
                 "{rate}"
             );
         }
-        assert!(refused(|spec| spec.num_classes = 1).contains("num_classes is 1"));
+        assert!(refused(|spec| spec.head = Head::Classifier { num_classes: 1 }).contains("num_classes is 1"));
+        let empty = Head::Embedding { size: 0, unit_norm: true };
+        assert!(refused(|spec| spec.head = empty).contains("embedding_size is 0"));
         assert!(refused(|spec| spec.input[0] = 0).contains("channels"));
         assert!(refused(|spec| spec.input[1] = usize::MAX).contains("height"));
         assert!(refused(|spec| spec.input[2] = 0).contains("width"));

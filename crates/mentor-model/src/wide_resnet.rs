@@ -6,7 +6,8 @@ use burn::tensor::activation::relu;
 
 use crate::init::Init;
 use crate::layers::{BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, global_average};
-use crate::{ModelSpec, Output, Pass};
+use crate::pass::Output;
+use crate::{ModelSpec, Pass};
 
 const STEM_CHANNELS: usize = 16;
 
@@ -17,7 +18,7 @@ pub(crate) struct WideResNet {
     stem: Conv2d,
     blocks: Vec<PreActivationBlock>,
     norm: BatchNorm,
-    classifier: Dense,
+    head: Dense,
 }
 
 impl WideResNet {
@@ -37,7 +38,7 @@ impl WideResNet {
             inputs = outputs;
         }
         let norm = BatchNorm::new(init, inputs);
-        Self { stem, blocks, norm, classifier: Dense::classifier(init, inputs, spec.num_classes) }
+        Self { stem, blocks, norm, head: Dense::head(init, inputs, spec.head.size()) }
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
@@ -45,8 +46,8 @@ impl WideResNet {
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        let embeddings = global_average(relu(self.norm.forward(x, pass))); // [B, 64K]
-        Output { scores: self.classifier.forward(embeddings.clone()), embeddings }
+        let features = global_average(relu(self.norm.forward(x, pass))); // [B, 64K]
+        Output { head: self.head.forward(features.clone()), features }
     }
 }
 

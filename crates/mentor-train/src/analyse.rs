@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use burn::tensor::Device;
 use mentor_data::{DataError, Dataset};
 use mentor_model::{Architecture, Model, NamedTensor, is_penalised, parameters, with_parameters};
 
 use crate::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, Picture, WeightImage};
 use crate::error::TrainError;
-use crate::evaluate::{SampleResult, evaluate_samples, summarise};
-use crate::recipes::supervised::Job;
+use crate::evaluate::{SampleResult, summarise};
+use crate::recipes::supervised::Supervised;
 use crate::trajectory::{Trajectory, flatten, unflatten};
 use crate::weights::WeightStatistics;
 
@@ -27,37 +26,27 @@ const NUM_PATH_POINTS: usize = 40;
 /// Analyses the `chosen` model on the validation split (else on the training split), and the way to the
 /// `last` one.
 pub(crate) fn analyse(
-    job: &Job<'_>,
+    objective: &Supervised<'_>,
     chosen: &Model,
     last: &Model,
     trajectory: &Trajectory,
 ) -> Result<Analysis, TrainError> {
-    let (split, dataset) = match &job.data.val {
+    let (split, dataset) = match &objective.data.val {
         Some(val) => ("val", val),
-        None => ("train", &job.data.train),
+        None => ("train", &objective.data.train),
     };
-    let device = job.device.clone().without_autodiff();
-    let results = results(job, chosen, dataset, &device)?;
-    let penalty = WeightStatistics::of(chosen).penalty(&job.plan.penalty);
+    let results = objective.evaluate(chosen, dataset)?;
+    let penalty = WeightStatistics::of(chosen).penalty(&objective.plan.penalty);
     let tensors = parameters(chosen);
-    let (along_weight, along_line) = landscapes(job, last, trajectory, &device)?;
+    let (along_weight, along_line) = landscapes(objective, last, trajectory)?;
     Ok(Analysis {
         evaluation: summarise(split, dataset.classes(), &results, penalty),
         hardest: hardest(dataset, &results)?,
-        weight_images: weight_images(job, &tensors),
+        weight_images: weight_images(objective, &tensors),
         histogram: histogram(&tensors),
         along_weight,
         along_line,
     })
-}
-
-fn results(
-    job: &Job<'_>,
-    model: &Model,
-    dataset: &Arc<Dataset>,
-    device: &Device,
-) -> Result<Vec<SampleResult>, DataError> {
-    evaluate_samples(model, job.loss, dataset, &job.data.preprocessing, job.plan.optimizer.batch_size, device)
 }
 
 fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample>, DataError> {
@@ -89,12 +78,12 @@ fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample
 }
 
 /// The columns of the weights `[inputs, classes]` of a linear model, as pictures.
-fn weight_images(job: &Job<'_>, tensors: &[NamedTensor]) -> Vec<WeightImage> {
+fn weight_images(objective: &Supervised<'_>, tensors: &[NamedTensor]) -> Vec<WeightImage> {
     let Some(weights) = tensors.iter().find(|tensor| is_penalised(&tensor.shape)) else { return Vec::new() };
-    if job.plan.architecture != Architecture::Linear {
+    if objective.plan.architecture != Architecture::Linear {
         return Vec::new();
     }
-    let [channels, height, width] = job.data.input();
+    let [channels, height, width] = objective.data.input();
     let num_classes = weights.shape[1];
     (0..num_classes)
         .map(|class| WeightImage {
@@ -134,26 +123,25 @@ fn histogram(tensors: &[NamedTensor]) -> Histogram {
 
 /// The cost along the weight that changed most, and along the line from the first to the last weights.
 fn landscapes(
-    job: &Job<'_>,
+    objective: &Supervised<'_>,
     last: &Model,
     trajectory: &Trajectory,
-    device: &Device,
 ) -> Result<(Option<Landscape>, Option<Landscape>), TrainError> {
     let end = flatten(&parameters(last));
     let Some((_, start)) = trajectory.points().next() else { return Ok((None, None)) };
     let Some((index, label)) = most_changed(&parameters(last), start) else { return Ok((None, None)) };
 
-    let all = job.data.train.len();
+    let all = objective.data.train.len();
     let num_samples = all.min(NUM_LANDSCAPE_SAMPLES);
     let indices: Vec<u32> = (0..num_samples).map(|sample| (sample * all / num_samples) as u32).collect();
-    let subset = Arc::new(job.data.train.subset(&indices));
+    let subset = Arc::new(objective.data.train.subset(&indices));
     let cost = |flat: &[f32]| -> Result<f64, TrainError> {
         let mut tensors = parameters(last);
         unflatten(&mut tensors, flat);
         let model = with_parameters(last.clone(), tensors)?;
-        let results = results(job, &model, &subset, device)?;
+        let results = objective.evaluate(&model, &subset)?;
         let data_loss = results.iter().map(|result| result.loss).sum::<f64>() / results.len() as f64;
-        Ok(data_loss + WeightStatistics::of(&model).penalty(&job.plan.penalty))
+        Ok(data_loss + WeightStatistics::of(&model).penalty(&objective.plan.penalty))
     };
 
     let points: Vec<(u64, &[f32])> = trajectory.points().collect();

@@ -4,7 +4,7 @@
 //! `trajectory`; its metadata holds the progress as JSON and the blake3 of everything else. The newest
 //! one that is intact is loaded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use mentor_model::NamedTensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::objective::Validation;
 use crate::run_dir::{RunDirError, write_atomically};
 
 /// Checkpoints kept, so that a damaged newest one costs little.
@@ -29,7 +30,7 @@ pub(crate) struct Progress {
     /// Sums over the batches of the epoch under way.
     pub(crate) totals: EpochTotals,
     /// Training loss and accuracy of the last whole epoch.
-    pub(crate) last_train: (f64, f64),
+    pub(crate) last_train: (f64, Option<f64>),
     /// The best epoch so far.
     pub(crate) best: Option<Best>,
     /// Why training has ended, once it has.
@@ -46,19 +47,29 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EpochTotals {
     pub(crate) num_samples: u64,
-    pub(crate) num_correct: u64,
+    /// Absent for embeddings.
+    pub(crate) num_correct: Option<u64>,
     pub(crate) data_loss: f64,
     pub(crate) train_secs: f64,
     pub(crate) loader_wait_secs: f64,
+    /// Sum and weight of each measure of the recipe.
+    pub(crate) measures: BTreeMap<String, (f64, f64)>,
 }
 
-/// The best epoch so far, by validation accuracy, then by validation loss.
+impl EpochTotals {
+    /// The mean of each measure that has a weight.
+    pub(crate) fn means(&self) -> BTreeMap<String, f64> {
+        let weighed = self.measures.iter().filter(|(_, (_, weight))| *weight > 0.0);
+        weighed.map(|(name, (sum, weight))| (name.clone(), sum / weight)).collect()
+    }
+}
+
+/// The best epoch so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Best {
     /// From 0.
     pub(crate) epoch: usize,
-    pub(crate) val_accuracy: f64,
-    pub(crate) val_data_loss: f64,
+    pub(crate) validation: Validation,
 }
 
 /// The state between two updates.

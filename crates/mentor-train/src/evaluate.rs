@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use mentor_data::{Augment, DataError, Dataset, Loader, LoaderOptions, Order, Preprocessing};
+use mentor_data::{Augment, DataError, Dataset, HostBatch, Loader, LoaderOptions, Order, Preprocessing};
 use mentor_loss::ScoreLoss;
 use mentor_model::{Model, Pass};
 
@@ -25,17 +25,16 @@ pub struct SampleResult {
     pub rank: usize,
 }
 
-/// A batch on a device.
-pub(crate) fn to_device(
-    pixels: Vec<f32>,
-    shape: [usize; 4],
-    targets: &[u32],
-    device: &Device,
-) -> (Tensor<4>, Tensor<1, Int>) {
+/// The images `[B, C, H, W]` of a batch on a device; their pixels leave the batch.
+pub(crate) fn images_to_device(batch: &mut HostBatch, device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(std::mem::take(&mut batch.pixels), batch.shape), device)
+}
+
+/// Targets `[B]` on a device.
+pub(crate) fn targets_to_device(targets: &[u32], device: &Device) -> Tensor<1, Int> {
     let targets: Vec<i32> = targets.iter().map(|&target| target as i32).collect();
-    let num_samples = targets.len();
-    let images = Tensor::from_data(TensorData::new(pixels, shape), device);
-    (images, Tensor::from_data(TensorData::new(targets, [num_samples]), device))
+    let shape = [targets.len()];
+    Tensor::from_data(TensorData::new(targets, shape), device)
 }
 
 /// Reads a float tensor back to the host. Waits for the device.
@@ -61,10 +60,9 @@ pub(crate) fn evaluate_samples(
     let loader = Loader::new(dataset.clone(), preprocessing.clone(), options);
     let mut results = Vec::with_capacity(dataset.len());
     for batch in loader.epoch(0, 0) {
-        let batch = batch?;
-        let (images, targets) = to_device(batch.pixels, batch.shape, &batch.targets, device);
-        let scores = model.forward(images, &Pass::Inference).scores;
-        let losses = to_host(loss.per_sample(scores.clone(), targets));
+        let mut batch = batch?;
+        let scores = model.scores(images_to_device(&mut batch, device), &Pass::Inference);
+        let losses = to_host(loss.per_sample(scores.clone(), targets_to_device(&batch.targets, device)));
         let num_classes = scores.dims()[1];
         let scores = to_host(scores);
         for ((row, loss), &target) in scores.chunks_exact(num_classes).zip(losses).zip(&batch.targets) {

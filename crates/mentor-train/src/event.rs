@@ -1,5 +1,7 @@
 //! What training says while it runs. Observers turn events into progress bars and `metrics.jsonl`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::run_dir::Summary;
@@ -80,8 +82,9 @@ pub struct EpochMetrics {
     pub train_loss: f64,
     /// Mean data loss of the training samples, each seen before its update.
     pub train_data_loss: f64,
-    /// Accuracy of the training samples, each seen before its update.
-    pub train_accuracy: f64,
+    /// Accuracy of the training samples, each seen before its update; absent for embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
     /// λ R(W) after the epoch.
     pub penalty: f64,
     /// `val_data_loss + penalty`; absent without validation samples.
@@ -103,6 +106,9 @@ pub struct EpochMetrics {
     pub loader_wait_secs: f64,
     /// Seconds of the validation.
     pub val_secs: f64,
+    /// What else the recipe measures, by name.
+    #[serde(flatten)]
+    pub measures: BTreeMap<String, f64>,
 }
 
 /// A line of `metrics.jsonl`.

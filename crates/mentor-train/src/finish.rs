@@ -2,12 +2,11 @@
 
 use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_parameters};
 
-use crate::analyse::analyse;
 use crate::checkpoint::Progress;
 use crate::config::DataConfig;
 use crate::error::TrainError;
-use crate::recipes::supervised::Job;
 use crate::run_dir::{MODEL_FORMAT, ModelFile, Summary};
+use crate::training_loop::Job;
 use crate::trajectory::Trajectory;
 use crate::weights::WeightStatistics;
 
@@ -25,7 +24,6 @@ pub(crate) fn finish(
 
     let last = last.valid();
     let chosen = if best.is_empty() { last.clone() } else { with_parameters(last.clone(), best)? };
-    let analysis = analyse(job, &chosen, &last, trajectory)?;
     let statistics = WeightStatistics::of(&chosen);
     let penalty = statistics.penalty(&job.plan.penalty);
     let weights_blake3 = weights_blake3(&chosen);
@@ -40,9 +38,10 @@ pub(crate) fn finish(
         data: DataConfig { augment: None, ..config.data },
         weights_blake3: weights_blake3.clone(),
     };
+    let best = progress.best.as_ref().map(|best| &best.validation);
     let summary = Summary {
-        val_accuracy: progress.best.as_ref().map(|best| best.val_accuracy),
-        val_loss: progress.best.as_ref().map(|best| best.val_data_loss + penalty),
+        val_accuracy: best.and_then(|best| best.accuracy),
+        val_loss: best.map(|best| best.data_loss + penalty),
         train_loss: progress.last_train.0,
         train_accuracy: progress.last_train.1,
         steps: progress.step,
@@ -58,10 +57,11 @@ pub(crate) fn finish(
         data_blake3: progress.data_blake3,
         device: job.device_name.to_owned(),
         mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
+        measures: best.map(|best| best.measures.clone()).unwrap_or_default(),
     };
     job.run_dir.write("model.safetensors", &to_safetensors(&chosen)?)?;
     job.run_dir.write_json("model.json", &model_file)?;
-    job.run_dir.write_json("analysis.json", &analysis)?;
+    job.objective.analyse(job.run_dir, &chosen, &last, trajectory)?;
     job.run_dir.write_json("summary.json", &summary)?;
     Ok(summary)
 }

@@ -5,7 +5,7 @@
 //!                                                     └─▶ TrainedModel ─▶ Evaluation
 //! ```
 //!
-//! Read [`recipes::supervised`] first: it is the loop. Nothing in this crate prints; a caller
+//! Read `training_loop` first: it is the loop; then [`recipes`], what is minimised. Nothing in this crate prints; a caller
 //! observes [`TrainEvent`]s.
 
 mod analyse;
@@ -17,6 +17,7 @@ mod evaluate;
 pub mod evaluation;
 mod event;
 mod finish;
+mod objective;
 mod observed;
 mod optimizer;
 mod plan;
@@ -25,6 +26,7 @@ mod run_dir;
 mod schedule;
 mod trained_model;
 mod training_data;
+mod training_loop;
 mod trajectory;
 mod weights;
 
@@ -39,7 +41,7 @@ pub use evaluation::Evaluation;
 pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
 pub use optimizer::Optimizer;
 pub use plan::{LossPlan, OptimizerPlan, Plan, PlanError};
-pub use recipes::supervised::{Outcome, train};
+pub use recipes::{Outcome, train};
 pub use run_dir::{MODEL_FORMAT, MetricsWriter, ModelFile, RunDir, RunDirError, Summary};
 pub use schedule::{Schedule, Shape};
 pub use trained_model::{LoadError, TrainedModel};

@@ -10,6 +10,7 @@ use crate::checkpoint::Progress;
 use crate::error::TrainError;
 use crate::evaluate::to_host;
 use crate::event::StepMetrics;
+use crate::objective::{BatchLoss, Measure, Sum};
 
 /// Batches between two reads on a device that is not the CPU.
 const READ_EVERY: usize = 16;
@@ -24,8 +25,7 @@ pub(crate) struct Observed {
 }
 
 struct Batch {
-    losses: Tensor<1>,
-    scores: Tensor<2>,
+    loss: BatchLoss,
     targets: Vec<u32>,
     samples: Vec<u32>,
     /// Number and learning rate of the update that this batch was the last of.
@@ -38,21 +38,18 @@ impl Observed {
         Self { batches: Vec::new(), read_every, update: (0.0, 0), last_learning_rate: 0.0 }
     }
 
-    /// Adds a batch: losses `[B]`, scores `[B, C]`.
-    pub(crate) fn push(
-        &mut self,
-        losses: Tensor<1>,
-        scores: Tensor<2>,
-        targets: Vec<u32>,
-        samples: Vec<u32>,
-    ) {
-        self.batches.push(Batch {
-            losses: losses.inner(),
-            scores: scores.inner(),
-            targets,
-            samples,
-            ends: None,
-        });
+    /// Adds a batch of B samples.
+    pub(crate) fn push(&mut self, loss: BatchLoss, targets: Vec<u32>, samples: Vec<u32>) {
+        let detach = |measure: Measure| match measure.sum {
+            Sum::Device(values) => Measure { sum: Sum::Device(values.inner()), ..measure },
+            Sum::Host(_) => measure,
+        };
+        let loss = BatchLoss {
+            losses: loss.losses.inner(),
+            scores: loss.scores.map(Tensor::inner),
+            measures: loss.measures.into_iter().map(detach).collect(),
+        };
+        self.batches.push(Batch { loss, targets, samples, ends: None });
     }
 
     /// Says that the newest batch completed update `step`.
@@ -86,12 +83,12 @@ impl Observed {
         let Progress { epoch, totals, step: steps_done, .. } = progress;
         let epoch = *epoch;
         for batch in self.batches.drain(..) {
-            let losses = to_host(batch.losses);
-            let num_classes = batch.scores.dims()[1];
-            let scores = to_host(batch.scores);
+            let losses = to_host(batch.loss.losses);
             let (step, learning_rate) = batch.ends.unwrap_or((*steps_done + 1, self.last_learning_rate));
             if let Some(first) = losses.iter().position(|loss| !loss.is_finite()) {
-                let samples = losses.iter().zip(&batch.samples).filter(|(loss, _)| !loss.is_finite());
+                let loss_of = |index: usize| if losses.len() == 1 { losses[0] } else { losses[index] };
+                let samples =
+                    batch.samples.iter().enumerate().filter(|(index, _)| !loss_of(*index).is_finite());
                 return Err(TrainError::Diverged {
                     loss: f64::from(losses[first]),
                     step,
@@ -103,16 +100,30 @@ impl Observed {
                         .collect(),
                 });
             }
-            let sum: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
-            let correct = scores
-                .chunks_exact(num_classes)
-                .zip(&batch.targets)
-                .filter(|(row, target)| is_correct(row, **target));
+            let num_samples = batch.samples.len();
+            // One loss of the batch as a whole stands for each of its samples.
+            let samples_per_loss = num_samples as f64 / losses.len() as f64;
+            let sum = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() * samples_per_loss;
             totals.data_loss += sum;
-            totals.num_samples += losses.len() as u64;
-            totals.num_correct += correct.count() as u64;
+            totals.num_samples += num_samples as u64;
+            if let Some(scores) = batch.loss.scores {
+                let num_classes = scores.dims()[1];
+                let scores = to_host(scores);
+                let rows = scores.chunks_exact(num_classes).zip(&batch.targets);
+                let correct = rows.filter(|(row, target)| is_correct(row, **target)).count();
+                *totals.num_correct.get_or_insert(0) += correct as u64;
+            }
+            for Measure { name, sum, weight } in batch.loss.measures {
+                let sum = match sum {
+                    Sum::Host(sum) => sum,
+                    Sum::Device(values) => to_host(values).into_iter().map(f64::from).sum(),
+                };
+                let total = totals.measures.entry(name.to_owned()).or_default();
+                total.0 += sum;
+                total.1 += weight;
+            }
             self.update.0 += sum;
-            self.update.1 += losses.len();
+            self.update.1 += num_samples;
             if let Some((step, learning_rate)) = batch.ends {
                 let (sum, num_samples) = std::mem::take(&mut self.update);
                 updates.push(StepMetrics {

@@ -15,6 +15,7 @@
 //!
 //! A file appears whole or not at all: it is written beside its place, synced and renamed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -39,8 +40,9 @@ pub struct Summary {
     pub val_loss: Option<f64>,
     /// Training loss of the last epoch, penalty included.
     pub train_loss: f64,
-    /// Training accuracy of the last epoch.
-    pub train_accuracy: f64,
+    /// Training accuracy of the last epoch; absent for embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
     /// Updates done.
     pub steps: u64,
     /// Epochs done.
@@ -68,6 +70,9 @@ pub struct Summary {
     pub device: String,
     /// Version of mentor that wrote it.
     pub mentor_version: String,
+    /// What else the recipe measured of the chosen model on the validation split, by name.
+    #[serde(flatten)]
+    pub measures: BTreeMap<String, f64>,
 }
 
 /// `model.json`: what is needed to use `model.safetensors`.

@@ -117,7 +117,7 @@ impl TrainedModel {
         }
         let shape = [images.len(), format.channels, format.height, format.width];
         let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
-        let scores = to_host(self.model.forward(images, &Pass::Inference).scores);
+        let scores = to_host(self.model.scores(images, &Pass::Inference));
         scores.chunks_exact(self.file.classes.len()).map(<[f32]>::to_vec).collect()
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn section(run: &RunReport, id: &str) -> String {
         y: shares,
         y_label: "share right",
         series: vec![
-            line("train", "training", epoch(|epoch| Some(epoch.train_accuracy))),
+            line("train", "training", epoch(|epoch| epoch.train_accuracy)),
             line("val dashed", "validation", epoch(|epoch| epoch.val_accuracy)),
         ],
         keys: None,
@@ -164,7 +164,7 @@ pub(super) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         y_label: "share right",
         series: both(
             [("validation", ""), ("training", "dashed")],
-            [|epoch| epoch.val_accuracy, |epoch| Some(epoch.train_accuracy)],
+            [|epoch| epoch.val_accuracy, |epoch| epoch.train_accuracy],
         ),
         keys: keys("validation", "dashed", "training"),
         mark: None,

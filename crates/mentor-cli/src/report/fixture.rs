@@ -1,5 +1,7 @@
 //! A small run, in code, for the tests.
 
+use std::collections::BTreeMap;
+
 use std::path::PathBuf;
 
 use mentor_train::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, Picture, WeightImage};
@@ -29,7 +31,7 @@ pub(super) fn metrics(epochs: usize) -> Vec<MetricsLine> {
             learning_rate: 0.1,
             train_loss: loss + 0.1,
             train_data_loss: loss,
-            train_accuracy: 0.9,
+            train_accuracy: Some(0.9),
             penalty: 0.1,
             val_loss: Some(loss + 0.3),
             val_data_loss: Some(loss + 0.2),
@@ -39,6 +41,7 @@ pub(super) fn metrics(epochs: usize) -> Vec<MetricsLine> {
             train_secs: 2.0,
             loader_wait_secs: 0.02,
             val_secs: 0.5,
+            measures: BTreeMap::new(),
         }));
     }
     lines
@@ -56,7 +59,7 @@ pub(super) fn summary() -> Summary {
         val_accuracy: Some(0.975),
         val_loss: Some(0.1798),
         train_loss: 0.1453,
-        train_accuracy: 0.9928,
+        train_accuracy: Some(0.9928),
         steps: 1600,
         epochs: 40,
         best_epoch: 3,
@@ -70,6 +73,7 @@ pub(super) fn summary() -> Summary {
         data_blake3: "a".repeat(64),
         device: "cpu".to_owned(),
         mentor_version: "0.1.0".to_owned(),
+        measures: BTreeMap::new(),
     }
 }
 

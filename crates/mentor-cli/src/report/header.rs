@@ -68,7 +68,9 @@ fn facts(run: &RunReport) -> String {
                     add(
                         "validation accuracy",
                         percent(accuracy),
-                        format!("training {}", percent(summary.train_accuracy)),
+                        summary
+                            .train_accuracy
+                            .map_or_else(String::new, |accuracy| format!("training {}", percent(accuracy))),
                     );
                     if let Some(loss) = loss {
                         add(
@@ -79,11 +81,9 @@ fn facts(run: &RunReport) -> String {
                     }
                 }
                 (None, _) => {
-                    add(
-                        "training accuracy",
-                        percent(summary.train_accuracy),
-                        "no validation split".to_owned(),
-                    );
+                    if let Some(accuracy) = summary.train_accuracy {
+                        add("training accuracy", percent(accuracy), "no validation split".to_owned());
+                    }
                     add("training loss", value(summary.train_loss), String::new());
                 }
             }
@@ -125,7 +125,9 @@ fn facts(run: &RunReport) -> String {
                 add(
                     "training loss",
                     value(epoch.train_loss),
-                    format!("accuracy {}", percent(epoch.train_accuracy)),
+                    epoch
+                        .train_accuracy
+                        .map_or_else(String::new, |accuracy| format!("accuracy {}", percent(accuracy))),
                 );
                 add("zero weights", count(epoch.num_zero_weights as u64), String::new());
             }

@@ -20,8 +20,8 @@ impl Dense {
         Self::new(init, inputs, outputs, Fill::HeNormal { fan: inputs })
     }
 
-    /// The classifier of a network: uniform in ±1/√fan_in.
-    pub(crate) fn classifier(init: &mut Init<'_>, inputs: usize, outputs: usize) -> Self {
+    /// The head of a network: uniform in ±1/√fan_in.
+    pub(crate) fn head(init: &mut Init<'_>, inputs: usize, outputs: usize) -> Self {
         Self::new(init, inputs, outputs, Fill::Uniform { fan_in: inputs })
     }
 

@@ -8,6 +8,7 @@ mod dropout;
 mod pool;
 mod running;
 mod stochastic_depth;
+mod unit_norm;
 
 pub(crate) use batch_norm::{BatchNorm, is_running_statistic, is_running_variance};
 pub(crate) use conv2d::Conv2d;
@@ -15,3 +16,4 @@ pub(crate) use dense::Dense;
 pub(crate) use dropout::Dropout;
 pub(crate) use pool::{global_average, max_pool, subsample};
 pub(crate) use stochastic_depth::StochasticDepth;
+pub(crate) use unit_norm::unit_norm;

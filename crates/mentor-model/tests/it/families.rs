@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use mentor_model::{Model, ModelError, ModelSpec, Pass, catalogue, parameters, weights_blake3};
+use mentor_model::{Head, Model, ModelError, ModelSpec, Pass, catalogue, parameters, weights_blake3};
 
 use crate::{SMALL, assert_close, build, host, images};
 
@@ -12,7 +12,8 @@ fn every_family_takes_small_gray_and_colour_images() {
     for input in [[1, 8, 8], [1, 28, 28], [3, 32, 32], [3, 9, 13]] {
         for name in SMALL {
             let model = build(name, input, &device);
-            let output = model.forward(images(&[0, 1], input, &device), &Pass::Inference);
+            let embeddings = model.embeddings(images(&[0, 1], input, &device), &Pass::Inference);
+            let scores = model.scores(images(&[0, 1], input, &device), &Pass::Inference);
             let dim = match name {
                 "linear" => input.iter().product(),
                 "mlp:24,12" => 12,
@@ -21,9 +22,9 @@ fn every_family_takes_small_gray_and_colour_images() {
                 "resnet-18" => 512,
                 _ => 128,
             };
-            assert_eq!(output.embeddings.dims(), [2, dim], "{name} {input:?}");
-            assert_eq!(output.scores.dims(), [2, 10], "{name} {input:?}");
-            assert!(host(output.scores).iter().all(|score| score.is_finite()), "{name} {input:?}");
+            assert_eq!(embeddings.dims(), [2, dim], "{name} {input:?}");
+            assert_eq!(scores.dims(), [2, 10], "{name} {input:?}");
+            assert!(host(scores).iter().all(|score| score.is_finite()), "{name} {input:?}");
         }
     }
 }
@@ -35,8 +36,8 @@ fn large_images_take_the_published_stem() {
     let paths: Vec<(String, Vec<usize>)> =
         parameters(&model).into_iter().map(|tensor| (tensor.path, tensor.shape)).collect();
     assert_eq!(paths[0], ("stem.weight".to_string(), vec![64, 3, 7, 7]));
-    let output = model.forward(images(&[0], [3, 64, 64], &device), &Pass::Inference);
-    assert_eq!(output.embeddings.dims(), [1, 512]);
+    let embeddings = model.embeddings(images(&[0], [3, 64, 64], &device), &Pass::Inference);
+    assert_eq!(embeddings.dims(), [1, 512]);
 }
 
 #[test]
@@ -95,14 +96,8 @@ fn paths_are_unique_stable_and_those_of_burn() {
         .into_iter()
         .map(|tensor| tensor.path)
         .collect();
-    let expected = [
-        "hidden.0.weight",
-        "hidden.0.bias",
-        "hidden.1.weight",
-        "hidden.1.bias",
-        "classifier.weight",
-        "classifier.bias",
-    ];
+    let expected =
+        ["hidden.0.weight", "hidden.0.bias", "hidden.1.weight", "hidden.1.bias", "head.weight", "head.bias"];
     assert_eq!(paths, expected);
     for name in SMALL {
         let mut paths: Vec<String> = parameters(&build(name, [1, 8, 8], &Device::flex()))
@@ -133,9 +128,9 @@ fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
 fn the_linear_classifier_starts_at_zero_and_computes_x_w_plus_b() {
     let device = Device::flex();
     let model = build("linear", [1, 8, 8], &device);
-    let output = model.forward(images(&[0, 1], [1, 8, 8], &device), &Pass::Inference);
-    assert_eq!(host(output.scores), [0.0; 20]);
-    assert_eq!(host(output.embeddings), host(images(&[0, 1], [1, 8, 8], &device)));
+    let images = images(&[0, 1], [1, 8, 8], &device);
+    assert_eq!(host(model.scores(images.clone(), &Pass::Inference)), [0.0; 20]);
+    assert_eq!(host(model.embeddings(images.clone(), &Pass::Inference)), host(images));
 }
 
 #[test]
@@ -161,9 +156,9 @@ fn mlp_is_that_of_a_plain_oracle() {
     let scores = dense(&embeddings, 4);
     let narrow = |values: Vec<f64>| -> Vec<f32> { values.into_iter().map(|value| value as f32).collect() };
 
-    let output = model.forward(image, &Pass::Inference);
-    assert_close(&host(output.embeddings), &narrow(embeddings), 1e-5);
-    assert_close(&host(output.scores), &narrow(scores), 1e-5);
+    let found = model.embeddings(image.clone(), &Pass::Inference);
+    assert_close(&host(found), &narrow(embeddings), 1e-5);
+    assert_close(&host(model.scores(image, &Pass::Inference)), &narrow(scores), 1e-5);
 }
 
 #[test]
@@ -171,10 +166,10 @@ fn a_copy_for_inference_agrees_and_has_no_autodiff() {
     let device = Device::flex().autodiff();
     for name in SMALL {
         let model = build(name, [1, 8, 8], &device);
-        let tracked = model.forward(images(&[0, 1], [1, 8, 8], &device), &Pass::Inference);
-        let plain = model.inference().forward(images(&[0, 1], [1, 8, 8], &Device::flex()), &Pass::Inference);
-        assert!(!plain.scores.is_autodiff());
-        assert_eq!(host(tracked.scores), host(plain.scores), "{name}");
+        let tracked = model.scores(images(&[0, 1], [1, 8, 8], &device), &Pass::Inference);
+        let plain = model.inference().scores(images(&[0, 1], [1, 8, 8], &Device::flex()), &Pass::Inference);
+        assert!(!plain.is_autodiff());
+        assert_eq!(host(tracked), host(plain), "{name}");
     }
 }
 
@@ -190,4 +185,21 @@ fn an_absurd_network_is_refused_before_it_is_allocated() {
     let spec = ModelSpec::new("mlp:1000000,1000000", [3, 65_536, 65_536], 1000);
     let error = Model::new(&spec, 0, &Device::flex()).unwrap_err();
     assert!(matches!(error, ModelError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn an_embedding_head_gives_points_of_the_unit_sphere_from_the_start() {
+    let device = Device::flex();
+    for name in SMALL {
+        let head = Head::Embedding { size: 5, unit_norm: true };
+        let spec = ModelSpec { head, ..ModelSpec::new(name, [1, 8, 8], 10) };
+        let model = Model::new(&spec, 0, &device).unwrap();
+        let embeddings = model.embeddings(images(&[0, 1], [1, 8, 8], &device), &Pass::Inference);
+        let rows = host(embeddings);
+        for row in rows.chunks_exact(5) {
+            let norm: f32 = row.iter().map(|value| value * value).sum();
+            assert!((norm - 1.0).abs() < 1e-5, "{name} {row:?}");
+        }
+        assert_ne!(rows[..5], rows[5..], "{name}: two images are one point");
+    }
 }

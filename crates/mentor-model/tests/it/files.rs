@@ -14,7 +14,7 @@ fn trained(name: &str) -> Model {
     let device = Device::flex();
     let model = build(name, INPUT, &device);
     let noise = Noise { seed: 0, epoch: 0, samples: &[0, 1, 2] };
-    model.forward(images(&[0, 1, 2], INPUT, &device), &Pass::Training(&noise));
+    model.scores(images(&[0, 1, 2], INPUT, &device), &Pass::Training(&noise));
     model
 }
 
@@ -49,8 +49,7 @@ fn a_file_restores_every_bit_running_statistics_included() {
             assert_eq!(parameters(&loaded), parameters(&model), "{name}");
             assert_eq!(weights_blake3(&loaded), weights_blake3(&model), "{name}");
             assert_eq!(to_safetensors(&loaded).unwrap(), bytes, "{name}");
-            let scores =
-                |model: &Model| host(model.forward(images(&[5], INPUT, &device), &Pass::Inference).scores);
+            let scores = |model: &Model| host(model.scores(images(&[5], INPUT, &device), &Pass::Inference));
             assert_eq!(scores(&loaded), scores(&model), "{name}");
         }
     }
@@ -90,19 +89,19 @@ fn a_file_of_another_model_is_refused_by_name() {
     let error = load_safetensors(fresh("linear"), &to_safetensors(&trained("cnn")).unwrap()).unwrap_err();
     assert!(matches!(error, ModelError::WrongShape { .. }), "{error}");
     let extra = edited(&bytes, |path, _, _, _| {
-        if path == "classifier.bias" {
-            *path = "classifier.offset".into();
+        if path == "head.bias" {
+            *path = "head.offset".into();
         }
     });
     let error = load_safetensors(fresh("mlp:24,12"), &extra).unwrap_err().to_string();
-    assert!(error.contains("no tensor `classifier.bias`"), "{error}");
+    assert!(error.contains("no tensor `head.bias`"), "{error}");
     let error = load_safetensors(fresh("linear"), &bytes_with_extra()).unwrap_err().to_string();
     assert!(error.contains("`unknown`, which the model lacks"), "{error}");
 }
 
 fn bytes_with_extra() -> Vec<u8> {
     let zeros = vec![0u8; 4 * 640];
-    let views = [("classifier.bias", vec![10]), ("classifier.weight", vec![64, 10]), ("unknown", vec![2])];
+    let views = [("head.bias", vec![10]), ("head.weight", vec![64, 10]), ("unknown", vec![2])];
     let views = views.into_iter().map(|(path, shape)| {
         let length = 4 * shape.iter().product::<usize>();
         (path, TensorView::new(Dtype::F32, shape, &zeros[..length]).unwrap())
@@ -114,7 +113,7 @@ fn bytes_with_extra() -> Vec<u8> {
 fn values_that_no_trained_network_holds_are_refused() {
     let bytes = to_safetensors(&trained("wrn-10-2")).unwrap();
     for (target, value) in [
-        ("classifier.weight", f32::NAN),
+        ("head.weight", f32::NAN),
         ("stem.weight", f32::INFINITY),
         ("norm.running_mean", f32::NEG_INFINITY),
         ("norm.running_var", -0.5),
@@ -144,7 +143,7 @@ fn the_hash_sees_a_single_bit() {
     let model = trained("linear");
     let bytes = to_safetensors(&model).unwrap();
     let flipped = edited(&bytes, |path, _, _, data| {
-        if path == "classifier.bias" {
+        if path == "head.bias" {
             data[0] ^= 1;
         }
     });

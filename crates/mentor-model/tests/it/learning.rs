@@ -13,8 +13,8 @@ const INPUT: [usize; 3] = [1, 8, 8];
 fn loss(model: &Model, samples: &[u32], noise: &Noise<'_>, device: &Device) -> Tensor<1> {
     let targets: Vec<i32> = samples.iter().map(|&sample| (sample % 10) as i32).collect();
     let targets = Tensor::<1, Int>::from_ints(targets.as_slice(), device).reshape([samples.len(), 1]);
-    let output = model.forward(images(samples, INPUT, device), &Pass::Training(noise));
-    -log_softmax(output.scores, 1).gather(1, targets).mean()
+    let scores = model.scores(images(samples, INPUT, device), &Pass::Training(noise));
+    -log_softmax(scores, 1).gather(1, targets).mean()
 }
 
 /// The gradient of every parameter that has one, by path.

@@ -20,12 +20,11 @@ fn inference_has_no_noise_and_changes_nothing() {
     {
         let model = noisy(name, stochastic_depth);
         let before = weights_blake3(&model);
-        let scores =
-            || host(model.forward(images(&[0, 1, 2], INPUT, &Device::flex()), &Pass::Inference).scores);
+        let scores = || host(model.scores(images(&[0, 1, 2], INPUT, &Device::flex()), &Pass::Inference));
         assert_eq!(scores(), scores(), "{name}");
         let plain = build(name, INPUT, &Device::flex());
-        let clean = plain.forward(images(&[0, 1, 2], INPUT, &Device::flex()), &Pass::Inference);
-        assert_eq!(scores(), host(clean.scores), "{name}");
+        let clean = plain.scores(images(&[0, 1, 2], INPUT, &Device::flex()), &Pass::Inference);
+        assert_eq!(scores(), host(clean), "{name}");
         assert_eq!(before, weights_blake3(&model), "{name}");
     }
 }
@@ -36,7 +35,7 @@ fn training_noise_is_a_function_of_its_key() {
         let model = noisy(name, stochastic_depth);
         let scores = |seed, epoch| {
             let noise = Noise { seed, epoch, samples: &[4, 9, 2] };
-            host(model.forward(images(&[4, 9, 2], INPUT, &Device::flex()), &Pass::Training(&noise)).scores)
+            host(model.scores(images(&[4, 9, 2], INPUT, &Device::flex()), &Pass::Training(&noise)))
         };
         let first = scores(1, 0);
         assert_eq!(first, scores(1, 0), "{name}");
@@ -52,7 +51,7 @@ fn the_noise_of_a_sample_does_not_depend_on_its_batch() {
         let model = noisy(name, 0.0);
         let scores = |samples: &[u32]| {
             let noise = Noise { seed: 1, epoch: 0, samples };
-            host(model.forward(images(samples, INPUT, &Device::flex()), &Pass::Training(&noise)).scores)
+            host(model.scores(images(samples, INPUT, &Device::flex()), &Pass::Training(&noise)))
         };
         let batch = scores(&[4, 9, 2]);
         assert_close(&scores(&[9]), &batch[10..20], 1e-5);
@@ -68,7 +67,7 @@ fn training_updates_running_statistics_and_a_clone_is_a_snapshot() {
         let (snapshot, evaluated) = (model.clone(), model.inference());
         let before = weights_blake3(&model);
         let noise = Noise { seed: 0, epoch: 0, samples: &[0, 1] };
-        model.forward(images(&[0, 1], INPUT, &device), &Pass::Training(&noise));
+        model.scores(images(&[0, 1], INPUT, &device), &Pass::Training(&noise));
         let normalises = name.starts_with("resnet") || name.starts_with("wrn");
         assert_eq!(weights_blake3(&model) != before, normalises, "{name}");
         assert_eq!(weights_blake3(&snapshot), before, "{name}");
@@ -85,7 +84,7 @@ fn a_dropped_branch_leaves_the_shortcut() {
     let plain = build("resnet-8", INPUT, &Device::flex());
     let scores = |model: &Model, epoch| {
         let noise = Noise { seed: 0, epoch, samples: &[0, 1, 2, 3] };
-        host(model.forward(images(&[0, 1, 2, 3], INPUT, &Device::flex()), &Pass::Training(&noise)).embeddings)
+        host(model.embeddings(images(&[0, 1, 2, 3], INPUT, &Device::flex()), &Pass::Training(&noise)))
     };
     let dropped = scores(&model, 0);
     assert_ne!(dropped, scores(&plain, 0));
@@ -100,5 +99,5 @@ fn a_dropped_branch_leaves_the_shortcut() {
 fn noise_for_another_batch_is_a_programming_error() {
     let noise = Noise { seed: 0, epoch: 0, samples: &[0] };
     let model = build("linear", INPUT, &Device::flex());
-    model.forward(images(&[0, 1], INPUT, &Device::flex()), &Pass::Training(&noise));
+    model.scores(images(&[0, 1], INPUT, &Device::flex()), &Pass::Training(&noise));
 }

@@ -1,3 +1,74 @@
-//! Ways to train. A recipe composes losses, optimiser and data; recipes do not call each other.
+//! Ways to train. A recipe says what is minimised and how a model is judged; the loop is common to all.
 
-pub mod supervised;
+pub(crate) mod supervised;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use mentor_data::BadImage;
+use mentor_model::{Head, Model, ModelSpec};
+
+use crate::error::TrainError;
+use crate::event::TrainEvent;
+use crate::plan::Plan;
+use crate::run_dir::{RunDir, Summary};
+use crate::training_data::TrainingData;
+use crate::training_loop::{Job, run};
+
+/// How a call of [`train`] ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The run is complete.
+    Complete(Summary),
+    /// The run was complete before.
+    AlreadyComplete(Summary),
+    /// `stop` was set; a checkpoint was written, and the same call continues.
+    Interrupted {
+        /// Updates done.
+        step: u64,
+    },
+}
+
+/// Trains what `plan` says into the directory `out`, or continues there.
+///
+/// `device_name` is what the summary calls the device. Once `stop` is set, the update under way is
+/// finished and a checkpoint written. Nothing is written before the data has been read.
+///
+/// # Errors
+///
+/// [`TrainError`]; checkpoints written before stay as they are.
+pub fn train(
+    plan: &Plan,
+    out: &Path,
+    device: &Device,
+    device_name: &str,
+    stop: &AtomicBool,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Outcome, TrainError> {
+    let config = plan.to_config();
+    if let Some(summary) = RunDir::completed(out, &config)? {
+        return Ok(Outcome::AlreadyComplete(summary));
+    }
+    let data = TrainingData::load(plan)?;
+    let num_classes = data.classes().len();
+    let objective = supervised::Supervised::new(plan, &data, plan.loss.build(num_classes)?, device.clone());
+    let spec = ModelSpec {
+        architecture: plan.architecture.to_string(),
+        input: data.input(),
+        head: Head::Classifier { num_classes },
+        dropout: plan.dropout,
+        stochastic_depth: plan.stochastic_depth,
+    };
+    let device = device.clone().autodiff();
+    let model = Model::new(&spec, plan.seed, &device)?;
+    let run_dir = RunDir::create(out, &config)?;
+    for note in &data.notes {
+        observer(&TrainEvent::Warning(note.to_string()));
+    }
+    if plan.options.on_bad_image == BadImage::Quarantine {
+        run_dir.write("quarantine.txt", data.quarantined().as_bytes())?;
+    }
+    let job = Job { plan, run_dir: &run_dir, data: &data, objective: &objective, device, device_name };
+    run(&job, model, stop, observer)
+}

@@ -100,7 +100,9 @@ fn result(out: &Path, summary: &Summary) -> String {
     if let Some(accuracy) = summary.val_accuracy {
         line("val accuracy", format!("{accuracy:.4}, of epoch {} of {}", summary.best_epoch, summary.epochs));
     }
-    line("train accuracy", format!("{:.4}", summary.train_accuracy));
+    if let Some(accuracy) = summary.train_accuracy {
+        line("train accuracy", format!("{accuracy:.4}"));
+    }
     let weights = count(summary.num_weights as u64);
     let zero = count(summary.num_zero_weights as u64);
     line("weights", format!("{weights}, {zero} exactly zero, root mean square {:.2e}", summary.weight_rms));

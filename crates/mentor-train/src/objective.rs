@@ -1,0 +1,89 @@
+//! What differs between recipes: the loss of a batch, how a model is judged, and what its analysis holds.
+//!
+//! The loop ([`crate::training_loop`]) does the rest for all of them.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+use mentor_data::{HostBatch, Order};
+use mentor_model::{Model, Pass};
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::run_dir::RunDir;
+use crate::trajectory::Trajectory;
+
+/// What a recipe minimises, and how it judges the result.
+pub(crate) trait Objective {
+    /// In which order the training samples come.
+    fn order(&self) -> Order;
+
+    /// The data loss of a batch, with its graph; `images` are its pixels, on the device that trains.
+    fn batch_loss(
+        &self,
+        model: &Model,
+        images: Tensor<4>,
+        batch: &HostBatch,
+        pass: &Pass<'_>,
+    ) -> Result<BatchLoss, TrainError>;
+
+    /// Judges a model without autodiff on the validation split; `None` where there is none.
+    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError>;
+
+    /// A sentence where training has nothing left to do, from the data loss of the last epoch.
+    fn reason_to_stop(&self, train_data_loss: f64) -> Option<String>;
+
+    /// Writes what the report draws: of the `chosen` model, and of the way to the `last` one.
+    fn analyse(
+        &self,
+        run_dir: &RunDir,
+        chosen: &Model,
+        last: &Model,
+        trajectory: &Trajectory,
+    ) -> Result<(), TrainError>;
+}
+
+/// The data loss of a batch of B samples.
+pub(crate) struct BatchLoss {
+    /// Their mean is minimised: `[B]`, one loss a sample, or `[1]`, one of the batch as a whole.
+    pub(crate) losses: Tensor<1>,
+    /// `[B, C]`, of which the accuracy is counted; `None` for embeddings.
+    pub(crate) scores: Option<Tensor<2>>,
+    /// What else the metrics tell of.
+    pub(crate) measures: Vec<Measure>,
+}
+
+/// A named mean: a sum over batches divided by a weight over batches.
+pub(crate) struct Measure {
+    pub(crate) name: &'static str,
+    pub(crate) sum: Sum,
+    /// What the sum is divided by; the mean of an epoch with weight 0 is left out.
+    pub(crate) weight: f64,
+}
+
+/// A number, where it is.
+pub(crate) enum Sum {
+    Host(f64),
+    /// Values that are summed when the loop reads back from the device.
+    Device(Tensor<1>),
+}
+
+/// How a model did on the validation split.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Validation {
+    /// Higher is better: the model of the best epoch is kept.
+    pub(crate) score: f64,
+    /// Decides between equal scores; lower is better.
+    pub(crate) data_loss: f64,
+    /// Share of right predictions; absent for embeddings.
+    pub(crate) accuracy: Option<f64>,
+    /// What else the metrics tell of, names starting with `val_`.
+    pub(crate) measures: BTreeMap<String, f64>,
+}
+
+impl Validation {
+    /// Whether this is better than the best so far.
+    pub(crate) fn is_better_than(&self, best: &Self) -> bool {
+        self.score > best.score || (self.score == best.score && self.data_loss < best.data_loss)
+    }
+}

@@ -1,0 +1,327 @@
+//! The training loop: `Run::epochs`.
+//!
+//! A batch is a forward and a backward pass. With `sgd` each batch is an update; with `gd` the gradients
+//! of all batches of an epoch are summed into one. Everything that decides the weights is a function of the
+//! plan, the data and the number of batches done, so that a run continued from a checkpoint ends in the
+//! same weights, bit for bit.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::Device;
+use mentor_data::{HostBatch, Loader, LoaderOptions};
+use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters};
+
+use crate::checkpoint::{Best, Checkpoint, Progress};
+use crate::error::TrainError;
+use crate::evaluate::{images_to_device, timed};
+use crate::event::{EpochMetrics, MetricsLine, Started, TrainEvent};
+use crate::finish::finish;
+use crate::objective::{Objective, Validation};
+use crate::observed::Observed;
+use crate::optimizer::{Optimizer, accumulate};
+use crate::plan::Plan;
+use crate::recipes::Outcome;
+use crate::run_dir::{MetricsWriter, RunDir};
+use crate::training_data::TrainingData;
+use crate::trajectory::Trajectory;
+use crate::weights::WeightStatistics;
+
+/// Lines about updates in `metrics.jsonl` at most, over the whole run.
+const MAX_STEP_LINES: u64 = 2000;
+
+/// Trains `model` as `job` says, or continues from the newest checkpoint, to the files of a complete run.
+pub(crate) fn run(
+    job: &Job<'_>,
+    model: Model,
+    stop: &AtomicBool,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Outcome, TrainError> {
+    let (mut run, model) = Run::start(job, model, stop, observer)?;
+    let (model, interrupted) = run.epochs(model)?;
+    if interrupted {
+        return Ok(Outcome::Interrupted { step: run.progress.step });
+    }
+    let Run { progress, best, trajectory, observer, .. } = run;
+    let summary = finish(job, model, best, progress, &trajectory)?;
+    observer(&TrainEvent::Finished(summary.clone()));
+    Ok(Outcome::Complete(summary))
+}
+
+/// What does not change over a run.
+pub(crate) struct Job<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) run_dir: &'a RunDir,
+    pub(crate) data: &'a TrainingData,
+    pub(crate) objective: &'a dyn Objective,
+    /// With gradients.
+    pub(crate) device: Device,
+    pub(crate) device_name: &'a str,
+}
+
+/// A run under way: all that is between two batches, but the model.
+struct Run<'a> {
+    job: &'a Job<'a>,
+    stop: &'a AtomicBool,
+    observer: &'a mut dyn FnMut(&TrainEvent),
+    optimizer: Optimizer,
+    observed: Observed,
+    progress: Progress,
+    best: Vec<NamedTensor>,
+    trajectory: Trajectory,
+    metrics: MetricsWriter,
+    loader: Loader,
+    batches_per_epoch: usize,
+    last_checkpoint: Instant,
+    clock: Instant,
+}
+
+impl Run<'_> {
+    /// The loop: a forward and a backward pass a batch, an update when due, a validation an epoch.
+    ///
+    /// Returns the last model, and whether `stop` ended the loop.
+    fn epochs(&mut self, mut model: Model) -> Result<(Model, bool), TrainError> {
+        while self.progress.epoch < self.job.plan.epochs && self.progress.stopped.is_none() {
+            let start = Instant::now();
+            let mut waited = Duration::ZERO;
+            let mut gradients = GradientsParams::new();
+            let mut batches = self.loader.epoch(self.progress.epoch as u64, self.progress.batch);
+            while let Some(batch) = timed(&mut waited, || batches.next()) {
+                accumulate(&mut gradients, self.backward(&model, batch?)?, &model);
+                self.progress.batch += 1;
+                let epoch_is_over = self.progress.batch == self.batches_per_epoch;
+                if epoch_is_over || !self.job.plan.optimizer.full_batch {
+                    let learning_rate = self.learning_rate();
+                    model = self.optimizer.step(model, std::mem::take(&mut gradients), learning_rate);
+                    self.progress.step += 1;
+                    self.observed.end_update(self.progress.step, learning_rate);
+                }
+                if self.observed.is_full() || epoch_is_over {
+                    self.read_back()?;
+                }
+                // Between two updates only: the gradients of `gd` under way are not part of a checkpoint.
+                if gradients.is_empty() && !epoch_is_over && self.checkpoint_if_due(&model)? {
+                    return Ok((model, true));
+                }
+            }
+            self.progress.totals.train_secs += start.elapsed().as_secs_f64();
+            self.progress.totals.loader_wait_secs += waited.as_secs_f64();
+            self.end_epoch(&model)?;
+            if self.checkpoint_if_due(&model)? {
+                return Ok((model, true));
+            }
+        }
+        self.checkpoint(&model)?;
+        Ok((model, false))
+    }
+
+    /// Gradient of the data loss of one batch, as its part of the mean over the samples of the update.
+    fn backward(&mut self, model: &Model, mut batch: HostBatch) -> Result<GradientsParams, TrainError> {
+        let Job { plan, data, objective, device, .. } = self.job;
+        let num_samples = batch.samples.len();
+        let samples_of_update = if plan.optimizer.full_batch { data.train.len() } else { num_samples };
+        let images = images_to_device(&mut batch, device);
+        let noise = Noise { seed: plan.seed, epoch: self.progress.epoch as u64, samples: &batch.samples };
+        let loss = objective.batch_loss(model, images, &batch, &Pass::Training(&noise))?;
+        let num_losses = loss.losses.dims()[0];
+        let denominator = samples_of_update as f64 * (num_losses as f64 / num_samples as f64);
+        let gradients = loss.losses.clone().sum().div_scalar(denominator).backward();
+        self.observed.push(loss, batch.targets, batch.samples);
+        Ok(GradientsParams::from_grads(gradients, model))
+    }
+
+    /// Reads losses and scores back from the device, counts them and tells of the updates. Waits for the device.
+    fn read_back(&mut self) -> Result<(), TrainError> {
+        let stride = (self.job.plan.epochs as u64 * self.steps_per_epoch()).div_ceil(MAX_STEP_LINES);
+        for metrics in self.observed.read_back(&mut self.progress, &self.job.data.train)? {
+            if metrics.step % stride == 0 {
+                self.metrics.write(&MetricsLine::Step(metrics.clone()))?;
+            }
+            (self.observer)(&TrainEvent::Step(metrics));
+        }
+        Ok(())
+    }
+
+    /// Validates, keeps the best weights, decides whether to stop, and opens the next epoch.
+    fn end_epoch(&mut self, model: &Model) -> Result<(), TrainError> {
+        let mut val_time = Duration::ZERO;
+        let validation = timed(&mut val_time, || self.job.objective.validate(&model.valid()))?;
+        if validation.as_ref().is_some_and(|validation| !validation.data_loss.is_finite()) {
+            return Err(TrainError::Overflowed { epoch: self.progress.epoch + 1 });
+        }
+        let statistics = WeightStatistics::of(model);
+        let penalty = statistics.penalty(&self.job.plan.penalty);
+        let totals = std::mem::take(&mut self.progress.totals);
+        let train_data_loss = totals.data_loss / totals.num_samples as f64;
+        let val_data_loss = validation.as_ref().map(|validation| validation.data_loss);
+        let mut measures = totals.means();
+        measures.extend(validation.iter().flat_map(|validation| validation.measures.clone()));
+        let metrics = EpochMetrics {
+            epoch: self.progress.epoch,
+            step: self.progress.step,
+            learning_rate: self.observed.last_learning_rate(),
+            train_loss: train_data_loss + penalty,
+            train_data_loss,
+            train_accuracy: totals.num_correct.map(|count| count as f64 / totals.num_samples as f64),
+            penalty,
+            val_loss: val_data_loss.map(|data_loss| data_loss + penalty),
+            val_data_loss,
+            val_accuracy: validation.as_ref().and_then(|validation| validation.accuracy),
+            num_zero_weights: statistics.num_zero,
+            weight_rms: statistics.rms(),
+            train_secs: totals.train_secs,
+            loader_wait_secs: totals.loader_wait_secs,
+            val_secs: val_time.as_secs_f64(),
+            measures,
+        };
+        self.progress.last_train = (metrics.train_loss, metrics.train_accuracy);
+        if let Some(validation) = validation {
+            self.keep_if_best(model, validation);
+        }
+        self.progress.stopped = self.reason_to_stop(train_data_loss);
+        self.progress.epoch += 1;
+        self.progress.batch = 0;
+        if self.trajectory.wants(self.progress.epoch) {
+            self.trajectory.record(model, self.progress.step);
+        }
+        self.metrics.write(&MetricsLine::Epoch(metrics.clone()))?;
+        (self.observer)(&TrainEvent::Epoch(metrics));
+        if let Some(reason) = &self.progress.stopped {
+            (self.observer)(&TrainEvent::StoppedEarly { reason: reason.clone() });
+        }
+        Ok(())
+    }
+
+    fn keep_if_best(&mut self, model: &Model, validation: Validation) {
+        let best = self.progress.best.as_ref();
+        if best.is_none_or(|best| validation.is_better_than(&best.validation)) {
+            self.progress.best = Some(Best { epoch: self.progress.epoch, validation });
+            self.best = parameters(model);
+        }
+    }
+
+    fn reason_to_stop(&self, train_data_loss: f64) -> Option<String> {
+        let epoch = self.progress.epoch + 1;
+        if let Some(reason) = self.job.objective.reason_to_stop(train_data_loss) {
+            return Some(format!("epoch {epoch}: {reason}"));
+        }
+        let best = self.progress.best.as_ref()?;
+        let patience = self.job.plan.patience;
+        (patience > 0 && self.progress.epoch >= best.epoch + patience).then(|| {
+            let what = if best.validation.accuracy.is_some() { "accuracy" } else { "score" };
+            format!(
+                "epoch {epoch}: no better validation {what} than {:.4} since epoch {}",
+                best.validation.score,
+                best.epoch + 1
+            )
+        })
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        if self.job.plan.optimizer.full_batch { 1 } else { self.batches_per_epoch as u64 }
+    }
+
+    fn learning_rate(&self) -> f64 {
+        let steps_per_epoch = self.steps_per_epoch();
+        let num_steps = steps_per_epoch * self.job.plan.epochs as u64;
+        self.job.plan.optimizer.learning_rate
+            * self.job.plan.schedule.factor(self.progress.step, steps_per_epoch, num_steps)
+    }
+}
+
+/// Start, continuation and checkpoints.
+impl<'a> Run<'a> {
+    /// A new run, or the one that the newest intact checkpoint holds.
+    fn start(
+        job: &'a Job<'a>,
+        mut model: Model,
+        stop: &'a AtomicBool,
+        observer: &'a mut dyn FnMut(&TrainEvent),
+    ) -> Result<(Self, Model), TrainError> {
+        let mut optimizer = Optimizer::new(job.plan.optimizer.clone(), job.plan.penalty);
+        let mut trajectory = Trajectory::new(job.plan.epochs, model.num_params());
+        let mut progress = Progress { data_blake3: job.data.fingerprint.clone(), ..Progress::default() };
+        let mut best = Vec::new();
+        if let Some((checkpoint, damaged)) = Checkpoint::load_newest(&job.run_dir.checkpoints())? {
+            for reason in damaged {
+                observer(&TrainEvent::Warning(format!("damaged checkpoint passed over: {reason}")));
+            }
+            if checkpoint.progress.data_blake3 != progress.data_blake3 {
+                return Err(TrainError::DataChanged);
+            }
+            model = with_parameters(model, checkpoint.model)?;
+            optimizer.restore(&model, checkpoint.velocity, &job.device.clone().without_autodiff());
+            trajectory.steps = checkpoint.progress.trajectory_steps.clone();
+            trajectory.values = checkpoint.trajectory;
+            best = checkpoint.best;
+            progress = checkpoint.progress;
+        } else if trajectory.wants(0) {
+            trajectory.record(&model, 0);
+        }
+        let options = LoaderOptions {
+            batch_size: job.plan.optimizer.batch_size,
+            order: job.objective.order(),
+            augment: job.plan.augment,
+            seed: job.plan.seed,
+            ..LoaderOptions::default()
+        };
+        let loader = Loader::new(job.data.train.clone(), job.data.preprocessing.clone(), options);
+        let run = Self {
+            job,
+            stop,
+            observer,
+            optimizer,
+            observed: Observed::new(job.device_name),
+            metrics: job.run_dir.metrics_writer(progress.step)?,
+            progress,
+            best,
+            trajectory,
+            batches_per_epoch: loader.num_batches(),
+            loader,
+            last_checkpoint: Instant::now(),
+            clock: Instant::now(),
+        };
+        let started = Started {
+            model: model.spec().architecture.clone(),
+            num_params: model.num_params(),
+            num_classes: job.data.classes().len(),
+            num_train: job.data.train.len(),
+            num_val: job.data.val.as_ref().map_or(0, |val| val.len()),
+            epochs: job.plan.epochs,
+            steps_per_epoch: run.steps_per_epoch(),
+            batches_per_epoch: run.batches_per_epoch,
+            resumed_step: run.progress.step,
+        };
+        (run.observer)(&TrainEvent::Started(started));
+        Ok((run, model))
+    }
+
+    /// Writes a checkpoint when it is time or the run is to stop; returns whether it is to stop.
+    fn checkpoint_if_due(&mut self, model: &Model) -> Result<bool, TrainError> {
+        let stop = self.stop.load(Ordering::Relaxed);
+        if stop || self.last_checkpoint.elapsed().as_secs_f64() >= self.job.plan.checkpoint_secs {
+            self.checkpoint(model)?;
+        }
+        Ok(stop)
+    }
+
+    fn checkpoint(&mut self, model: &Model) -> Result<(), TrainError> {
+        self.read_back()?;
+        self.progress.wall_secs += self.clock.elapsed().as_secs_f64();
+        self.clock = Instant::now();
+        self.progress.trajectory_steps = self.trajectory.steps.clone();
+        let checkpoint = Checkpoint {
+            progress: self.progress.clone(),
+            model: parameters(model),
+            best: self.best.clone(),
+            velocity: self.optimizer.velocities(model),
+            trajectory: self.trajectory.values.clone(),
+        };
+        checkpoint.save(&self.job.run_dir.checkpoints())?;
+        self.last_checkpoint = Instant::now();
+        (self.observer)(&TrainEvent::Checkpoint { step: self.progress.step });
+        Ok(())
+    }
+}
