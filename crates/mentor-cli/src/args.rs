@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, data, demo, eval, loss, models, predict, report, train};
+use crate::commands::{completions, data, demo, embed, eval, loss, models, predict, report, search, train};
 use crate::error::Failure;
 
 const EXAMPLES: &str = "\
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Train(Box<train::Args>),
     Eval(eval::Args),
     Predict(predict::Args),
+    Embed(embed::Args),
+    Search(search::Args),
     Report(report::Args),
     Data(data::Args),
     Loss(loss::Args),
@@ -63,6 +65,8 @@ impl Command {
             Self::Train(args) => train::run(&args),
             Self::Eval(args) => eval::run(&args),
             Self::Predict(args) => predict::run(&args),
+            Self::Embed(args) => embed::run(&args),
+            Self::Search(args) => search::run(&args),
             Self::Report(args) => report::run(&args),
             Self::Data(args) => data::run(&args),
             Self::Loss(args) => loss::run(&args),

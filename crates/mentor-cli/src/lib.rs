@@ -16,6 +16,8 @@ mod args;
 mod commands;
 mod device;
 mod error;
+mod image_files;
+mod npy;
 mod output;
 mod progress;
 mod report;

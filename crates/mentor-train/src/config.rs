@@ -4,6 +4,8 @@
 //! [`Plan::try_from`](crate::Plan), which fills in the defaults and reports all problems at once.
 //! A resolved plan goes back to a `Config` with every field stated: the `config.toml` of a run.
 
+use std::path::PathBuf;
+
 use mentor_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,15 @@ pub struct DataConfig {
     /// Change of the training images: `none`, `shift` or `standard`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
+    /// Classes of one batch; ranking losses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes_per_batch: Option<usize>,
+    /// Samples of each class of a batch; ranking losses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_per_class: Option<usize>,
+    /// CSV file of triplets (anchor, positive, negative) of training images; `loss.mining` none only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub triplets: Option<PathBuf>,
     /// Splits, sizes, bad images and limits.
     pub options: OpenOptions,
 }
@@ -54,16 +65,22 @@ pub struct ModelConfig {
     /// Probability of dropping the last residual block, in [0, 1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stochastic_depth: Option<f64>,
+    /// Dimension of the embeddings; ranking losses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_size: Option<usize>,
+    /// Whether embeddings are divided by their norm; ranking losses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit_norm: Option<bool>,
 }
 
 /// `[loss]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
-    /// `softmax`, `svm` or `crammer-singer`.
+    /// `softmax`, `svm` or `crammer-singer` of a classifier; `pairwise` or `triplet` of an embedding model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Δ of the SVM losses, at least 0.
+    /// Δ of the SVM losses, m of the ranking losses; at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
     /// Share of the target's probability given to all classes alike, in [0, 1); softmax only.
@@ -72,6 +89,18 @@ pub struct LossConfig {
     /// One weight a class, in class order; softmax only. Empty: every class weighs 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<Vec<f64>>,
+    /// Of `pairwise`, `lecture` or `hadsell`; of `triplet`, `hinge` or `soft-margin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
+    /// Which triplets count: `all`, `hard`, `semi-hard`, or `none` for those of `data.triplets`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mining: Option<String>,
+    /// What the sum of a ranking loss is divided by: `valid` or `active`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<String>,
+    /// Distance of the ranking losses: `euclidean`, `squared` or `cosine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<String>,
 }
 
 /// `[penalty]`.

@@ -72,6 +72,28 @@ pub(crate) fn evaluate_samples(
     Ok(results)
 }
 
+/// The embedding of every sample of `dataset`, in order: `[N, D]`.
+pub(crate) fn embed_samples(
+    model: &Model,
+    dataset: &Arc<Dataset>,
+    preprocessing: &Preprocessing,
+    batch_size: usize,
+    device: &Device,
+) -> Result<Vec<f32>, DataError> {
+    let options = LoaderOptions {
+        batch_size,
+        order: Order::Sequential,
+        augment: Augment::None,
+        ..LoaderOptions::default()
+    };
+    let mut embeddings = Vec::new();
+    for batch in Loader::new(dataset.clone(), preprocessing.clone(), options).epoch(0, 0) {
+        let images = images_to_device(&mut batch?, device);
+        embeddings.extend(to_host(model.embeddings(images, &Pass::Inference)));
+    }
+    Ok(embeddings)
+}
+
 /// One row of scores against its target. Scores that are not finite lose to all that are.
 pub(crate) fn judge(scores: &[f32], target: u32, loss: f64) -> SampleResult {
     let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::Diagnosis;
 use crate::run_dir::Summary;
 
 /// Something that happened in a run, in the order in which it happened.
@@ -109,6 +110,13 @@ pub struct EpochMetrics {
     /// What else the recipe measures, by name.
     #[serde(flatten)]
     pub measures: BTreeMap<String, f64>,
+}
+
+impl EpochMetrics {
+    /// What is wrong with the embeddings of a ranking loss, if anything is.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        Diagnosis::of(&self.measures)
+    }
 }
 
 /// A line of `metrics.jsonl`.

@@ -1,13 +1,14 @@
 //! A checked configuration, every default filled in: the only thing that can run.
 
 use mentor_data::{Augment, OpenOptions};
-use mentor_loss::{Hinge, MulticlassSvm, Penalty, ScoreLoss, SoftmaxCrossEntropy};
+use mentor_loss::{Hinge, Penalty};
 use mentor_model::Architecture;
 
 use crate::config::{
-    Config, DataConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig,
-    TrainingConfig,
+    Config, DataConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig, TrainingConfig,
 };
+use crate::loss_plan::{LossPlan, RankingBatches, ScoreLossPlan};
+use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, POSITIVE, PlanError};
 use crate::schedule::{Schedule, Shape};
 
 /// What a run does. Made by [`Plan::try_from`]; nothing in it means "default".
@@ -43,25 +44,6 @@ pub struct Plan {
     pub checkpoint_secs: f64,
 }
 
-/// The data loss and its parameters.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LossPlan {
-    /// Multiclass SVM with margin Δ.
-    Svm {
-        /// Weston–Watkins or Crammer–Singer.
-        hinge: Hinge,
-        /// Δ.
-        margin: f64,
-    },
-    /// Softmax cross-entropy.
-    Softmax {
-        /// Share of the target's probability given to all classes alike.
-        label_smoothing: f64,
-        /// One weight a class; empty where all weigh 1.
-        class_weights: Vec<f64>,
-    },
-}
-
 /// How the weights are updated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerPlan {
@@ -78,59 +60,6 @@ pub struct OptimizerPlan {
     /// Largest global norm of the gradient; 0 leaves it as it is.
     pub clip_norm: f64,
 }
-
-/// Everything that is wrong with a configuration, at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanError {
-    /// One sentence a problem, none empty.
-    pub problems: Vec<String>,
-}
-
-impl std::fmt::Display for PlanError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.problems.as_slice() {
-            [only] => write!(f, "{only}"),
-            problems => {
-                write!(f, "the configuration has {} problems:", problems.len())?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for PlanError {}
-
-/// Collects problems while values are taken, so that a user hears of all of them.
-struct Checker {
-    problems: Vec<String>,
-}
-
-impl Checker {
-    /// `value`, or `fallback` and a problem where it does not hold. NaN never holds.
-    fn number(&mut self, name: &str, value: f64, holds: fn(f64) -> bool, range: &str) -> f64 {
-        if !(value.is_finite() && holds(value)) {
-            self.problems.push(format!("{name} is {value}, and must be {range}"));
-        }
-        value
-    }
-
-    fn at_least_one(&mut self, name: &str, value: usize) -> usize {
-        if value == 0 {
-            self.problems.push(format!("{name} is 0, and must be at least 1"));
-        }
-        value
-    }
-
-    fn check(&mut self, holds: bool, problem: impl FnOnce() -> String) {
-        if !holds {
-            self.problems.push(problem());
-        }
-    }
-}
-
-const NON_NEGATIVE: (fn(f64) -> bool, &str) = (|x| x >= 0.0, "a finite number of at least 0");
-const POSITIVE: (fn(f64) -> bool, &str) = (|x| x > 0.0, "a finite number greater than 0");
-const BELOW_ONE: (fn(f64) -> bool, &str) = (|x| (0.0..1.0).contains(&x), "in [0, 1)");
 
 impl TryFrom<Config> for Plan {
     type Error = PlanError;
@@ -158,7 +87,7 @@ impl TryFrom<Config> for Plan {
         let stochastic_depth =
             check.number("stochastic_depth", model.stochastic_depth.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
 
-        let loss = loss_plan(loss, &mut check);
+        let loss = LossPlan::check(loss, &model, &data, &mut check);
         let l1 = check.number("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
         let l2 = check.number("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
 
@@ -201,6 +130,17 @@ impl TryFrom<Config> for Plan {
                 NON_NEGATIVE.1,
             ),
         };
+        if let LossPlan::Ranking(ranking) = &loss {
+            check.check(!full_batch, || format!("gd sums over samples, and {} over pairs of them: use sgd", loss.name()));
+            if let Some(batch_size) = ranking.batch_size() {
+                check.check(optimizer.batch_size == batch_size, || {
+                    format!(
+                        "batch_size is {}, and must be classes_per_batch x samples_per_class = {batch_size}: leave it out",
+                        optimizer.batch_size
+                    )
+                });
+            }
+        }
         check.check(!optimizer.nesterov || momentum > 0.0, || {
             "nesterov needs a momentum greater than 0".into()
         });
@@ -234,39 +174,6 @@ impl TryFrom<Config> for Plan {
         };
         if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
     }
-}
-
-fn loss_plan(config: LossConfig, check: &mut Checker) -> LossPlan {
-    let name = config.name.as_deref().unwrap_or("softmax");
-    let hinge = match name {
-        "svm" => Some(Hinge::WestonWatkins),
-        "crammer-singer" => Some(Hinge::CrammerSinger),
-        "softmax" => None,
-        other => {
-            check
-                .problems
-                .push(format!("loss \"{other}\" is not known; there are softmax, svm and crammer-singer"));
-            return LossPlan::Softmax { label_smoothing: 0.0, class_weights: Vec::new() };
-        }
-    };
-    if let Some(hinge) = hinge {
-        check.check(config.label_smoothing.unwrap_or(0.0) == 0.0, || {
-            format!("label_smoothing needs the softmax loss, not {name}")
-        });
-        check.check(config.class_weights.unwrap_or_default().is_empty(), || {
-            format!("class_weights need the softmax loss, not {name}")
-        });
-        let margin = check.number("margin", config.margin.unwrap_or(1.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
-        return LossPlan::Svm { hinge, margin };
-    }
-    check.check(config.margin.is_none(), || "margin needs an SVM loss, and the loss is softmax".into());
-    let class_weights = config.class_weights.unwrap_or_default();
-    for weight in &class_weights {
-        check.number("a class weight", *weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
-    }
-    let label_smoothing =
-        check.number("label_smoothing", config.label_smoothing.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
-    LossPlan::Softmax { label_smoothing, class_weights }
 }
 
 fn schedule_plan(
@@ -321,12 +228,17 @@ struct Defaults {
 
 impl Defaults {
     fn of(architecture: &Architecture, loss: &LossPlan, full_batch: bool) -> Self {
+        use LossPlan::{Ranking, Scores};
         let convolutional = !matches!(architecture, Architecture::Linear | Architecture::Mlp { .. });
         // The hinge sums over classes, so that its gradient is several times that of softmax.
         let loss_factor = match loss {
-            LossPlan::Svm { hinge: Hinge::WestonWatkins, .. } => 0.2,
-            LossPlan::Svm { hinge: Hinge::CrammerSinger, .. } => 0.5,
-            LossPlan::Softmax { .. } => 1.0,
+            Scores(ScoreLossPlan::Svm { hinge: Hinge::WestonWatkins, .. }) => 0.2,
+            Scores(ScoreLossPlan::Svm { hinge: Hinge::CrammerSinger, .. }) => 0.5,
+            Scores(ScoreLossPlan::Softmax { .. }) | Ranking(_) => 1.0,
+        };
+        let batch_size = match loss {
+            Ranking(ranking) => ranking.batch_size(),
+            Scores(_) => full_batch.then_some(1024),
         };
         let base = match architecture {
             Architecture::Linear => 0.01,
@@ -335,7 +247,7 @@ impl Defaults {
         };
         Self {
             learning_rate: base * loss_factor,
-            batch_size: if full_batch { 1024 } else { 128 },
+            batch_size: batch_size.unwrap_or(128),
             epochs: if full_batch { 300 } else { 20 },
             warmup_epochs: if convolutional && !full_batch { 5.0 } else { 0.0 },
         }
@@ -345,31 +257,37 @@ impl Defaults {
 impl Plan {
     /// The resolved configuration: every field stated. It makes the same plan again.
     pub fn to_config(&self) -> Config {
-        let loss = match &self.loss {
-            LossPlan::Svm { margin, .. } => LossConfig { margin: Some(*margin), ..LossConfig::default() },
-            LossPlan::Softmax { label_smoothing, class_weights } => LossConfig {
-                label_smoothing: Some(*label_smoothing),
-                class_weights: Some(class_weights.clone()),
-                ..LossConfig::default()
-            },
-        };
         let (schedule, step) = match self.schedule.shape {
             Shape::Constant => ("constant", None),
             Shape::Cosine => ("cosine", None),
             Shape::Step { epochs, factor } => ("step", Some((epochs, factor))),
         };
+        let (mut model, mut data) = (ModelConfig::default(), DataConfig::default());
+        if let LossPlan::Ranking(ranking) = &self.loss {
+            model.embedding_size = Some(ranking.embedding_size);
+            model.unit_norm = Some(ranking.unit_norm);
+            match &ranking.batches {
+                RankingBatches::ClassBalanced { classes_per_batch, samples_per_class } => {
+                    data.classes_per_batch = Some(*classes_per_batch);
+                    data.samples_per_class = Some(*samples_per_class);
+                }
+                RankingBatches::Triplets(path) => data.triplets = Some(path.clone()),
+            }
+        }
         Config {
             data: DataConfig {
                 source: Some(self.source.clone()),
                 augment: Some(self.augment),
                 options: self.options.clone(),
+                ..data
             },
             model: ModelConfig {
                 name: Some(self.architecture.to_string()),
                 dropout: Some(self.dropout),
                 stochastic_depth: Some(self.stochastic_depth),
+                ..model
             },
-            loss: LossConfig { name: Some(self.loss.name().to_owned()), ..loss },
+            loss: self.loss.to_config(),
             penalty: PenaltyConfig { l1: Some(self.penalty.l1()), l2: Some(self.penalty.l2()) },
             optimizer: OptimizerConfig {
                 name: Some(if self.optimizer.full_batch { "gd" } else { "sgd" }.to_owned()),
@@ -395,57 +313,6 @@ impl Plan {
     }
 }
 
-impl LossPlan {
-    /// Reads the loss of a `model.json`.
-    ///
-    /// # Errors
-    ///
-    /// When it is not one that a plan would accept.
-    pub fn from_config(config: &LossConfig) -> Result<Self, PlanError> {
-        let mut check = Checker { problems: Vec::new() };
-        let plan = loss_plan(config.clone(), &mut check);
-        if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
-    }
-
-    /// Its name in configurations.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Svm { hinge: Hinge::WestonWatkins, .. } => "svm",
-            Self::Svm { hinge: Hinge::CrammerSinger, .. } => "crammer-singer",
-            Self::Softmax { .. } => "softmax",
-        }
-    }
-
-    /// The loss on tensors.
-    ///
-    /// # Errors
-    ///
-    /// When there are class weights, but not one a class.
-    pub fn build(&self, num_classes: usize) -> Result<ScoreLoss, PlanError> {
-        let refused = |error: mentor_loss::LossError| PlanError { problems: vec![error.to_string()] };
-        match self {
-            Self::Svm { hinge, margin } => {
-                Ok(ScoreLoss::Svm(MulticlassSvm::new(*hinge, *margin).map_err(refused)?))
-            }
-            Self::Softmax { label_smoothing, class_weights } => {
-                let loss =
-                    SoftmaxCrossEntropy::new().with_label_smoothing(*label_smoothing).map_err(refused)?;
-                if class_weights.is_empty() {
-                    return Ok(ScoreLoss::Softmax(loss));
-                }
-                if class_weights.len() != num_classes {
-                    let problem = format!(
-                        "there are {} class weights, and the data has {num_classes} classes",
-                        class_weights.len()
-                    );
-                    return Err(PlanError { problems: vec![problem] });
-                }
-                Ok(ScoreLoss::Softmax(loss.with_class_weights(class_weights.clone()).map_err(refused)?))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -460,6 +327,9 @@ mod tests {
             "data.source = 'digits'",
             "data.source = 'digits'\nloss.name = 'svm'\noptimizer.name = 'gd'\npenalty.l2 = 1e-3",
             "data.source = 'x'\nmodel.name = 'cnn'\nschedule.name = 'step'\nloss.class_weights = [1.0, 2.0]",
+            "data.source = 'x'\nloss.name = 'triplet'\nloss.mining = 'hard'\nmodel.embedding_size = 2",
+            "data.source = 'x'\nloss.name = 'pairwise'\nloss.form = 'hadsell'\nmodel.unit_norm = true",
+            "data.source = 'x'\nloss.name = 'triplet'\nloss.mining = 'none'\ndata.triplets = 't.csv'",
         ] {
             let config = plan(text).unwrap().to_config();
             assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
@@ -482,6 +352,35 @@ mod tests {
         for extra in ["data.augment = 'shift'", "model.dropout = 0.5", "model.name = 'wrn-16-2'"] {
             let text = format!("data.source = 'digits'\noptimizer.name = 'gd'\n{extra}");
             assert!(plan(&text).unwrap_err().to_string().contains("exact gradient"), "{extra}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_ranking_losses_is_refused_elsewhere_and_the_other_way_round() {
+        for text in [
+            "model.embedding_size = 8",
+            "data.samples_per_class = 4",
+            "loss.mining = 'all'",
+            "loss.name = 'triplet'\noptimizer.name = 'gd'",
+            "loss.name = 'triplet'\nloss.label_smoothing = 0.1",
+            "loss.name = 'triplet'\nloss.mining = 'none'",
+            "loss.name = 'triplet'\nloss.mining = 'easy'",
+            "loss.name = 'triplet'\noptimizer.batch_size = 100",
+            "loss.name = 'triplet'\nloss.form = 'soft-margin'\nloss.margin = 0.2",
+            "loss.name = 'triplet'\ndata.samples_per_class = 1",
+            "loss.name = 'pairwise'\nloss.mining = 'all'",
+            "loss.name = 'pairwise'\nloss.margin = nan",
+        ] {
+            let error = plan(&format!("data.source = 'digits'\n{text}")).unwrap_err();
+            assert_eq!(error.problems.len(), 1, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_margin_of_pairs_depends_on_the_norm() {
+        for (unit_norm, margin) in [(true, 0.5), (false, 1.0)] {
+            let text = format!("data.source = 'x'\nloss.name = 'pairwise'\nmodel.unit_norm = {unit_norm}");
+            assert_eq!(plan(&text).unwrap().to_config().loss.margin, Some(margin));
         }
     }
 

@@ -410,8 +410,12 @@ const CONFIG_FILE: &str = "config.toml";
 const LOCK_FILE: &str = ".lock";
 const METRICS_FILE: &str = "metrics.jsonl";
 
-/// Writes beside `path`, syncs, renames: a reader sees the old file or the new one.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
+/// Writes a file whole or not at all, and durably: beside its place, synced, then renamed.
+///
+/// # Errors
+///
+/// When the file system refuses.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);

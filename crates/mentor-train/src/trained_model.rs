@@ -6,11 +6,12 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{DataError, Dataset, Split};
 use mentor_loss::{LossError, Penalty, ScoreLoss};
-use mentor_model::{Model, ModelError, Pass, load_safetensors, weights_blake3};
+use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blake3};
 
-use crate::evaluate::{SampleResult, evaluate_samples, summarise, to_host};
+use crate::evaluate::{SampleResult, embed_samples, evaluate_samples, summarise, to_host};
 use crate::evaluation::Evaluation;
-use crate::plan::{LossPlan, PlanError};
+use crate::loss_plan::ScoreLossPlan;
+use crate::plan_error::PlanError;
 use crate::run_dir::{ModelFile, RunDir, RunDirError};
 use crate::weights::WeightStatistics;
 
@@ -21,7 +22,8 @@ pub struct TrainedModel {
     pub file: ModelFile,
     /// The network, in inference form.
     pub model: Model,
-    loss: ScoreLoss,
+    /// Of a classifier.
+    loss: Option<ScoreLoss>,
     penalty: Penalty,
     device: Device,
 }
@@ -64,12 +66,15 @@ impl TrainedModel {
         if weights_blake3(&model) != file.weights_blake3 {
             return Err(LoadError::OtherWeights { path: run.display().to_string() });
         }
-        let loss = LossPlan::from_config(&file.loss)?.build(file.classes.len())?;
+        let loss = match file.spec.head {
+            Head::Classifier { num_classes } => Some(ScoreLossPlan::from_config(&file.loss)?.build(num_classes)?),
+            Head::Embedding { .. } => None,
+        };
         let penalty = Penalty::new(file.penalty.l1.unwrap_or(0.0), file.penalty.l2.unwrap_or(0.0))?;
         Ok(Self { file, model, loss, penalty, device: device.clone() })
     }
 
-    /// Evaluates the model on `dataset`: the sums, and each sample in order.
+    /// Evaluates the classifier on `dataset`: the sums, and each sample in order.
     ///
     /// # Errors
     ///
@@ -77,8 +82,8 @@ impl TrainedModel {
     ///
     /// # Panics
     ///
-    /// If the data set has other classes or another image format than the model; both are the caller's
-    /// to check, where the user can be told.
+    /// If the model is no classifier, or the data set has other classes or another image format than it; all
+    /// are the caller's to check, where the user can be told.
     pub fn evaluate(
         &self,
         dataset: &Arc<Dataset>,
@@ -87,9 +92,10 @@ impl TrainedModel {
     ) -> Result<(Evaluation, Vec<SampleResult>), DataError> {
         assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");
         assert_eq!(dataset.format(), &self.file.preprocessing.format, "the image formats differ");
+        let loss = self.loss.as_ref().expect("an embedding model has no scores to evaluate");
         let results = evaluate_samples(
             &self.model,
-            &self.loss,
+            loss,
             dataset,
             &self.file.preprocessing,
             batch_size,
@@ -103,8 +109,30 @@ impl TrainedModel {
     ///
     /// # Panics
     ///
-    /// If an image has another number of bytes than the format says.
+    /// If the model is no classifier, or an image has another number of bytes than the format says.
     pub fn scores(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
+        self.rows(images, |images| self.model.scores(images, &Pass::Inference))
+    }
+
+    /// Embeddings of images in the model's format, as [`TrainedModel::scores`]; of a classifier, its features.
+    ///
+    /// # Panics
+    ///
+    /// If an image has another number of bytes than the format says.
+    pub fn embeddings(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
+        self.rows(images, |images| self.model.embeddings(images, &Pass::Inference))
+    }
+
+    /// Embeddings of a data set in the model's format, in order, one row after the other: `[N, D]`.
+    ///
+    /// # Errors
+    ///
+    /// When an image cannot be read.
+    pub fn embed(&self, dataset: &Arc<Dataset>, batch_size: usize) -> Result<Vec<f32>, DataError> {
+        embed_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device)
+    }
+
+    fn rows(&self, images: &[Vec<u8>], forward: impl Fn(Tensor<4>) -> Tensor<2>) -> Vec<Vec<f32>> {
         if images.is_empty() {
             return Vec::new();
         }
@@ -117,7 +145,8 @@ impl TrainedModel {
         }
         let shape = [images.len(), format.channels, format.height, format.width];
         let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
-        let scores = to_host(self.model.scores(images, &Pass::Inference));
-        scores.chunks_exact(self.file.classes.len()).map(<[f32]>::to_vec).collect()
+        let rows = forward(images);
+        let width = rows.dims()[1];
+        to_host(rows).chunks_exact(width).map(<[f32]>::to_vec).collect()
     }
 }

@@ -10,8 +10,9 @@ use mentor_model::{Model, Pass};
 use crate::analyse::analyse;
 use crate::error::TrainError;
 use crate::evaluate::{SampleResult, evaluate_samples, summarise, targets_to_device};
+use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::objective::{BatchLoss, Objective, Validation};
-use crate::plan::{LossPlan, Plan};
+use crate::plan::Plan;
 use crate::run_dir::RunDir;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
@@ -75,7 +76,7 @@ impl Objective for Supervised<'_> {
     fn reason_to_stop(&self, train_data_loss: f64) -> Option<String> {
         let Plan { penalty, dropout, stochastic_depth, augment, .. } = self.plan;
         let noise = *dropout > 0.0 || *stochastic_depth > 0.0 || *augment != Augment::None;
-        let svm = matches!(self.plan.loss, LossPlan::Svm { .. });
+        let svm = matches!(self.plan.loss, LossPlan::Scores(ScoreLossPlan::Svm { .. }));
         (svm && train_data_loss == 0.0 && penalty.is_zero() && !noise).then(|| {
             "the SVM's data loss is exactly 0 and nothing is penalised, so its gradient is 0 and \
              more updates change nothing; add --l2, raise --margin, or use --loss softmax to go on"

@@ -10,7 +10,7 @@ use mentor_train::Config;
 use crate::device::DeviceChoice;
 use crate::error::Failure;
 
-/// Train a classifier, or continue a run that was interrupted
+/// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXAMPLES)]
 pub(crate) struct Args {
@@ -64,17 +64,57 @@ pub(crate) struct Args {
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
     pub(super) stochastic_depth: Option<f64>,
 
-    /// Data loss [default: softmax]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["softmax", "svm", "crammer-singer"]), help_heading = "Loss and penalty")]
+    /// softmax, svm and crammer-singer train a classifier; pairwise and triplet an embedding model
+    /// [default: softmax]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["softmax", "svm", "crammer-singer", "pairwise", "triplet"]), help_heading = "Loss and penalty")]
     pub(super) loss: Option<String>,
 
-    /// Margin of the SVM losses [default: 1]
+    /// Margin of all losses but softmax [default: 1; triplet 0.2; pairwise with unit norm 0.5]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Loss and penalty")]
     pub(super) margin: Option<f64>,
 
     /// Share of the target's probability given to all classes alike; softmax only [default: 0]
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Loss and penalty")]
     pub(super) label_smoothing: Option<f64>,
+
+    /// Which triplets of a batch count: all, the hardest of each image, semi-hard ones, or none but those of
+    /// --triplets [default: semi-hard]
+    #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard", "none"]), help_heading = "Embeddings")]
+    pub(super) mining: Option<String>,
+
+    /// What the sum of a ranking loss is divided by: all valid pairs or triplets, or those with a loss
+    /// [default: valid]
+    #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["valid", "active"]), help_heading = "Embeddings")]
+    pub(super) average: Option<String>,
+
+    /// Distance between embeddings [default: euclidean]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["euclidean", "squared", "cosine"]), help_heading = "Embeddings")]
+    pub(super) distance: Option<String>,
+
+    /// pairwise: lecture (y d + (1 - y) max(0, m - d)) or hadsell, which squares; triplet: hinge or soft-margin
+    /// [default: lecture; hinge]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["lecture", "hadsell", "hinge", "soft-margin"]), help_heading = "Embeddings")]
+    pub(super) form: Option<String>,
+
+    /// Dimension of the embeddings [default: 64]
+    #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
+    pub(super) embedding_size: Option<usize>,
+
+    /// Whether embeddings are divided by their norm [default: true for triplet, false for pairwise]
+    #[arg(long, value_name = "BOOL", help_heading = "Embeddings")]
+    pub(super) unit_norm: Option<bool>,
+
+    /// Classes of one batch; fewer where the data has fewer [default: 16]
+    #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
+    pub(super) classes_per_batch: Option<usize>,
+
+    /// Images of each class of a batch [default: 8]
+    #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
+    pub(super) samples_per_class: Option<usize>,
+
+    /// CSV file of triplets of training images, with the columns anchor, positive and negative; with --mining none
+    #[arg(long, value_name = "FILE", help_heading = "Embeddings")]
+    pub(super) triplets: Option<PathBuf>,
 
     /// λ of the penalty λ Σ|w|, which makes weights exactly zero [default: 0]
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true, help_heading = "Loss and penalty")]
@@ -183,6 +223,15 @@ impl Args {
         take(&self.loss, &mut loss.name);
         take(&self.margin, &mut loss.margin);
         take(&self.label_smoothing, &mut loss.label_smoothing);
+        take(&self.mining, &mut loss.mining);
+        take(&self.average, &mut loss.average);
+        take(&self.distance, &mut loss.distance);
+        take(&self.form, &mut loss.form);
+        take(&self.embedding_size, &mut model.embedding_size);
+        take(&self.unit_norm, &mut model.unit_norm);
+        take(&self.classes_per_batch, &mut data.classes_per_batch);
+        take(&self.samples_per_class, &mut data.samples_per_class);
+        take(&self.triplets, &mut data.triplets);
         take(&self.l1, &mut penalty.l1);
         take(&self.l2, &mut penalty.l2);
         take(&self.optimizer, &mut optimizer.name);
@@ -271,11 +320,15 @@ mod tests {
             --learning-rate 3 --momentum 0.5 --no-nesterov --batch-size 4 --epochs 5 --schedule constant \
             --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment shift --clip-norm 7 --seed 8 --patience 9 \
             --val-fraction 0.3 --test-fraction 0.4 --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates \
-            --resize fit-pad";
+            --resize fit-pad --mining all --average active --distance cosine --form hinge --embedding-size 12 \
+            --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv";
         let expected = "
             [data]
             source = 'digits'
             augment = 'shift'
+            classes_per_batch = 13
+            samples_per_class = 14
+            triplets = 't.csv'
             [data.options]
             val_fraction = 0.3
             test_fraction = 0.4
@@ -288,8 +341,14 @@ mod tests {
             name = 'cnn'
             dropout = 0.2
             stochastic_depth = 0.3
+            embedding_size = 12
+            unit_norm = false
             [loss]
             name = 'softmax'
+            mining = 'all'
+            average = 'active'
+            distance = 'cosine'
+            form = 'hinge'
             label_smoothing = 0.1
             [penalty]
             l1 = 1.0
@@ -322,7 +381,14 @@ mod tests {
         };
         let softmax = resolved(&["--data", "digits"]);
         let svm = resolved(&["--data", "digits", "--loss", "svm"]);
+        let triplet = resolved(&["--data", "digits", "--loss", "triplet"]);
         let fields = [
+            ("mining", "loss.mining"),
+            ("average", "loss.average"),
+            ("distance", "loss.distance"),
+            ("embedding_size", "model.embedding_size"),
+            ("classes_per_batch", "data.classes_per_batch"),
+            ("samples_per_class", "data.samples_per_class"),
             ("augment", "data.augment"),
             ("val_fraction", "data.options.val_fraction"),
             ("test_fraction", "data.options.test_fraction"),
@@ -351,7 +417,12 @@ mod tests {
             let help = help.unwrap().to_string();
             let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
             let told = told.split_once(';').map_or(told, |(sgd, _)| sgd);
-            let table = if field == "loss.margin" { &svm } else { &softmax };
+            let table = match field {
+                "loss.margin" => &svm,
+                "loss.mining" | "loss.average" | "loss.distance" | "model.embedding_size" => &triplet,
+                "data.classes_per_batch" | "data.samples_per_class" => &triplet,
+                _ => &softmax,
+            };
             let value = field.split('.').fold(None, |at: Option<&toml::Value>, key| match at {
                 None => table.get(key),
                 Some(value) => value.get(key),

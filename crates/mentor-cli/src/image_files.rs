@@ -1,16 +1,18 @@
-//! Files to predict: what was named, and what lies in folders that were named.
+//! Image files as a user names them: files, and folders that are searched through.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mentor_data::natural_order;
+use mentor_data::{DataError, decode_file, natural_order};
+use mentor_train::ModelFile;
+use rayon::prelude::*;
 
 /// Extensions that are taken from a folder; a file that is named is tried whatever its name.
 const EXTENSIONS: [&str; 13] =
     ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pnm", "pbm", "pgm", "ppm", "pam", "tif", "tiff"];
 
 /// The files in the order named, those of a folder in natural order, and what is wrong with the rest.
-pub(super) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
+pub(crate) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
     let mut files = Vec::new();
     let mut problems = Vec::new();
     for path in paths {
@@ -27,6 +29,33 @@ pub(super) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
         }
     }
     (files, problems)
+}
+
+/// What became of some files: the paths and images, in the model's format, of those that can be decoded, and
+/// what is wrong with the others.
+pub(crate) struct Decoded<'a> {
+    pub(crate) paths: Vec<&'a Path>,
+    pub(crate) images: Vec<Vec<u8>>,
+    pub(crate) failed: Vec<DataError>,
+}
+
+/// Decodes files into the model's format, several at once.
+pub(crate) fn decode<'a>(files: &'a [PathBuf], model: &ModelFile) -> Decoded<'a> {
+    let format = &model.preprocessing.format;
+    let limits = &model.data.options.limits;
+    let results: Vec<Result<Vec<u8>, DataError>> =
+        files.par_iter().map(|path| decode_file(path, format, limits)).collect();
+    let mut decoded = Decoded { paths: Vec::new(), images: Vec::new(), failed: Vec::new() };
+    for (path, result) in files.iter().zip(results) {
+        match result {
+            Ok(image) => {
+                decoded.paths.push(path.as_path());
+                decoded.images.push(image);
+            }
+            Err(error) => decoded.failed.push(error),
+        }
+    }
+    decoded
 }
 
 fn search(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {

@@ -1,17 +1,16 @@
 //! `mentor predict`: a trained model on files.
 
-mod files;
+use std::path::PathBuf;
 
-use std::path::{Path, PathBuf};
-
+use anyhow::anyhow;
 use clap::ValueEnum;
-use mentor_data::{DataError, decode_file};
+use mentor_model::Head;
 use mentor_train::TrainedModel;
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::error::{BAD_DATA, Failure};
+use crate::image_files::{self, Decoded};
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -79,9 +78,13 @@ struct Choice<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let (files, mut problems) = files::find(&args.paths);
+    let (files, mut problems) = image_files::find(&args.paths);
     let device = args.device.open()?;
     let trained = TrainedModel::load(&args.run, &device.device)?;
+    if let Head::Embedding { .. } = trained.file.spec.head {
+        let error = anyhow!("{}: gives embeddings, not classes", args.run.display());
+        return Err(Failure::usage(error).help("use mentor embed, or mentor search for the nearest images"));
+    }
     let classes = &trained.file.classes;
     let top = args.top.min(classes.len());
     if args.format == Format::Csv {
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
     for chunk in files.chunks(args.batch_size) {
-        let (paths, images, failed) = decode(chunk, &trained);
+        let Decoded { paths, images, failed } = image_files::decode(chunk, &trained.file);
         for error in failed {
             output::note(&format!("error: {error}"));
             problems.push(error.to_string());
@@ -105,25 +108,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::status_only(BAD_DATA))
-}
-
-/// The files that can be decoded, their images in the model's format, and what is wrong with the others.
-fn decode<'a>(files: &'a [PathBuf], trained: &TrainedModel) -> (Vec<&'a Path>, Vec<Vec<u8>>, Vec<DataError>) {
-    let format = &trained.file.preprocessing.format;
-    let limits = &trained.file.data.options.limits;
-    let results: Vec<Result<Vec<u8>, DataError>> =
-        files.par_iter().map(|path| decode_file(path, format, limits)).collect();
-    let (mut paths, mut images, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-    for (path, result) in files.iter().zip(results) {
-        match result {
-            Ok(image) => {
-                paths.push(path.as_path());
-                images.push(image);
-            }
-            Err(error) => failed.push(error),
-        }
-    }
-    (paths, images, failed)
 }
 
 /// The `top` classes by softmax of the scores; ties go to the lower class.

@@ -1,0 +1,163 @@
+//! `mentor embed`: images as points, in a file that other tools read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use mentor_data::{Source, Split};
+use mentor_train::{TrainedModel, write_atomically};
+
+use crate::device::DeviceChoice;
+use crate::error::{BAD_DATA, Failure};
+use crate::image_files::{self, Decoded};
+use crate::table::count;
+use crate::{npy, output};
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor embed runs/faces photos/ --out vectors.npy --ids ids.csv
+      every image file below photos/, in natural order; ids.csv has one row an image
+  mentor embed runs/faces digits --split test --out vectors.npy --labels labels.npy
+      a split of a data set, as mentor train reads it
+
+vectors.npy holds a matrix of 32-bit floats, one row an image. With a classifier, its rows are what its last \
+layer sees. mentor loss triplet --embeddings vectors.npy --labels labels.npy measures them.";
+
+/// Write the embeddings of images to an npy file
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directory of a complete run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Image files and folders with image files; with --split, one data set as of mentor train
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+
+    /// The npy file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Write a CSV file with the id of each row, and with --split its class
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
+
+    /// Write the class index of each row to an npy file; needs --split
+    #[arg(long, value_name = "FILE", requires = "split")]
+    labels: Option<PathBuf>,
+
+    /// Embed this part of a data set: train, val or test
+    #[arg(long, value_name = "SPLIT")]
+    split: Option<Split>,
+
+    /// Images of one forward pass
+    #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
+    batch_size: usize,
+
+    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+}
+
+/// Rows of embeddings, and what they are of.
+#[derive(Default)]
+struct Embedded {
+    values: Vec<f32>,
+    ids: Vec<String>,
+    /// Of a data set: class indices and names.
+    labels: Option<(Vec<u32>, Vec<String>)>,
+    /// Files that could not be embedded.
+    num_failed: usize,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    for path in [Some(&args.out), args.ids.as_ref(), args.labels.as_ref()].into_iter().flatten() {
+        check_writable(path)?;
+    }
+    let device = args.device.open()?;
+    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let embedded = match args.split {
+        Some(split) => embed_split(args, &trained, split)?,
+        None => embed_files(&args.paths, &trained, args.batch_size)?,
+    };
+    if embedded.ids.is_empty() {
+        return Err(Failure::data(anyhow!("there is no image to embed")));
+    }
+    let columns = embedded.values.len() / embedded.ids.len();
+    write(&args.out, &npy::matrix(&embedded.values, columns))?;
+    if let (Some(path), Some((labels, _))) = (&args.labels, &embedded.labels) {
+        write(path, &npy::labels(labels))?;
+    }
+    if let Some(path) = &args.ids {
+        write(path, &ids_csv(&embedded)?)?;
+    }
+    let rows = count(embedded.ids.len() as u64);
+    output::note(&format!("{}: {rows} embeddings of {columns} values", args.out.display()));
+    if embedded.num_failed > 0 { Err(Failure::status_only(BAD_DATA)) } else { Ok(()) }
+}
+
+fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embedded, Failure> {
+    let [path] = args.paths.as_slice() else {
+        return Err(Failure::usage(anyhow!("--split takes one data set, and {} paths are named", args.paths.len())));
+    };
+    let source = Source::open(&path.to_string_lossy(), &trained.file.data.options)?;
+    let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);
+    Ok(Embedded {
+        values: trained.embed(&dataset, args.batch_size)?,
+        ids: (0..dataset.len()).map(|index| dataset.id(index).to_owned()).collect(),
+        labels: Some((dataset.targets().to_vec(), dataset.classes().to_vec())),
+        num_failed: 0,
+    })
+}
+
+/// Embeds files and what lies in folders; what cannot be read is said and left out.
+fn embed_files(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize) -> Result<Embedded, Failure> {
+    let (files, problems) = image_files::find(paths);
+    problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
+    let mut embedded = Embedded { num_failed: problems.len(), ..Embedded::default() };
+    for chunk in files.chunks(batch_size) {
+        let Decoded { paths, images, failed } = image_files::decode(chunk, &trained.file);
+        failed.iter().for_each(|error| output::note(&format!("error: {error}")));
+        embedded.num_failed += failed.len();
+        embedded.ids.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
+        embedded.values.extend(trained.embeddings(&images).into_iter().flatten());
+    }
+    Ok(embedded)
+}
+
+fn ids_csv(embedded: &Embedded) -> Result<Vec<u8>, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    match &embedded.labels {
+        None => writer.write_record(["id"]),
+        Some(_) => writer.write_record(["id", "class"]),
+    }
+    .map_err(Failure::failed)?;
+    for (index, id) in embedded.ids.iter().enumerate() {
+        match &embedded.labels {
+            None => writer.write_record([id.as_str()]),
+            Some((labels, classes)) => {
+                let class = classes.get(labels[index] as usize).map_or("", String::as_str);
+                writer.write_record([id.as_str(), class])
+            }
+        }
+        .map_err(Failure::failed)?;
+    }
+    writer.into_inner().map_err(|error| Failure::failed(anyhow!(error.to_string())))
+}
+
+/// Fails before the work rather than after it.
+fn check_writable(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(Failure::usage(anyhow!("{}: there is no folder {}", path.display(), folder.display())))
+        }
+        _ if path.is_dir() => Err(Failure::usage(anyhow!("{}: is a folder", path.display()))),
+        _ => Ok(()),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    Ok(write_atomically(path, bytes)?)
+}

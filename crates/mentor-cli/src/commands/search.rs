@@ -1,0 +1,121 @@
+//! `mentor search`: the images nearest to an image.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use mentor_train::TrainedModel;
+use mentor_train::retrieval::{Embeddings, Metric, Neighbour, nearest};
+use serde::Serialize;
+
+use crate::device::DeviceChoice;
+use crate::error::{BAD_DATA, Failure};
+use crate::image_files::{self, Decoded};
+use crate::output;
+use crate::table::{Align, Table};
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor search runs/faces --index photos/ --query photo.png --top 10
+      the ten images below photos/ that are nearest to photo.png
+  mentor search runs/faces --index photos/ --query new/ --json
+      for each image below new/, one JSON object a line
+
+The search is exact. Distances are Euclidean between embeddings; of unit norm they lie between 0 (the same) and 2. \
+A query that lies in the index finds itself first, at distance 0.
+
+JSON: query, neighbours[] (path, distance).";
+
+/// Find the images nearest to an image, by their embeddings
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directory of a complete run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Images to search in: files, and folders with image files
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    index: Vec<PathBuf>,
+
+    /// Images to search for: files, and folders with image files
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    query: Vec<PathBuf>,
+
+    /// Nearest images to give for each query
+    #[arg(long, value_name = "COUNT", default_value = "10", value_parser = super::eval::batch_size)]
+    top: usize,
+
+    /// Images of one forward pass
+    #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
+    batch_size: usize,
+
+    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found for a query.
+#[derive(Serialize)]
+struct Found<'a> {
+    query: &'a str,
+    neighbours: Vec<Hit<'a>>,
+}
+
+/// An image of the index.
+#[derive(Serialize)]
+struct Hit<'a> {
+    path: &'a str,
+    distance: f64,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let device = args.device.open()?;
+    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let mut num_failed = 0;
+    let mut embed = |paths: &[PathBuf], what: &str| -> Result<(Vec<String>, Vec<Vec<f32>>), Failure> {
+        let (files, problems) = image_files::find(paths);
+        problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
+        num_failed += problems.len();
+        let (mut names, mut rows) = (Vec::new(), Vec::new());
+        for chunk in files.chunks(args.batch_size) {
+            let Decoded { paths, images, failed } = image_files::decode(chunk, &trained.file);
+            failed.iter().for_each(|error| output::note(&format!("error: {error}")));
+            num_failed += failed.len();
+            names.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
+            rows.extend(trained.embeddings(&images));
+        }
+        if rows.is_empty() {
+            return Err(Failure::data(anyhow!("there is no image to {what}")));
+        }
+        Ok((names, rows))
+    };
+    let (index_names, index_rows) = embed(&args.index, "search in; name image files with --index")?;
+    let (query_names, query_rows) = embed(&args.query, "search for; name image files with --query")?;
+    let values = index_rows.concat();
+    let index = Embeddings::new(&values, index_rows[0].len()).map_err(Failure::failed)?;
+    for (query, row) in query_names.iter().zip(&query_rows) {
+        let neighbours = nearest(&index, row, args.top, Metric::Euclidean).map_err(Failure::failed)?;
+        let hit = |found: Neighbour| Hit { path: &index_names[found.index], distance: found.distance };
+        let found = Found { query, neighbours: neighbours.into_iter().map(hit).collect() };
+        if args.json {
+            let mut line = serde_json::to_vec(&found).map_err(Failure::failed)?;
+            line.push(b'\n');
+            output::bytes(&line)?;
+        } else {
+            output::text(&table(&found))?;
+        }
+    }
+    if num_failed > 0 { Err(Failure::status_only(BAD_DATA)) } else { Ok(()) }
+}
+
+fn table(found: &Found<'_>) -> String {
+    let mut table = Table::new(&[("", Align::Right), ("distance", Align::Right), ("image", Align::Left)]);
+    for (place, hit) in found.neighbours.iter().enumerate() {
+        table.row([(place + 1).to_string(), format!("{:.4}", hit.distance), hit.path.to_owned()]);
+    }
+    format!("{}\n{}", found.query, table.render())
+}

@@ -1,0 +1,69 @@
+//! Everything that is wrong with a configuration, collected while it is checked.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Everything that is wrong with a configuration, at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    /// One sentence a problem, none empty.
+    pub problems: Vec<String>,
+}
+
+impl std::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.problems.as_slice() {
+            [only] => write!(f, "{only}"),
+            problems => {
+                write!(f, "the configuration has {} problems:", problems.len())?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// Collects problems while values are taken, so that a user hears of all of them.
+pub(crate) struct Checker {
+    pub(crate) problems: Vec<String>,
+}
+
+impl Checker {
+    /// `value`, or `fallback` and a problem where it does not hold. NaN never holds.
+    pub(crate) fn number(&mut self, name: &str, value: f64, holds: fn(f64) -> bool, range: &str) -> f64 {
+        if !(value.is_finite() && holds(value)) {
+            self.problems.push(format!("{name} is {value}, and must be {range}"));
+        }
+        value
+    }
+
+    pub(crate) fn at_least_one(&mut self, name: &str, value: usize) -> usize {
+        if value == 0 {
+            self.problems.push(format!("{name} is 0, and must be at least 1"));
+        }
+        value
+    }
+
+    /// What `text` names; `fallback` where there is no text, or with a problem where it names nothing.
+    pub(crate) fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, text: Option<&str>, fallback: T) -> T {
+        match text.map(str::parse) {
+            None => fallback,
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                self.problems.push(format!("{name}: {error}"));
+                fallback
+            }
+        }
+    }
+
+    pub(crate) fn check(&mut self, holds: bool, problem: impl FnOnce() -> String) {
+        if !holds {
+            self.problems.push(problem());
+        }
+    }
+}
+
+pub(crate) const NON_NEGATIVE: (fn(f64) -> bool, &str) = (|x| x >= 0.0, "a finite number of at least 0");
+pub(crate) const POSITIVE: (fn(f64) -> bool, &str) = (|x| x > 0.0, "a finite number greater than 0");
+pub(crate) const BELOW_ONE: (fn(f64) -> bool, &str) = (|x| (0.0..1.0).contains(&x), "in [0, 1)");
