@@ -25,13 +25,18 @@ impl Level {
     /// All levels that this machine can run, the slowest first.
     #[must_use]
     pub fn available() -> Vec<Level> {
-        [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|&level| level <= best()).collect()
+        [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|level| level.exists()).collect()
     }
 
     /// The level that kernels called on this thread use: the machine's best, or what [`with_level`] asked for.
     #[must_use]
     pub fn current() -> Level {
         FORCED.get().unwrap_or_else(best)
+    }
+
+    /// Whether this machine can run it.
+    pub(crate) fn exists(self) -> bool {
+        self <= best()
     }
 
     /// Values in a vector.
@@ -75,7 +80,7 @@ pub fn with_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
             FORCED.set(self.0);
         }
     }
-    assert!(level <= best(), "this machine has no {level:?}");
+    assert!(level.exists(), "this machine has no {level:?}");
     let _restore = Restore(FORCED.replace(Some(level)));
     work()
 }

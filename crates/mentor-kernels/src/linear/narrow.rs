@@ -251,10 +251,14 @@ fn weight_gradient_chunk<V: Lanes>(inputs: usize, outputs: usize, x: &[f32], g: 
 #[inline(always)]
 fn outer<V: Lanes, const C: usize>(inputs: usize, outputs: usize, x: &[f32], g: &[f32], to: &mut [f32]) {
     let mut sums = [[V::splat(0.0); 2]; C];
-    for (x, g) in x.chunks(inputs).zip(g.chunks(outputs)) {
-        let x: &[f32; 16] = x[..16].try_into().expect("16 values");
-        let x = [V::load(&x[..8]), V::load(&x[8..])];
-        let g: &[f32; C] = g[..C].try_into().expect("C values");
+    let rows = g.len().div_ceil(outputs);
+    assert!(x.len() >= (rows - 1) * inputs + 16 && g.len() >= (rows - 1) * outputs + C);
+    for row in 0..rows {
+        // SAFETY: row < rows, and the lengths are checked above.
+        let (x, g) = unsafe {
+            let x = x.get_unchecked(row * inputs..row * inputs + 16);
+            ([V::load_at(x, 0), V::load_at(x, 8)], g.get_unchecked(row * outputs..row * outputs + C))
+        };
         for c in 0..C {
             let g = V::splat(g[c]);
             sums[c] = [x[0].mul_add(g, sums[c][0]), x[1].mul_add(g, sums[c][1])];
