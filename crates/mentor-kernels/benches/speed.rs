@@ -62,7 +62,13 @@ fn linear(device: &Device) {
             least(|| drop(call(x.clone(), w.clone(), b.clone()).sum().backward()))
         };
         let flops = if dx { 3.0 * flops } else { 2.0 * flops };
-        line(&format!("{name} forward, backward"), flops, "GFLOP/s", both(mentor_kernels::linear), both(burn));
+        line(
+            &format!("{name} forward, backward"),
+            flops,
+            "GFLOP/s",
+            both(mentor_kernels::linear),
+            both(burn),
+        );
     }
 }
 

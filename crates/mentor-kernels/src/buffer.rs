@@ -1,7 +1,7 @@
 //! Between Burn's tensors on the `flex` device and slices of `f32`.
 
+use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// A tensor of the `flex` device.

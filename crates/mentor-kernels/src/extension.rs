@@ -6,6 +6,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
 use crate::linear;
+use crate::score_loss::{self, Formula};
 
 /// Operations with kernels and backward passes of their own.
 #[backend_extension(Flex, Autodiff)]
@@ -16,6 +17,13 @@ pub(crate) trait KernelOps: Backend {
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         relu: bool,
+    ) -> FloatTensor<Self>;
+
+    /// The loss of each row of scores.
+    fn mentor_score_loss(
+        scores: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        formula: Formula,
     ) -> FloatTensor<Self>;
 }
 
@@ -28,6 +36,14 @@ impl KernelOps for Flex {
     ) -> FloatTensor<Self> {
         linear::forward(&x, &w, &bias, relu)
     }
+
+    fn mentor_score_loss(
+        scores: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        formula: Formula,
+    ) -> FloatTensor<Self> {
+        score_loss::forward(scores, &targets, formula)
+    }
 }
 
 impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
@@ -38,5 +54,13 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         relu: bool,
     ) -> FloatTensor<Self> {
         linear::record::<C>(x, w, bias, relu)
+    }
+
+    fn mentor_score_loss(
+        scores: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        formula: Formula,
+    ) -> FloatTensor<Self> {
+        score_loss::record::<C>(scores, &targets, formula)
     }
 }

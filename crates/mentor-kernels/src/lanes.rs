@@ -24,7 +24,8 @@ pub(crate) trait Lanes: Copy {
     fn store(self, to: &mut [f32]);
     /// self · factor + addend.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
-    fn add(self, other: Self) -> Self;
+    /// a · b + c of single values, rounded as [`mul_add`](Self::mul_add) rounds: for loops that the compiler vectorises.
+    fn fused(a: f32, b: f32, c: f32) -> f32;
     /// The sum of the eight, always in the same order.
     fn sum(self) -> f32;
 }
@@ -57,8 +58,8 @@ impl Lanes for Array {
     }
 
     #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    fn fused(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
     }
 
     #[inline(always)]
@@ -110,9 +111,8 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn add(self, other: Self) -> Self {
-            // SAFETY: see above.
-            Self(unsafe { _mm256_add_ps(self.0, other.0) })
+        fn fused(a: f32, b: f32, c: f32) -> f32 {
+            a.mul_add(b, c)
         }
 
         #[inline(always)]

@@ -26,7 +26,9 @@ mod extension;
 mod lanes;
 mod linear;
 mod pointwise;
+mod score_loss;
 #[cfg(test)]
 mod testing;
 
 pub use linear::{linear, linear_relu};
+pub use score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};

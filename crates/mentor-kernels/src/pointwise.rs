@@ -30,6 +30,18 @@ pub(crate) fn mask_by(gradient: CpuTensor, output: &CpuTensor) -> CpuTensor {
     })
 }
 
+/// Each row of `matrix` `[N, C]` times its factor of `[N]`; in place where the matrix is not shared.
+pub(crate) fn scale_rows(matrix: CpuTensor, factors: &[f32]) -> CpuTensor {
+    let columns = matrix.shape()[1];
+    let rows = (TASK / columns.max(1)).max(1);
+    update(matrix, rows * columns, |start, part| {
+        let factors = &factors[start / columns..];
+        for (row, factor) in part.chunks_exact_mut(columns).zip(factors) {
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+    })
+}
+
 /// The larger of the two, and NaN for NaN.
 #[inline(always)]
 pub(crate) fn floor_at(value: f32, floor: f32) -> f32 {

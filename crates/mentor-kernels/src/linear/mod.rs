@@ -100,11 +100,8 @@ pub(crate) fn record<C: CheckpointStrategy>(
     let y = forward(&x, &w, &bias, relu);
     match LinearBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let state = State {
-                x: needs_x.then_some(x),
-                w: needs_w.then_some(w),
-                y: relu.then(|| y.clone()),
-            };
+            let state =
+                State { x: needs_x.then_some(x), w: needs_w.then_some(w), y: relu.then(|| y.clone()) };
             prep.finish(state, y)
         }
         OpsKind::UnTracked(prep) => prep.finish(y),

@@ -275,13 +275,7 @@ multiversion!(input_gradient_on => input_gradient_chunk(
 
 /// One chunk: `g` `[rows, outputs]`, `w` `[outputs, inputs]`, `gradient` `[rows, inputs]`.
 #[inline(always)]
-fn input_gradient_chunk<V: Lanes>(
-    inputs: usize,
-    outputs: usize,
-    g: &[f32],
-    w: &[f32],
-    gradient: &mut [f32],
-) {
+fn input_gradient_chunk<V: Lanes>(inputs: usize, outputs: usize, g: &[f32], w: &[f32], gradient: &mut [f32]) {
     let whole = inputs / 8 * 8;
     let (gradient, last) = gradient.split_at_mut(gradient.len() / (4 * inputs) * 4 * inputs);
     let (g, last_g) = g.split_at(gradient.len() / inputs * outputs);
@@ -331,18 +325,31 @@ mod tests {
 
     #[test]
     fn products_are_those_of_a_plain_oracle_in_odd_shapes_and_both_forms() {
-        let sizes = [(1, 1, 1), (3, 7, 2), (2, 8, 5), (65, 17, 3), (130, 100, 10), (64, 33, 32), (7, 784, 11)];
+        let sizes =
+            [(1, 1, 1), (3, 7, 2), (2, 8, 5), (65, 17, 3), (130, 100, 10), (64, 33, 32), (7, 784, 11)];
         for (rows, inputs, outputs) in sizes {
             let sizes = Sizes { rows, inputs, outputs };
             let (x, w) = (random(1, rows * inputs), random(2, inputs * outputs));
             let (bias, g) = (random(3, outputs), random(4, rows * outputs));
             for wide in [false, true] {
-                let mut scores = oracle_product([rows, inputs, outputs], |b, k| x[b * inputs + k], |k, c| w[k * outputs + c]);
+                let mut scores = oracle_product(
+                    [rows, inputs, outputs],
+                    |b, k| x[b * inputs + k],
+                    |k, c| w[k * outputs + c],
+                );
                 scores.iter_mut().enumerate().for_each(|(i, score)| *score += f64::from(bias[i % outputs]));
                 close(&forward(wide, sizes, &x, &w, &bias), &scores, 1e-5);
-                let dw = oracle_product([inputs, rows, outputs], |k, b| x[b * inputs + k], |b, c| g[b * outputs + c]);
+                let dw = oracle_product(
+                    [inputs, rows, outputs],
+                    |k, b| x[b * inputs + k],
+                    |b, c| g[b * outputs + c],
+                );
                 close(&weight_gradient(wide, sizes, &x, &g), &dw, 1e-5);
-                let dx = oracle_product([rows, outputs, inputs], |b, c| g[b * outputs + c], |c, k| w[k * outputs + c]);
+                let dx = oracle_product(
+                    [rows, outputs, inputs],
+                    |b, c| g[b * outputs + c],
+                    |c, k| w[k * outputs + c],
+                );
                 close(&input_gradient(wide, sizes, &g, &w), &dx, 1e-5);
                 let db = oracle_product([1, rows, outputs], |_, _| 1.0, |b, c| g[b * outputs + c]);
                 close(&column_sums(outputs, &g), &db, 1e-5);
