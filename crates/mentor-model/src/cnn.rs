@@ -47,7 +47,7 @@ impl Cnn {
         let x = max_pool(x, 2, 2, 0); // [B, 64, H/2, W/2]
         let x = relu(self.conv3.forward(x)); // [B, 128, H/2, W/2]
         let x = max_pool(x, 2, 2, 0); // [B, 128, H/4, W/4]
-        let embeddings = relu(self.hidden.forward(x.flatten(1, 3))); // [B, 256]
+        let embeddings = self.hidden.forward_relu(x.flatten(1, 3)); // [B, 256]
         let scores = self.classifier.forward(self.dropout.forward(embeddings.clone(), pass));
         Output { embeddings, scores }
     }

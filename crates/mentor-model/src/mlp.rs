@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use crate::init::Init;
 use crate::layers::{Dense, Dropout};
@@ -33,7 +32,7 @@ impl Mlp {
         let mut input: Tensor<2> = images.flatten(1, 3); // [B, C·H·W]
         let mut embeddings = input.clone();
         for (layer, dropout) in self.hidden.iter().zip(&self.dropout) {
-            embeddings = relu(layer.forward(input));
+            embeddings = layer.forward_relu(input);
             input = dropout.forward(embeddings.clone(), pass);
         }
         Output { embeddings, scores: self.classifier.forward(input) }
