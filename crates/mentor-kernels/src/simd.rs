@@ -102,6 +102,61 @@ pub(crate) trait Simd: Copy {
     unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a · b + c, rounded once where the level has the instruction.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// `sums[r][v] = Σ_k left[k · R + r] · from[v][offsets[k] …]`, the heart of a product of packed rows and vectors.
+    ///
+    /// `left` has `depth · R` values and `offsets` `depth`, and a vector is behind each `from[v] + offsets[k]`.
+    #[inline(always)]
+    unsafe fn sums<const R: usize, const V: usize>(
+        depth: usize,
+        left: *const f32,
+        offsets: *const u32,
+        from: [*const f32; V],
+    ) -> [[Self::Vector; V]; R] {
+        // SAFETY: the caller's conditions.
+        unsafe { sums::<Self, R, V>(depth, left, offsets, from) }
+    }
+}
+
+/// [`Simd::sums`] as the compiler arranges it.
+///
+/// # Safety
+///
+/// As there.
+#[inline(always)]
+unsafe fn sums<S: Simd, const R: usize, const V: usize>(
+    depth: usize,
+    mut left: *const f32,
+    offsets: *const u32,
+    from: [*const f32; V],
+) -> [[S::Vector; V]; R] {
+    // SAFETY: `k` is less than `depth`, and `left` moves over `depth` times `R` values.
+    unsafe {
+        let mut sums = [[S::splat(0.0); V]; R];
+        let mut k = 0;
+        while k < depth {
+            let offset = *offsets.add(k) as usize;
+            let mut loaded = [S::splat(0.0); V];
+            let mut v = 0;
+            while v < V {
+                loaded[v] = S::load(from[v].add(offset));
+                v += 1;
+            }
+            let mut r = 0;
+            while r < R {
+                let factor = S::splat(*left.add(r));
+                let mut v = 0;
+                while v < V {
+                    sums[r][v] = S::mul_add(factor, loaded[v], sums[r][v]);
+                    v += 1;
+                }
+                r += 1;
+            }
+            left = left.add(R);
+            k += 1;
+        }
+        sums
+    }
 }
 
 /// Plain Rust on four values, which the compiler turns into one register of SSE2 or NEON.
@@ -145,7 +200,11 @@ impl Simd for Portable {
     unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         // `f32::mul_add` is a call into the mathematics library where the target has no such instruction.
         let fused = |a: f32, b: f32, c: f32| {
-            if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
+            if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+                a.mul_add(b, c)
+            } else {
+                a * b + c
+            }
         };
         [fused(a[0], b[0], c[0]), fused(a[1], b[1], c[1]), fused(a[2], b[2], c[2]), fused(a[3], b[3], c[3])]
     }

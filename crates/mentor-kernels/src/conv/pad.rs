@@ -1,12 +1,31 @@
 //! Copying an image into planes with its padding.
 
-use super::plan::Source;
+use super::plan::{Plan, Source};
+
+/// Pads up to a group of images of `image_len` values, one after the other.
+pub(crate) fn pad_group(
+    plan: &Plan,
+    images: &[f32],
+    relu: Option<&[f32]>,
+    image_len: usize,
+    planes: &mut [f32],
+) {
+    let padded = plan.source.image_len();
+    let count = images.len() / image_len.max(1);
+    for (index, image) in images.chunks_exact(image_len.max(1)).enumerate() {
+        let relu = relu.map(|relu| &relu[index * image_len..][..image_len]);
+        pad(&plan.source, image, relu, &mut planes[index * padded..][..padded]);
+    }
+    // What lies behind the last image is the padding right of its last row, if rows share it.
+    let end = (count * padded + plan.source.padding[1]).min(planes.len());
+    planes[count * padded..end].fill(0.0);
+}
 
 /// Writes `image` `[channels, height, width]` into `planes` `[channels, planes, rows, pitch]`.
 ///
 /// With `relu`, the output of a ReLU in the layout of `image`, values are zero where that output is: this is the
 /// backward pass of the ReLU.
-pub(crate) fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32]) {
+fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32]) {
     let [height, width] = source.image;
     let channels = planes.chunks_exact_mut((source.planes.len() * source.plane_len()).max(1));
     for (channel, planes) in channels.take(source.channels).enumerate() {
@@ -24,7 +43,8 @@ pub(crate) fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: 
                 let from = &image[at..at + width];
                 // The columns of the image start and end here; before and after it is padding.
                 let lead = source.padding[1].saturating_sub(phase[1]).div_ceil(source.step).min(to.len());
-                let skip = lead * source.step + phase[1] - source.padding[1].min(lead * source.step + phase[1]);
+                let skip =
+                    lead * source.step + phase[1] - source.padding[1].min(lead * source.step + phase[1]);
                 let count = width.saturating_sub(skip).div_ceil(source.step).min(to.len() - lead);
                 to[..lead].fill(0.0);
                 to[lead + count..].fill(0.0);
@@ -34,7 +54,9 @@ pub(crate) fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: 
                     Some(relu) => {
                         let from = from[skip..].iter().step_by(source.step);
                         let relu = relu[at + skip..].iter().step_by(source.step);
-                        to.iter_mut().zip(from.zip(relu)).for_each(|(to, (from, relu))| *to = masked(*from, *relu));
+                        to.iter_mut()
+                            .zip(from.zip(relu))
+                            .for_each(|(to, (from, relu))| *to = masked(*from, *relu));
                     }
                     None if source.step == 1 => to.copy_from_slice(&from[skip..skip + count]),
                     None if source.step == 2 => {

@@ -28,6 +28,11 @@ pub(crate) struct Plan {
     pub(crate) passes: Vec<Pass>,
     /// Values of the largest pass's results for a group, if they are not written in place.
     pub(crate) results_len: usize,
+    /// Values of one channel of the output, and of a row of it.
+    pub(crate) output_plane: usize,
+    pub(crate) output_width: usize,
+    /// Where each position of the first pass is in the planes, for each image of a group.
+    pub(crate) positions: Vec<u32>,
 }
 
 /// One padded image: `[channels, planes, rows, pitch]`.
@@ -191,7 +196,9 @@ fn make(
     // The zeros right of a row and those left of the next one are the same where nothing else shows through.
     let shared = source.image[1] + source.padding[1];
     let reach = reach(1);
-    let share = source.step == 1 && reach > shared && reach - shared <= source.padding[1];
+    let columns = passes.iter().map(|(_, positions, _)| positions[1]).max().unwrap_or(0);
+    let fits = reach > shared && reach - shared <= source.padding[1] && columns <= shared;
+    let share = source.step == 1 && fits;
     source.pitch = if share { shared } else { reach };
     for (taps, ..) in &passes {
         for (_, row, _) in &taps[0] {
@@ -204,7 +211,16 @@ fn make(
     }
     let image_len = source.image_len();
     let group = (GROUP_VALUES / image_len.max(1)).clamp(1, 8);
-    let mut plan = Plan { source, group, source_len: group * image_len, passes: Vec::new(), results_len: 0 };
+    let mut plan = Plan {
+        positions: positions(&source, passes[0].1, group),
+        source,
+        group,
+        source_len: group * image_len,
+        passes: Vec::new(),
+        results_len: 0,
+        output_plane: output[0] * output[1],
+        output_width: output[1],
+    };
     for (taps, positions, first) in passes {
         let pass = lay_out(&plan, &taps, positions, first, step, output, out_channels, lanes);
         let last = |values: &[u32]| values.iter().max().map_or(0, |&last| last as usize);
@@ -240,7 +256,8 @@ fn lay_out(
     for &(i, plane_row, row) in &taps[0] {
         for &(j, plane_column, column) in &taps[1] {
             kernel_positions.push([i, j]);
-            let plane = source.planes.iter().position(|plane| *plane == [plane_row, plane_column]).unwrap_or(0);
+            let plane =
+                source.planes.iter().position(|plane| *plane == [plane_row, plane_column]).unwrap_or(0);
             tap_offsets.push(plane * source.plane_len() + row * pitch + column);
         }
     }
@@ -298,6 +315,12 @@ fn lay_out(
         result_pitch,
         result_plane,
     }
+}
+
+fn positions(source: &Source, [rows, columns]: [usize; 2], group: usize) -> Vec<u32> {
+    let (image_len, pitch) = (source.image_len(), source.pitch);
+    let rows = (0..group).flat_map(move |image| (0..rows).map(move |row| image * image_len + row * pitch));
+    rows.flat_map(|row| (0..columns).map(move |column| small(row + column))).collect()
 }
 
 /// An offset within a group of images.

@@ -54,8 +54,9 @@ unsafe fn all_tiles<S: Simd>(sum: &Sum<'_>, sums: *mut f32) {
         match sum.vectors {
             1 => panel::<S, 1>(sum, sums),
             2 => panel::<S, 2>(sum, sums),
-            3 => panel::<S, 3>(sum, sums),
-            _ => panel::<S, 4>(sum, sums),
+            3 if S::LANES == 16 => panel::<S, 3>(sum, sums),
+            4 if S::LANES == 16 => panel::<S, 4>(sum, sums),
+            _ => unreachable!("a panel has at most `panel_vectors` vectors"),
         }
     }
 }

@@ -43,7 +43,13 @@ fn panel_rows(left: usize, full: usize) -> usize {
 /// Lays `count` rows of `depth` values out in panels `[depth, rows of the panel]`.
 ///
 /// `fill(row, to, stride)` writes the `depth` values of a row to `to[0]`, `to[stride]`, ….
-pub(crate) fn pack(level: Level, count: usize, depth: usize, left: &mut [f32], fill: impl Fn(usize, &mut [f32], usize)) {
+pub(crate) fn pack(
+    level: Level,
+    count: usize,
+    depth: usize,
+    left: &mut [f32],
+    fill: impl Fn(usize, &mut [f32], usize),
+) {
     assert_eq!(left.len(), count * depth);
     let mut row = 0;
     while row < count && depth > 0 {
@@ -137,38 +143,17 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(
     // `run` for the largest of each), and `R` rows from `row` and `V` vectors from `vector` exist.
     unsafe {
         let offsets = product.offsets.as_ptr();
-        let mut left = product.left.as_ptr().add(row * depth);
+        let left = product.left.as_ptr().add(row * depth);
         let mut from = [product.source.as_ptr(); V];
         let mut to = [results; V];
         let mut v = 0;
         while v < V {
             from[v] = from[v].add(*product.reads.get_unchecked(vector + v) as usize);
-            to[v] = results.add(row * product.result_stride + *product.writes.get_unchecked(vector + v) as usize);
+            to[v] =
+                results.add(row * product.result_stride + *product.writes.get_unchecked(vector + v) as usize);
             v += 1;
         }
-        let mut sums = [[S::splat(0.0); V]; R];
-        let mut k = 0;
-        while k < depth {
-            let offset = *offsets.add(k) as usize;
-            let mut loaded = [S::splat(0.0); V];
-            let mut v = 0;
-            while v < V {
-                loaded[v] = S::load(from[v].add(offset));
-                v += 1;
-            }
-            let mut r = 0;
-            while r < R {
-                let factor = S::splat(*left.add(r));
-                let mut v = 0;
-                while v < V {
-                    sums[r][v] = S::mul_add(factor, loaded[v], sums[r][v]);
-                    v += 1;
-                }
-                r += 1;
-            }
-            left = left.add(R);
-            k += 1;
-        }
+        let sums = S::sums::<R, V>(depth, left, offsets, from);
         let mut r = 0;
         while r < R {
             let bias = S::splat(match product.bias {
