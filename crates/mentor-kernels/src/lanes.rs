@@ -142,7 +142,7 @@ macro_rules! multiversion {
     ($(#[$doc:meta])* $name:ident => $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "slices and their sizes")]
-        pub(crate) fn $name(wide: bool, $($arg: $ty),*) $(-> $ret)? {
+        fn $name(wide: bool, $($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]

@@ -21,14 +21,27 @@
 //!   over chunks are taken in their order. They do depend on the instruction set.
 //! - AVX2 with FMA is chosen at run time; every kernel has a portable form, and both are tested.
 
+mod batch_norm;
 mod buffer;
+mod channels;
+pub mod conv;
+mod convolution;
 mod extension;
+mod gemm;
 mod lanes;
 mod linear;
+mod max_pool;
 mod pointwise;
 mod score_loss;
+mod scratch;
+pub mod simd;
 #[cfg(test)]
 mod testing;
+mod update;
 
+pub use batch_norm::{BatchNormOutput, batch_norm};
+pub use convolution::{conv2d, conv2d_relu};
 pub use linear::{linear, linear_relu};
+pub use max_pool::max_pool2d;
 pub use score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
+pub use update::SgdUpdate;
