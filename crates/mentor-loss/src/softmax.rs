@@ -1,12 +1,8 @@
 //! Softmax cross-entropy: the negative log-likelihood of scores read as unnormalised log-probabilities.
 
-use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::{LossError, shapes};
-
-/// Added to the target's exponent so that its exponential is exactly 0, in value and gradient. Finite, because
-/// shader languages do not promise infinities.
-const EXCLUDED: f32 = -1e30;
 
 /// The softmax cross-entropy: minus the logarithm of the probability that the scores give the target.
 ///
@@ -152,39 +148,29 @@ impl SoftmaxCrossEntropy {
     pub fn per_sample(&self, scores: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
         let [num_samples, num_classes] = shapes::check_targets("SoftmaxCrossEntropy", &scores, &targets);
         let device = scores.device();
-        let columns = targets.clone().reshape([num_samples, 1]);
-        let target_scores = scores.clone().gather(1, columns.clone());
+        let losses = mentor_kernels::softmax_cross_entropy(scores.clone(), targets.clone());
+        let smoothing = self.label_smoothing;
+        if smoothing == 0.0 {
+            return match self.weights_on(&device, num_classes) {
+                Some(weights) => losses.mul(weights.select(0, targets)),
+                None => losses,
+            };
+        }
+        let losses = losses.reshape([num_samples, 1]);
+        let target_scores = scores.clone().gather(1, targets.clone().reshape([num_samples, 1]));
         let leads = scores.sub(target_scores); // [N, C], exactly 0 at the target
 
-        let largest = leads.clone().detach().max_dim(1); // M, at least 0 because of the target's 0
-        let excluded = Tensor::full([num_samples, 1], EXCLUDED, &device);
-        let others = leads
-            .clone()
-            .sub(largest.clone())
-            .scatter(1, columns, excluded, IndexingUpdateOp::Add)
-            .exp()
-            .sum_dim(1);
-        // exp − 1 serves as expm1: where M is 0 it is exactly 0, elsewhere the loss is at least ln 2.
-        let correction = largest.clone().neg().exp().sub_scalar(1.0);
-        let losses = others.add(correction).log1p().add(largest); // [N, 1]
-
         // −ln p_c = L − (s_c − s_y), so the smoothed and weighted sum needs one more sum over classes.
-        let smoothing = self.label_smoothing;
         let losses = match self.weights_on(&device, num_classes) {
-            None if smoothing == 0.0 => losses,
             None => losses.sub(leads.mean_dim(1).mul_scalar(smoothing)),
             Some(weights) => {
                 let target_weights = weights.clone().select(0, targets).reshape([num_samples, 1]);
-                if smoothing == 0.0 {
-                    losses.mul(target_weights)
-                } else {
-                    let weights = weights.reshape([1, num_classes]);
-                    let share = smoothing / num_classes as f64;
-                    let total = target_weights
-                        .mul_scalar(1.0 - smoothing)
-                        .add(weights.clone().sum_dim(1).mul_scalar(share));
-                    losses.mul(total).sub(leads.mul(weights).sum_dim(1).mul_scalar(share))
-                }
+                let weights = weights.reshape([1, num_classes]);
+                let share = smoothing / num_classes as f64;
+                let total = target_weights
+                    .mul_scalar(1.0 - smoothing)
+                    .add(weights.clone().sum_dim(1).mul_scalar(share));
+                losses.mul(total).sub(leads.mul(weights).sum_dim(1).mul_scalar(share))
             }
         };
         losses.reshape([num_samples])

@@ -1,6 +1,6 @@
 //! The multiclass support vector machine: hinge losses on scores.
 
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation::relu};
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::check_non_negative;
@@ -116,20 +116,10 @@ impl MulticlassSvm {
     /// If the shapes do not fit; the message names both.
     #[track_caller]
     pub fn per_sample(&self, scores: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let [num_samples, _] = shapes::check_targets("MulticlassSvm", &scores, &targets);
-        let device = scores.device();
-        let targets = targets.reshape([num_samples, 1]);
-        let target_scores = scores.clone().gather(1, targets.clone());
-        let violations = scores.sub(target_scores).add_scalar(self.margin);
-        // The target's entry is 0 + Δ; adding −Δ makes it exactly 0, so that it neither counts in a sum nor
-        // pushes, and serves as the "max(0, …)" of the largest.
-        let cancel = Tensor::full([num_samples, 1], -self.margin, &device);
-        let violations = violations.scatter(1, targets, cancel, IndexingUpdateOp::Add);
-        let losses = match self.hinge {
-            Hinge::WestonWatkins => relu(violations).sum_dim(1),
-            // relu once more: where the largest ties with the target's 0, the kink has gradient 0.
-            Hinge::CrammerSinger => relu(violations.max_dim(1)),
-        };
-        losses.reshape([num_samples])
+        shapes::check_targets("MulticlassSvm", &scores, &targets);
+        match self.hinge {
+            Hinge::WestonWatkins => mentor_kernels::weston_watkins(scores, targets, self.margin),
+            Hinge::CrammerSinger => mentor_kernels::crammer_singer(scores, targets, self.margin),
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use crate::init::Init;
 use crate::layers::{Conv2d, Dense, Dropout, max_pool};
@@ -43,12 +42,12 @@ impl Cnn {
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
-        let x = relu(self.conv1.forward(images)); // [B, 32, H, W]
-        let x = relu(self.conv2.forward(x)); // [B, 64, H, W]
+        let x = self.conv1.forward_relu(images); // [B, 32, H, W]
+        let x = self.conv2.forward_relu(x); // [B, 64, H, W]
         let x = max_pool(x, 2, 2, 0); // [B, 64, H/2, W/2]
-        let x = relu(self.conv3.forward(x)); // [B, 128, H/2, W/2]
+        let x = self.conv3.forward_relu(x); // [B, 128, H/2, W/2]
         let x = max_pool(x, 2, 2, 0); // [B, 128, H/4, W/4]
-        let features = relu(self.hidden.forward(x.flatten(1, 3))); // [B, 256]
+        let features = self.hidden.forward_relu(x.flatten(1, 3)); // [B, 256]
         let head = self.head.forward(self.dropout.forward(features.clone(), pass));
         Output { features, head }
     }

@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use crate::init::Init;
 use crate::layers::{Dense, Dropout};
@@ -34,7 +33,7 @@ impl Mlp {
         let mut input: Tensor<2> = images.flatten(1, 3); // [B, C·H·W]
         let mut features = input.clone();
         for (layer, dropout) in self.hidden.iter().zip(&self.dropout) {
-            features = relu(layer.forward(input));
+            features = layer.forward_relu(input);
             input = dropout.forward(features.clone(), pass);
         }
         Output { features, head: self.head.forward(input) }

@@ -62,7 +62,7 @@ impl ResNet {
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
-        let mut x = relu(self.norm.forward(self.stem.forward(images), pass));
+        let mut x = self.norm.forward_relu(self.stem.forward(images), pass);
         if self.pool_stem {
             x = max_pool(x, 3, 2, 1);
         }
@@ -133,7 +133,7 @@ impl BasicBlock {
     }
 
     fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
-        let branch = relu(self.norm1.forward(self.conv1.forward(input.clone()), pass));
+        let branch = self.norm1.forward_relu(self.conv1.forward(input.clone()), pass);
         let branch = self.norm2.forward(self.conv2.forward(branch), pass);
         relu(self.shortcut(input, pass) + self.skip.forward(branch, pass))
     }

@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use crate::init::Init;
 use crate::layers::{BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, global_average};
@@ -46,7 +45,7 @@ impl WideResNet {
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        let features = global_average(relu(self.norm.forward(x, pass))); // [B, 64K]
+        let features = global_average(self.norm.forward_relu(x, pass)); // [B, 64K]
         Output { head: self.head.forward(features.clone()), features }
     }
 }
@@ -85,12 +84,12 @@ impl PreActivationBlock {
     }
 
     fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
-        let activated = relu(self.norm1.forward(input.clone(), pass));
+        let activated = self.norm1.forward_relu(input.clone(), pass);
         let shortcut = match &self.projection {
             Some(projection) => projection.forward(activated.clone()),
             None => input,
         };
-        let branch = relu(self.norm2.forward(self.conv1.forward(activated), pass));
+        let branch = self.norm2.forward_relu(self.conv1.forward(activated), pass);
         let branch = self.conv2.forward(self.dropout.forward(branch, pass));
         shortcut + self.skip.forward(branch, pass)
     }

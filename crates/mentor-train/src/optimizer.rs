@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
+use mentor_kernels::SgdUpdate;
 use mentor_loss::{Penalty, soft_threshold};
 use mentor_model::{Model, NamedTensor, is_penalised};
 
@@ -46,10 +47,12 @@ impl Optimizer {
 
     /// Updates `model` with the gradient of its data loss, at `learning_rate`.
     pub fn step(&mut self, model: Model, mut gradients: GradientsParams, learning_rate: f64) -> Model {
-        if self.penalty.l2() > 0.0 {
+        let clips = self.plan.clip_norm > 0.0;
+        if clips && self.penalty.l2() > 0.0 {
+            // The norm is that of the whole gradient; without clipping the update adds the penalty's part itself.
             model.visit(&mut AddL2 { gradients: &mut gradients, penalty: &self.penalty });
         }
-        let scale = if self.plan.clip_norm > 0.0 {
+        let scale = if clips {
             let mut norm = SquaredNorm { gradients: &gradients, sum: 0.0 };
             model.visit(&mut norm);
             // A gradient of norm 0 needs no clipping: the quotient is infinite, and the minimum 1.
@@ -57,7 +60,10 @@ impl Optimizer {
         } else {
             1.0
         };
-        model.map(&mut Update { optimizer: self, gradients, scale, learning_rate })
+        let OptimizerPlan { momentum, nesterov, .. } = self.plan;
+        let l2_slope = if clips { 0.0 } else { 2.0 * self.penalty.l2() };
+        let update = SgdUpdate { learning_rate, momentum, nesterov, l2_slope, scale };
+        model.map(&mut Update { optimizer: self, gradients, update })
     }
 
     /// The velocities by the path of their parameter, for a checkpoint.
@@ -137,24 +143,26 @@ impl ModuleVisitor for SquaredNorm<'_> {
 struct Update<'a> {
     optimizer: &'a mut Optimizer,
     gradients: GradientsParams,
-    scale: f64,
-    learning_rate: f64,
+    /// For the parameters that L2 penalises; the others have no slope.
+    update: SgdUpdate,
 }
 
 impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, weights, mapper) = param.consume();
         // Running statistics have no gradient, and are not the optimiser's to change.
-        let Some(mut gradient) = self.gradients.remove::<D>(id) else {
+        let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, weights, mapper);
         };
-        let weights = weights.inner();
-        if self.scale < 1.0 {
-            gradient = gradient.mul_scalar(self.scale);
+        let penalised = is_penalised(&weights.shape());
+        let l2_slope = if penalised { self.update.l2_slope } else { 0.0 };
+        let velocity = self.optimizer.velocity.remove::<D>(id);
+        let update = SgdUpdate { l2_slope, ..self.update };
+        let (mut weights, velocity) = update.apply(weights.inner(), gradient, velocity);
+        if let Some(velocity) = velocity {
+            self.optimizer.velocity.register(id, velocity);
         }
-        let direction = self.direction(id, gradient);
-        let mut weights = weights - direction.mul_scalar(self.learning_rate);
-        if self.optimizer.penalty.l1() > 0.0 && is_penalised(&weights.shape()) {
+        if self.optimizer.penalty.l1() > 0.0 && penalised {
             weights = self.shrink(id, weights);
         }
         Param::from_mapped_value(id, weights.autodiff().require_grad(), mapper)
@@ -164,25 +172,12 @@ impl ModuleMapper for Update<'_> {
 impl Update<'_> {
     /// The proximal step of L1, which enters the velocity as the gradient that it stands for.
     fn shrink<const D: usize>(&mut self, id: ParamId, weights: Tensor<D>) -> Tensor<D> {
-        let shrunk = soft_threshold(weights.clone(), self.learning_rate * self.optimizer.penalty.l1());
+        let shrunk = soft_threshold(weights.clone(), self.update.learning_rate * self.optimizer.penalty.l1());
         if let Some(velocity) = self.optimizer.velocity.remove::<D>(id) {
-            let subgradient = (weights - shrunk.clone()).div_scalar(self.learning_rate);
+            let subgradient = (weights - shrunk.clone()).div_scalar(self.update.learning_rate);
             self.optimizer.velocity.register(id, velocity + subgradient);
         }
         shrunk
-    }
-
-    fn direction<const D: usize>(&mut self, id: ParamId, gradient: Tensor<D>) -> Tensor<D> {
-        let OptimizerPlan { momentum, nesterov, .. } = self.optimizer.plan;
-        if momentum == 0.0 {
-            return gradient;
-        }
-        let velocity = match self.optimizer.velocity.remove::<D>(id) {
-            Some(velocity) => velocity.mul_scalar(momentum) + gradient.clone(),
-            None => gradient.clone(),
-        };
-        self.optimizer.velocity.register(id, velocity.clone());
-        if nesterov { gradient + velocity.mul_scalar(momentum) } else { velocity }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::{batch_norm, batch_norm_train};
+use burn::tensor::activation::relu;
+use burn::tensor::module::batch_norm;
 
 use super::running::RunningTensor;
 use crate::Pass;
@@ -48,15 +49,25 @@ impl BatchNorm {
 
     /// `[B, C, H, W]`, unchanged in shape.
     pub(crate) fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
+        self.normalise(input, pass, false)
+    }
+
+    /// [`forward`](Self::forward) and a ReLU.
+    pub(crate) fn forward_relu(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
+        self.normalise(input, pass, true)
+    }
+
+    fn normalise(&self, input: Tensor<4>, pass: &Pass<'_>, with_relu: bool) -> Tensor<4> {
         let (gamma, beta) = (self.gamma.val(), self.beta.val());
         if let Pass::Inference = pass {
             let (mean, variance) = (self.running_mean.value(), self.running_var.value());
-            return batch_norm(input, gamma, beta, mean, variance, EPSILON);
+            let output = batch_norm(input, gamma, beta, mean, variance, EPSILON);
+            return if with_relu { relu(output) } else { output };
         }
         let [batch, _, height, width] = input.dims();
         let count = (batch * height * width) as f64;
         let unbiased = count / (count - 1.0).max(1.0);
-        let normalised = batch_norm_train(input, gamma, beta, EPSILON);
+        let normalised = mentor_kernels::batch_norm(input, gamma, beta, EPSILON, with_relu);
         let (mean, variance) = (normalised.mean.without_autodiff(), normalised.variance.without_autodiff());
         self.running_mean.update(|running| running * (1.0 - MOMENTUM) + mean * MOMENTUM);
         self.running_var.update(|running| running * (1.0 - MOMENTUM) + variance * (MOMENTUM * unbiased));

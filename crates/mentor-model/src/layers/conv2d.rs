@@ -2,8 +2,6 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 
 use crate::init::{Fill, Init};
 
@@ -43,7 +41,13 @@ impl Conv2d {
 
     /// `[B, C_in, H, W]` to `[B, C_out, ⌈H/stride⌉, ⌈W/stride⌉]`.
     pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(input, self.weight.val(), self.bias.as_ref().map(|bias| bias.val()), options)
+        let bias = self.bias.as_ref().map(|bias| bias.val());
+        mentor_kernels::conv2d(input, self.weight.val(), bias, self.stride, self.padding)
+    }
+
+    /// [`forward`](Self::forward) and a ReLU.
+    pub(crate) fn forward_relu(&self, input: Tensor<4>) -> Tensor<4> {
+        let bias = self.bias.as_ref().map(|bias| bias.val());
+        mentor_kernels::conv2d_relu(input, self.weight.val(), bias, self.stride, self.padding)
     }
 }

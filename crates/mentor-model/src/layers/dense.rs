@@ -2,7 +2,6 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::linear;
 
 use crate::init::{Fill, Init};
 
@@ -38,6 +37,11 @@ impl Dense {
 
     /// `[B, D_in]` to `[B, D_out]`.
     pub(crate) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        linear(input, self.weight.val(), Some(self.bias.val()))
+        mentor_kernels::linear(input, self.weight.val(), self.bias.val())
+    }
+
+    /// [`forward`](Self::forward) and a ReLU.
+    pub(crate) fn forward_relu(&self, input: Tensor<2>) -> Tensor<2> {
+        mentor_kernels::linear_relu(input, self.weight.val(), self.bias.val())
     }
 }

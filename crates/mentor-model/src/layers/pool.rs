@@ -1,13 +1,12 @@
 //! Reductions of the image plane, all without parameters.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::{avg_pool2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 
 /// Maximum over windows of `side` x `side`, `stride` apart.
 pub(crate) fn max_pool(input: Tensor<4>, side: usize, stride: usize, padding: usize) -> Tensor<4> {
-    let options = MaxPoolOptions::new([side; 2]).with_stride([stride; 2]).with_padding([padding; 2]);
-    max_pool2d(input, options)
+    mentor_kernels::max_pool2d(input, side, stride, padding)
 }
 
 /// Every second pixel of every second row: an average over windows of one pixel.

@@ -1,0 +1,215 @@
+//! The gradients of the weights and of the bias: sums over all images and positions.
+//!
+//! The batch is cut into parts whose number depends on the shape alone. Each part sums its images in order into its own
+//! `[panels, patch, width]`, and the parts are added in order.
+
+use rayon::prelude::*;
+
+use super::plan::{self, Plan};
+use super::{ConvShape, columns, pad};
+use crate::gemm::outer::{self, Sum};
+use crate::scratch::Scratch;
+use crate::simd::Level;
+
+/// Parts of a batch, at most.
+const PARTS: usize = 8;
+/// Values of all parts together, if there is more than one: 32 MiB.
+const PART_VALUES: usize = 8 << 20;
+/// Positions whose panel of dy stays in the first-level cache.
+const BAND: usize = 256;
+
+/// dw from x and dy, and db if `bias` is where to write it.
+///
+/// # Panics
+///
+/// As [`conv2d_forward`](super::conv2d_forward).
+pub fn conv2d_weight_gradient(
+    x: &[f32],
+    dy: &[f32],
+    relu: Option<&[f32]>,
+    shape: &ConvShape,
+    dw: &mut [f32],
+    bias: Option<&mut [f32]>,
+) {
+    shape.assert_valid();
+    assert_eq!([x.len(), dy.len(), dw.len()], [shape.input_len(), shape.output_len(), shape.weight_len()]);
+    assert!(relu.is_none_or(|relu| relu.len() == dy.len()), "the ReLU's output has the size of dy");
+    assert!(
+        bias.as_ref().is_none_or(|bias| bias.len() == shape.out_channels),
+        "one bias for each output channel"
+    );
+    if dy.is_empty() || dw.is_empty() {
+        dw.fill(0.0);
+        if let Some(bias) = bias {
+            conv2d_bias_gradient(dy, relu, shape, bias);
+        }
+        return;
+    }
+    let level = Level::current();
+    let plan = plan::forward(shape, level.lanes());
+    let panels = Panels::new(level, shape);
+    let part_len = panels.part_len();
+    let parts = PARTS.min(PART_VALUES / part_len).clamp(1, shape.batch);
+    // Whole groups, so that only the last part has a smaller one.
+    let part_images = shape.batch.div_ceil(parts).next_multiple_of(plan.group);
+    let parts = shape.batch.div_ceil(part_images);
+    let mut sums = Scratch::take(parts * part_len);
+    sums.par_chunks_mut(part_len).enumerate().for_each(|(part, sums)| {
+        let images = part * part_images..((part + 1) * part_images).min(shape.batch);
+        let x = &x[images.start * shape.in_image()..images.end * shape.in_image()];
+        let range = images.start * shape.out_image()..images.end * shape.out_image();
+        panels.part(&plan, x, &dy[range.clone()], relu.map(|relu| &relu[range]), sums);
+    });
+    let patch = shape.patch();
+    dw.par_chunks_mut(panels.full * patch).enumerate().for_each(|(panel, dw)| {
+        let (start, width) = (panels.start(panel), panels.width(panel));
+        add_parts(&sums, part_len, start, width, patch, |k, row| {
+            dw[k..].iter_mut().step_by(patch).zip(row).for_each(|(to, from)| *to = *from);
+        });
+    });
+    if let Some(bias) = bias {
+        for (panel, bias) in bias.chunks_mut(panels.full).enumerate() {
+            let (start, width) = (panels.start(panel) + patch * panels.width(panel), panels.width(panel));
+            add_parts(&sums, part_len, start, width, 1, |_, row| bias.copy_from_slice(&row[..bias.len()]));
+        }
+    }
+}
+
+/// Calls `row(k, values)` with the sums over all parts of `rows` rows of `width` values from `start`.
+fn add_parts(
+    sums: &[f32],
+    part_len: usize,
+    start: usize,
+    width: usize,
+    rows: usize,
+    mut row: impl FnMut(usize, &[f32]),
+) {
+    let mut total = [0.0; 64];
+    let total = &mut total[..width];
+    for k in 0..rows {
+        total.fill(0.0);
+        for part in sums.chunks_exact(part_len) {
+            let values = &part[start + k * width..][..width];
+            total.iter_mut().zip(values).for_each(|(total, value)| *total += value);
+        }
+        row(k, total);
+    }
+}
+
+/// How output channels are cut into panels, each `[patch + 1, width]`: the last row is the bias.
+struct Panels<'a> {
+    level: Level,
+    shape: &'a ConvShape,
+    /// Channels of a full panel.
+    full: usize,
+}
+
+impl<'a> Panels<'a> {
+    fn new(level: Level, shape: &'a ConvShape) -> Self {
+        Self { level, shape, full: outer::panel_vectors(level) * level.lanes() }
+    }
+
+    fn count(&self) -> usize {
+        self.shape.out_channels.div_ceil(self.full)
+    }
+
+    fn channels(&self, panel: usize) -> usize {
+        (self.shape.out_channels - panel * self.full).min(self.full)
+    }
+
+    fn width(&self, panel: usize) -> usize {
+        self.channels(panel).next_multiple_of(self.level.lanes())
+    }
+
+    fn start(&self, panel: usize) -> usize {
+        panel * self.full * (self.shape.patch() + 1)
+    }
+
+    fn part_len(&self) -> usize {
+        self.shape.out_channels.next_multiple_of(self.level.lanes()) * (self.shape.patch() + 1)
+    }
+
+    /// Sums the images of one part.
+    fn part(&self, plan: &Plan, x: &[f32], dy: &[f32], relu: Option<&[f32]>, sums: &mut [f32]) {
+        let (in_image, out_image) = (self.shape.in_image(), self.shape.out_image());
+        let positions = self.shape.out_height() * self.shape.out_width();
+        let mut source = Scratch::take(plan.source_len);
+        let mut right = Scratch::take(plan.group * positions * self.full);
+        sums.fill(0.0);
+        let groups = x.chunks(plan.group * in_image).zip(dy.chunks(plan.group * out_image));
+        for (index, (x, dy)) in groups.enumerate() {
+            pad::pad_group(plan, x, None, in_image, &mut source);
+            let relu = relu.map(|relu| &relu[index * plan.group * out_image..][..dy.len()]);
+            let table = &plan.positions[..dy.len() / out_image * positions];
+            for panel in 0..self.count() {
+                let (channels, width) = (self.channels(panel), self.width(panel));
+                let right = &mut right[..table.len() * width];
+                for (image, right) in right.chunks_exact_mut(positions * width).enumerate() {
+                    let at = image * out_image + panel * self.full * positions;
+                    let range = at..at + channels * positions;
+                    let relu = relu.map(|relu| &relu[range.clone()]);
+                    columns::transpose(self.level, &dy[range], relu, channels, width, right);
+                }
+                let sums = &mut sums[self.start(panel)..][..(self.shape.patch() + 1) * width];
+                let (sums, bias) = sums.split_at_mut(self.shape.patch() * width);
+                add_rows(right, bias);
+                for (table, right) in table.chunks(BAND).zip(right.chunks(BAND * width)) {
+                    let vectors = width / self.level.lanes();
+                    let sum = Sum {
+                        source: &source,
+                        offsets: &plan.passes[0].offsets,
+                        positions: table,
+                        right,
+                        vectors,
+                    };
+                    outer::add(self.level, &sum, sums);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the sum of the rows of `rows` to `sums`.
+fn add_rows(rows: &[f32], sums: &mut [f32]) {
+    let mut total = [0.0; 64];
+    let total = &mut total[..sums.len()];
+    for row in rows.chunks_exact(sums.len()) {
+        total.iter_mut().zip(row).for_each(|(total, value)| *total += value);
+    }
+    sums.iter_mut().zip(total).for_each(|(sum, total)| *sum += *total);
+}
+
+/// db from dy: the sum over images and positions of each channel, images added in `f64`.
+///
+/// # Panics
+///
+/// If a length is not that of `shape`.
+pub fn conv2d_bias_gradient(dy: &[f32], relu: Option<&[f32]>, shape: &ConvShape, bias: &mut [f32]) {
+    assert_eq!([dy.len(), bias.len()], [shape.output_len(), shape.out_channels]);
+    assert!(relu.is_none_or(|relu| relu.len() == dy.len()), "the ReLU's output has the size of dy");
+    let positions = shape.out_height() * shape.out_width();
+    bias.par_iter_mut().enumerate().for_each(|(channel, bias)| {
+        let plane = |image: usize| {
+            let at = (image * shape.out_channels + channel) * positions;
+            at..at + positions
+        };
+        let sum = |image: usize| match relu {
+            None => sum(dy[plane(image)].iter().copied()),
+            Some(relu) => {
+                let pairs = dy[plane(image)].iter().zip(&relu[plane(image)]);
+                sum(pairs.map(|(dy, relu)| pad::masked(*dy, *relu)))
+            }
+        };
+        *bias = (0..shape.batch).map(sum).sum::<f64>() as f32;
+    });
+}
+
+/// A sum in sixteen lanes.
+fn sum(mut values: impl ExactSizeIterator<Item = f32>) -> f64 {
+    let mut lanes = [0.0f32; 16];
+    for _ in 0..values.len() / 16 {
+        lanes.iter_mut().zip(&mut values).for_each(|(lane, value)| *lane += value);
+    }
+    lanes.iter_mut().zip(values).for_each(|(lane, value)| *lane += value);
+    lanes.iter().map(|&lane| f64::from(lane)).sum()
+}

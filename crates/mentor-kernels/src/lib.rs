@@ -1,0 +1,47 @@
+//! Faster operations on the CPU, behind Burn's backend extension. The only crate of mentor with `unsafe`.
+//!
+//! Every function takes and gives Burn tensors, with or without gradients. On the `flex` device, in `f32`, a kernel
+//! and a backward pass of this crate run; on any other device Burn's own operations do. A model calls one function
+//! and does not know which.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//!
+//! let device = Device::flex();
+//! let x = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
+//! let weight = Tensor::<2>::from_floats([[1.0, -1.0], [0.5, 0.0]], &device);
+//! let bias = Tensor::<1>::from_floats([0.0, 0.25], &device);
+//! let y = mentor_kernels::linear_relu(x, weight, bias);
+//! assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [2.0, 0.0]);
+//! ```
+//!
+//! # Invariants
+//!
+//! - The bits of a result do not depend on the number of threads: work is cut into chunks of a fixed size, and sums
+//!   over chunks are taken in their order. They do depend on the instruction set.
+//! - AVX2 with FMA is chosen at run time; every kernel has a portable form, and both are tested.
+
+mod batch_norm;
+mod buffer;
+mod channels;
+pub mod conv;
+mod convolution;
+mod extension;
+mod gemm;
+mod lanes;
+mod linear;
+mod max_pool;
+mod pointwise;
+mod score_loss;
+mod scratch;
+pub mod simd;
+#[cfg(test)]
+mod testing;
+mod update;
+
+pub use batch_norm::{BatchNormOutput, batch_norm};
+pub use convolution::{conv2d, conv2d_relu};
+pub use linear::{linear, linear_relu};
+pub use max_pool::max_pool2d;
+pub use score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
+pub use update::SgdUpdate;

@@ -1,0 +1,187 @@
+//! Losses and gradients, row by row.
+
+use rayon::prelude::*;
+
+use super::Formula;
+use crate::buffer::filled;
+use crate::lanes::{Lanes, multiversion};
+use crate::pointwise::floor_at;
+
+/// Rows of a task. Rows do not depend on each other, so neither do the bits on the number of threads.
+const ROWS: usize = 256;
+
+/// The loss of each row and its gradient, `[N]` and `[N, C]`; targets are in `0..C`.
+pub(super) fn losses(
+    wide: bool,
+    num_classes: usize,
+    scores: &[f32],
+    targets: &[usize],
+    formula: Formula,
+) -> (Vec<f32>, Vec<f32>) {
+    let (mut losses, mut gradient) = (filled(targets.len()), filled(scores.len()));
+    let task = |(((losses, gradient), scores), targets): (((&mut [f32], &mut [f32]), &[f32]), &[usize])| {
+        match formula {
+            Formula::Softmax => softmax_on(wide, num_classes, scores, targets, losses, gradient),
+            Formula::WestonWatkins { margin } => {
+                each_row(num_classes, scores, targets, losses, gradient, |scores, target, slope| {
+                    weston_watkins(scores, target, margin, slope)
+                });
+            }
+            Formula::CrammerSinger { margin } => {
+                each_row(num_classes, scores, targets, losses, gradient, |scores, target, slope| {
+                    crammer_singer(scores, target, margin, slope)
+                });
+            }
+        }
+    };
+    if targets.len() > ROWS {
+        losses
+            .par_chunks_mut(ROWS)
+            .zip(gradient.par_chunks_mut(ROWS * num_classes))
+            .zip(scores.par_chunks(ROWS * num_classes))
+            .zip(targets.par_chunks(ROWS))
+            .for_each(task);
+    } else {
+        task((((&mut losses, &mut gradient), scores), targets));
+    }
+    (losses, gradient)
+}
+
+fn each_row(
+    num_classes: usize,
+    scores: &[f32],
+    targets: &[usize],
+    losses: &mut [f32],
+    gradient: &mut [f32],
+    formula: impl Fn(&[f32], usize, &mut [f32]) -> f32,
+) {
+    let rows = scores.chunks_exact(num_classes).zip(gradient.chunks_exact_mut(num_classes));
+    for ((loss, target), (scores, slope)) in losses.iter_mut().zip(targets).zip(rows) {
+        *loss = formula(scores, *target, slope);
+    }
+}
+
+#[inline(always)]
+fn weston_watkins(scores: &[f32], target: usize, margin: f32, slope: &mut [f32]) -> f32 {
+    let own = scores[target];
+    let (mut loss, mut active) = (0.0, 0.0);
+    for (index, (score, slope)) in scores.iter().zip(slope.iter_mut()).enumerate() {
+        let violation = if index == target { 0.0 } else { (score - own) + margin };
+        *slope = if violation > 0.0 { 1.0 } else { 0.0 };
+        active += *slope;
+        loss += floor_at(violation, 0.0);
+    }
+    slope[target] = -active;
+    loss
+}
+
+#[inline(always)]
+fn crammer_singer(scores: &[f32], target: usize, margin: f32, slope: &mut [f32]) -> f32 {
+    let own = scores[target];
+    let (mut largest, mut worst, mut undefined) = (0.0, target, false);
+    for (index, score) in scores.iter().enumerate() {
+        let violation = if index == target { 0.0 } else { (score - own) + margin };
+        undefined |= violation.is_nan();
+        if violation > largest {
+            (largest, worst) = (violation, index);
+        }
+    }
+    slope.fill(0.0);
+    if worst != target {
+        slope[worst] = 1.0;
+        slope[target] = -1.0;
+    }
+    if undefined { f32::NAN } else { largest }
+}
+
+multiversion!(softmax_on => softmax(
+    num_classes: usize, scores: &[f32], targets: &[usize], losses: &mut [f32], gradient: &mut [f32]));
+
+/// In three passes over the chunk, so that the exponentials run at full width whatever C is.
+#[inline(always)]
+fn softmax<V: Lanes>(
+    num_classes: usize,
+    scores: &[f32],
+    targets: &[usize],
+    losses: &mut [f32],
+    gradient: &mut [f32],
+) {
+    let rows = gradient.chunks_exact_mut(num_classes).zip(scores.chunks_exact(num_classes));
+    for ((exponents, scores), (target, loss)) in rows.zip(targets.iter().zip(losses.iter_mut())) {
+        let own = scores[*target];
+        // M; a NaN is no lead, but its exponent stays one.
+        let lead = scores
+            .iter()
+            .map(|score| score - own)
+            .fold(0.0, |lead, next| if next > lead { next } else { lead });
+        exponents.iter_mut().zip(scores).for_each(|(exponent, score)| *exponent = (score - own) - lead);
+        exponents[*target] = f32::MIN; // its exponential is exactly 0
+        *loss = lead;
+    }
+    gradient.iter_mut().for_each(|value| *value = exp_of_non_positive::<V>(*value));
+    let rows = gradient.chunks_exact_mut(num_classes);
+    for (exponentials, (target, loss)) in rows.zip(targets.iter().zip(losses)) {
+        let (lead, others) = (*loss, exponentials.iter().sum::<f32>());
+        let own = exp_of_non_positive::<V>(-lead);
+        // own − 1 serves as expm1: where M is 0 it is exactly 0, elsewhere the loss is at least ln 2.
+        *loss = lead + (others + (own - 1.0)).ln_1p();
+        let inverse = 1.0 / (others + own);
+        exponentials.iter_mut().for_each(|value| *value *= inverse);
+        exponentials[*target] = -others * inverse;
+    }
+}
+
+/// eˣ for x ≤ 0 to about one unit in the last place, down to the smallest subnormal; NaN for NaN.
+///
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eʳ by the polynomial of Cephes (S. Moshier). No branch, so that the
+/// compiler vectorises a loop of it.
+#[inline(always)]
+fn exp_of_non_positive<V: Lanes>(x: f32) -> f32 {
+    /// Adding it rounds to an integer, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = floor_at(x, -105.0);
+    let shifted = V::fused(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = V::fused(n, 2.121_944_4e-4, V::fused(n, -0.693_359_375, x));
+    let mut p = 1.987_569_15e-4;
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5.000_000_1e-1] {
+        p = V::fused(p, r, coefficient);
+    }
+    let power = V::fused(p, r * r, r) + 1.0;
+    // 2ⁿ in two factors: below −126 one alone would be subnormal, and lose the digits of the power.
+    let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let half = n >> 1;
+    let scale = |exponent: i32| f32::from_bits((exponent.wrapping_add(127) as u32) << 23);
+    power * scale(half) * scale(n.wrapping_sub(half))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::Array;
+
+    #[test]
+    fn exponentials_are_exact_to_two_units_in_the_last_place() {
+        for step in 0..200_000 {
+            let x = -(step as f32) * 5.5e-4;
+            let expected = f64::from(x).exp();
+            let found = f64::from(exp_of_non_positive::<Array>(x));
+            let unit = (expected * f64::from(f32::EPSILON)).max(1.5e-45);
+            assert!((found - expected).abs() <= 2.0 * unit, "e^{x}: {found} instead of {expected}");
+        }
+        assert_eq!(exp_of_non_positive::<Array>(0.0), 1.0);
+        assert_eq!(exp_of_non_positive::<Array>(f32::MIN), 0.0);
+        assert!(exp_of_non_positive::<Array>(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn wide_and_portable_forms_agree() {
+        let scores = crate::testing::random(1, 300 * 7);
+        let targets: Vec<usize> = (0..300).map(|i| i % 7).collect();
+        let (portable, slope) = losses(false, 7, &scores, &targets, Formula::Softmax);
+        let (wide, wide_slope) = losses(true, 7, &scores, &targets, Formula::Softmax);
+        let exact = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+        crate::testing::close(&wide, &exact(&portable), 3e-7);
+        crate::testing::close(&wide_slope, &exact(&slope), 3e-7);
+    }
+}

@@ -1,0 +1,255 @@
+//! Which instructions a kernel uses, chosen at run time, and the few operations that kernels are written in.
+//!
+//! A kernel is a function generic over [`Simd`]. It is compiled once a [`Level`] inside a function that enables the
+//! instructions of that level, so that everything inlined into it becomes those instructions.
+
+use std::cell::Cell;
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512, transpose_8x8};
+
+/// A set of vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// What the compiler makes of plain Rust for the target: SSE2 or NEON.
+    Portable,
+    /// AVX2 and FMA: eight lanes, sixteen registers.
+    Avx2,
+    /// AVX-512F: sixteen lanes, thirty-two registers.
+    Avx512,
+}
+
+impl Level {
+    /// All levels that this machine can run, the slowest first.
+    #[must_use]
+    pub fn available() -> Vec<Level> {
+        [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|level| level.exists()).collect()
+    }
+
+    /// The level that kernels called on this thread use: the machine's best, or what [`with_level`] asked for.
+    #[must_use]
+    pub fn current() -> Level {
+        FORCED.get().unwrap_or_else(best)
+    }
+
+    /// Whether this machine can run it.
+    pub(crate) fn exists(self) -> bool {
+        self <= best()
+    }
+
+    /// Values in a vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Level::Portable => 4,
+            Level::Avx2 => 8,
+            Level::Avx512 => 16,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn best() -> Level {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    match avx2 {
+        true if is_x86_feature_detected!("avx512f") => Level::Avx512,
+        true => Level::Avx2,
+        false => Level::Portable,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn best() -> Level {
+    Level::Portable
+}
+
+thread_local! {
+    static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+}
+
+/// Runs `work` with `level` for the kernels that this thread calls: for tests and measurements.
+///
+/// # Panics
+///
+/// If the machine lacks the level.
+pub fn with_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Level>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FORCED.set(self.0);
+        }
+    }
+    assert!(level.exists(), "this machine has no {level:?}");
+    let _restore = Restore(FORCED.replace(Some(level)));
+    work()
+}
+
+/// Operations on a vector of [`LANES`](Simd::LANES) values.
+///
+/// # Safety
+///
+/// All functions may be called only where the instructions of the implementing level are known to exist; `load` and
+/// `store` need `LANES` values behind the pointer, at any alignment.
+#[allow(clippy::missing_safety_doc, reason = "the trait states it once for all of its functions")]
+pub(crate) trait Simd: Copy {
+    type Vector: Copy;
+    const LANES: usize;
+    unsafe fn splat(value: f32) -> Self::Vector;
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    unsafe fn store(to: *mut f32, value: Self::Vector);
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a · b + c, rounded once where the level has the instruction.
+    unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// `sums[r][v] = Σ_k left[k · R + r] · from[v][offsets[k] …]`, the heart of a product of packed rows and vectors.
+    ///
+    /// `left` has `depth · R` values and `offsets` `depth`, and a vector is behind each `from[v] + offsets[k]`.
+    #[inline(always)]
+    unsafe fn sums<const R: usize, const V: usize>(
+        depth: usize,
+        left: *const f32,
+        offsets: *const u32,
+        from: [*const f32; V],
+    ) -> [[Self::Vector; V]; R] {
+        // SAFETY: the caller's conditions.
+        unsafe { sums::<Self, R, V>(depth, left, offsets, from) }
+    }
+}
+
+/// [`Simd::sums`] as the compiler arranges it.
+///
+/// # Safety
+///
+/// As there.
+#[inline(always)]
+unsafe fn sums<S: Simd, const R: usize, const V: usize>(
+    depth: usize,
+    mut left: *const f32,
+    offsets: *const u32,
+    from: [*const f32; V],
+) -> [[S::Vector; V]; R] {
+    // SAFETY: `k` is less than `depth`, and `left` moves over `depth` times `R` values.
+    unsafe {
+        let mut sums = [[S::splat(0.0); V]; R];
+        let mut k = 0;
+        while k < depth {
+            let offset = *offsets.add(k) as usize;
+            let mut loaded = [S::splat(0.0); V];
+            let mut v = 0;
+            while v < V {
+                loaded[v] = S::load(from[v].add(offset));
+                v += 1;
+            }
+            let mut r = 0;
+            while r < R {
+                let factor = S::splat(*left.add(r));
+                let mut v = 0;
+                while v < V {
+                    sums[r][v] = S::mul_add(factor, loaded[v], sums[r][v]);
+                    v += 1;
+                }
+                r += 1;
+            }
+            left = left.add(R);
+            k += 1;
+        }
+        sums
+    }
+}
+
+/// Plain Rust on four values, which the compiler turns into one register of SSE2 or NEON.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+// No function below needs an instruction that the target lacks.
+impl Simd for Portable {
+    type Vector = [f32; 4];
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32; 4] {
+        [value; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 4] {
+        // SAFETY: the caller has four values there; an array of `f32` is read at any alignment.
+        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: [f32; 4]) {
+        // SAFETY: as in `load`.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        let max = |a: f32, b: f32| if a > b { a } else { b };
+        [max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        // `f32::mul_add` is a call into the mathematics library where the target has no such instruction.
+        let fused = |a: f32, b: f32, c: f32| {
+            if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+                a.mul_add(b, c)
+            } else {
+                a * b + c
+            }
+        };
+        [fused(a[0], b[0], c[0]), fused(a[1], b[1], c[1]), fused(a[2], b[2], c[2]), fused(a[3], b[3], c[3])]
+    }
+}
+
+/// `with_simd!(level, kernel(a: A, b: B))` defines nothing: it runs `kernel::<S>(a, b)` compiled for `level`.
+///
+/// The kernel must be `#[inline(always)]`, or it is compiled without the instructions.
+macro_rules! with_simd {
+    ($level:expr, $kernel:ident($($arg:ident: $ty:ty),* $(,)?)) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2($($arg: $ty),*) {
+            // SAFETY: the caller's conditions are the kernel's, and this function runs where AVX2 and FMA exist.
+            unsafe { $kernel::<$crate::simd::Avx2>($($arg),*) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        unsafe fn avx512($($arg: $ty),*) {
+            // SAFETY: the caller's conditions are the kernel's, and this function runs where AVX-512F exists.
+            unsafe { $kernel::<$crate::simd::Avx512>($($arg),*) }
+        }
+        match $level {
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Level::Avx2 => avx2($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Level::Avx512 => avx512($($arg),*),
+            _ => $kernel::<$crate::simd::Portable>($($arg),*),
+        }
+    }};
+}
+pub(crate) use with_simd;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_forced_on_one_thread_and_only_inside() {
+        let best = Level::current();
+        with_level(Level::Portable, || {
+            assert_eq!(Level::current(), Level::Portable);
+            assert_eq!(std::thread::spawn(Level::current).join().unwrap(), best);
+        });
+        assert_eq!(Level::current(), best);
+        assert_eq!(Level::available().last(), Some(&best));
+    }
+}
