@@ -99,6 +99,8 @@ impl Progress {
         let every = epochs.div_ceil(MAX_EPOCH_LINES).max(1);
         if done == 1 || done == epochs || done.is_multiple_of(every) {
             self.say(&epoch_line(metrics, epochs));
+            health_line(metrics).iter().for_each(|line| self.say(line));
+            metrics.diagnosis().iter().for_each(|diagnosis| self.say(&format!("  {diagnosis}")));
         }
     }
 }
@@ -134,6 +136,11 @@ fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
             line.push_str(&format!(" accuracy {accuracy:.4}"));
         }
     }
+    for (name, measure) in [("P@1", "val_precision_at_1"), ("MAP@R", "val_map_at_r")] {
+        if let Some(value) = metrics.measures.get(measure) {
+            line.push_str(&format!(" {name} {value:.4}"));
+        }
+    }
     if metrics.num_zero_weights > 0 {
         line.push_str(&format!("  zero weights {}", count(metrics.num_zero_weights as u64)));
     }
@@ -145,15 +152,38 @@ fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
     line
 }
 
+/// How a ranking loss is doing; nothing for other losses.
+fn health_line(metrics: &EpochMetrics) -> Option<String> {
+    let measure = |name: &str| metrics.measures.get(name);
+    let (norm, spread) = (measure("embedding_norm")?, measure("embedding_spread")?);
+    let mut line = String::from(" ");
+    for (name, key) in [
+        ("easy", "share_easy"),
+        ("semi-hard", "share_semi_hard"),
+        ("hard", "share_hard"),
+        ("active", "share_active"),
+    ] {
+        if let Some(share) = measure(key) {
+            line.push_str(&format!(" {name} {:.1} %", 100.0 * share));
+        }
+    }
+    for (name, key) in [("same", "mean_positive_distance"), ("different", "mean_negative_distance")] {
+        if let Some(distance) = measure(key) {
+            line.push_str(&format!("  {name} {distance:.3} apart"));
+        }
+    }
+    line.push_str(&format!("  norm {norm:.3}  spread {spread:.3}"));
+    Some(line)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
 
-    #[test]
-    fn an_epoch_is_one_line() {
-        let metrics = EpochMetrics {
+    fn metrics() -> EpochMetrics {
+        EpochMetrics {
             epoch: 8,
             step: 99,
             learning_rate: 0.1,
@@ -170,9 +200,30 @@ mod tests {
             loader_wait_secs: 6.0,
             val_secs: 1.0,
             measures: BTreeMap::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_one_line() {
+        let metrics = metrics();
         let expected = "epoch  9/20  train loss 0.5000 accuracy 0.8750  val loss 0.6000 accuracy 0.7500  13 s  \
             (50 % of it waiting for images)";
         assert_eq!(epoch_line(&metrics, 20), expected);
+        assert_eq!(health_line(&metrics), None);
+    }
+
+    #[test]
+    fn the_health_of_embeddings_is_one_line() {
+        let mut metrics = metrics();
+        for (name, value) in [
+            ("share_active", 0.25),
+            ("mean_positive_distance", 0.5),
+            ("embedding_norm", 1.0),
+            ("embedding_spread", 0.9),
+        ] {
+            metrics.measures.insert(name.to_owned(), value);
+        }
+        let expected = "  active 25.0 %  same 0.500 apart  norm 1.000  spread 0.900";
+        assert_eq!(health_line(&metrics).as_deref(), Some(expected));
     }
 }

@@ -37,7 +37,7 @@ impl Diagnosis {
             Some(Self::Exploding)
         } else if spread <= COLLAPSED * norm {
             Some(Self::Collapsed)
-        } else if measure("share_active").is_some_and(|share| share < STARVED) {
+        } else if measure("share_active").is_none_or(|share| share < STARVED) {
             Some(Self::Starved)
         } else {
             None
@@ -95,6 +95,9 @@ mod tests {
         assert_eq!(diagnosis(1e6, 0.9, 0.5), Some(Diagnosis::Exploding));
         assert_eq!(diagnosis(0.0, 0.0, 0.0), Some(Diagnosis::Collapsed));
         assert_eq!(Diagnosis::of(&BTreeMap::new()), None);
+        // No share: no batch had a valid triplet.
+        let without = BTreeMap::from([("embedding_norm".to_owned(), 1.0), ("embedding_spread".to_owned(), 1.0)]);
+        assert_eq!(Diagnosis::of(&without), Some(Diagnosis::Starved));
     }
 
     #[test]

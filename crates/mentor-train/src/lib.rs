@@ -44,7 +44,7 @@ pub use evaluation::Evaluation;
 pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
 pub use optimizer::Optimizer;
 pub use health::Diagnosis;
-pub use loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan};
+pub use loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan, TripletForm};
 pub use plan::{OptimizerPlan, Plan};
 pub use plan_error::PlanError;
 pub use recipes::{Outcome, train};

@@ -1,11 +1,15 @@
 //! The checked data loss: on scores, or on distances between embeddings.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use mentor_loss::ranking::{Average, Distance, Mining, PairwiseForm, TripletForm};
-use mentor_loss::{Hinge, MulticlassSvm, ScoreLoss, SoftmaxCrossEntropy};
+use mentor_loss::{
+    Average, Distance, Hinge, Mining, MulticlassSvm, PairForm, ScoreLoss, SoftmaxCrossEntropy,
+};
 
 use crate::config::{DataConfig, LossConfig, ModelConfig};
+use crate::retrieval::Metric;
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, PlanError};
 
 /// The data loss and its parameters.
@@ -73,7 +77,7 @@ pub enum RankingBatches {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RankingForm {
     /// All pairs of a batch.
-    Pairwise(PairwiseForm),
+    Pairwise(PairForm),
     /// Triplets of a batch, or those that the user gave.
     Triplet {
         /// Hinge or soft margin.
@@ -81,6 +85,36 @@ pub enum RankingForm {
         /// Which triplets count.
         mining: Mining,
     },
+}
+
+/// How the two distances of a triplet become a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TripletForm {
+    /// max(0, m + d(a, p) − d(a, n)).
+    Hinge,
+    /// ln(1 + e^(d(a, p) − d(a, n))).
+    SoftMargin,
+}
+
+impl fmt::Display for TripletForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hinge => "hinge",
+            Self::SoftMargin => "soft-margin",
+        })
+    }
+}
+
+impl FromStr for TripletForm {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "hinge" => Ok(Self::Hinge),
+            "soft-margin" => Ok(Self::SoftMargin),
+            other => Err(format!("\"{other}\" is not known; there are hinge and soft-margin")),
+        }
+    }
 }
 
 impl LossPlan {
@@ -232,15 +266,18 @@ impl RankingPlan {
         let unit_norm = model.unit_norm.unwrap_or(!pairwise);
         let (form, default_margin) = if pairwise {
             refuse_others(name, &config, &["mining"], check);
-            let form = check.parse("form", config.form.as_deref(), PairwiseForm::Lecture);
+            let form = check.parse("form", config.form.as_deref(), PairForm::Lecture);
             (RankingForm::Pairwise(form), if unit_norm { 0.5 } else { 1.0 })
         } else {
             let form = check.parse("form", config.form.as_deref(), TripletForm::Hinge);
             let mining = check.parse("mining", config.mining.as_deref(), Mining::SemiHard);
             (RankingForm::Triplet { form, mining }, 0.2)
         };
-        if matches!(form, RankingForm::Triplet { form: TripletForm::SoftMargin, .. }) {
+        if let RankingForm::Triplet { form: TripletForm::SoftMargin, mining } = form {
             check.check(config.margin.is_none(), || "the soft-margin form has no margin: leave it out".into());
+            check.check(mining != Mining::All, || {
+                "mining all needs the hinge form, whose sum over all triplets is exact".into()
+            });
         }
         let given = matches!(form, RankingForm::Triplet { mining: Mining::None, .. });
         let margin = config.margin.unwrap_or(default_margin);
@@ -252,6 +289,14 @@ impl RankingPlan {
             embedding_size: check.at_least_one("embedding_size", model.embedding_size.unwrap_or(64)),
             unit_norm,
             batches: RankingBatches::check(given, data, check),
+        }
+    }
+
+    /// The order of distances that retrieval is judged by.
+    pub(crate) fn metric(&self) -> Metric {
+        match self.distance {
+            Distance::Euclidean | Distance::SquaredEuclidean => Metric::Euclidean,
+            Distance::Cosine => Metric::Cosine,
         }
     }
 

@@ -18,6 +18,11 @@ pub(crate) trait Objective {
     /// In which order the training samples come.
     fn order(&self) -> Order;
 
+    /// What the user should hear before the first step.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
     /// The data loss of a batch, with its graph; `images` are its pixels, on the device that trains.
     fn batch_loss(
         &self,

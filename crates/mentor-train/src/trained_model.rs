@@ -13,6 +13,7 @@ use crate::evaluation::Evaluation;
 use crate::loss_plan::ScoreLossPlan;
 use crate::plan_error::PlanError;
 use crate::run_dir::{ModelFile, RunDir, RunDirError};
+use crate::retrieval::Metric;
 use crate::weights::WeightStatistics;
 
 /// A model with everything that its use needs: classes, preprocessing, loss.
@@ -103,6 +104,13 @@ impl TrainedModel {
         )?;
         let penalty = WeightStatistics::of(&self.model).penalty(&self.penalty);
         Ok((summarise(&split.to_string(), dataset.classes(), &results, penalty), results))
+    }
+
+    /// What near means among the model's embeddings.
+    pub fn metric(&self) -> Metric {
+        // A squared distance gives the same order.
+        let cosine = self.file.loss.distance.as_deref() == Some("cosine");
+        if cosine { Metric::Cosine } else { Metric::Euclidean }
     }
 
     /// Scores of images in the model's format: bytes `[channels, height, width]` each, one row an image.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use mentor_data::{Note, Source, Split};
+use mentor_model::Head;
+use mentor_train::retrieval::{self, Embeddings, Retrieval, RetrievalOptions};
 use mentor_train::{Evaluation, SampleResult, TrainedModel};
+use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::error::Failure;
@@ -20,12 +23,18 @@ Examples:
   mentor eval runs/b
       the test split of the data that the model was trained on
   mentor eval runs/b --data more/ --split test --json --per-sample losses.csv
+  mentor eval runs/faces --split test --gallery train
+      an embedding model: for each test image, how many of its nearest training images are of its class
 
-JSON: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, top5_accuracy, \
+JSON of a classifier: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, top5_accuracy, \
 ece (expected calibration error), per_class[] (class, num_samples, num_predicted, precision, recall, f1), \
-confusion[target][predicted], calibration[].";
+confusion[target][predicted], calibration[].
 
-/// Evaluate a trained model: loss, accuracy, calibration, every class
+JSON of embeddings: split, gallery, precision_at_1, r_precision, map_at_r, recall_at_1, recall_at_5, recall_at_10, \
+knn_accuracy, k, num_queries, num_lone_queries (images without another of their class, left out), \
+intervals (95 %, bootstrap).";
+
+/// Evaluate a trained model: loss, accuracy, calibration, every class; of embeddings, retrieval
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -33,7 +42,7 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Data to evaluate on; it must have the model's classes [default: what the model was trained on]
+    /// Data to evaluate on; for a classifier it must have the model's classes [default: what the model was trained on]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
@@ -44,6 +53,14 @@ pub(crate) struct Args {
     /// Write id, target, predicted, confidence and loss of every image to a CSV file
     #[arg(long, value_name = "FILE")]
     per_sample: Option<PathBuf>,
+
+    /// Evaluate the embeddings of a classifier, the values that its last layer sees, as those of an embedding model
+    #[arg(long)]
+    retrieval: bool,
+
+    /// Search in this split instead of among the other images of the evaluated one
+    #[arg(long, value_name = "SPLIT")]
+    gallery: Option<Split>,
 
     /// Images of one forward pass
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = batch_size)]
@@ -74,6 +91,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let trained = TrainedModel::load(&args.run, &device.device)?;
     let trained_on = trained.file.data.source.clone().unwrap_or_default();
     let data = args.data.clone().unwrap_or(trained_on);
+    let classifier = matches!(trained.file.spec.head, Head::Classifier { .. });
+    if args.retrieval || !classifier {
+        if args.per_sample.is_some() {
+            return Err(Failure::usage(anyhow!("--per-sample gives losses of scores, which embeddings have not")));
+        }
+        return run_retrieval(args, &trained, &data);
+    }
+    if args.gallery.is_some() {
+        let error = anyhow!("--gallery is for embeddings, and {} is a classifier", args.run.display());
+        return Err(Failure::usage(error).help("add --retrieval to evaluate its embeddings"));
+    }
     let evaluated = evaluate(&trained, &data, args.split, args.batch_size)?;
     if let Some(path) = &args.per_sample {
         write_per_sample(path, &evaluated)?;
@@ -88,6 +116,87 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         count(evaluated.evaluation.num_samples as u64)
     );
     output::text(&(heading + &table(&evaluated.evaluation)))
+}
+
+/// Retrieval among embeddings, as JSON has it.
+#[derive(Serialize)]
+pub(super) struct RetrievalResult {
+    split: Split,
+    /// The split that is searched; the evaluated one, each query left out, where none is named.
+    gallery: Split,
+    #[serde(flatten)]
+    pub(super) retrieval: Retrieval,
+}
+
+fn run_retrieval(args: &Args, trained: &TrainedModel, data: &str) -> Result<(), Failure> {
+    let result = retrieve(trained, data, args.split, args.gallery, args.batch_size)?;
+    if args.json {
+        return output::json(&result);
+    }
+    let Retrieval { num_queries, num_lone_queries, .. } = &result.retrieval;
+    let lone = match num_lone_queries {
+        0 => String::new(),
+        lone => format!(", {} more without another image of their class", count(*lone as u64)),
+    };
+    let heading = format!(
+        "{} on {data}: {} {} images as queries{lone}, searched among {}\n",
+        args.run.display(),
+        count(*num_queries as u64),
+        args.split,
+        args.gallery.map_or_else(|| "the others".to_owned(), |gallery| format!("those of {gallery}")),
+    );
+    output::text(&(heading + &retrieval_table(&result.retrieval)))
+}
+
+/// Opens the data in the model's format, embeds it, and evaluates retrieval.
+pub(super) fn retrieve(
+    trained: &TrainedModel,
+    data: &str,
+    split: Split,
+    gallery: Option<Split>,
+    batch_size: usize,
+) -> Result<RetrievalResult, Failure> {
+    let source = Source::open(data, &trained.file.data.options)?;
+    let embed = |split| -> Result<_, Failure> {
+        let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);
+        warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
+        Ok((trained.embed(&dataset, batch_size)?, dataset))
+    };
+    let (values, queries) = embed(split)?;
+    let dim = values.len() / queries.len().max(1);
+    let rows = |values| Embeddings::new(values, dim.max(1)).map_err(Failure::data);
+    let searched = match gallery.filter(|&gallery| gallery != split) {
+        Some(gallery) => Some(embed(gallery)?),
+        None => None,
+    };
+    let searched = match &searched {
+        Some((values, dataset)) => Some((rows(values)?, dataset.targets())),
+        None => None,
+    };
+    let options = RetrievalOptions { metric: trained.metric(), ..RetrievalOptions::default() };
+    let retrieval = retrieval::evaluate(&rows(&values)?, queries.targets(), searched, &options);
+    let retrieval = retrieval.map_err(Failure::data)?;
+    Ok(RetrievalResult { split, gallery: gallery.unwrap_or(split), retrieval })
+}
+
+fn retrieval_table(found: &Retrieval) -> String {
+    let interval = |[low, high]: [f64; 2]| format!("  ({low:.4} to {high:.4})");
+    let lines = [
+        ("P@1", found.precision_at_1, interval(found.intervals.precision_at_1)),
+        ("R-precision", found.r_precision, interval(found.intervals.r_precision)),
+        ("MAP@R", found.map_at_r, interval(found.intervals.map_at_r)),
+        ("recall@5", found.recall_at_5, String::new()),
+        ("recall@10", found.recall_at_10, String::new()),
+        ("k-NN accuracy", found.knn_accuracy, format!("  (k = {})", found.k)),
+    ];
+    lines.iter().map(|(name, value, more)| format!("  {name:<15} {value:.4}{more}\n")).collect()
+}
+
+/// What was left out changes the numbers, so that it is never silent.
+fn warn_of_bad_images<'a>(notes: impl Iterator<Item = &'a Note>) {
+    for note in notes.filter(|note| matches!(note, Note::BadImage { .. })) {
+        output::note(&format!("warning: {note}"));
+    }
 }
 
 /// What the model made of a split.
@@ -108,12 +217,7 @@ pub(super) fn evaluate(
     let source = Source::open(data, &file.data.options)?;
     check_classes(data, source.classes(), &file.classes)?;
     let dataset = Arc::new(source.load_as(split, &file.preprocessing.format)?);
-    // What was left out changes the numbers, so that it is never silent.
-    for note in source.notes().iter().chain(dataset.notes()) {
-        if matches!(note, Note::BadImage { .. }) {
-            output::note(&format!("warning: {note}"));
-        }
-    }
+    warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
     let (evaluation, samples) = trained.evaluate(&dataset, split, batch_size)?;
     Ok(Evaluated { evaluation, samples, dataset })
 }

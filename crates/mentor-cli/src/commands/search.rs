@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use mentor_train::TrainedModel;
-use mentor_train::retrieval::{Embeddings, Metric, Neighbour, nearest};
+use mentor_train::retrieval::{Embeddings, Neighbour, nearest};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -20,7 +20,8 @@ Examples:
   mentor search runs/faces --index photos/ --query new/ --json
       for each image below new/, one JSON object a line
 
-The search is exact. Distances are Euclidean between embeddings; of unit norm they lie between 0 (the same) and 2. \
+The search is exact. Distances are those that the model was trained with, Euclidean or cosine; of unit norm, \
+Euclidean ones lie between 0 (the same) and 2. \
 A query that lies in the index finds itself first, at distance 0.
 
 JSON: query, neighbours[] (path, distance).";
@@ -98,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let values = index_rows.concat();
     let index = Embeddings::new(&values, index_rows[0].len()).map_err(Failure::failed)?;
     for (query, row) in query_names.iter().zip(&query_rows) {
-        let neighbours = nearest(&index, row, args.top, Metric::Euclidean).map_err(Failure::failed)?;
+        let neighbours = nearest(&index, row, args.top, trained.metric()).map_err(Failure::failed)?;
         let hit = |found: Neighbour| Hit { path: &index_names[found.index], distance: found.distance };
         let found = Found { query, neighbours: neighbours.into_iter().map(hit).collect() };
         if args.json {

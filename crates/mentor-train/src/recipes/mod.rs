@@ -1,5 +1,6 @@
 //! Ways to train. A recipe says what is minimised and how a model is judged; the loop is common to all.
 
+mod ranking;
 pub(crate) mod supervised;
 
 use std::path::Path;
@@ -11,7 +12,11 @@ use mentor_model::{Head, Model, ModelSpec};
 
 use crate::error::TrainError;
 use crate::event::TrainEvent;
+use crate::loss_plan::LossPlan;
+use crate::objective::Objective;
 use crate::plan::Plan;
+use crate::recipes::ranking::Ranking;
+use crate::recipes::supervised::Supervised;
 use crate::run_dir::{RunDir, Summary};
 use crate::training_data::TrainingData;
 use crate::training_loop::{Job, run};
@@ -52,23 +57,32 @@ pub fn train(
     }
     let data = TrainingData::load(plan)?;
     let num_classes = data.classes().len();
-    let objective = supervised::Supervised::new(plan, &data, plan.loss.build(num_classes)?, device.clone());
+    let (objective, head): (Box<dyn Objective>, Head) = match &plan.loss {
+        LossPlan::Scores(loss) => {
+            let loss = loss.build(num_classes)?;
+            (Box::new(Supervised::new(plan, &data, loss, device.clone())), Head::Classifier { num_classes })
+        }
+        LossPlan::Ranking(ranking) => {
+            let head = Head::Embedding { size: ranking.embedding_size, unit_norm: ranking.unit_norm };
+            (Box::new(Ranking::new(plan, ranking, &data, device.clone())?), head)
+        }
+    };
     let spec = ModelSpec {
         architecture: plan.architecture.to_string(),
         input: data.input(),
-        head: Head::Classifier { num_classes },
+        head,
         dropout: plan.dropout,
         stochastic_depth: plan.stochastic_depth,
     };
     let device = device.clone().autodiff();
     let model = Model::new(&spec, plan.seed, &device)?;
     let run_dir = RunDir::create(out, &config)?;
-    for note in &data.notes {
-        observer(&TrainEvent::Warning(note.to_string()));
+    for warning in data.notes.iter().map(ToString::to_string).chain(objective.warnings().to_vec()) {
+        observer(&TrainEvent::Warning(warning));
     }
     if plan.options.on_bad_image == BadImage::Quarantine {
         run_dir.write("quarantine.txt", data.quarantined().as_bytes())?;
     }
-    let job = Job { plan, run_dir: &run_dir, data: &data, objective: &objective, device, device_name };
+    let job = Job { plan, run_dir: &run_dir, data: &data, objective: &*objective, device, device_name };
     run(&job, model, stop, observer)
 }

@@ -1,0 +1,260 @@
+//! Ranking: labels, or triplets, → embeddings in which distance means dissimilarity.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use mentor_data::{ClassBalance, DataError, HostBatch, Order, read_triplets};
+use mentor_loss::{
+    AllTriplets, Average, Census, Distance, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss, TripletRanking,
+};
+use mentor_model::{Model, Pass};
+use rayon::prelude::*;
+
+use crate::embedding_analysis;
+use crate::error::TrainError;
+use crate::evaluate::{embed_samples, targets_to_device, to_host};
+use crate::health::norm_and_spread;
+use crate::loss_plan::{RankingBatches, RankingForm, RankingPlan, TripletForm};
+use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::plan::Plan;
+use crate::retrieval::{Embeddings, RetrievalOptions, evaluate};
+use crate::run_dir::RunDir;
+use crate::training_data::TrainingData;
+use crate::trajectory::Trajectory;
+
+/// Validation samples that the validation loss is taken over, at most: it grows with their square.
+const NUM_LOSS_SAMPLES: usize = 4096;
+
+/// The mean of a loss on pairs or triplets, judged by MAP@R on the validation split.
+pub(crate) struct Ranking<'a> {
+    plan: &'a Plan,
+    ranking: &'a RankingPlan,
+    data: &'a TrainingData,
+    loss: RankingLoss,
+    order: Order,
+    warnings: Vec<String>,
+    /// Without gradients.
+    device: Device,
+}
+
+enum RankingLoss {
+    Pairs(PairwiseRanking),
+    Triplets(TripletLoss),
+}
+
+impl<'a> Ranking<'a> {
+    /// # Errors
+    ///
+    /// When the data cannot make the batches that the plan asks for, or the triplets cannot be read.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        ranking: &'a RankingPlan,
+        data: &'a TrainingData,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let RankingPlan { distance, margin, average, .. } = *ranking;
+        let loss = match ranking.form {
+            RankingForm::Pairwise(form) => RankingLoss::Pairs(PairwiseRanking::new(form, margin, distance)?),
+            RankingForm::Triplet { form, mining } => {
+                let triplet = match form {
+                    TripletForm::Hinge => TripletRanking::hinge(margin, distance)?,
+                    TripletForm::SoftMargin => TripletRanking::soft_margin(distance),
+                };
+                RankingLoss::Triplets(TripletLoss::new(triplet, mining, average)?)
+            }
+        };
+        let (order, warnings) = order(&ranking.batches, data)?;
+        Ok(Self { plan, ranking, data, loss, order, warnings, device })
+    }
+
+    /// Mean loss over all pairs or triplets of some of these samples.
+    fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<f64, TrainError> {
+        let dim = self.ranking.embedding_size;
+        let stride = labels.len().div_ceil(NUM_LOSS_SAMPLES).max(1);
+        let rows: Vec<usize> = (0..labels.len()).step_by(stride).collect();
+        let values: Vec<f32> = rows.iter().flat_map(|&row| &values[row * dim..][..dim]).copied().collect();
+        let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
+        match &self.loss {
+            RankingLoss::Pairs(pairs) => Ok(mean_over_pairs(pairs, &values, &labels)),
+            RankingLoss::Triplets(_) => {
+                let RankingPlan { distance, margin, .. } = *self.ranking;
+                let all = AllTriplets::new(distance, margin, Average::Valid)?;
+                Ok(all.counts(&values, &labels)?.loss)
+            }
+        }
+    }
+}
+
+/// The order of the samples, in which batches are possible, and what the user should know of it.
+fn order(batches: &RankingBatches, data: &TrainingData) -> Result<(Order, Vec<String>), DataError> {
+    match batches {
+        RankingBatches::ClassBalanced { classes_per_batch, samples_per_class } => {
+            let counts = data.train.class_counts();
+            let num_classes = counts.iter().filter(|&&count| count > 0).count();
+            // A batch of all classes is the most that there can be.
+            let classes_per_batch = (*classes_per_batch).min(num_classes);
+            let balance = ClassBalance::of(&data.train, classes_per_batch, *samples_per_class)?;
+            let warning = |classes: &[u32], what: &str| {
+                let first = data.classes().get(*classes.first()? as usize)?;
+                Some(format!("{} of the classes, such as {first:?}, {what}", classes.len()))
+            };
+            let short = format!("have fewer than {samples_per_class} training images and give all they have");
+            let lone = "have one training image: it can be a negative, never a positive";
+            let warnings = [warning(&balance.lone_classes, lone), warning(&balance.short_classes, &short)];
+            let order = Order::ClassBalanced { classes_per_batch, samples_per_class: *samples_per_class };
+            Ok((order, warnings.into_iter().flatten().collect()))
+        }
+        RankingBatches::Triplets(path) => {
+            Ok((Order::Triplets(Arc::from(read_triplets(path, &data.train)?)), Vec::new()))
+        }
+    }
+}
+
+impl Objective for Ranking<'_> {
+    fn order(&self) -> Order {
+        self.order.clone()
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn batch_loss(
+        &self,
+        model: &Model,
+        images: Tensor<4>,
+        batch: &HostBatch,
+        pass: &Pass<'_>,
+    ) -> Result<BatchLoss, TrainError> {
+        let embeddings = model.embeddings(images, pass);
+        let mut measures = Vec::from(norm_and_spread(embeddings.clone().detach()));
+        let losses = match &self.loss {
+            RankingLoss::Pairs(pairs) => {
+                let labels = targets_to_device(&batch.targets, &embeddings.device());
+                measures.extend(pair_measures(pairs, &embeddings, &batch.targets));
+                pairs.of_batch(embeddings, labels, self.ranking.average)
+            }
+            RankingLoss::Triplets(triplets) => {
+                let found = match triplets.mining() {
+                    Mining::None => {
+                        let number = batch.samples.len() as u32 / 3;
+                        let given: Vec<Triplet> =
+                            (0..number).map(|first| [3 * first, 3 * first + 1, 3 * first + 2]).collect();
+                        triplets.of_batch_triplets(embeddings, &given)?
+                    }
+                    _ => triplets.of_batch(embeddings, &batch.targets)?,
+                };
+                measures.extend(triplet_measures(&found.ranked));
+                found.loss
+            }
+        };
+        Ok(BatchLoss { losses, scores: None, measures })
+    }
+
+    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
+        let Some(val) = &self.data.val else { return Ok(None) };
+        let batch_size = self.plan.optimizer.batch_size;
+        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device)?;
+        let data_loss = self.data_loss(&values, val.targets())?;
+        let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
+        let options = RetrievalOptions { metric: self.ranking.metric(), ..RetrievalOptions::default() };
+        let found = evaluate(&embeddings, val.targets(), None, &options)?;
+        let measures = BTreeMap::from([
+            ("val_precision_at_1".to_owned(), found.precision_at_1),
+            ("val_r_precision".to_owned(), found.r_precision),
+            ("val_map_at_r".to_owned(), found.map_at_r),
+        ]);
+        Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
+    }
+
+    fn reason_to_stop(&self, _: f64) -> Option<String> {
+        None
+    }
+
+    fn analyse(&self, run_dir: &RunDir, chosen: &Model, _: &Model, _: &Trajectory) -> Result<(), TrainError> {
+        let dataset = self.data.val.as_ref().unwrap_or(&self.data.train);
+        let split = if self.data.val.is_some() { "val" } else { "train" };
+        let batch_size = self.plan.optimizer.batch_size;
+        let values = embed_samples(chosen, dataset, &self.data.preprocessing, batch_size, &self.device)?;
+        let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
+        let analysis = embedding_analysis::analyse(split, dataset, &embeddings, self.ranking.metric())?;
+        Ok(run_dir.write_json("embeddings.json", &analysis)?)
+    }
+}
+
+/// Counts and distances of the triplets of a batch, as shares and means.
+fn triplet_measures(ranked: &Ranked) -> Vec<Measure> {
+    let Census { num_valid, num_active, num_easy, num_semi_hard, num_hard } = ranked.batch;
+    let share = |name, count: u64| Measure { name, sum: Sum::Host(count as f64), weight: num_valid as f64 };
+    let mean = |name, value: Option<f64>| {
+        let weight = if value.is_some() { 1.0 } else { 0.0 };
+        Measure { name, sum: Sum::Host(value.unwrap_or(0.0)), weight }
+    };
+    vec![
+        share("share_active", num_active),
+        share("share_easy", num_easy),
+        share("share_semi_hard", num_semi_hard),
+        share("share_hard", num_hard),
+        mean("mean_positive_distance", ranked.mean_positive_distance),
+        mean("mean_negative_distance", ranked.mean_negative_distance),
+    ]
+}
+
+/// The same of the pairs of a batch. Reads the embeddings back.
+fn pair_measures(pairs: &PairwiseRanking, embeddings: &Tensor<2>, labels: &[u32]) -> Vec<Measure> {
+    let values = to_host(embeddings.clone().inner());
+    let [mut active, mut valid, mut same, mut different] = [0.0, 0.0, 0.0, 0.0];
+    let [mut positive_distance, mut negative_distance] = [0.0, 0.0];
+    for_each_pair(pairs.distance(), &values, labels, 0..labels.len(), &mut |distance, is_same| {
+        valid += 1.0;
+        active += if pairs.value(distance, is_same) > 0.0 { 1.0 } else { 0.0 };
+        let (sum, count) = match is_same {
+            true => (&mut positive_distance, &mut same),
+            false => (&mut negative_distance, &mut different),
+        };
+        *sum += distance;
+        *count += 1.0;
+    });
+    let measure = |name, sum, weight| Measure { name, sum: Sum::Host(sum), weight };
+    vec![
+        measure("share_active", active, valid),
+        measure("mean_positive_distance", positive_distance, same),
+        measure("mean_negative_distance", negative_distance, different),
+    ]
+}
+
+/// Mean loss over all pairs; 0 where there is none.
+fn mean_over_pairs(pairs: &PairwiseRanking, values: &[f32], labels: &[u32]) -> f64 {
+    let count = labels.len();
+    // The sum of a row, then the sum of the rows in their order: the same bits for any number of threads.
+    let rows: Vec<f64> = (0..count)
+        .into_par_iter()
+        .map(|row| {
+            let mut sum = 0.0;
+            for_each_pair(pairs.distance(), values, labels, row..row + 1, &mut |distance, is_same| {
+                sum += pairs.value(distance, is_same);
+            });
+            sum
+        })
+        .collect();
+    rows.iter().sum::<f64>() / (count * count.saturating_sub(1) / 2).max(1) as f64
+}
+
+/// Gives distance and likeness of each pair of one of `firsts` and a later sample.
+fn for_each_pair(
+    metric: Distance,
+    values: &[f32],
+    labels: &[u32],
+    firsts: Range<usize>,
+    visit: &mut dyn FnMut(f64, bool),
+) {
+    let dim = values.len() / labels.len().max(1);
+    let row = |index: usize| &values[index * dim..][..dim];
+    for first in firsts {
+        for second in first + 1..labels.len() {
+            visit(metric.between(row(first), row(second)), labels[first] == labels[second]);
+        }
+    }
+}
