@@ -108,7 +108,7 @@ mod tests {
                     for (index, &value) in to.iter().enumerate() {
                         let (position, channel) = (index / 16, index % 16);
                         let at = channel * positions + position;
-                        let open = channel < channels && relu.is_none_or(|relu| !(relu[at] <= 0.0));
+                        let open = channel < channels && relu.is_none_or(|relu| relu[at] != 0.0);
                         assert_eq!(value, if open { dy[at] } else { 0.0 });
                     }
                 }

@@ -138,7 +138,7 @@ impl<'a> Panels<'a> {
         sums.fill(0.0);
         let groups = x.chunks(plan.group * in_image).zip(dy.chunks(plan.group * out_image));
         for (index, (x, dy)) in groups.enumerate() {
-            pad::pad_group(plan, x, None, in_image, &mut source);
+            pad::pad_group(&plan.source, x, None, in_image, &mut source);
             let relu = relu.map(|relu| &relu[index * plan.group * out_image..][..dy.len()]);
             let table = &plan.positions[..dy.len() / out_image * positions];
             for panel in 0..self.count() {
