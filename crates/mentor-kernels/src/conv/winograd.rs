@@ -33,6 +33,9 @@ use crate::simd::Level;
 use transforms::{finish, neighbourhoods, transform_kernel};
 
 mod transforms;
+mod weights;
+
+pub(crate) use weights::{TileSums, kernel_gradient};
 
 /// Elements of a transformed tile.
 pub(crate) const ELEMENTS: usize = 16;
@@ -75,6 +78,8 @@ pub(crate) struct Tiling {
     pub(crate) element: usize,
     /// Where each channel starts.
     pub(crate) channel_starts: Vec<u32>,
+    /// Where each tile of a band is.
+    pub(crate) tile_starts: Vec<u32>,
     /// Where each vector of tiles starts.
     vector_starts: Vec<u32>,
     /// Outputs of a block.
@@ -149,6 +154,7 @@ impl Geometry {
             pitch,
             element: apart(self.channels * pitch),
             channel_starts: (0..self.channels).map(|channel| small(channel * pitch)).collect(),
+            tile_starts: (0..band * tiles[1]).map(small).collect(),
             vector_starts: (0..(band * tiles[1]).div_ceil(lanes))
                 .map(|vector| small(vector * lanes))
                 .collect(),
