@@ -49,6 +49,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    mentor_kernels::keep_freed_memory();
     let args = Args::parse();
     let residual = args.model.starts_with("wrn-") || args.model.starts_with("resnet-");
     let [channels, height, width] = if residual { [3, 32, 32] } else { [1, 28, 28] };

@@ -28,6 +28,7 @@ mod columns;
 mod pad;
 mod plan;
 mod weight_gradient;
+mod winograd;
 
 pub use weight_gradient::{conv2d_bias_gradient, conv2d_weight_gradient};
 
@@ -137,6 +138,11 @@ pub fn conv2d_forward(
         return;
     }
     let level = Level::current();
+    if let Some(geometry) = winograd::Geometry::forward(level, shape) {
+        let kernel =
+            |o: usize, c: usize| *w[o * shape.patch() + 9 * c..].first_chunk().expect("nine weights");
+        return geometry.run(kernel, x, None, bias, relu, out);
+    }
     let plan = plan::forward(shape, level.lanes());
     let depth = shape.patch();
     let mut left = Scratch::take(w.len());
@@ -161,6 +167,14 @@ pub fn conv2d_input_gradient(dy: &[f32], w: &[f32], relu: Option<&[f32]>, shape:
         return;
     }
     let level = Level::current();
+    if let Some(geometry) = winograd::Geometry::input_gradient(level, shape) {
+        let kernel = |c: usize, o: usize| {
+            let mut kernel: [f32; 9] = *w[o * shape.patch() + 9 * c..].first_chunk().expect("nine weights");
+            kernel.reverse();
+            kernel
+        };
+        return geometry.run(kernel, dy, relu, None, false, dx);
+    }
     let plan = plan::input_gradient(shape, level.lanes());
     let mut left = Scratch::take(w.len());
     let mut start = 0;
@@ -203,11 +217,15 @@ impl Task<'_> {
     fn group(&self, images: &[f32], relu: Option<&[f32]>, image_len: usize, out: &mut [f32], out_len: usize) {
         let plan = self.plan;
         let mut source = Scratch::take(plan.source_len);
-        pad::pad_group(plan, images, relu, image_len, &mut source);
+        pad::pad_group(&plan.source, images, relu, image_len, &mut source);
         let mut results = Scratch::take(plan.results_len);
         let images = out.len() / out_len;
         let mut left = self.left;
-        for pass in &plan.passes {
+        if plan.passes.iter().any(|pass| pass.offsets.is_empty()) {
+            out.fill(0.0);
+        }
+        // Input positions that no tap reaches, as between those of a 1 × 1 kernel with stride 2, are done.
+        for pass in plan.passes.iter().filter(|pass| !pass.offsets.is_empty()) {
             let depth = pass.offsets.len();
             let channels = out_len / plan.output_plane;
             let (this, rest) = left.split_at(channels * depth);

@@ -21,6 +21,8 @@
 //!   over chunks are taken in their order. They do depend on the instruction set.
 //! - AVX2 with FMA is chosen at run time; every kernel has a portable form, and both are tested.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod batch_norm;
 mod buffer;
 mod channels;
@@ -39,6 +41,8 @@ pub mod simd;
 mod testing;
 mod update;
 
+#[cfg(feature = "mimalloc")]
+pub use allocator::keep_freed_memory;
 pub use batch_norm::{BatchNormOutput, batch_norm};
 pub use convolution::{conv2d, conv2d_relu};
 pub use linear::{linear, linear_relu};

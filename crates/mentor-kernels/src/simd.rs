@@ -99,7 +99,14 @@ pub(crate) trait Simd: Copy {
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn store(to: *mut f32, value: Self::Vector);
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The first and the second half of a₀ b₀ a₁ b₁ ….
+    unsafe fn interleave(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
+    /// The values of a and then b at even places, and those at odd places.
+    unsafe fn deinterleave(a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
+    /// Zero where `output` is zero or negative, and `value` elsewhere.
+    unsafe fn masked(value: Self::Vector, output: Self::Vector) -> Self::Vector;
     /// a · b + c, rounded once where the level has the instruction.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
@@ -188,6 +195,27 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        [a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]]
+    }
+
+    #[inline(always)]
+    unsafe fn interleave(a: [f32; 4], b: [f32; 4]) -> [[f32; 4]; 2] {
+        [[a[0], b[0], a[1], b[1]], [a[2], b[2], a[3], b[3]]]
+    }
+
+    #[inline(always)]
+    unsafe fn deinterleave(a: [f32; 4], b: [f32; 4]) -> [[f32; 4]; 2] {
+        [[a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]]
+    }
+
+    #[inline(always)]
+    unsafe fn masked(value: [f32; 4], output: [f32; 4]) -> [f32; 4] {
+        let masked = |i: usize| if output[i] <= 0.0 { 0.0 } else { value[i] };
+        [masked(0), masked(1), masked(2), masked(3)]
     }
 
     #[inline(always)]

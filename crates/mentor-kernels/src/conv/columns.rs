@@ -5,37 +5,39 @@ use crate::simd::Level;
 
 /// Writes `width` channels of one image, of which `channels` exist and the others are zero.
 ///
-/// `dy` `[channels, positions]` is the part of the image from the panel's first channel on, `relu` the same part of the
-/// output of a ReLU, whose backward pass is applied; `to` is `[positions, width]`.
+/// `dy` holds the positions of the channels, which are `stride` apart, and nothing after the last; `relu` the same of the output
+/// of a ReLU, whose backward pass is applied; `to` is `[positions, width]`.
 pub(crate) fn transpose(
     level: Level,
     dy: &[f32],
     relu: Option<&[f32]>,
+    stride: usize,
     channels: usize,
     width: usize,
     to: &mut [f32],
 ) {
     let positions = to.len() / width;
-    assert_eq!([to.len(), dy.len()], [positions * width, channels * positions]);
+    assert!(channels > 0 && positions <= stride);
+    assert_eq!([to.len(), dy.len()], [positions * width, (channels - 1) * stride + positions]);
     assert!(channels <= width && relu.is_none_or(|relu| relu.len() == dy.len()) && level.exists());
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {
         while done + 8 <= channels {
-            let at = done * positions;
+            let at = done * stride;
             let relu = relu.map(|relu| relu[at..].as_ptr());
             // SAFETY: AVX2 exists; the eight rows from channel `done` exist in `dy` and `relu`, and eight columns from
             // `done` in `to`.
-            unsafe { eight(dy[at..].as_ptr(), relu, positions, width, to.as_mut_ptr().add(done)) };
+            unsafe { eight(dy[at..].as_ptr(), relu, stride, positions, width, to.as_mut_ptr().add(done)) };
             done += 8;
         }
         let whole = positions / 8 * 8;
         for channel in 0..done {
-            one(dy, relu, channel, whole..positions, width, to);
+            one(dy, relu, stride, channel, whole..positions, width, to);
         }
     }
     for channel in done..channels {
-        one(dy, relu, channel, 0..positions, width, to);
+        one(dy, relu, stride, channel, 0..positions, width, to);
     }
     if channels < width {
         to.chunks_exact_mut(width).for_each(|row| row[channels..].fill(0.0));
@@ -46,14 +48,14 @@ pub(crate) fn transpose(
 fn one(
     dy: &[f32],
     relu: Option<&[f32]>,
+    stride: usize,
     channel: usize,
     range: std::ops::Range<usize>,
     width: usize,
     to: &mut [f32],
 ) {
-    let positions = to.len() / width;
     for position in range {
-        let at = channel * positions + position;
+        let at = channel * stride + position;
         to[position * width + channel] = relu.map_or(dy[at], |relu| masked(dy[at], relu[at]));
     }
 }
@@ -62,18 +64,25 @@ fn one(
 ///
 /// # Safety
 ///
-/// AVX2 exists; `dy` and `relu` have eight rows of `positions` values, and `to` has `positions` rows of eight values that
+/// AVX2 exists; `dy` and `relu` have eight rows of `positions` values `stride` apart, and `to` has `positions` rows of eight values that
 /// are `width` apart.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn eight(dy: *const f32, relu: Option<*const f32>, positions: usize, width: usize, to: *mut f32) {
+unsafe fn eight(
+    dy: *const f32,
+    relu: Option<*const f32>,
+    stride: usize,
+    positions: usize,
+    width: usize,
+    to: *mut f32,
+) {
     use std::arch::x86_64::*;
     let mut position = 0;
     while position + 8 <= positions {
         let mut rows = [_mm256_setzero_ps(); 8];
         let mut row = 0;
         while row < 8 {
-            let at = row * positions + position;
+            let at = row * stride + position;
             // SAFETY: eight values from `position` are within the row; the caller's rows and columns exist.
             unsafe {
                 rows[row] = _mm256_loadu_ps(dy.add(at));
@@ -99,16 +108,18 @@ mod tests {
     #[test]
     fn panels_are_transposed_masked_and_filled_up() {
         for level in Level::available() {
-            for (channels, positions) in [(16, 24), (8, 9), (5, 7), (13, 20), (1, 1)] {
-                let dy: Vec<f32> = (0..channels * positions).map(|i| i as f32 + 1.0).collect();
+            for (channels, positions, stride) in
+                [(16, 24, 24), (8, 9, 11), (5, 7, 7), (13, 20, 40), (1, 1, 3)]
+            {
+                let dy: Vec<f32> = (0..(channels - 1) * stride + positions).map(|i| i as f32 + 1.0).collect();
                 let relu: Vec<f32> = (0..dy.len()).map(|i| [0.0, 1.0, f32::NAN][i % 3]).collect();
                 for relu in [None, Some(&relu[..])] {
                     let mut to = vec![f32::NAN; positions * 16];
-                    transpose(level, &dy, relu, channels, 16, &mut to);
+                    transpose(level, &dy, relu, stride, channels, 16, &mut to);
                     for (index, &value) in to.iter().enumerate() {
                         let (position, channel) = (index / 16, index % 16);
-                        let at = channel * positions + position;
-                        let open = channel < channels && relu.is_none_or(|relu| !(relu[at] <= 0.0));
+                        let at = channel * stride + position;
+                        let open = channel < channels && relu.is_none_or(|relu| relu[at] != 0.0);
                         assert_eq!(value, if open { dy[at] } else { 0.0 });
                     }
                 }

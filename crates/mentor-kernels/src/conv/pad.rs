@@ -1,23 +1,24 @@
 //! Copying an image into planes with its padding.
 
-use super::plan::{Plan, Source};
+use super::plan::Source;
+use crate::simd::{Level, Simd, with_simd};
 
 /// Pads up to a group of images of `image_len` values, one after the other.
 pub(crate) fn pad_group(
-    plan: &Plan,
+    source: &Source,
     images: &[f32],
     relu: Option<&[f32]>,
     image_len: usize,
     planes: &mut [f32],
 ) {
-    let padded = plan.source.image_len();
-    let count = images.len() / image_len.max(1);
-    for (index, image) in images.chunks_exact(image_len.max(1)).enumerate() {
+    let padded = source.image_len();
+    let count = images.len() / image_len;
+    for (index, image) in images.chunks_exact(image_len).enumerate() {
         let relu = relu.map(|relu| &relu[index * image_len..][..image_len]);
-        pad(&plan.source, image, relu, &mut planes[index * padded..][..padded]);
+        pad(source, image, relu, &mut planes[index * padded..][..padded]);
     }
     // What lies behind the last image is the padding right of its last row, if rows share it.
-    let end = (count * padded + plan.source.padding[1]).min(planes.len());
+    let end = (count * padded + source.padding[1]).min(planes.len());
     planes[count * padded..end].fill(0.0);
 }
 
@@ -51,6 +52,10 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
                 let to = &mut to[lead..lead + count];
                 match relu {
                     _ if count == 0 => {}
+                    Some(relu) if source.step == 1 => {
+                        let pairs = from[skip..].iter().zip(&relu[at + skip..]);
+                        to.iter_mut().zip(pairs).for_each(|(to, (from, relu))| *to = masked(*from, *relu));
+                    }
                     Some(relu) => {
                         let from = from[skip..].iter().step_by(source.step);
                         let relu = relu[at + skip..].iter().step_by(source.step);
@@ -80,4 +85,103 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
 #[inline(always)]
 pub(crate) fn masked(gradient: f32, output: f32) -> f32 {
     if output <= 0.0 { 0.0 } else { gradient }
+}
+
+/// As [`pad_group`] for step 2 with all four planes in order: splits rows into their even and odd columns by vectors.
+///
+/// A vector may write past the end of its row of a plane, up to `source.pitch` values; the next row overwrites that, and behind
+/// the last row the source has one that nobody reads.
+pub(crate) fn split_group(
+    level: Level,
+    source: &Source,
+    images: &[f32],
+    relu: Option<&[f32]>,
+    image_len: usize,
+    planes: &mut [f32],
+) {
+    let ([height, width], [top, left]) = (source.image, source.padding);
+    assert!(level.exists() && source.step == 2 && source.planes == [[0, 0], [0, 1], [1, 0], [1, 1]]);
+    assert_eq!(image_len, source.channels * height * width);
+    assert!(
+        left <= 2 && (top + height).div_ceil(2) < source.rows && (left + width).div_ceil(2) <= source.pitch
+    );
+    assert!(relu.is_none_or(|relu| relu.len() == images.len()));
+    assert!(planes.len() >= images.len() / image_len * source.image_len());
+    let to = planes.as_mut_ptr();
+    // SAFETY: the level exists. Each image has its planes, whose rows and columns hold the image and, behind their last row,
+    // one row for what a vector writes too much.
+    unsafe {
+        with_simd!(level, split(source: &Source, images: &[f32], relu: Option<&[f32]>, to: *mut f32));
+    }
+    for (index, plane) in planes[..images.len() / image_len * source.image_len()]
+        .chunks_exact_mut(source.plane_len())
+        .enumerate()
+    {
+        let phase = source.planes[index % 4];
+        let first = |axis: usize| (source.padding[axis].saturating_sub(phase[axis])).div_ceil(2);
+        let end = |axis: usize| (source.padding[axis] + source.image[axis] - phase[axis]).div_ceil(2);
+        plane[..first(0) * source.pitch].fill(0.0);
+        plane[end(0) * source.pitch..].fill(0.0);
+        for row in plane.chunks_exact_mut(source.pitch).take(end(0)).skip(first(0)) {
+            row[..first(1)].fill(0.0);
+            row[end(1)..].fill(0.0);
+        }
+    }
+}
+
+/// # Safety
+///
+/// The instructions of `S` exist, and the checks of [`split_group`] hold.
+#[inline(always)]
+unsafe fn split<S: Simd>(source: &Source, images: &[f32], relu: Option<&[f32]>, to: *mut f32) {
+    let [height, width] = source.image;
+    let [top, left] = source.padding;
+    let mut start = 0;
+    let mut channel = 0;
+    while start < images.len() {
+        let mut row = 0;
+        while row < height {
+            // SAFETY: this plane and row exist, and so do the columns of the two phases; see the checks.
+            let (even, odd) = unsafe {
+                let plane = to.add((channel * 4 + (row + top) % 2 * 2) * source.plane_len());
+                let line = plane.add((row + top) / 2 * source.pitch);
+                let at = |phase: usize, column: usize| line.add(phase * source.plane_len() + column);
+                (at(left % 2, left / 2), at((left + 1) % 2, left.div_ceil(2)))
+            };
+            let from = start + row * width;
+            let mut column = 0;
+            // A vector writes at most a row of the plane past the columns of the image.
+            while column < width
+                && from + column + 2 * S::LANES <= images.len()
+                && column / 2 + S::LANES <= width / 2 + source.pitch - 2
+            {
+                // SAFETY: the values are there by the condition, in `relu` as in `images`, and the room by the checks.
+                unsafe {
+                    let load = |values: &[f32]| {
+                        let values = values.as_ptr().add(from + column);
+                        [S::load(values), S::load(values.add(S::LANES))]
+                    };
+                    let mut pair = load(images);
+                    if let Some(relu) = relu {
+                        let outputs = load(relu);
+                        pair = [S::masked(pair[0], outputs[0]), S::masked(pair[1], outputs[1])];
+                    }
+                    let [evens, odds] = S::deinterleave(pair[0], pair[1]);
+                    S::store(even.add(column / 2), evens);
+                    S::store(odd.add(column / 2), odds);
+                }
+                column += 2 * S::LANES;
+            }
+            while column < width {
+                let value = images[from + column];
+                let value = relu.map_or(value, |relu| masked(value, relu[from + column]));
+                // SAFETY: the column exists in its plane.
+                unsafe { *(if column % 2 == 0 { even } else { odd }).add(column / 2) = value };
+                column += 1;
+            }
+            row += 1;
+        }
+        start += height * width;
+        channel += 1;
+    }
 }

@@ -96,32 +96,44 @@ enum Key {
     InputGradient(ConvShape, usize),
 }
 
-/// Plans in the order of their making; a model has a few dozen.
-static KNOWN: Mutex<Vec<(Key, Arc<Plan>)>> = Mutex::new(Vec::new());
-const KEEP: usize = 256;
+static PLANS: Cache<Key, Plan> = Cache::new();
 
 /// The plan of the forward pass, whose source the weight gradient reads too.
 pub(crate) fn forward(shape: &ConvShape, lanes: usize) -> Arc<Plan> {
-    known(Key::Forward(ConvShape { batch: 0, ..*shape }, lanes), || make_forward(shape, lanes))
+    let key = Key::Forward(ConvShape { batch: 0, ..*shape }, lanes);
+    PLANS.get(key, || make_forward(shape, lanes))
 }
 
 /// The plan of the input gradient.
 pub(crate) fn input_gradient(shape: &ConvShape, lanes: usize) -> Arc<Plan> {
-    known(Key::InputGradient(ConvShape { batch: 0, ..*shape }, lanes), || make_input_gradient(shape, lanes))
+    let key = Key::InputGradient(ConvShape { batch: 0, ..*shape }, lanes);
+    PLANS.get(key, || make_input_gradient(shape, lanes))
 }
 
-fn known(key: Key, make: impl FnOnce() -> Plan) -> Arc<Plan> {
-    let lock = || KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, plan)) = lock().iter().find(|(known, _)| *known == key) {
-        return Arc::clone(plan);
+/// What was worked out before, in the order of its making: a model has a few dozen shapes.
+pub(crate) struct Cache<K, T>(Mutex<Vec<(K, Arc<T>)>>);
+
+impl<K: PartialEq, T> Cache<K, T> {
+    /// Entries, at most; the oldest goes first.
+    const KEEP: usize = 256;
+
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
     }
-    let plan = Arc::new(make());
-    let mut plans = lock();
-    if plans.len() == KEEP {
-        plans.remove(0);
+
+    pub(crate) fn get(&self, key: K, make: impl FnOnce() -> T) -> Arc<T> {
+        let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, known)) = lock().iter().find(|(known, _)| *known == key) {
+            return Arc::clone(known);
+        }
+        let made = Arc::new(make());
+        let mut entries = lock();
+        if entries.len() == Self::KEEP {
+            entries.remove(0);
+        }
+        entries.push((key, Arc::clone(&made)));
+        made
     }
-    plans.push((key, Arc::clone(&plan)));
-    plan
 }
 
 fn make_forward(shape: &ConvShape, lanes: usize) -> Plan {

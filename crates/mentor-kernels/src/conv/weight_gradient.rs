@@ -1,11 +1,12 @@
 //! The gradients of the weights and of the bias: sums over all images and positions.
 //!
 //! The batch is cut into parts whose number depends on the shape alone. Each part sums its images in order into its own
-//! `[panels, patch, width]`, and the parts are added in order.
+//! `[panels][rows, width]`, and the parts are added in order.
 
 use rayon::prelude::*;
 
 use super::plan::{self, Plan};
+use super::winograd::{ELEMENTS, Geometry, TileSums, kernel_gradient};
 use super::{ConvShape, columns, pad};
 use crate::gemm::outer::{self, Sum};
 use crate::scratch::Scratch;
@@ -46,71 +47,78 @@ pub fn conv2d_weight_gradient(
         return;
     }
     let level = Level::current();
+    let tiles = Geometry::forward(level, shape);
     let plan = plan::forward(shape, level.lanes());
-    let panels = Panels::new(level, shape);
-    let part_len = panels.part_len();
+    let panels = Panels::new(level, shape, tiles.map_or(shape.patch(), |_| ELEMENTS * shape.in_channels));
+    let part_len = panels.bias_start() + panels.padded();
     let parts = PARTS.min(PART_VALUES / part_len).clamp(1, shape.batch);
     // Whole groups, so that only the last part has a smaller one.
-    let part_images = shape.batch.div_ceil(parts).next_multiple_of(plan.group);
+    let group = tiles.map_or(plan.group, |tiles| tiles.tiling().group);
+    let part_images = shape.batch.div_ceil(parts).next_multiple_of(group);
     let parts = shape.batch.div_ceil(part_images);
     let mut sums = Scratch::take(parts * part_len);
     sums.par_chunks_mut(part_len).enumerate().for_each(|(part, sums)| {
         let images = part * part_images..((part + 1) * part_images).min(shape.batch);
         let x = &x[images.start * shape.in_image()..images.end * shape.in_image()];
         let range = images.start * shape.out_image()..images.end * shape.out_image();
-        panels.part(&plan, x, &dy[range.clone()], relu.map(|relu| &relu[range]), sums);
+        let (dy, relu) = (&dy[range.clone()], relu.map(|relu| &relu[range]));
+        sums.fill(0.0);
+        let (sums, bias) = sums.split_at_mut(panels.bias_start());
+        match &tiles {
+            Some(geometry) => TileSums { geometry, tiling: &geometry.tiling() }.add(x, dy, relu, sums, bias),
+            None => panels.add(&plan, x, dy, relu, sums, bias),
+        }
     });
+    let total = |start: usize, width: usize| {
+        let mut total = [0.0; MAX_WIDTH];
+        for part in sums.chunks_exact(part_len) {
+            total[..width].iter_mut().zip(&part[start..][..width]).for_each(|(total, value)| *total += value);
+        }
+        total
+    };
     let patch = shape.patch();
     dw.par_chunks_mut(panels.full * patch).enumerate().for_each(|(panel, dw)| {
         let (start, width) = (panels.start(panel), panels.width(panel));
-        add_parts(&sums, part_len, start, width, patch, |k, row| {
-            dw[k..].iter_mut().step_by(patch).zip(row).for_each(|(to, from)| *to = *from);
-        });
+        if tiles.is_none() {
+            for k in 0..patch {
+                let total = total(start + k * width, width);
+                dw[k..].iter_mut().step_by(patch).zip(total).for_each(|(to, from)| *to = from);
+            }
+            return;
+        }
+        for channel in 0..shape.in_channels {
+            let row = |element: usize| start + (element * shape.in_channels + channel) * width;
+            let totals: [_; ELEMENTS] = std::array::from_fn(|element| total(row(element), width));
+            for (output, dw) in dw.chunks_exact_mut(patch).enumerate() {
+                let kernel = kernel_gradient(std::array::from_fn(|element| totals[element][output]));
+                dw[9 * channel..][..9].copy_from_slice(&kernel);
+            }
+        }
     });
     if let Some(bias) = bias {
         for (panel, bias) in bias.chunks_mut(panels.full).enumerate() {
-            let (start, width) = (panels.start(panel) + patch * panels.width(panel), panels.width(panel));
-            add_parts(&sums, part_len, start, width, 1, |_, row| bias.copy_from_slice(&row[..bias.len()]));
+            let total = total(panels.bias_start() + panel * panels.full, bias.len());
+            bias.copy_from_slice(&total[..bias.len()]);
         }
     }
 }
 
-/// Calls `row(k, values)` with the sums over all parts of `rows` rows of `width` values from `start`.
-fn add_parts(
-    sums: &[f32],
-    part_len: usize,
-    start: usize,
-    width: usize,
-    rows: usize,
-    mut row: impl FnMut(usize, &[f32]),
-) {
-    let mut total = [0.0; 64];
-    let total = &mut total[..width];
-    for k in 0..rows {
-        total.fill(0.0);
-        for part in sums.chunks_exact(part_len) {
-            let values = &part[start + k * width..][..width];
-            total.iter_mut().zip(values).for_each(|(total, value)| *total += value);
-        }
-        row(k, total);
-    }
-}
+/// The most channels of a panel on any level.
+const MAX_WIDTH: usize = 64;
 
-/// How output channels are cut into panels, each `[patch + 1, width]`: the last row is the bias.
+/// How output channels are cut into panels, each `[depth, width]`; behind them, the bias of all.
 struct Panels<'a> {
     level: Level,
     shape: &'a ConvShape,
+    /// Rows of a panel.
+    depth: usize,
     /// Channels of a full panel.
     full: usize,
 }
 
 impl<'a> Panels<'a> {
-    fn new(level: Level, shape: &'a ConvShape) -> Self {
-        Self { level, shape, full: outer::panel_vectors(level) * level.lanes() }
-    }
-
-    fn count(&self) -> usize {
-        self.shape.out_channels.div_ceil(self.full)
+    fn new(level: Level, shape: &'a ConvShape, depth: usize) -> Self {
+        Self { level, shape, depth, full: outer::panel_vectors(level) * level.lanes() }
     }
 
     fn channels(&self, panel: usize) -> usize {
@@ -122,46 +130,52 @@ impl<'a> Panels<'a> {
     }
 
     fn start(&self, panel: usize) -> usize {
-        panel * self.full * (self.shape.patch() + 1)
+        panel * self.full * self.depth
     }
 
-    fn part_len(&self) -> usize {
-        self.shape.out_channels.next_multiple_of(self.level.lanes()) * (self.shape.patch() + 1)
+    /// Output channels, filled up to whole vectors.
+    fn padded(&self) -> usize {
+        self.shape.out_channels.next_multiple_of(self.level.lanes())
     }
 
-    /// Sums the images of one part.
-    fn part(&self, plan: &Plan, x: &[f32], dy: &[f32], relu: Option<&[f32]>, sums: &mut [f32]) {
+    fn bias_start(&self) -> usize {
+        self.padded() * self.depth
+    }
+
+    /// Adds the images of one part.
+    fn add(
+        &self,
+        plan: &Plan,
+        x: &[f32],
+        dy: &[f32],
+        relu: Option<&[f32]>,
+        sums: &mut [f32],
+        bias: &mut [f32],
+    ) {
         let (in_image, out_image) = (self.shape.in_image(), self.shape.out_image());
         let positions = self.shape.out_height() * self.shape.out_width();
         let mut source = Scratch::take(plan.source_len);
         let mut right = Scratch::take(plan.group * positions * self.full);
-        sums.fill(0.0);
         let groups = x.chunks(plan.group * in_image).zip(dy.chunks(plan.group * out_image));
         for (index, (x, dy)) in groups.enumerate() {
-            pad::pad_group(plan, x, None, in_image, &mut source);
+            pad::pad_group(&plan.source, x, None, in_image, &mut source);
             let relu = relu.map(|relu| &relu[index * plan.group * out_image..][..dy.len()]);
             let table = &plan.positions[..dy.len() / out_image * positions];
-            for panel in 0..self.count() {
+            for (panel, bias) in bias.chunks_mut(self.full).enumerate() {
                 let (channels, width) = (self.channels(panel), self.width(panel));
                 let right = &mut right[..table.len() * width];
                 for (image, right) in right.chunks_exact_mut(positions * width).enumerate() {
                     let at = image * out_image + panel * self.full * positions;
                     let range = at..at + channels * positions;
                     let relu = relu.map(|relu| &relu[range.clone()]);
-                    columns::transpose(self.level, &dy[range], relu, channels, width, right);
+                    columns::transpose(self.level, &dy[range], relu, positions, channels, width, right);
                 }
-                let sums = &mut sums[self.start(panel)..][..(self.shape.patch() + 1) * width];
-                let (sums, bias) = sums.split_at_mut(self.shape.patch() * width);
                 add_rows(right, bias);
+                let sums = &mut sums[self.start(panel)..][..self.depth * width];
                 for (table, right) in table.chunks(BAND).zip(right.chunks(BAND * width)) {
                     let vectors = width / self.level.lanes();
-                    let sum = Sum {
-                        source: &source,
-                        offsets: &plan.passes[0].offsets,
-                        positions: table,
-                        right,
-                        vectors,
-                    };
+                    let offsets = &plan.passes[0].offsets;
+                    let sum = Sum { source: &source, offsets, positions: table, right, vectors };
                     outer::add(self.level, &sum, sums);
                 }
             }
@@ -171,7 +185,7 @@ impl<'a> Panels<'a> {
 
 /// Adds the sum of the rows of `rows` to `sums`.
 fn add_rows(rows: &[f32], sums: &mut [f32]) {
-    let mut total = [0.0; 64];
+    let mut total = [0.0; MAX_WIDTH];
     let total = &mut total[..sums.len()];
     for row in rows.chunks_exact(sums.len()) {
         total.iter_mut().zip(row).for_each(|(total, value)| *total += value);

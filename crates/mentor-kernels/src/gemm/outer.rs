@@ -73,7 +73,9 @@ unsafe fn panel<S: Simd, const V: usize>(sum: &Sum<'_>, sums: *mut f32) {
             let to = sums.add(row * V * S::LANES);
             row += match sum.offsets.len() - row {
                 6.. => tile::<S, 6, V>(sum, to, row),
-                3.. => tile::<S, 3, V>(sum, to, row),
+                5 => tile::<S, 5, V>(sum, to, row),
+                4 => tile::<S, 4, V>(sum, to, row),
+                3 => tile::<S, 3, V>(sum, to, row),
                 2 => tile::<S, 2, V>(sum, to, row),
                 _ => tile::<S, 1, V>(sum, to, row),
             };

@@ -62,6 +62,18 @@ pub(crate) fn pack(
     }
 }
 
+/// Where [`pack`] puts a row: value k is at `start + k * stride`.
+pub(crate) fn packed_at(level: Level, count: usize, depth: usize, row: usize) -> (usize, usize) {
+    let full = tile_rows(level);
+    let mut panel = row / full * full;
+    let mut rows = panel_rows(count - panel, full);
+    while panel + rows <= row {
+        panel += rows;
+        rows = panel_rows(count - panel, full);
+    }
+    (panel * depth + row - panel, rows)
+}
+
 /// Computes the product into `results`.
 ///
 /// # Panics
@@ -97,7 +109,11 @@ unsafe fn all_tiles<S: Simd>(product: &Product<'_>, results: *mut f32) {
         let end = (start + block).min(product.count);
         let mut vector = 0;
         while vector < product.reads.len() {
-            let width = (product.reads.len() - vector).min(3);
+            // Two and two rather than three and one, which would wait for its own sums.
+            let width = match product.reads.len() - vector {
+                4 => 2,
+                left => left.min(3),
+            };
             let mut row = start;
             while row < end {
                 let rows = panel_rows(product.count - row, full);

@@ -2,7 +2,6 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
-use std::mem::MaybeUninit;
 
 use super::Simd;
 
@@ -16,7 +15,7 @@ pub(crate) struct Avx512;
 
 /// Implements [`Simd`] by one intrinsic a function.
 macro_rules! implement {
-    ($level:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $max:ident, $fma:ident $(, $sums:item)?) => {
+    ($level:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $max:ident, $interleave:ident, $deinterleave:ident, $masked:ident, $fma:ident $(, $sums:item)?) => {
         impl Simd for $level {
             type Vector = $vector;
             const LANES: usize = $lanes;
@@ -46,6 +45,30 @@ macro_rules! implement {
             }
 
             #[inline(always)]
+            unsafe fn sub(a: $vector, b: $vector) -> $vector {
+                // SAFETY: the caller knows that the instruction exists.
+                unsafe { $sub(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn interleave(a: $vector, b: $vector) -> [$vector; 2] {
+                // SAFETY: the caller knows that the instructions exist.
+                unsafe { $interleave(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn deinterleave(a: $vector, b: $vector) -> [$vector; 2] {
+                // SAFETY: the caller knows that the instructions exist.
+                unsafe { $deinterleave(a, b) }
+            }
+
+            #[inline(always)]
+            unsafe fn masked(value: $vector, output: $vector) -> $vector {
+                // SAFETY: the caller knows that the instructions exist.
+                unsafe { $masked(value, output) }
+            }
+
+            #[inline(always)]
             unsafe fn max(a: $vector, b: $vector) -> $vector {
                 // SAFETY: the caller knows that the instruction exists.
                 unsafe { $max(a, b) }
@@ -70,7 +93,11 @@ implement!(
     _mm256_loadu_ps,
     _mm256_storeu_ps,
     _mm256_add_ps,
+    _mm256_sub_ps,
     _mm256_max_ps,
+    interleave_8,
+    deinterleave_8,
+    masked_8,
     _mm256_fmadd_ps,
     #[inline(always)]
     unsafe fn sums<const R: usize, const V: usize>(
@@ -79,13 +106,12 @@ implement!(
         offsets: *const u32,
         from: [*const f32; V],
     ) -> [[__m256; V]; R] {
-        let mut sums = [[MaybeUninit::<__m256>::uninit(); V]; R];
         if R == 4 && V == 3 && depth > 0 {
-            // SAFETY: the caller's conditions are those of the function, `sums` has its twelve vectors, all of which it
-            // writes, and `from` its three pointers.
+            // SAFETY: the caller's conditions are those of the function; `from` has its three pointers, and an array of
+            // four times three vectors is one of `R` times `V`.
             unsafe {
-                sums_4x3(depth, left, offsets, from.as_ptr().cast(), sums.as_mut_ptr().cast());
-                return sums.map(|row| row.map(|sum| sum.assume_init()));
+                let sums = sums_4x3(depth, left, offsets, *from.as_ptr().cast());
+                return std::mem::transmute_copy(&sums);
             }
         }
         // SAFETY: the caller's conditions.
@@ -98,20 +124,19 @@ implement!(
 ///
 /// # Safety
 ///
-/// As [`Simd::sums`], with `depth` not zero; `sums` has room for twelve vectors.
+/// As [`Simd::sums`], with `depth` not zero.
+#[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn sums_4x3(
     depth: usize,
     left: *const f32,
     offsets: *const u32,
-    from: *const [*const f32; 3],
-    sums: *mut [__m256; 12],
-) {
+    [from0, from1, from2]: [*const f32; 3],
+) -> [[__m256; 3]; 4] {
     let zero = _mm256_setzero_ps();
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] = [zero; 12];
     // SAFETY: the loop runs `depth` times and reads what the caller has; it writes registers only.
     unsafe {
-        let [from0, from1, from2] = *from;
         asm!(
             "2:",
             "mov {offset:e}, dword ptr [{offsets}]",
@@ -146,8 +171,8 @@ unsafe fn sums_4x3(
             i = inout(ymm_reg) i, j = inout(ymm_reg) j, k = inout(ymm_reg) k, l = inout(ymm_reg) l,
             options(nostack, readonly)
         );
-        sums.write([a, b, c, d, e, f, g, h, i, j, k, l]);
     }
+    [[a, b, c], [d, e, f], [g, h, i], [j, k, l]]
 }
 implement!(
     Avx512,
@@ -157,9 +182,57 @@ implement!(
     _mm512_loadu_ps,
     _mm512_storeu_ps,
     _mm512_add_ps,
+    _mm512_sub_ps,
     _mm512_max_ps,
+    interleave_16,
+    deinterleave_16,
+    masked_16,
     _mm512_fmadd_ps
 );
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn interleave_8(a: __m256, b: __m256) -> [__m256; 2] {
+    let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn interleave_16(a: __m512, b: __m512) -> [__m512; 2] {
+    let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn deinterleave_8(a: __m256, b: __m256) -> [__m256; 2] {
+    // In pairs of lanes a b a b, which the permutation sorts.
+    let (even, odd) = (_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
+    [even, odd].map(|halves| _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(halves))))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn deinterleave_16(a: __m512, b: __m512) -> [__m512; 2] {
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn masked_8(value: __m256, output: __m256) -> __m256 {
+    // True where the output is positive or not a number.
+    _mm256_and_ps(value, _mm256_cmp_ps::<_CMP_NLE_UQ>(output, _mm256_setzero_ps()))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn masked_16(value: __m512, output: __m512) -> __m512 {
+    _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(output, _mm512_setzero_ps()), value)
+}
 
 /// Writes the transpose of eight rows of eight values: `to[i · to_stride + j] = rows[j][i]`.
 ///

@@ -7,7 +7,7 @@ use mentor_kernels::simd::{Level, with_level};
 use proptest::prelude::*;
 
 /// Batch, channels in, height, width, channels out, kernel height and width, stride, padding, dilation.
-const SHAPES: [[usize; 10]; 23] = [
+const SHAPES: [[usize; 10]; 29] = [
     [2, 1, 5, 5, 1, 3, 3, 1, 1, 1],
     [3, 3, 7, 9, 17, 3, 3, 1, 1, 1],
     [1, 17, 6, 11, 3, 3, 3, 1, 0, 1],
@@ -36,6 +36,13 @@ const SHAPES: [[usize; 10]; 23] = [
     [2, 2, 3, 2, 3, 2, 2, 1, 3, 1],
     // More panels of weights, and more positions, than a block holds.
     [1, 70, 20, 20, 100, 3, 3, 1, 1, 1],
+    // By tiles: bands that reach over images, rows shorter and longer than a vector, all paddings, odd channels.
+    [5, 16, 14, 14, 20, 3, 3, 1, 1, 1],
+    [9, 12, 8, 8, 13, 3, 3, 1, 1, 1],
+    [2, 33, 4, 4, 12, 3, 3, 1, 1, 1],
+    [2, 13, 6, 40, 16, 3, 3, 1, 0, 1],
+    [2, 16, 10, 6, 17, 3, 3, 1, 2, 1],
+    [1, 12, 36, 48, 12, 3, 3, 1, 1, 1],
 ];
 
 fn shape(
@@ -113,12 +120,21 @@ fn oracle(shape: &ConvShape, x: &[f32], w: &[f32], dy: &[f32]) -> Oracle {
     all
 }
 
+/// Each value within 4e-6 of the sum of its terms' sizes; by tiles, whose errors come from the neighbours too, of the
+/// largest such sum.
 #[track_caller]
 fn close(what: &str, shape: &ConvShape, found: &[f32], expected: &[Term]) {
     assert_eq!(found.len(), expected.len());
+    let by_tiles =
+        shape.kernel == [3, 3] && shape.stride == 1 && shape.in_channels.min(shape.out_channels) >= 12;
+    let largest = expected.iter().fold(0.0, |largest: f64, term| largest.max(term.size));
     for (index, (&found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (f64::from(found) - expected.sum).abs();
-        assert!(error <= 4e-6 * expected.size, "{what} at {index}: {found}, not {}: {shape:?}", expected.sum);
+        assert!(
+            error <= 4e-6 * if by_tiles { largest } else { expected.size },
+            "{what} at {index}: {found}, not {}: {shape:?}",
+            expected.sum
+        );
     }
 }
 
@@ -209,6 +225,7 @@ fn bits_do_not_depend_on_the_number_of_threads_or_the_run() {
         [37, 5, 9, 8, 18, 3, 3, 1, 1, 1],
         [26, 6, 14, 14, 20, 3, 3, 2, 1, 1],
         [5, 40, 30, 30, 8, 3, 3, 1, 1, 1],
+        [21, 16, 14, 14, 20, 3, 3, 1, 1, 1],
     ] {
         let shape = shape(sizes);
         let (x, w) = (values(1, shape.input_len()), values(2, shape.weight_len()));
@@ -223,6 +240,29 @@ fn bits_do_not_depend_on_the_number_of_threads_or_the_run() {
             assert!(bits(threads) == one, "{threads} threads: {shape:?}");
         }
     }
+}
+
+/// The statement about accuracy in the documentation of the tiles.
+#[test]
+fn tiles_are_no_further_off_than_the_direct_sum() {
+    // The same image: with 3 × 3 kernels by tiles, and in the middle of 5 × 5 kernels as a direct sum.
+    let tiles = shape([4, 64, 14, 14, 32, 3, 3, 1, 1, 1]);
+    let direct = ConvShape { kernel: [5, 5], padding: 2, ..tiles };
+    let (x, w) = (values(1, tiles.input_len()), values(2, tiles.weight_len()));
+    let mut wide = vec![0.0; direct.weight_len()];
+    for (kernel, w) in wide.chunks_exact_mut(25).zip(w.chunks_exact(9)) {
+        (0..9).for_each(|i| kernel[(i / 3 + 1) * 5 + i % 3 + 1] = w[i]);
+    }
+    let expected = oracle(&tiles, &x, &w, &vec![0.0; tiles.output_len()]).y;
+    let error = |shape: &ConvShape, w: &[f32]| {
+        let mut y = vec![0.0; shape.output_len()];
+        conv2d_forward(&x, w, None, false, shape, &mut y);
+        let squares = y.iter().zip(&expected).map(|(y, expected)| (f64::from(*y) - expected.sum).powi(2));
+        (squares.sum::<f64>() / expected.iter().map(|term| term.sum.powi(2)).sum::<f64>()).sqrt()
+    };
+    let (tiles, direct) = (error(&tiles, &w), error(&direct, &wide));
+    println!("relative error (root mean square): {tiles:.2e} by tiles, {direct:.2e} directly");
+    assert!(tiles < direct && tiles < 1e-6, "{tiles:e}, {direct:e}");
 }
 
 #[test]
