@@ -21,6 +21,7 @@ mod observed;
 mod optimizer;
 mod plan;
 pub mod recipes;
+pub mod retrieval;
 mod run_dir;
 mod schedule;
 mod trained_model;
