@@ -58,6 +58,45 @@ pub enum LossError {
         /// How many classes the scores have.
         num_classes: usize,
     },
+    /// Nothing of this kind has this name.
+    #[error("there is no {kind} named {name:?}; there are {}", .known.join(", "))]
+    UnknownName {
+        /// What the name is one of.
+        kind: &'static str,
+        /// What was given.
+        name: String,
+        /// The names that exist.
+        known: &'static [&'static str],
+    },
+    /// Embeddings and labels disagree about the number of samples.
+    #[error("{labels} labels do not fit {values} numbers of embeddings: each label needs a row, all as long")]
+    EmbeddingCount {
+        /// How many labels were given.
+        labels: usize,
+        /// How many numbers the embeddings have altogether.
+        values: usize,
+    },
+    /// An embedding is not a number, or too large for `f32`.
+    #[error("the embedding of row {row}, column {column} is {value}, but must be finite in single precision")]
+    Embedding {
+        /// Index of the sample.
+        row: usize,
+        /// Index of the coordinate.
+        column: usize,
+        /// What was given.
+        value: f64,
+    },
+    /// A triplet or a pair names a sample that does not exist.
+    #[error("index {index} is not a sample: with {num_samples} samples they are 0 to {}", .num_samples.saturating_sub(1))]
+    SampleIndex {
+        /// What was given.
+        index: usize,
+        /// How many samples there are.
+        num_samples: usize,
+    },
+    /// The soft margin has no kinks, which the exact sum over all triplets rests on.
+    #[error("all triplets need the hinge; the soft margin goes with mining hard, semi-hard or none")]
+    SoftMarginOfAll,
     /// No loss has this name.
     #[error("there is no loss named {name:?}; the losses on scores are {}", .known.join(", "))]
     UnknownLoss {
@@ -66,6 +105,12 @@ pub enum LossError {
         /// The names that exist.
         known: &'static [&'static str],
     },
+}
+
+impl LossError {
+    pub(crate) fn unknown(kind: &'static str, name: &str, known: &'static [&'static str]) -> Self {
+        Self::UnknownName { kind, name: name.to_owned(), known }
+    }
 }
 
 /// Checks positively, so that NaN fails, and against `f32`, in which the tensors compute.

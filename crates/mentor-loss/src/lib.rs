@@ -23,24 +23,37 @@
 //! # Invariants
 //!
 //! - No file, clock, print, environment variable, global state or random number.
-//! - No value is read back from the device: a loss is a handful of tensor operations, and its result stays
-//!   where the scores are. [`explain`] is the exception by design: it works on `f64` slices, without tensors.
+//! - No value is read back from the device, but in the modules that say so in their first line (`distance`,
+//!   `triplet_loss`): a loss is a handful of tensor operations, and its result stays where its input is. [`explain`] and
+//!   [`ranking`] work on plain slices, without tensors.
 //! - Losses check shapes and nothing else. Targets are checked once, where data enters: a target outside
 //!   `0..C` is a programmer's error here, and what a device does with it is not defined.
-//! - A loss reduces over classes, never over samples. The caller takes the mean, so that one place decides
-//!   the denominator.
+//! - A loss on scores reduces over classes, never over samples: the caller takes the mean, so that one place decides
+//!   the denominator. Ranking losses of a batch name theirs: [`Average`].
 
 pub mod explain;
+pub mod ranking;
 
+mod census;
+mod distance;
 mod error;
+mod pairwise;
 mod penalty;
 mod score_loss;
 mod shapes;
 mod softmax;
 mod svm;
+mod triplet;
+mod triplet_loss;
 
+pub use census::{Average, Case, Census};
+pub use distance::{Distance, unit_norm};
 pub use error::LossError;
+pub use pairwise::{PairForm, PairwiseRanking};
 pub use penalty::{Penalty, soft_threshold};
+pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, Triplet};
 pub use score_loss::ScoreLoss;
 pub use softmax::SoftmaxCrossEntropy;
 pub use svm::{Hinge, MulticlassSvm};
+pub use triplet::TripletRanking;
+pub use triplet_loss::{BatchLoss, TripletLoss};

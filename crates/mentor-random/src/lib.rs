@@ -23,6 +23,10 @@ pub enum Purpose {
     StochasticDepth = 5,
     /// Membership of the samples in splits: `[class]`.
     Split = 6,
+    /// Resamples of a bootstrap: `[resample]`.
+    Bootstrap = 16,
+    /// Pairs and samples that stand for all in an analysis: `[figure, class]`.
+    Analysis = 17,
 }
 
 /// A stream of random numbers, a pure function of `(seed, purpose, indices)`.

@@ -25,6 +25,7 @@ mod optimizer;
 mod plan;
 mod plan_error;
 pub mod recipes;
+pub mod retrieval;
 mod run_dir;
 mod schedule;
 mod trained_model;

@@ -9,5 +9,7 @@ mod golden;
 mod optimizers;
 #[path = "it/resume.rs"]
 mod resume;
+#[path = "it/retrieval.rs"]
+mod retrieval;
 #[path = "it/runs.rs"]
 mod runs;

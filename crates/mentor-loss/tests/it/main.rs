@@ -6,6 +6,8 @@ mod by_hand;
 mod golden;
 mod gradients;
 mod laws;
+mod pairs;
 mod penalties;
+mod ranking;
 mod support;
 mod ugly;

@@ -1,0 +1,90 @@
+//! Triplets that are named one by one.
+
+use super::Ranked;
+use super::points::Points;
+use crate::{Average, Case, Census, Distance, LossError, TripletRanking};
+
+/// Three samples: an anchor, one that should be near it, and one that should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Triplet {
+    /// Index of the anchor.
+    pub anchor: usize,
+    /// Index of the positive.
+    pub positive: usize,
+    /// Index of the negative.
+    pub negative: usize,
+}
+
+/// The loss of these triplets, whose samples exist.
+pub(super) fn of_triplets(
+    points: &Points,
+    ranking: &TripletRanking,
+    triplets: &[Triplet],
+    average: Average,
+) -> Ranked {
+    let mut row_of = vec![0; points.num_samples];
+    points.order.iter().enumerate().for_each(|(row, &sample)| row_of[sample] = row);
+    let mut gradient = vec![0.0; points.rows.len()];
+    let mut census = Census::default();
+    let [mut sum, mut positive_sum, mut negative_sum] = [0.0; 3];
+    for triplet in triplets {
+        let [a, p, n] = [triplet.anchor, triplet.positive, triplet.negative].map(|sample| row_of[sample]);
+        let [d_ap, d_an] = [p, n].map(|other| points.pair(a, other));
+        let slope = ranking.slope(d_ap, d_an);
+        sum += ranking.value(d_ap, d_an);
+        positive_sum += d_ap;
+        negative_sum += d_an;
+        census.count(Case::of(d_ap, d_an, ranking.margin()));
+        for (other, weight) in [(p, points.weight(slope, d_ap)), (n, points.weight(-slope, d_an))] {
+            for column in 0..points.width {
+                let push = weight * (points.row(a)[column] - points.row(other)[column]);
+                gradient[a * points.width + column] += push;
+                gradient[other * points.width + column] -= push;
+            }
+        }
+    }
+    // A soft margin is never 0, so that every triplet is active.
+    let count = if ranking.is_soft() { census.num_valid } else { census.denominator(average) };
+    let factor = if count == 0 { 0.0 } else { 1.0 / count as f64 };
+    let mean = |sum: f64| (!triplets.is_empty()).then(|| sum / triplets.len() as f64);
+    Ranked {
+        loss: if count == 0 { 0.0 } else { sum / count as f64 },
+        gradient: points.gradient(gradient, factor),
+        census,
+        batch: census,
+        mean_positive_distance: mean(positive_sum),
+        mean_negative_distance: mean(negative_sum),
+    }
+}
+
+/// The first index that is no sample.
+pub(super) fn check(triplets: &[Triplet], num_samples: usize) -> Result<(), LossError> {
+    let indices = triplets.iter().flat_map(|t| [t.anchor, t.positive, t.negative]);
+    match indices.into_iter().find(|&index| index >= num_samples) {
+        Some(index) => Err(LossError::SampleIndex { index, num_samples }),
+        None => Ok(()),
+    }
+}
+
+impl Points {
+    /// The distance of two rows.
+    fn pair(&self, a: usize, b: usize) -> f64 {
+        let differences = self.row(a).iter().zip(self.row(b)).map(|(a, b)| a - b);
+        let square: f64 = differences.map(|difference| difference * difference).sum();
+        match self.distance {
+            Distance::Euclidean => square.sqrt(),
+            Distance::SquaredEuclidean => square,
+            Distance::Cosine => self.cosine(a, b, square),
+        }
+    }
+
+    /// As `weights_of`, for one pair.
+    fn weight(&self, coefficient: f64, distance: f64) -> f64 {
+        match self.distance {
+            Distance::Euclidean if distance > 0.0 => coefficient / distance,
+            Distance::Euclidean => 0.0,
+            Distance::SquaredEuclidean => 2.0 * coefficient,
+            Distance::Cosine => coefficient,
+        }
+    }
+}

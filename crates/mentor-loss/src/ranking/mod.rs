@@ -1,0 +1,71 @@
+//! Ranking losses on plain slices, on the CPU, in `f64`: all triplets exactly, and mined or given ones.
+//!
+//! A batch of N samples holds O(N³) triplets, and every one of them counts here, at the price of the distance matrix:
+//! see [`AllTriplets`]. What a training step needs is in [`TripletLoss`].
+
+mod all;
+mod block;
+mod count;
+mod given;
+mod gradient;
+mod mining;
+mod points;
+mod product;
+mod simd;
+mod square_distances;
+mod table;
+mod weights;
+
+pub use all::{AllTriplets, Coefficients};
+pub use given::Triplet;
+pub use mining::Mining;
+
+use crate::{Average, Census, LossError, TripletRanking};
+use points::Points;
+
+/// A ranking loss with its gradient and its counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked {
+    /// The mean over the selected triplets, by the average that was asked for; 0 where there is none.
+    pub loss: f64,
+    /// Its derivative with respect to the embeddings, `[N, D]`.
+    pub gradient: Vec<f64>,
+    /// The selected triplets.
+    pub census: Census,
+    /// All valid triplets of the batch, selected or not. Of given triplets: the given ones.
+    pub batch: Census,
+    /// Mean distance of the pairs of one class (of given triplets: of anchors and positives), if there are any.
+    pub mean_positive_distance: Option<f64>,
+    /// Mean distance of the pairs of two classes (of given triplets: of anchors and negatives), if there are any.
+    pub mean_negative_distance: Option<f64>,
+}
+
+/// The loss of the triplets that `mining` chooses; none for [`Mining::All`] and [`Mining::None`].
+pub(crate) fn ranked_of_mined<T: Copy + Into<f64>>(
+    ranking: &TripletRanking,
+    mining: Mining,
+    average: Average,
+    embeddings: &[T],
+    labels: &[u32],
+) -> Result<Ranked, LossError> {
+    let points = Points::new(ranking.distance(), embeddings, labels)?;
+    let triplets = match mining {
+        Mining::Hard => mining::batch_hard(&points),
+        Mining::SemiHard => mining::semi_hard(&points),
+        Mining::All | Mining::None => Vec::new(),
+    };
+    Ok(given::of_triplets(&points, ranking, &triplets, average))
+}
+
+/// The loss of given triplets.
+pub(crate) fn ranked_of_triplets<T: Copy + Into<f64>>(
+    ranking: &TripletRanking,
+    average: Average,
+    embeddings: &[T],
+    num_samples: usize,
+    triplets: &[Triplet],
+) -> Result<Ranked, LossError> {
+    given::check(triplets, num_samples)?;
+    let points = Points::new(ranking.distance(), embeddings, &vec![0; num_samples])?;
+    Ok(given::of_triplets(&points, ranking, triplets, average))
+}

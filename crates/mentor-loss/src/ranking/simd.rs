@@ -1,0 +1,97 @@
+//! The arithmetic of the host side, in vectors as wide as the processor has, chosen when it runs.
+//!
+//! Rows are padded by zeros to [`WIDTH`] numbers or a multiple, so that no kernel has a remainder. A vector
+//! instruction set changes at most the rounding of sums (with a fused multiply–add or without).
+
+use std::ops::Neg;
+
+use pulp::{Scalar, Simd, WithSimd};
+
+/// What rows are padded to: the widest unit of work, two vectors of AVX2.
+pub(super) const WIDTH: usize = 8;
+
+/// Runs `operation` with the best vectors of this machine.
+pub(super) fn dispatch<Op: WithSimd>(operation: Op) -> Op::Output {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return Simd::vectorize(simd, operation);
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(simd) = pulp::aarch64::Neon::try_new() {
+        return Simd::vectorize(simd, operation);
+    }
+    Simd::vectorize(Scalar::new(), operation)
+}
+
+/// `f32` or `f64`, in vectors.
+pub(super) trait Element: Copy + Default + Neg<Output = Self> + Send + Sync {
+    /// Numbers in 64 bytes, two vectors of AVX2: what rows of this type are padded to.
+    const WIDTH: usize;
+    /// A vector of them.
+    type Vector<S: Simd>: Copy;
+
+    fn narrow(value: f64) -> Self;
+    fn widen(self) -> f64;
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a · b + c`, rounded once where that is as fast.
+    fn mul_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+    fn vectors<S: Simd>(slice: &[Self]) -> &[Self::Vector<S>];
+    fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [Self::Vector<S>];
+}
+
+macro_rules! element {
+    ($scalar:ty, $vector:ident, $splat:ident, $add:ident, $mul_add:ident, $as:ident, $as_mut:ident) => {
+        impl Element for $scalar {
+            const WIDTH: usize = 64 / size_of::<$scalar>();
+            type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn narrow(value: f64) -> Self {
+                value as $scalar
+            }
+            #[inline(always)]
+            fn widen(self) -> f64 {
+                f64::from(self)
+            }
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
+                simd.$splat(value)
+            }
+            #[inline(always)]
+            fn add<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$add(a, b)
+            }
+            #[inline(always)]
+            fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+                simd.$mul_add(a, b, c)
+            }
+            #[inline(always)]
+            fn vectors<S: Simd>(slice: &[Self]) -> &[S::$vector] {
+                S::$as(slice).0
+            }
+            #[inline(always)]
+            fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [S::$vector] {
+                S::$as_mut(slice).0
+            }
+        }
+    };
+}
+
+element!(f32, f32s, splat_f32s, add_f32s, mul_add_e_f32s, as_simd_f32s, as_mut_simd_f32s);
+element!(f64, f64s, splat_f64s, add_f64s, mul_add_e_f64s, as_simd_f64s, as_mut_simd_f64s);
+
+/// A sum in eight lanes: quicker, and more exact, than one number after the other.
+pub(super) fn lane_sums(values: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (chunks, rest) = values.as_chunks::<8>();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+    }
+    lanes.iter().sum::<f64>() + rest.iter().sum::<f64>()
+}

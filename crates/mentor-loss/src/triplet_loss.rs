@@ -1,0 +1,145 @@
+//! A triplet loss with its mining, for training. This module reads tensors back: triplets are chosen on the host.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::ranking::{AllTriplets, Mining, Ranked, Triplet, ranked_of_mined, ranked_of_triplets};
+use crate::{Average, LossError, TripletRanking};
+
+/// Triplet ranking on a batch: which triplets, what loss, what average.
+///
+/// Everything is computed on the host in `f64`, with [`AllTriplets`] for all triplets and one by one for chosen ones; the
+/// tensor form hands that value and that gradient to automatic differentiation.
+///
+/// # Gradient
+///
+/// As [`AllTriplets`] and [`TripletRanking`]; the choice of triplets is not differentiated. A batch without a valid triplet has
+/// loss exactly 0 and gradient exactly 0.
+///
+/// # Example
+///
+/// ```
+/// use mentor_loss::{Average, Distance, Mining, TripletLoss, TripletRanking};
+///
+/// let ranking = TripletRanking::hinge(0.2, Distance::Euclidean)?;
+/// let hard = TripletLoss::new(ranking, Mining::Hard, Average::Valid)?;
+/// let ranked = hard.of_slices(&[0.0, 0.5, 0.3], &[0, 0, 1])?;
+/// assert_eq!(ranked.census.num_valid, 2); // one triplet an anchor: (0, 0.5, 0.3) and (0.5, 0, 0.3)
+/// assert!((ranked.loss - (0.4 + 0.5) / 2.0).abs() < 1e-12);
+///
+/// let soft = TripletRanking::soft_margin(Distance::Euclidean);
+/// assert!(TripletLoss::new(soft, Mining::All, Average::Valid).is_err()); // the exact sum needs a hinge
+/// # Ok::<(), mentor_loss::LossError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TripletLoss {
+    ranking: TripletRanking,
+    mining: Mining,
+    average: Average,
+}
+
+/// The loss of a batch on its device, with what happened in it.
+#[derive(Clone, Debug)]
+pub struct BatchLoss {
+    /// `[1]`, differentiable with respect to the embeddings.
+    pub loss: Tensor<1>,
+    /// Value, gradient and counts on the host.
+    pub ranked: Ranked,
+}
+
+impl TripletLoss {
+    /// The loss of triplets chosen so.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::SoftMarginOfAll`] for the soft margin over all triplets.
+    pub fn new(ranking: TripletRanking, mining: Mining, average: Average) -> Result<Self, LossError> {
+        if ranking.is_soft() && mining == Mining::All {
+            return Err(LossError::SoftMarginOfAll);
+        }
+        Ok(Self { ranking, mining, average })
+    }
+
+    /// Which triplets.
+    pub fn mining(&self) -> Mining {
+        self.mining
+    }
+
+    /// The loss of a batch `[N, D]`, row-major, with labels `[N]`. With [`Mining::None`] there is nothing to choose
+    /// from labels, and the batch has no valid triplet: see [`of_triplets`](Self::of_triplets).
+    ///
+    /// # Errors
+    ///
+    /// As [`AllTriplets::of_batch`].
+    pub fn of_slices<T: Copy + Into<f64>>(
+        &self,
+        embeddings: &[T],
+        labels: &[u32],
+    ) -> Result<Ranked, LossError> {
+        let distance = self.ranking.distance();
+        let all = AllTriplets::new(distance, self.ranking.margin(), self.average)?;
+        match self.mining {
+            Mining::All => all.of_batch(embeddings, labels),
+            mining => {
+                let counts = all.counts(embeddings, labels)?;
+                let ranked = ranked_of_mined(&self.ranking, mining, self.average, embeddings, labels)?;
+                Ok(Ranked { loss: ranked.loss, gradient: ranked.gradient, census: ranked.census, ..counts })
+            }
+        }
+    }
+
+    /// The loss of given triplets of `num_samples` embeddings.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_slices`](Self::of_slices), and [`LossError::SampleIndex`] for a triplet of samples that do not exist.
+    pub fn of_triplets<T: Copy + Into<f64>>(
+        &self,
+        embeddings: &[T],
+        num_samples: usize,
+        triplets: &[Triplet],
+    ) -> Result<Ranked, LossError> {
+        ranked_of_triplets(&self.ranking, self.average, embeddings, num_samples, triplets)
+    }
+
+    /// The loss of a batch: `embeddings` `[N, D]` and labels `[N]` give `[1]`. Reads the embeddings back.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_slices`](Self::of_slices): embeddings that are not finite are an error, not a NaN.
+    pub fn of_batch(&self, embeddings: Tensor<2>, labels: &[u32]) -> Result<BatchLoss, LossError> {
+        let ranked = self.of_slices(&values(&embeddings), labels)?;
+        Ok(BatchLoss { loss: attach(embeddings, &ranked), ranked })
+    }
+
+    /// The loss of given triplets of a batch. Reads the embeddings back.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_triplets`](Self::of_triplets).
+    pub fn of_batch_triplets(
+        &self,
+        embeddings: Tensor<2>,
+        triplets: &[Triplet],
+    ) -> Result<BatchLoss, LossError> {
+        let [num_samples, _] = embeddings.dims();
+        let ranked = self.of_triplets(&values(&embeddings), num_samples, triplets)?;
+        Ok(BatchLoss { loss: attach(embeddings, &ranked), ranked })
+    }
+}
+
+/// The device sync of this module.
+fn values(embeddings: &Tensor<2>) -> Vec<f32> {
+    let data = embeddings.clone().detach().into_data().convert::<f32>();
+    data.as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default()
+}
+
+/// A tensor with this value whose derivative with respect to `embeddings` is this gradient: a linear function of the
+/// embeddings, less what it gives here.
+fn attach(embeddings: Tensor<2>, ranked: &Ranked) -> Tensor<1> {
+    let device = embeddings.device();
+    let gradient: Vec<f32> = ranked.gradient.iter().map(|&value| value as f32).collect();
+    let gradient = Tensor::<2>::from_data(TensorData::new(gradient, embeddings.dims()), &device);
+    // x − x is exactly 0 in every coordinate, and so is the sum.
+    let zero = embeddings.clone().sub(embeddings.detach()).mul(gradient).sum();
+    zero.add_scalar(ranked.loss)
+}
