@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mentor_data::{
     Augment, DataError, Dataset, HostBatch, ImageFormat, Limits, Loader, LoaderOptions, OpenOptions, Order,
-    Preprocessing, Source, Split,
+    Preprocessing, RandAugment, Source, Split,
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -60,7 +60,7 @@ proptest! {
         workers in 0_usize..5,
         prefetch in 0_usize..6,
         shuffled in any::<bool>(),
-        augment in prop::sample::select(vec![Augment::None, Augment::Shift, Augment::Standard]),
+        augment in prop::sample::select(vec![Augment::None, Augment::Shift, Augment::Standard, Augment::RandAugment(RandAugment::default())]),
         seed in any::<u64>(),
         first_batch in 0_usize..6,
     ) {
