@@ -32,15 +32,20 @@
 
 pub mod explain;
 
+mod distillation;
 mod error;
+mod explicit_gradient;
 mod penalty;
+mod relational;
 mod score_loss;
 mod shapes;
 mod softmax;
 mod svm;
 
+pub use distillation::{Distillation, DistillationTerms};
 pub use error::LossError;
 pub use penalty::{Penalty, soft_threshold};
+pub use relational::{EmbeddingCosine, RelationalDistance};
 pub use score_loss::ScoreLoss;
 pub use softmax::SoftmaxCrossEntropy;
 pub use svm::{Hinge, MulticlassSvm};

@@ -4,9 +4,11 @@
 //!   function;
 //! - [`oracle`]: the losses once more, as nested loops in `f64` that a reader can check against the
 //!   definition line by line;
+//! - [`distillation`]: the same for the losses of students and teachers;
 //! - [`strategies`]: proptest inputs, scores with their targets;
 //! - [`tiny`]: the smallest real data sets, written as PNG folders, IDX files and CSV manifests.
 
+pub mod distillation;
 pub mod gradient;
 pub mod oracle;
 pub mod strategies;

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 mod by_hand;
+mod distillation;
+mod distillation_laws;
 mod golden;
 mod gradients;
 mod laws;
 mod penalties;
+mod relational;
 mod support;
 mod ugly;
