@@ -11,4 +11,5 @@ mod it {
     mod manifests;
     mod rand_augment;
     mod splits;
+    mod unlabelled;
 }
