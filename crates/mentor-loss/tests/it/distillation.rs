@@ -254,7 +254,7 @@ fn no_gradient_flows_into_the_teacher() {
     let device = Device::flex().autodiff();
     let teacher = tensor(&[1.0, 2.0], [1, 2], &device).require_grad();
     let student = tensor(&[0.5, -0.5], [1, 2], &device).require_grad();
-    let loss = soft_only(2.0).per_sample(student.clone(), &[teacher.clone()], None);
+    let loss = soft_only(2.0).per_sample(student.clone(), std::slice::from_ref(&teacher), None);
     let gradients = loss.sum().backward();
     assert!(student.grad(&gradients).is_some() && teacher.grad(&gradients).is_none());
 }
@@ -266,7 +266,7 @@ fn gradient_norms_are_those_of_the_weighted_terms() {
     let teacher = tensor(&[4f32.ln(), 0.0], [1, 2], &device);
     let targets = targets_on(&[1], &device);
     let loss = Distillation::new(1.0, 0.5, 0.25).unwrap();
-    let norms = loss.gradient_norms(student.clone(), &[teacher.clone()], Some(targets));
+    let norms = loss.gradient_norms(student.clone(), std::slice::from_ref(&teacher), Some(targets));
     // Gradients (−0.3, 0.3) and (0.5, −0.5).
     assert_close(&values(norms.soft.unwrap()), &[0.5 * 0.3 * 2f64.sqrt()], 1e-6);
     assert_close(&values(norms.hard.unwrap()), &[0.25 * 0.5 * 2f64.sqrt()], 1e-6);
@@ -309,7 +309,7 @@ fn label_smoothing_and_class_weights_belong_to_the_hard_term() {
     let scores = tensor(&[0.5, -1.0, 2.0], [1, 3], &device);
     let smoothed: SoftmaxCrossEntropy = smoothed_and_weighted(0.1, &[1.0, 2.0, 0.5]);
     let loss = Distillation::new(4.0, 1.0, 1.0).unwrap().with_cross_entropy(smoothed.clone());
-    let terms = loss.terms(scores.clone(), &[scores.clone()], Some(targets_on(&[1], &device)));
+    let terms = loss.terms(scores.clone(), std::slice::from_ref(&scores), Some(targets_on(&[1], &device)));
     let expected = values(smoothed.per_sample(scores, targets_on(&[1], &device)));
     assert_eq!((values(terms.soft.unwrap()), values(terms.hard.unwrap())), (vec![0.0], expected));
 }
