@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::format::ImageFormat;
+use crate::rand_augment::RandAugment;
 
 /// What is done to training images. Pixels that come from outside the image are 0 (black).
+///
+/// Written, in configurations too, as `none`, `shift`, `standard` or [`RandAugment`]'s form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Augment {
     /// Nothing.
     #[default]
@@ -24,6 +27,22 @@ pub enum Augment {
     /// centre, and in a quarter of them a rectangle with sides from an eighth to a half of the image's
     /// erased. Mirroring suits photographs, not letters or digits.
     Standard,
+    /// Some of fourteen operations, drawn at random. The strong noise of self-training.
+    RandAugment(RandAugment),
+}
+
+impl TryFrom<String> for Augment {
+    type Error = DataError;
+
+    fn try_from(text: String) -> Result<Self, DataError> {
+        text.parse()
+    }
+}
+
+impl From<Augment> for String {
+    fn from(augment: Augment) -> Self {
+        augment.to_string()
+    }
 }
 
 impl FromStr for Augment {
@@ -34,10 +53,11 @@ impl FromStr for Augment {
             "none" => Ok(Self::None),
             "shift" => Ok(Self::Shift),
             "standard" => Ok(Self::Standard),
+            _ if text.starts_with(RandAugment::NAME) => text.parse().map(Self::RandAugment),
             _ => Err(DataError::InvalidOption {
                 name: "augment",
                 value: text.to_owned(),
-                allowed: "none, shift or standard",
+                allowed: "none, shift, standard or rand-augment",
             }),
         }
     }
@@ -45,11 +65,12 @@ impl FromStr for Augment {
 
 impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Shift => "shift",
-            Self::Standard => "standard",
-        })
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Shift => f.write_str("shift"),
+            Self::Standard => f.write_str("standard"),
+            Self::RandAugment(chosen) => chosen.fmt(f),
+        }
     }
 }
 
@@ -81,6 +102,10 @@ impl Augment {
                 if stream.uniform() < ERASE_PROBABILITY {
                     erase(format, dst, draw_rectangle(format, &mut stream));
                 }
+            }
+            Self::RandAugment(chosen) => {
+                dst.copy_from_slice(src);
+                chosen.apply(format, dst, &mut stream);
             }
         }
     }
@@ -262,10 +287,13 @@ mod tests {
             augment.apply(&format, &image, &mut out, seed, epoch, sample);
             out
         };
-        let base = changed(Augment::Standard, 1, 2, 3);
-        assert_eq!(base, changed(Augment::Standard, 1, 2, 3));
-        for other in [(2, 2, 3), (1, 3, 3), (1, 2, 4)] {
-            assert_ne!(base, changed(Augment::Standard, other.0, other.1, other.2));
+        let strong = Augment::RandAugment(RandAugment::new(4, 9).unwrap());
+        for augment in [Augment::Standard, strong] {
+            let base = changed(augment, 1, 2, 3);
+            assert_eq!(base, changed(augment, 1, 2, 3));
+            for other in [(2, 2, 3), (1, 3, 3), (1, 2, 4)] {
+                assert_ne!(base, changed(augment, other.0, other.1, other.2));
+            }
         }
         assert_eq!(changed(Augment::None, 1, 2, 3), image);
         let shifts: std::collections::HashSet<Vec<u8>> =
@@ -275,10 +303,23 @@ mod tests {
 
     #[test]
     fn the_smallest_image_is_no_special_case() {
-        for augment in [Augment::Shift, Augment::Standard] {
+        let strong = Augment::RandAugment(RandAugment::new(14, 10).unwrap());
+        for augment in [Augment::Shift, Augment::Standard, strong] {
             for sample in 0..50 {
                 augment.apply(&format(1, 1, 1), &[7], &mut [0], 0, 0, sample);
             }
         }
+    }
+
+    #[test]
+    fn every_name_is_read_back() {
+        let strong = Augment::RandAugment(RandAugment::new(3, 0).unwrap());
+        for augment in [Augment::None, Augment::Shift, Augment::Standard, strong] {
+            assert_eq!(augment.to_string().parse::<Augment>().unwrap(), augment);
+            assert_eq!(Augment::try_from(String::from(augment)).unwrap(), augment);
+        }
+        assert_eq!("rand-augment".parse::<Augment>().unwrap(), Augment::RandAugment(RandAugment::default()));
+        let error = "flip".parse::<Augment>().unwrap_err().to_string();
+        assert_eq!(error, "augment = flip: must be none, shift, standard or rand-augment");
     }
 }

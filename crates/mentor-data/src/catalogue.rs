@@ -16,7 +16,8 @@ use crate::split::{Split, stratify};
 /// A sample as a reader lists it.
 pub(crate) struct Listed {
     pub(crate) id: String,
-    pub(crate) target: u32,
+    /// `None` where the data has no labels; then no sample has one.
+    pub(crate) target: Option<u32>,
     /// `None` where the data has no splits; then no sample has one.
     pub(crate) split: Option<Split>,
     /// Position among the pictures.
@@ -26,6 +27,7 @@ pub(crate) struct Listed {
 /// What a reader of one format finds.
 pub(crate) struct Listing {
     pub(crate) kind: &'static str,
+    /// Empty where the data has no labels.
     pub(crate) classes: Vec<String>,
     pub(crate) samples: Vec<Listed>,
     pub(crate) pictures: Pictures,
@@ -45,7 +47,7 @@ pub(crate) enum Pictures {
 #[derive(Clone)]
 pub(crate) struct Record {
     pub(crate) id: String,
-    pub(crate) target: u32,
+    pub(crate) target: Option<u32>,
     pub(crate) row: u32,
     /// Of the pixels in an array, of the bytes of a file.
     pub(crate) hash: blake3::Hash,
@@ -66,8 +68,17 @@ impl Catalogue {
     pub(crate) fn open(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
         options.check()?;
         let listing = readers::list(source, options)?;
-        let path = Path::new(source);
-        check_classes(path, &listing)?;
+        check_classes(Path::new(source), &listing)?;
+        Self::probe(listing, options)
+    }
+
+    /// As [`Catalogue::open`], for a folder of images without labels.
+    pub(crate) fn open_unlabelled(folder: &Path, options: &OpenOptions) -> Result<Self, DataError> {
+        options.check()?;
+        Self::probe(readers::list_unlabelled(folder)?, options)
+    }
+
+    fn probe(listing: Listing, options: &OpenOptions) -> Result<Self, DataError> {
         let splits = assign(&listing.samples, options);
         let Listing { kind, classes, samples, pictures, mut notes } = listing;
         let probes = probe(&pictures, &samples, options)?;
@@ -205,8 +216,9 @@ fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Resu
 }
 
 /// The split of every sample: the data's own, with validation taken from training where it is missing.
+/// Samples without a label are drawn as if they were of one class.
 fn assign(samples: &[Listed], options: &OpenOptions) -> Vec<Split> {
-    let targets: Vec<u32> = samples.iter().map(|listed| listed.target).collect();
+    let targets: Vec<u32> = samples.iter().map(|listed| listed.target.unwrap_or(0)).collect();
     if samples.iter().any(|listed| listed.split.is_none()) {
         return stratify(&targets, options.test_fraction, options.val_fraction, options.split_seed);
     }
@@ -233,14 +245,14 @@ fn check_classes(path: &Path, listing: &Listing) -> Result<(), DataError> {
 /// For classes with names: none that only validation or test have, where there is training data.
 pub(crate) fn check_trained(path: &Path, classes: &[String], samples: &[Listed]) -> Result<(), DataError> {
     let mut trained = vec![false; classes.len()];
-    for listed in samples.iter().filter(|listed| matches!(listed.split, None | Some(Split::Train))) {
-        trained[listed.target as usize] = true;
+    let labelled = || samples.iter().filter_map(|listed| Some((listed.target? as usize, listed.split)));
+    for (target, _) in labelled().filter(|(_, split)| matches!(split, None | Some(Split::Train))) {
+        trained[target] = true;
     }
-    let stray = samples.iter().find(|listed| !trained[listed.target as usize]);
-    match stray {
-        Some(Listed { target, split: Some(split), .. }) if trained.contains(&true) => {
-            let class = classes[*target as usize].clone();
-            Err(DataError::UnknownClass { path: path.to_owned(), class, split: *split })
+    match labelled().find(|&(target, _)| !trained[target]) {
+        Some((target, Some(split))) if trained.contains(&true) => {
+            let class = classes[target].clone();
+            Err(DataError::UnknownClass { path: path.to_owned(), class, split })
         }
         _ => Ok(()),
     }

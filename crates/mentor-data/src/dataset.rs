@@ -12,7 +12,8 @@ use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::Limits;
 
-/// The samples of one split: an image, a target and an id each. Cloning shares the images.
+/// The samples of one split: an image and an id each, and a target unless the data has no labels. Cloning shares
+/// the images.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     classes: Arc<[String]>,
@@ -20,8 +21,11 @@ pub struct Dataset {
     storage: Storage,
     /// Position of each sample in the storage: subsets and splits share one storage.
     rows: Vec<u32>,
-    targets: Vec<u32>,
+    /// `None` without labels.
+    targets: Option<Vec<u32>>,
     ids: Vec<String>,
+    /// Of the content that each image was made from: the bytes of its file, or its pixels in an array.
+    hashes: Vec<blake3::Hash>,
     notes: Vec<Note>,
 }
 
@@ -69,8 +73,9 @@ pub(crate) struct Parts {
     pub(crate) format: ImageFormat,
     pub(crate) storage: Storage,
     pub(crate) rows: Vec<u32>,
-    pub(crate) targets: Vec<u32>,
+    pub(crate) targets: Option<Vec<u32>>,
     pub(crate) ids: Vec<String>,
+    pub(crate) hashes: Vec<blake3::Hash>,
     pub(crate) notes: Vec<Note>,
 }
 
@@ -119,27 +124,39 @@ impl Dataset {
         let Ok(num_samples) = u32::try_from(targets.len()) else {
             return inconsistent(format!("{} samples, at most {} are possible", targets.len(), u32::MAX));
         };
+        let hashes = pixels.par_chunks_exact(format.num_values()).map(blake3::hash).collect();
         let storage = Storage::Memory(Arc::new(pixels));
-        let (classes, rows) = (classes.into(), (0..num_samples).collect());
-        Ok(Self::new(Parts { classes, format, storage, rows, targets, ids, notes: Vec::new() }))
+        let (classes, rows, targets) = (classes.into(), (0..num_samples).collect(), Some(targets));
+        Ok(Self::new(Parts { classes, format, storage, rows, targets, ids, hashes, notes: Vec::new() }))
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { classes, format, storage, rows, targets, ids, notes } = parts;
-        Self { classes, format, storage, rows, targets, ids, notes }
+        let Parts { classes, format, storage, rows, targets, ids, hashes, notes } = parts;
+        Self { classes, format, storage, rows, targets, ids, hashes, notes }
+    }
+
+    /// The same images without their labels and the names of the classes.
+    #[must_use]
+    pub fn without_labels(self) -> Self {
+        Self { classes: [].into(), targets: None, ..self }
     }
 
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.targets.len()
+        self.rows.len()
     }
 
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
+        self.rows.is_empty()
     }
 
-    /// Names of the classes; targets index them.
+    /// Whether every sample has a target; otherwise none has.
+    pub fn is_labelled(&self) -> bool {
+        self.targets.is_some()
+    }
+
+    /// Names of the classes; targets index them. Empty without labels.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -149,9 +166,20 @@ impl Dataset {
         &self.format
     }
 
-    /// The class index of every sample.
+    /// The class index of every sample. Empty without labels, see [`Dataset::is_labelled`].
     pub fn targets(&self) -> &[u32] {
-        &self.targets
+        self.targets.as_deref().unwrap_or_default()
+    }
+
+    /// BLAKE3, in hexadecimal, of the contents of all images in their order: of the bytes of files, and of the pixels of
+    /// arrays, as they were before they were brought to the format. The same images in another order, or one more
+    /// or less, give another; labels, ids and places do not matter.
+    pub fn images_blake3(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        self.hashes.iter().for_each(|hash| {
+            hasher.update(hash.as_bytes());
+        });
+        hasher.finalize().to_hex().to_string()
     }
 
     /// Name of sample `index`: its path below the data set's folder, or its array and row.
@@ -174,10 +202,10 @@ impl Dataset {
         matches!(self.storage, Storage::Memory(_))
     }
 
-    /// Number of samples of every class.
+    /// Number of samples of every class; empty without labels.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
-        for &target in &self.targets {
+        for &target in self.targets() {
             counts[target as usize] += 1;
         }
         counts
@@ -223,8 +251,12 @@ impl Dataset {
             format: self.format.clone(),
             storage: self.storage.clone(),
             rows: indices.iter().map(|&index| self.rows[index as usize]).collect(),
-            targets: indices.iter().map(|&index| self.targets[index as usize]).collect(),
+            targets: self
+                .targets
+                .as_ref()
+                .map(|targets| indices.iter().map(|&index| targets[index as usize]).collect()),
             ids: indices.iter().map(|&index| self.ids[index as usize].clone()).collect(),
+            hashes: indices.iter().map(|&index| self.hashes[index as usize]).collect(),
             notes: self.notes.clone(),
         }
     }
@@ -277,6 +309,29 @@ mod tests {
         let again = subset.subset(&[2]);
         again.read(0, &mut image).unwrap();
         assert_eq!(image, [2, 3]);
+    }
+
+    #[test]
+    fn images_keep_their_order_and_ids_without_labels() {
+        let unlabelled = three().without_labels();
+        assert!(
+            !unlabelled.is_labelled() && unlabelled.targets().is_empty() && unlabelled.classes().is_empty()
+        );
+        assert_eq!((unlabelled.len(), unlabelled.id(1), unlabelled.class_counts()), (3, "y", vec![]));
+        let subset = unlabelled.subset(&[2, 0]);
+        let mut image = [0; 2];
+        subset.read(0, &mut image).unwrap();
+        assert_eq!((subset.len(), image, subset.is_labelled()), (2, [4, 5], false));
+    }
+
+    #[test]
+    fn the_hash_of_the_images_knows_content_and_order_and_not_labels() {
+        let hash = three().images_blake3();
+        assert_eq!(hash, three().without_labels().images_blake3());
+        assert_eq!(hash, three().subset(&[0, 1, 2]).images_blake3());
+        for indices in [&[0, 2, 1][..], &[0, 1], &[0, 1, 2, 2]] {
+            assert_ne!(hash, three().subset(indices).images_blake3());
+        }
     }
 
     #[test]

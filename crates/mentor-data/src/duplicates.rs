@@ -135,7 +135,7 @@ mod tests {
             .enumerate()
             .map(|(row, &(id, content, target))| Record {
                 id: id.to_owned(),
-                target,
+                target: Some(target),
                 row: row as u32,
                 hash: blake3::hash(&[content]),
             })

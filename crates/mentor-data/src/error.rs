@@ -208,6 +208,16 @@ pub enum DataError {
         /// What to do next.
         hint: &'static str,
     },
+    /// Labels are needed and there are none.
+    #[error("{path}: its images have no labels, and {what} needs them; {hint}")]
+    Unlabelled {
+        /// The data set.
+        path: String,
+        /// What needs labels.
+        what: &'static str,
+        /// What to do next.
+        hint: &'static str,
+    },
     /// Nothing is left of a split after images were left out.
     #[error("{path}: nothing is left of {split} after leaving out {reason}; {hint}")]
     NothingLeft {

@@ -106,8 +106,8 @@ pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataEr
     corrupt.extend(take_undecodable(&mut catalogue, &options)?);
     let counts = Split::ALL.map(|split| {
         let mut counts = vec![0; catalogue.classes.len()];
-        for record in &catalogue.splits[split.index()] {
-            counts[record.target as usize] += 1;
+        for target in catalogue.splits[split.index()].iter().filter_map(|record| record.target) {
+            counts[target as usize] += 1;
         }
         counts
     });

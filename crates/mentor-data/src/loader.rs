@@ -2,6 +2,7 @@
 //! on them.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -38,6 +39,9 @@ pub struct LoaderOptions {
     pub workers: usize,
     /// Batches that are prepared ahead, at least 1. Together they bound the loader's memory.
     pub prefetch: usize,
+    /// How many augmented versions of each image there are: k fixed views, of which epoch e shows view e mod k. `None`: a
+    /// new one every epoch. Does not change the order of the samples.
+    pub views: Option<NonZeroU64>,
 }
 
 impl Default for LoaderOptions {
@@ -49,6 +53,7 @@ impl Default for LoaderOptions {
             seed: 0,
             workers: 0,
             prefetch: 4,
+            views: None,
         }
     }
 }
@@ -60,7 +65,7 @@ pub struct HostBatch {
     pub pixels: Vec<f32>,
     /// Shape of `pixels`.
     pub shape: [usize; 4],
-    /// The class index of each sample.
+    /// The class index of each sample; empty if the data set has no labels.
     pub targets: Vec<u32>,
     /// The index of each sample in the data set.
     pub samples: Vec<u32>,
@@ -268,6 +273,7 @@ impl Shared {
     fn make_batch(&self, samples: &[u32], epoch: u64) -> Result<HostBatch, DataError> {
         let Self { dataset, preprocessing, options } = self;
         let format = dataset.format();
+        let view = options.views.map_or(epoch, |views| epoch % views);
         let mut pixels = Vec::with_capacity(samples.len() * format.num_values());
         let mut augmented = match options.augment {
             Augment::None => Vec::new(),
@@ -278,11 +284,15 @@ impl Shared {
             if options.augment == Augment::None {
                 preprocessing.extend(&image, &mut pixels);
             } else {
-                options.augment.apply(format, &image, &mut augmented, options.seed, epoch, sample);
+                options.augment.apply(format, &image, &mut augmented, options.seed, view, sample);
                 preprocessing.extend(&augmented, &mut pixels);
             }
         }
-        let targets = samples.iter().map(|&sample| dataset.targets()[sample as usize]).collect();
+        let targets = if dataset.is_labelled() {
+            samples.iter().map(|&sample| dataset.targets()[sample as usize]).collect()
+        } else {
+            Vec::new()
+        };
         let shape = [samples.len(), format.channels, format.height, format.width];
         Ok(HostBatch { pixels, shape, targets, samples: samples.to_vec() })
     }

@@ -1,6 +1,6 @@
 //! An opened data set: its classes, its format and its splits, decoded when asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -14,6 +14,7 @@ use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::OpenOptions;
 use crate::raster::Raster;
+use crate::readers;
 use crate::split::Split;
 
 /// An opened data set.
@@ -55,7 +56,50 @@ impl Source {
     ///
     /// A [`DataError`] that says what is wrong with which file, or which option is out of range.
     pub fn open(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
-        let mut catalogue = Catalogue::open(source, options)?;
+        Self::of_catalogue(source, Catalogue::open(source, options)?, options)
+    }
+
+    /// Opens images of which no label is needed, or none is known. Every sample of the result is without a label.
+    ///
+    /// Of a folder of images every image is taken, flat or nested at any depth. Where the folder has `train`, `val` or
+    /// `test` at its top, these are the splits; else `val_fraction` of the images becomes validation and the rest
+    /// training, and there is no test split. Data of another form, which has labels, is opened as by
+    /// [`Source::open`], with the same splits, and its labels are dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::open`].
+    ///
+    /// ```
+    /// use mentor_data::{OpenOptions, Source, Split};
+    /// let source = Source::open_unlabelled("digits", &OpenOptions::default())?;
+    /// assert!(!source.is_labelled() && source.classes().is_empty());
+    /// assert!(source.load(Split::Train)?.targets().is_empty());
+    /// assert!(source.check_labelled("evaluation", "choose labelled data").is_err());
+    /// # Ok::<(), mentor_data::DataError>(())
+    /// ```
+    pub fn open_unlabelled(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
+        if !readers::is_image_folder(source) {
+            return Ok(Self::open(source, options)?.without_labels());
+        }
+        let without_test = OpenOptions { test_fraction: 0.0, ..options.clone() };
+        let catalogue = Catalogue::open_unlabelled(Path::new(source), &without_test)?;
+        Self::of_catalogue(source, catalogue, options)
+    }
+
+    /// The same samples in the same splits, without their labels and the names of the classes.
+    #[must_use]
+    pub fn without_labels(mut self) -> Self {
+        self.classes = [].into();
+        self.splits.iter_mut().flatten().for_each(|record| record.target = None);
+        self
+    }
+
+    fn of_catalogue(
+        source: &str,
+        mut catalogue: Catalogue,
+        options: &OpenOptions,
+    ) -> Result<Self, DataError> {
         let had_train = !catalogue.splits[Split::Train.index()].is_empty();
         let leaks = duplicates::resolve(&mut catalogue.splits, options.keep_duplicates);
         catalogue.notes.extend(leaks);
@@ -91,7 +135,25 @@ impl Source {
         self.kind
     }
 
-    /// Names of the classes in natural order ("2" before "10"); targets index them.
+    /// Whether the samples have labels.
+    pub fn is_labelled(&self) -> bool {
+        self.splits.iter().flatten().any(|record| record.target.is_some())
+    }
+
+    /// Refuses a source without labels where `what` (such as "a hard weight above 0") needs them; `hint` says what to
+    /// do next.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Unlabelled`].
+    pub fn check_labelled(&self, what: &'static str, hint: &'static str) -> Result<(), DataError> {
+        if self.is_labelled() {
+            return Ok(());
+        }
+        Err(DataError::Unlabelled { path: self.name.clone(), what, hint })
+    }
+
+    /// Names of the classes in natural order ("2" before "10"); targets index them. Empty without labels.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -134,7 +196,9 @@ impl Source {
             for record in records {
                 hasher.update(&(record.id.len() as u64).to_le_bytes());
                 hasher.update(record.id.as_bytes());
-                hasher.update(&record.target.to_le_bytes());
+                if let Some(target) = record.target {
+                    hasher.update(&target.to_le_bytes());
+                }
                 hasher.update(record.hash.as_bytes());
             }
         }
@@ -281,6 +345,7 @@ impl Source {
             rows,
             targets: records.iter().map(|record| record.target).collect(),
             ids: records.iter().map(|record| record.id.clone()).collect(),
+            hashes: records.iter().map(|record| record.hash).collect(),
             notes,
         })
     }

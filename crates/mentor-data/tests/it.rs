@@ -9,5 +9,7 @@ mod it {
     mod idx;
     mod loading;
     mod manifests;
+    mod rand_augment;
     mod splits;
+    mod unlabelled;
 }

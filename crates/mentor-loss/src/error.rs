@@ -28,6 +28,12 @@ pub enum LossError {
         /// How many weights were given.
         count: usize,
     },
+    /// Every weight of a sum of terms is 0, so that nothing would be learned.
+    #[error("{names} are all 0, so that nothing would be learned; one must be greater than 0")]
+    NoWeight {
+        /// Names of the weights, as in the configuration.
+        names: &'static str,
+    },
     /// Class weights and scores disagree about the number of classes.
     #[error("{weights} class weights do not fit {num_classes} scores")]
     ClassWeightCount {

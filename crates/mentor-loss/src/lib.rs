@@ -36,9 +36,13 @@ pub mod ranking;
 
 mod census;
 mod distance;
+mod distillation;
 mod error;
+mod error;
+mod explicit_gradient;
 mod pairwise;
 mod penalty;
+mod relational;
 mod score_loss;
 mod shapes;
 mod softmax;
@@ -48,10 +52,12 @@ mod triplet_loss;
 
 pub use census::{Average, Case, Census};
 pub use distance::{Distance, unit_norm};
+pub use distillation::{Distillation, DistillationTerms};
 pub use error::LossError;
 pub use pairwise::{PairForm, PairwiseRanking};
 pub use penalty::{Penalty, soft_threshold};
 pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, Triplet};
+pub use relational::{EmbeddingCosine, RelationalDistance};
 pub use score_loss::ScoreLoss;
 pub use softmax::SoftmaxCrossEntropy;
 pub use svm::{Hinge, MulticlassSvm};

@@ -27,3 +27,15 @@ pub(crate) fn check_target_probs(loss: &str, scores: &Tensor<2>, target_probs: &
     );
     [num_samples, num_classes]
 }
+
+/// Panics unless both are of the same shape `[N, D]` with `D >= 1`.
+#[track_caller]
+pub(crate) fn check_same(loss: &str, names: [&str; 2], first: &Tensor<2>, second: &Tensor<2>) {
+    let [first_name, second_name] = names;
+    assert!(
+        first.dims() == second.dims() && first.dims()[1] > 0,
+        "{loss}: {first_name} and {second_name} need the same shape [N, D] with D >= 1, got {:?} and {:?}",
+        first.dims(),
+        second.dims(),
+    );
+}

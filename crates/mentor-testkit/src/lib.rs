@@ -5,9 +5,11 @@
 //! - [`oracle`]: the losses once more, as nested loops in `f64` that a reader can check against the
 //!   definition line by line;
 //! - [`ranking`]: ranking losses in the same way, every triplet one by one;
+//! - [`distillation`]: the same for the losses of students and teachers;
 //! - [`strategies`]: proptest inputs, scores with their targets;
 //! - [`tiny`]: the smallest real data sets, written as PNG folders, IDX files and CSV manifests.
 
+pub mod distillation;
 pub mod gradient;
 pub mod oracle;
 pub mod ranking;

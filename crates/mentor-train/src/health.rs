@@ -96,7 +96,8 @@ mod tests {
         assert_eq!(diagnosis(0.0, 0.0, 0.0), Some(Diagnosis::Collapsed));
         assert_eq!(Diagnosis::of(&BTreeMap::new()), None);
         // No share: no batch had a valid triplet.
-        let without = BTreeMap::from([("embedding_norm".to_owned(), 1.0), ("embedding_spread".to_owned(), 1.0)]);
+        let without =
+            BTreeMap::from([("embedding_norm".to_owned(), 1.0), ("embedding_spread".to_owned(), 1.0)]);
         assert_eq!(Diagnosis::of(&without), Some(Diagnosis::Starved));
     }
 

@@ -43,14 +43,12 @@ pub use error::TrainError;
 pub use evaluate::SampleResult;
 pub use evaluation::Evaluation;
 pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
-pub use optimizer::Optimizer;
 pub use health::Diagnosis;
 pub use loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan, TripletForm};
+pub use optimizer::Optimizer;
 pub use plan::{OptimizerPlan, Plan};
 pub use plan_error::PlanError;
 pub use recipes::{Outcome, train};
-pub use run_dir::{
-    MODEL_FORMAT, MetricsWriter, ModelFile, RunDir, RunDirError, Summary, write_atomically,
-};
+pub use run_dir::{MODEL_FORMAT, MetricsWriter, ModelFile, RunDir, RunDirError, Summary, write_atomically};
 pub use schedule::{Schedule, Shape};
 pub use trained_model::{LoadError, TrainedModel};

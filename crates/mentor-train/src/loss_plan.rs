@@ -9,8 +9,8 @@ use mentor_loss::{
 };
 
 use crate::config::{DataConfig, LossConfig, ModelConfig};
-use crate::retrieval::Metric;
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, PlanError};
+use crate::retrieval::Metric;
 
 /// The data loss and its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,10 +130,16 @@ impl LossPlan {
     }
 
     /// Checks what the user wrote of the loss, and what of the model and the data belongs to it.
-    pub(crate) fn check(config: LossConfig, model: &ModelConfig, data: &DataConfig, check: &mut Checker) -> Self {
+    pub(crate) fn check(
+        config: LossConfig,
+        model: &ModelConfig,
+        data: &DataConfig,
+        check: &mut Checker,
+    ) -> Self {
         match config.name.as_deref().unwrap_or("softmax") {
             name @ ("softmax" | "svm" | "crammer-singer") => {
-                let needs_ranking = |field| format!("{field} needs a ranking loss (pairwise, triplet), not {name}");
+                let needs_ranking =
+                    |field| format!("{field} needs a ranking loss (pairwise, triplet), not {name}");
                 check.check(model.embedding_size.is_none(), || needs_ranking("embedding_size"));
                 check.check(model.unit_norm.is_none(), || needs_ranking("unit_norm"));
                 check.check(data.classes_per_batch.is_none(), || needs_ranking("classes_per_batch"));
@@ -241,8 +247,7 @@ impl ScoreLossPlan {
                     check.number("a class weight", *weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
                 }
                 let smoothing = config.label_smoothing.unwrap_or(0.0);
-                let label_smoothing =
-                    check.number("label_smoothing", smoothing, BELOW_ONE.0, BELOW_ONE.1);
+                let label_smoothing = check.number("label_smoothing", smoothing, BELOW_ONE.0, BELOW_ONE.1);
                 return Self::Softmax { label_smoothing, class_weights };
             }
         };
@@ -274,7 +279,8 @@ impl RankingPlan {
             (RankingForm::Triplet { form, mining }, 0.2)
         };
         if let RankingForm::Triplet { form: TripletForm::SoftMargin, mining } = form {
-            check.check(config.margin.is_none(), || "the soft-margin form has no margin: leave it out".into());
+            check
+                .check(config.margin.is_none(), || "the soft-margin form has no margin: leave it out".into());
             check.check(mining != Mining::All, || {
                 "mining all needs the hinge form, whose sum over all triplets is exact".into()
             });

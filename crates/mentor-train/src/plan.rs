@@ -131,7 +131,9 @@ impl TryFrom<Config> for Plan {
             ),
         };
         if let LossPlan::Ranking(ranking) = &loss {
-            check.check(!full_batch, || format!("gd sums over samples, and {} over pairs of them: use sgd", loss.name()));
+            check.check(!full_batch, || {
+                format!("gd sums over samples, and {} over pairs of them: use sgd", loss.name())
+            });
             if let Some(batch_size) = ranking.batch_size() {
                 check.check(optimizer.batch_size == batch_size, || {
                     format!(

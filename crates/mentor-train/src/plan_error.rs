@@ -46,7 +46,12 @@ impl Checker {
     }
 
     /// What `text` names; `fallback` where there is no text, or with a problem where it names nothing.
-    pub(crate) fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, text: Option<&str>, fallback: T) -> T {
+    pub(crate) fn parse<T: FromStr<Err: Display>>(
+        &mut self,
+        name: &str,
+        text: Option<&str>,
+        fallback: T,
+    ) -> T {
         match text.map(str::parse) {
             None => fallback,
             Some(Ok(value)) => value,

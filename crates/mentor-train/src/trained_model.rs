@@ -12,8 +12,8 @@ use crate::evaluate::{SampleResult, embed_samples, evaluate_samples, summarise, 
 use crate::evaluation::Evaluation;
 use crate::loss_plan::ScoreLossPlan;
 use crate::plan_error::PlanError;
-use crate::run_dir::{ModelFile, RunDir, RunDirError};
 use crate::retrieval::Metric;
+use crate::run_dir::{ModelFile, RunDir, RunDirError};
 use crate::weights::WeightStatistics;
 
 /// A model with everything that its use needs: classes, preprocessing, loss.
@@ -68,7 +68,9 @@ impl TrainedModel {
             return Err(LoadError::OtherWeights { path: run.display().to_string() });
         }
         let loss = match file.spec.head {
-            Head::Classifier { num_classes } => Some(ScoreLossPlan::from_config(&file.loss)?.build(num_classes)?),
+            Head::Classifier { num_classes } => {
+                Some(ScoreLossPlan::from_config(&file.loss)?.build(num_classes)?)
+            }
             Head::Embedding { .. } => None,
         };
         let penalty = Penalty::new(file.penalty.l1.unwrap_or(0.0), file.penalty.l2.unwrap_or(0.0))?;
@@ -94,14 +96,8 @@ impl TrainedModel {
         assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");
         assert_eq!(dataset.format(), &self.file.preprocessing.format, "the image formats differ");
         let loss = self.loss.as_ref().expect("an embedding model has no scores to evaluate");
-        let results = evaluate_samples(
-            &self.model,
-            loss,
-            dataset,
-            &self.file.preprocessing,
-            batch_size,
-            &self.device,
-        )?;
+        let results =
+            evaluate_samples(&self.model, loss, dataset, &self.file.preprocessing, batch_size, &self.device)?;
         let penalty = WeightStatistics::of(&self.model).penalty(&self.penalty);
         Ok((summarise(&split.to_string(), dataset.classes(), &results, penalty), results))
     }

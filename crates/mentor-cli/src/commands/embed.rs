@@ -99,7 +99,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embedded, Failure> {
     let [path] = args.paths.as_slice() else {
-        return Err(Failure::usage(anyhow!("--split takes one data set, and {} paths are named", args.paths.len())));
+        return Err(Failure::usage(anyhow!(
+            "--split takes one data set, and {} paths are named",
+            args.paths.len()
+        )));
     };
     let source = Source::open(&path.to_string_lossy(), &trained.file.data.options)?;
     let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);

@@ -94,7 +94,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let classifier = matches!(trained.file.spec.head, Head::Classifier { .. });
     if args.retrieval || !classifier {
         if args.per_sample.is_some() {
-            return Err(Failure::usage(anyhow!("--per-sample gives losses of scores, which embeddings have not")));
+            return Err(Failure::usage(anyhow!(
+                "--per-sample gives losses of scores, which embeddings have not"
+            )));
         }
         return run_retrieval(args, &trained, &data);
     }

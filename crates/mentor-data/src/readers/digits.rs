@@ -29,7 +29,7 @@ pub(crate) fn list() -> Result<Listing, DataError> {
             Some((&target, pixels)) if target < 10 && pixels.len() == SIDE * SIDE => {
                 bytes.extend(pixels.iter().map(|&value| to_byte(value)));
                 let id = format!("digits[{row}]");
-                samples.push(Listed { id, target, split: None, row: row as u32 });
+                samples.push(Listed { id, target: Some(target), split: None, row: row as u32 });
             }
             _ => return Err(damaged(format!("line {}: not 64 pixels and a digit", row + 1))),
         }
@@ -56,7 +56,7 @@ mod tests {
     fn all_digits_are_there_and_the_first_is_a_zero() {
         let listing = list().unwrap();
         assert_eq!(listing.samples.len(), 1797);
-        assert_eq!(listing.samples[0].target, 0);
+        assert_eq!(listing.samples[0].target, Some(0));
         let Pictures::Array { bytes, .. } = listing.pictures else { panic!("digits are an array") };
         assert_eq!(bytes[..8], [0, 0, 80, 207, 143, 16, 0, 0], "0 0 5 13 9 1 0 0 of 16");
         assert_eq!([to_byte(0), to_byte(16), to_byte(8)], [0, 255, 128]);

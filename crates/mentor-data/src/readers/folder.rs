@@ -1,4 +1,5 @@
-//! Image folders: one folder for each class, with or without `train`, `val` and `test` above them.
+//! Image folders: one folder for each class, with or without `train`, `val` and `test` above them; or images
+//! without labels, in any folders.
 
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     for folder in folders {
         // Both are sorted and deduplicated the same way, so the name is there.
         let position = classes.binary_search_by(|class| natural_order(class, &folder.name));
-        let target = position.unwrap_or_default() as u32;
+        let target = Some(position.unwrap_or_default() as u32);
         for (id, path) in folder.files {
             samples.push(Listed { id, target, split: folder.split, row: paths.len() as u32 });
             paths.push(path);
@@ -46,6 +47,50 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     }
     check_trained(root, &classes, &samples)?;
     Ok(Listing { kind: "image folder", classes, samples, pictures: Pictures::Files(paths), notes })
+}
+
+/// Every image below `root`, at any depth and without a label. Folders named `train`, `val` or `test` at the top
+/// are splits, as they are above class folders; the names of all others mean nothing.
+pub(crate) fn list_unlabelled(root: &Path) -> Result<Listing, DataError> {
+    let entries = read_folder(root)?;
+    let split_of = |entry: &Entry| entry.name.parse::<Split>().ok().filter(|_| entry.is_folder);
+    let mut splits: Vec<(Split, &Entry)> =
+        entries.iter().filter_map(|entry| Some((split_of(entry)?, entry))).collect();
+    splits.sort_by_key(|&(split, _)| split);
+    let mut ignored = Ignored::default();
+    let (mut samples, mut paths) = (Vec::new(), Vec::new());
+    let mut list = |split, files: Vec<(String, PathBuf)>| {
+        for (id, path) in files {
+            samples.push(Listed { id, target: None, split, row: paths.len() as u32 });
+            paths.push(path);
+        }
+    };
+    if splits.is_empty() {
+        let mut files = Vec::new();
+        collect_entries(entries, "", 0, &mut ignored, &mut files)?;
+        list(None, files);
+    } else {
+        for entry in entries.iter().filter(|entry| split_of(entry).is_none()) {
+            ignored.add(&entry.name, entry.is_folder);
+        }
+        for (split, entry) in splits {
+            let mut files = Vec::new();
+            collect_files(&entry.path, &entry.name, 0, &mut ignored, &mut files)?;
+            list(Some(split), files);
+        }
+    }
+    if samples.is_empty() {
+        let hint = format!("put images into it, with one of the extensions {}", EXTENSIONS.join(", "));
+        return Err(DataError::Empty { path: root.to_owned(), what: "images", hint });
+    }
+    let (classes, notes) = (Vec::new(), ignored.into_notes().collect());
+    Ok(Listing {
+        kind: "folder of unlabelled images",
+        classes,
+        samples,
+        pictures: Pictures::Files(paths),
+        notes,
+    })
 }
 
 /// The class folders in the order train, val, test, then by class.
@@ -96,6 +141,11 @@ fn hint_for(entries: &[Entry]) -> String {
     };
     match with("csv").or_else(|| with("npz")) {
         Some(entry) => format!("if {} describes the data, name that file instead", entry.path.display()),
+        None if entries.iter().any(|entry| !entry.is_folder && is_image(&entry.path)) => {
+            "put the images of each class into a folder with its name; images without labels serve only where none \
+             are needed, such as distillation without a hard term"
+                .to_owned()
+        }
         None => "put the images of each class into a folder with its name".to_owned(),
     }
 }
@@ -136,11 +186,20 @@ fn collect_files(
     ignored: &mut Ignored,
     files: &mut Vec<(String, PathBuf)>,
 ) -> Result<(), DataError> {
+    collect_entries(read_folder(folder)?, &format!("{id}/"), depth, ignored, files)
+}
+
+fn collect_entries(
+    entries: Vec<Entry>,
+    prefix: &str,
+    depth: usize,
+    ignored: &mut Ignored,
+    files: &mut Vec<(String, PathBuf)>,
+) -> Result<(), DataError> {
     /// Deeper folders are no longer sorted by hand; a link may lead in a circle.
     const MAX_DEPTH: usize = 16;
-    for entry in read_folder(folder)? {
-        let id = format!("{id}/{}", entry.name);
-        let extension = entry.path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    for entry in entries {
+        let id = format!("{prefix}{}", entry.name);
         if entry.is_folder {
             if depth + 1 > MAX_DEPTH {
                 let reason =
@@ -148,13 +207,19 @@ fn collect_files(
                 return Err(DataError::Damaged { path: entry.path, reason });
             }
             collect_files(&entry.path, &id, depth + 1, ignored, files)?;
-        } else if EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) {
+        } else if is_image(&entry.path) {
             files.push((id, entry.path));
         } else {
             ignored.add(&id, false);
         }
     }
     Ok(())
+}
+
+/// By its extension; what the file holds is found out later.
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
 /// What lies in a folder, hidden entries left out, in natural order. Links are followed.

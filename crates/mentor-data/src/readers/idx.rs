@@ -79,7 +79,7 @@ pub(crate) fn list(folder: &Path, limits: &Limits) -> Result<Listing, DataError>
         for (index, &label) in part.labels.iter().enumerate() {
             let id = format!("{name}[{index}]");
             let split = (!only_train).then_some(split);
-            samples.push(Listed { id, target: label as u32, split, row: samples.len() as u32 });
+            samples.push(Listed { id, target: Some(label as u32), split, row: samples.len() as u32 });
         }
         if bytes.is_empty() {
             bytes = part.images.bytes;

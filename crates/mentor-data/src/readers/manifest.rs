@@ -44,7 +44,7 @@ pub(crate) fn list(manifest: &Path) -> Result<Listing, DataError> {
             return Err(wrong(format!("no such file: {}", path.display())));
         }
         // The target is set below, when all labels are known.
-        samples.push(Listed { id: id.to_owned(), target: 0, split, row: paths.len() as u32 });
+        samples.push(Listed { id: id.to_owned(), target: None, split, row: paths.len() as u32 });
         labels.push(label.to_owned());
         paths.push(path);
     }
@@ -57,7 +57,7 @@ pub(crate) fn list(manifest: &Path) -> Result<Listing, DataError> {
     classes.dedup();
     for (listed, label) in samples.iter_mut().zip(&labels) {
         let position = classes.binary_search_by(|class| natural_order(class, label));
-        listed.target = position.unwrap_or_default() as u32;
+        listed.target = Some(position.unwrap_or_default() as u32);
     }
     check_trained(manifest, &classes, &samples)?;
     let pictures = Pictures::Files(paths);

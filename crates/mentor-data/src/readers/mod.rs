@@ -39,6 +39,17 @@ pub(crate) fn list(source: &str, options: &OpenOptions) -> Result<Listing, DataE
     }
 }
 
+/// Lists the images of a folder without labels.
+pub(crate) fn list_unlabelled(folder: &Path) -> Result<Listing, DataError> {
+    folder::list_unlabelled(folder)
+}
+
+/// Whether `source` is a folder of image files, with or without class folders.
+pub(crate) fn is_image_folder(source: &str) -> bool {
+    let path = Path::new(source);
+    source != DIGITS && path.is_dir() && !idx::is_idx_folder(path)
+}
+
 /// Class names "0", "1", … for labels that are numbers, after a check of the labels.
 ///
 /// The largest training label decides the number of classes. A label above it, a negative one, or one

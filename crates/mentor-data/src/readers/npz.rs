@@ -48,7 +48,7 @@ pub(crate) fn list(path: &Path, limits: &Limits) -> Result<Listing, DataError> {
         for (index, &label) in labels.iter().enumerate() {
             let id = format!("{images}[{index}]");
             let split = has_splits.then_some(*split);
-            samples.push(Listed { id, target: label as u32, split, row: samples.len() as u32 });
+            samples.push(Listed { id, target: Some(label as u32), split, row: samples.len() as u32 });
         }
     }
     let NpzReader { shape, bytes, .. } = reader;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mentor_data::{
     Augment, DataError, Dataset, HostBatch, ImageFormat, Limits, Loader, LoaderOptions, OpenOptions, Order,
-    Preprocessing, Source, Split,
+    Preprocessing, RandAugment, Source, Split,
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -60,14 +60,14 @@ proptest! {
         workers in 0_usize..5,
         prefetch in 0_usize..6,
         shuffled in any::<bool>(),
-        augment in prop::sample::select(vec![Augment::None, Augment::Shift, Augment::Standard]),
+        augment in prop::sample::select(vec![Augment::None, Augment::Shift, Augment::Standard, Augment::RandAugment(RandAugment::default())]),
         seed in any::<u64>(),
         first_batch in 0_usize..6,
     ) {
         let dataset = dataset(num_samples);
         let preprocessing = Preprocessing::fit(&dataset);
         let order = if shuffled { Order::Shuffled } else { Order::Sequential };
-        let options = LoaderOptions { batch_size, order, augment, seed, workers, prefetch };
+        let options = LoaderOptions { batch_size, order, augment, seed, workers, prefetch, views: None };
         let loader = Loader::new(Arc::clone(&dataset), preprocessing.clone(), options.clone());
         let expected = by_hand(&dataset, &preprocessing, &loader.order(7), &options);
         prop_assert_eq!(loader.num_batches(), expected.len());
@@ -90,6 +90,52 @@ fn every_sample_comes_once_and_epochs_differ() {
     for mut order in [first, second] {
         order.sort_unstable();
         assert_eq!(order, (0..100).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn with_k_views_epoch_e_shows_the_augmentation_of_epoch_e_mod_k() {
+    let dataset = dataset(20);
+    let loader = |views: Option<u64>| {
+        let options = LoaderOptions {
+            batch_size: 6,
+            augment: Augment::Standard,
+            views: views.map(|views| views.try_into().unwrap()),
+            ..LoaderOptions::default()
+        };
+        Loader::new(Arc::clone(&dataset), Preprocessing::fit(&dataset), options)
+    };
+    // Image of each sample, in the order of the data set.
+    let images = |loader: &Loader, epoch| {
+        let mut images = vec![Vec::new(); 20];
+        for batch in batches(loader, epoch, 0) {
+            for (sample, image) in batch.samples.iter().zip(batch.pixels.chunks_exact(18)) {
+                images[*sample as usize] = image.to_vec();
+            }
+        }
+        images
+    };
+    let (fresh, three) = (loader(None), loader(Some(3)));
+    for epoch in 0..9 {
+        assert_eq!(images(&three, epoch), images(&fresh, epoch % 3));
+        assert_eq!(three.order(epoch), fresh.order(epoch), "views do not touch the order");
+        assert_eq!(images(&loader(Some(1)), epoch), images(&fresh, 0));
+    }
+    assert_ne!(images(&three, 0), images(&three, 1));
+    assert_ne!(three.order(0), three.order(3));
+}
+
+#[test]
+fn images_without_labels_are_served_without_targets() {
+    let labelled = dataset(10);
+    let unlabelled = Arc::new((*labelled).clone().without_labels());
+    let options = LoaderOptions { batch_size: 4, ..LoaderOptions::default() };
+    let loader = |dataset: &Arc<Dataset>| {
+        Loader::new(Arc::clone(dataset), Preprocessing::fit(dataset), options.clone())
+    };
+    let expected = batches(&loader(&labelled), 2, 0);
+    for (expected, found) in expected.into_iter().zip(batches(&loader(&unlabelled), 2, 0)) {
+        assert_eq!(found, HostBatch { targets: Vec::new(), ..expected });
     }
 }
 

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test panics on what it does not expect")]
 
 mod by_hand;
+mod distillation;
+mod distillation_laws;
 mod golden;
 mod gradients;
 mod laws;
 mod pairs;
 mod penalties;
 mod ranking;
+mod relational;
 mod support;
 mod ugly;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use mentor_data::{ClassBalance, DataError, HostBatch, Order, read_triplets};
 use mentor_loss::{
-    AllTriplets, Average, Census, Distance, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss, TripletRanking,
+    AllTriplets, Average, Census, Distance, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss,
+    TripletRanking,
 };
 use mentor_model::{Model, Pass};
 use rayon::prelude::*;
