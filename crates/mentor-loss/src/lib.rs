@@ -38,7 +38,6 @@ mod census;
 mod distance;
 mod distillation;
 mod error;
-mod error;
 mod explicit_gradient;
 mod pairwise;
 mod penalty;

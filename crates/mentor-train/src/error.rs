@@ -1,10 +1,12 @@
 //! Why training could not go on.
 
 use mentor_data::DataError;
+use mentor_loss::LossError;
 use mentor_model::ModelError;
 
 use crate::checkpoint::CheckpointError;
-use crate::plan::PlanError;
+use crate::plan_error::PlanError;
+use crate::retrieval::RetrievalError;
 use crate::run_dir::RunDirError;
 
 /// Why training could not start or go on.
@@ -19,6 +21,12 @@ pub enum TrainError {
     /// The plan does not fit the data.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The loss cannot be taken of such values.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// Embeddings cannot be ranked.
+    #[error(transparent)]
+    Retrieval(#[from] RetrievalError),
     /// The run directory cannot be used.
     #[error(transparent)]
     RunDir(#[from] RunDirError),

@@ -68,6 +68,7 @@ impl TryFrom<Config> for Plan {
         let Config { data, model, loss, penalty, optimizer, schedule, training } = config;
         let mut check = Checker { problems: Vec::new() };
 
+        let loss = LossPlan::check(loss, &model, &data, &mut check);
         let source = data.source.unwrap_or_default();
         check.check(!source.is_empty(), || {
             "no data is named; give --data digits, or the path of an image folder, IDX folder, CSV manifest or npz file".into()
@@ -87,7 +88,6 @@ impl TryFrom<Config> for Plan {
         let stochastic_depth =
             check.number("stochastic_depth", model.stochastic_depth.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
 
-        let loss = LossPlan::check(loss, &model, &data, &mut check);
         let l1 = check.number("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
         let l2 = check.number("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
 

@@ -1,17 +1,15 @@
 //! Ranking: labels, or triplets, → embeddings in which distance means dissimilarity.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{ClassBalance, DataError, HostBatch, Order, read_triplets};
 use mentor_loss::{
-    AllTriplets, Average, Census, Distance, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss,
+    AllTriplets, Average, Census, LossError, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss,
     TripletRanking,
 };
 use mentor_model::{Model, Pass};
-use rayon::prelude::*;
 
 use crate::embedding_analysis;
 use crate::error::TrainError;
@@ -26,7 +24,7 @@ use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
 
 /// Validation samples that the validation loss is taken over, at most: it grows with their square.
-const NUM_LOSS_SAMPLES: usize = 4096;
+const NUM_LOSS_SAMPLES: usize = 2048;
 
 /// The mean of a loss on pairs or triplets, judged by MAP@R on the validation split.
 pub(crate) struct Ranking<'a> {
@@ -78,13 +76,20 @@ impl<'a> Ranking<'a> {
         let values: Vec<f32> = rows.iter().flat_map(|&row| &values[row * dim..][..dim]).copied().collect();
         let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
         match &self.loss {
-            RankingLoss::Pairs(pairs) => Ok(mean_over_pairs(pairs, &values, &labels)),
-            RankingLoss::Triplets(_) => {
-                let RankingPlan { distance, margin, .. } = *self.ranking;
-                let all = AllTriplets::new(distance, margin, Average::Valid)?;
-                Ok(all.counts(&values, &labels)?.loss)
+            RankingLoss::Pairs(pairs) => {
+                let targets = targets_to_device(&labels, &self.device);
+                let values = TensorData::new(values, [labels.len(), dim]);
+                let embeddings = Tensor::<2>::from_data(values, &self.device);
+                Ok(pairs.of_batch(embeddings, targets, Average::Valid).into_scalar::<f64>())
             }
+            RankingLoss::Triplets(_) => Ok(self.all_triplets()?.counts(&values, &labels)?.loss),
         }
+    }
+
+    /// All triplets of some samples, whichever are trained on; at the margin of pairs, too, they say how far apart
+    /// the classes are.
+    fn all_triplets(&self) -> Result<AllTriplets, LossError> {
+        AllTriplets::new(self.ranking.distance, self.ranking.margin, Average::Valid)
     }
 }
 
@@ -130,24 +135,31 @@ impl Objective for Ranking<'_> {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
         let embeddings = model.embeddings(images, pass);
+        let finite = embeddings.clone().inner().is_finite().all().into_scalar::<bool>();
+        if !finite {
+            // A loss that is no number tells the loop, which says where training stands.
+            let losses = embeddings.sum().mul_scalar(f64::NAN);
+            return Ok(BatchLoss { losses, scores: None, measures: Vec::new() });
+        }
         let mut measures = Vec::from(norm_and_spread(embeddings.clone().detach()));
         let losses = match &self.loss {
             RankingLoss::Pairs(pairs) => {
                 let labels = targets_to_device(&batch.targets, &embeddings.device());
-                measures.extend(pair_measures(pairs, &embeddings, &batch.targets));
+                let values = to_host(embeddings.clone().inner());
+                measures.extend(self::measures(&self.all_triplets()?.counts(&values, &batch.targets)?));
                 pairs.of_batch(embeddings, labels, self.ranking.average)
             }
             RankingLoss::Triplets(triplets) => {
                 let found = match triplets.mining() {
                     Mining::None => {
-                        let number = batch.samples.len() as u32 / 3;
-                        let given: Vec<Triplet> =
-                            (0..number).map(|first| [3 * first, 3 * first + 1, 3 * first + 2]).collect();
+                        // Anchor, positive, negative, one triplet after the other.
+                        let triplet = |first| Triplet { anchor: first, positive: first + 1, negative: first + 2 };
+                        let given: Vec<Triplet> = (0..batch.samples.len()).step_by(3).map(triplet).collect();
                         triplets.of_batch_triplets(embeddings, &given)?
                     }
                     _ => triplets.of_batch(embeddings, &batch.targets)?,
                 };
-                measures.extend(triplet_measures(&found.ranked));
+                measures.extend(self::measures(&found.ranked));
                 found.loss
             }
         };
@@ -158,6 +170,9 @@ impl Objective for Ranking<'_> {
         let Some(val) = &self.data.val else { return Ok(None) };
         let batch_size = self.plan.optimizer.batch_size;
         let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device)?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Ok(Some(Validation { data_loss: f64::NAN, ..Validation::default() }));
+        }
         let data_loss = self.data_loss(&values, val.targets())?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
         let options = RetrievalOptions { metric: self.ranking.metric(), ..RetrievalOptions::default() };
@@ -186,7 +201,7 @@ impl Objective for Ranking<'_> {
 }
 
 /// Counts and distances of the triplets of a batch, as shares and means.
-fn triplet_measures(ranked: &Ranked) -> Vec<Measure> {
+fn measures(ranked: &Ranked) -> Vec<Measure> {
     let Census { num_valid, num_active, num_easy, num_semi_hard, num_hard } = ranked.batch;
     let share = |name, count: u64| Measure { name, sum: Sum::Host(count as f64), weight: num_valid as f64 };
     let mean = |name, value: Option<f64>| {
@@ -201,61 +216,4 @@ fn triplet_measures(ranked: &Ranked) -> Vec<Measure> {
         mean("mean_positive_distance", ranked.mean_positive_distance),
         mean("mean_negative_distance", ranked.mean_negative_distance),
     ]
-}
-
-/// The same of the pairs of a batch. Reads the embeddings back.
-fn pair_measures(pairs: &PairwiseRanking, embeddings: &Tensor<2>, labels: &[u32]) -> Vec<Measure> {
-    let values = to_host(embeddings.clone().inner());
-    let [mut active, mut valid, mut same, mut different] = [0.0, 0.0, 0.0, 0.0];
-    let [mut positive_distance, mut negative_distance] = [0.0, 0.0];
-    for_each_pair(pairs.distance(), &values, labels, 0..labels.len(), &mut |distance, is_same| {
-        valid += 1.0;
-        active += if pairs.value(distance, is_same) > 0.0 { 1.0 } else { 0.0 };
-        let (sum, count) = match is_same {
-            true => (&mut positive_distance, &mut same),
-            false => (&mut negative_distance, &mut different),
-        };
-        *sum += distance;
-        *count += 1.0;
-    });
-    let measure = |name, sum, weight| Measure { name, sum: Sum::Host(sum), weight };
-    vec![
-        measure("share_active", active, valid),
-        measure("mean_positive_distance", positive_distance, same),
-        measure("mean_negative_distance", negative_distance, different),
-    ]
-}
-
-/// Mean loss over all pairs; 0 where there is none.
-fn mean_over_pairs(pairs: &PairwiseRanking, values: &[f32], labels: &[u32]) -> f64 {
-    let count = labels.len();
-    // The sum of a row, then the sum of the rows in their order: the same bits for any number of threads.
-    let rows: Vec<f64> = (0..count)
-        .into_par_iter()
-        .map(|row| {
-            let mut sum = 0.0;
-            for_each_pair(pairs.distance(), values, labels, row..row + 1, &mut |distance, is_same| {
-                sum += pairs.value(distance, is_same);
-            });
-            sum
-        })
-        .collect();
-    rows.iter().sum::<f64>() / (count * count.saturating_sub(1) / 2).max(1) as f64
-}
-
-/// Gives distance and likeness of each pair of one of `firsts` and a later sample.
-fn for_each_pair(
-    metric: Distance,
-    values: &[f32],
-    labels: &[u32],
-    firsts: Range<usize>,
-    visit: &mut dyn FnMut(f64, bool),
-) {
-    let dim = values.len() / labels.len().max(1);
-    let row = |index: usize| &values[index * dim..][..dim];
-    for first in firsts {
-        for second in first + 1..labels.len() {
-            visit(metric.between(row(first), row(second)), labels[first] == labels[second]);
-        }
-    }
 }
