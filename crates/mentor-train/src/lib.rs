@@ -12,6 +12,7 @@ mod analyse;
 pub mod analysis;
 mod checkpoint;
 mod config;
+mod ema;
 mod error;
 mod evaluate;
 pub mod evaluation;
@@ -20,6 +21,7 @@ mod finish;
 mod observed;
 mod optimizer;
 mod plan;
+pub mod pseudo_labels;
 pub mod recipes;
 mod run_dir;
 mod schedule;
@@ -33,6 +35,7 @@ pub use config::{
     Config, ConfigError, DataConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig,
     TrainingConfig,
 };
+pub use ema::{ema_decay, update_average};
 pub use error::TrainError;
 pub use evaluate::SampleResult;
 pub use evaluation::Evaluation;
