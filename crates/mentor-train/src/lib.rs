@@ -10,6 +10,7 @@
 
 mod analyse;
 pub mod analysis;
+mod calibration;
 mod checkpoint;
 mod config;
 mod ema;
@@ -18,18 +19,23 @@ mod evaluate;
 pub mod evaluation;
 mod event;
 mod finish;
+mod mcnemar;
 mod observed;
 mod optimizer;
 mod plan;
+mod prior;
 pub mod pseudo_labels;
 pub mod recipes;
 mod run_dir;
 mod schedule;
+mod teacher_cache;
+mod temperature;
 mod trained_model;
 mod training_data;
 mod trajectory;
 mod weights;
 
+pub use calibration::CalibrationError;
 pub use checkpoint::CheckpointError;
 pub use config::{
     Config, ConfigError, DataConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig,
@@ -40,9 +46,13 @@ pub use error::TrainError;
 pub use evaluate::SampleResult;
 pub use evaluation::Evaluation;
 pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
+pub use mcnemar::{McNemar, mcnemar};
 pub use optimizer::Optimizer;
 pub use plan::{LossPlan, OptimizerPlan, Plan, PlanError};
+pub use prior::{PRIOR_TOLERANCE, PriorMatch, class_shares, match_prior};
 pub use recipes::supervised::{Outcome, train};
 pub use run_dir::{MODEL_FORMAT, MetricsWriter, ModelFile, RunDir, RunDirError, Summary};
 pub use schedule::{Schedule, Shape};
+pub use teacher_cache::{CacheError, CacheKey, CacheShape, TeacherCache};
+pub use temperature::{TEMPERATURES, TemperatureFit, fit_temperature};
 pub use trained_model::{LoadError, TrainedModel};
