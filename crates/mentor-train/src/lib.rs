@@ -10,8 +10,10 @@
 
 mod analyse;
 pub mod analysis;
+mod calibration;
 mod checkpoint;
 mod config;
+mod ema;
 mod error;
 mod evaluate;
 pub mod evaluation;
@@ -24,21 +26,31 @@ mod observed;
 mod optimizer;
 mod plan;
 mod plan_error;
+mod mcnemar;
+mod observed;
+mod optimizer;
+mod plan;
+mod prior;
+pub mod pseudo_labels;
 pub mod recipes;
 pub mod retrieval;
 mod run_dir;
 mod schedule;
+mod teacher_cache;
+mod temperature;
 mod trained_model;
 mod training_data;
 mod training_loop;
 mod trajectory;
 mod weights;
 
+pub use calibration::CalibrationError;
 pub use checkpoint::CheckpointError;
 pub use config::{
     Config, ConfigError, DataConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig,
     TrainingConfig,
 };
+pub use ema::{ema_decay, update_average};
 pub use error::TrainError;
 pub use evaluate::SampleResult;
 pub use evaluation::Evaluation;
@@ -50,5 +62,13 @@ pub use plan::{OptimizerPlan, Plan};
 pub use plan_error::PlanError;
 pub use recipes::{Outcome, train};
 pub use run_dir::{MODEL_FORMAT, MetricsWriter, ModelFile, RunDir, RunDirError, Summary, write_atomically};
+pub use mcnemar::{McNemar, mcnemar};
+pub use optimizer::Optimizer;
+pub use plan::{LossPlan, OptimizerPlan, Plan, PlanError};
+pub use prior::{PRIOR_TOLERANCE, PriorMatch, class_shares, match_prior};
+pub use recipes::supervised::{Outcome, train};
+pub use run_dir::{MODEL_FORMAT, MetricsWriter, ModelFile, RunDir, RunDirError, Summary};
 pub use schedule::{Schedule, Shape};
+pub use teacher_cache::{CacheError, CacheKey, CacheShape, TeacherCache};
+pub use temperature::{TEMPERATURES, TemperatureFit, fit_temperature};
 pub use trained_model::{LoadError, TrainedModel};

@@ -5,8 +5,13 @@
 mod endings;
 #[path = "it/golden.rs"]
 mod golden;
+#[cfg(feature = "parquet")]
+#[path = "it/label_files.rs"]
+mod label_files;
 #[path = "it/optimizers.rs"]
 mod optimizers;
+#[path = "it/pseudo_labels.rs"]
+mod pseudo_labels;
 #[path = "it/resume.rs"]
 mod resume;
 #[path = "it/retrieval.rs"]

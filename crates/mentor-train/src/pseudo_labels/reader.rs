@@ -1,0 +1,243 @@
+//! Reads files of pseudo-labels, a row group at a time.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::column::reader::get_typed_column_reader;
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
+};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+
+use super::manifest::{LabelsHeader, Manifest, header_difference};
+use super::schema::{HEADER_KEY, LabelsError, damaged, schema};
+use crate::run_dir::io;
+
+/// One labelled image. Label and confidence are not repeated here: they follow from the scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelRow {
+    /// The image.
+    pub id: String,
+    /// blake3 of its bytes.
+    pub image_blake3: [u8; 32],
+    /// One score a class.
+    pub scores: Vec<f32>,
+}
+
+/// Files of one teacher that together label all images.
+#[derive(Clone, Debug)]
+pub struct LabelSet {
+    header: LabelsHeader,
+    /// In the order of the shards.
+    files: Vec<(PathBuf, Manifest)>,
+}
+
+impl LabelSet {
+    /// Opens a file, or all `.parquet` files of a folder, and checks that each is intact byte for byte, that they are of one teacher, and
+    /// that no shard is missing.
+    ///
+    /// # Errors
+    ///
+    /// One for each of these conditions; see [`LabelsError`].
+    pub fn open(path: &Path) -> Result<Self, LabelsError> {
+        let mut paths = Vec::new();
+        if path.is_dir() {
+            for entry in path.read_dir().map_err(io(path, "read"))? {
+                let entry = entry.map_err(io(path, "read"))?.path();
+                if entry.extension().is_some_and(|extension| extension == "parquet") {
+                    paths.push(entry);
+                }
+            }
+            paths.sort();
+        } else {
+            paths.push(path.to_owned());
+        }
+        let mut files: Vec<(PathBuf, Manifest)> = Vec::with_capacity(paths.len());
+        for file in paths {
+            let manifest = Manifest::verify(&file)?;
+            if let Some((first, known)) = files.first() {
+                same_header(first, known, &file, &manifest)?;
+            }
+            files.push((file, manifest));
+        }
+        let Some((_, Manifest { header, .. })) = files.first() else {
+            return Err(LabelsError::None { path: path.to_owned() });
+        };
+        let header = header.clone();
+        files.sort_by_key(|(_, manifest)| manifest.shard.index);
+        complete(path, &files)?;
+        Ok(Self { header, files })
+    }
+
+    /// What the labels are of.
+    pub fn header(&self) -> &LabelsHeader {
+        &self.header
+    }
+
+    /// Images.
+    pub fn num_rows(&self) -> u64 {
+        self.files.iter().map(|(_, manifest)| manifest.num_rows).sum()
+    }
+
+    /// All rows, in the order in which they were written, shard after shard. Holds one row group in memory.
+    pub fn rows(&self) -> LabelRows<'_> {
+        LabelRows { set: self, next_file: 0, file: None, next_group: 0, rows: Vec::new().into_iter() }
+    }
+}
+
+fn same_header(first: &Path, known: &Manifest, other: &Path, manifest: &Manifest) -> Result<(), LabelsError> {
+    let (first, other) = (first.to_owned(), other.to_owned());
+    if known.header.teacher_blake3 != manifest.header.teacher_blake3 {
+        return Err(LabelsError::MixedTeachers {
+            first,
+            first_teacher: known.header.teacher_blake3.clone(),
+            other,
+            other_teacher: manifest.header.teacher_blake3.clone(),
+        });
+    }
+    let number = (known.shard.count != manifest.shard.count).then_some("number of shards");
+    match header_difference(&known.header, &manifest.header).or(number) {
+        Some(field) => Err(LabelsError::Mixed { first, other, field }),
+        None => Ok(()),
+    }
+}
+
+/// Every shard once. The files are sorted by their shards and agree on the count.
+fn complete(path: &Path, files: &[(PathBuf, Manifest)]) -> Result<(), LabelsError> {
+    let count = files.first().map_or(0, |(_, manifest)| manifest.shard.count);
+    let incomplete = |index: u32, problem| {
+        Err(LabelsError::Incomplete { path: path.to_owned(), shard: format!("{index}/{count}"), problem })
+    };
+    let mut expected = 0;
+    for (_, manifest) in files {
+        match manifest.shard.index {
+            index if index < expected => return incomplete(index, "there twice; remove one of the files"),
+            index if index > expected => break,
+            _ => expected += 1,
+        }
+    }
+    match expected == count {
+        true => Ok(()),
+        false => incomplete(expected, "missing; run `mentor label` for it"),
+    }
+}
+
+/// See [`LabelSet::rows`]. Ends after the first error.
+pub struct LabelRows<'a> {
+    set: &'a LabelSet,
+    next_file: usize,
+    file: Option<SerializedFileReader<File>>,
+    next_group: usize,
+    rows: std::vec::IntoIter<LabelRow>,
+}
+
+impl LabelRows<'_> {
+    /// The next row group with rows; `false` at the end.
+    fn advance(&mut self) -> Result<bool, LabelsError> {
+        loop {
+            let Some(file) = &self.file else {
+                let Some((path, manifest)) = self.set.files.get(self.next_file) else { return Ok(false) };
+                self.file = Some(open(path, manifest)?);
+                (self.next_file, self.next_group) = (self.next_file + 1, 0);
+                continue;
+            };
+            if self.next_group == file.num_row_groups() {
+                self.file = None;
+                continue;
+            }
+            let path = &self.set.files[self.next_file - 1].0;
+            let group = file.get_row_group(self.next_group).map_err(damaged(path))?;
+            self.next_group += 1;
+            self.rows =
+                read_group(&*group, self.set.header.classes.len()).map_err(damaged(path))?.into_iter();
+            return Ok(true);
+        }
+    }
+}
+
+impl Iterator for LabelRows<'_> {
+    type Item = Result<LabelRow, LabelsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.rows.next() {
+                return Some(Ok(row));
+            }
+            match self.advance() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    self.next_file = self.set.files.len();
+                    self.file = None;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<File>, LabelsError> {
+    let file = File::open(path).map_err(io(path, "read"))?;
+    let file = SerializedFileReader::new(file).map_err(damaged(path))?;
+    let metadata = file.metadata().file_metadata();
+    let wrong = |reason: &str| Err(LabelsError::Damaged { path: path.to_owned(), reason: reason.to_owned() });
+    if metadata.schema() != &*schema() {
+        return wrong("it has other columns than a file of pseudo-labels");
+    }
+    let header = metadata
+        .key_value_metadata()
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == HEADER_KEY))
+        .and_then(|pair| serde_json::from_str::<LabelsHeader>(pair.value.as_ref()?).ok());
+    if header.as_ref() != Some(&manifest.header) {
+        return wrong("its header is not that of its manifest");
+    }
+    if metadata.num_rows() != i64::try_from(manifest.num_rows).unwrap_or(-1) {
+        return wrong("it has another number of rows than its manifest says");
+    }
+    Ok(file)
+}
+
+fn read_group(group: &dyn RowGroupReader, num_classes: usize) -> Result<Vec<LabelRow>, ParquetError> {
+    let num_rows = usize::try_from(group.metadata().num_rows())?;
+    let ids: Vec<ByteArray> = read_column::<ByteArrayType>(group, 0, num_rows, num_rows)?;
+    let images: Vec<FixedLenByteArray> = read_column::<FixedLenByteArrayType>(group, 1, num_rows, num_rows)?;
+    let num_scores = num_rows.saturating_mul(num_classes);
+    let scores: Vec<f32> = read_column::<FloatType>(group, 2, num_rows, num_scores)?;
+    let rows = ids.into_iter().zip(images).zip(scores.chunks_exact(num_classes.max(1)));
+    rows.map(|((id, image), scores)| {
+        let image_blake3 = image.data().try_into().map_err(|_| {
+            ParquetError::General(format!("an image's hash has {} bytes, not 32", image.data().len()))
+        })?;
+        Ok(LabelRow { id: id.as_utf8()?.to_owned(), image_blake3, scores: scores.to_vec() })
+    })
+    .collect()
+}
+
+fn read_column<T: DataType>(
+    group: &dyn RowGroupReader,
+    column: usize,
+    num_rows: usize,
+    num_values: usize,
+) -> Result<Vec<T::T>, ParquetError> {
+    let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column)?);
+    let (mut values, mut definition, mut repetition) = (Vec::new(), Vec::new(), Vec::new());
+    let mut found = 0;
+    while found < num_rows {
+        let (records, ..) = reader.read_records(
+            num_rows - found,
+            Some(&mut definition),
+            Some(&mut repetition),
+            &mut values,
+        )?;
+        if records == 0 {
+            break;
+        }
+        found += records;
+    }
+    if (found, values.len()) == (num_rows, num_values) {
+        return Ok(values);
+    }
+    let found = values.len();
+    Err(ParquetError::General(format!("column {column} holds {found} values where {num_values} belong")))
+}

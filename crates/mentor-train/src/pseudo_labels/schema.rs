@@ -1,0 +1,115 @@
+//! The columns of a file of pseudo-labels, and what can be wrong with one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::errors::ParquetError;
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::TypePtr;
+
+use super::statistics::OrderError;
+use crate::run_dir::RunDirError;
+
+/// One row an image. `scores` are logits, one a class: probabilities in f32 lose the tail that another temperature needs.
+const SCHEMA: &str = "
+    message pseudo_labels {
+        required binary id (UTF8);
+        required fixed_len_byte_array(32) image_blake3;
+        required group scores (LIST) { repeated group list { required float element; } }
+        required float confidence;
+        required int32 label;
+        required int32 round;
+        required binary teacher_blake3 (UTF8);
+    }";
+
+/// Key of the header in the file's metadata.
+pub(super) const HEADER_KEY: &str = "mentor.pseudo_labels";
+
+/// Rows of a row group: what a reader or a writer holds at a time.
+pub(super) const GROUP_ROWS: usize = 16_384;
+
+pub(super) fn schema() -> TypePtr {
+    Arc::new(parse_message_type(SCHEMA).expect("the schema above is valid"))
+}
+
+/// What can go wrong with files of pseudo-labels.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelsError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] RunDirError),
+    /// No file of pseudo-labels.
+    #[error("{}: holds no pseudo-labels; write them with `mentor label`", path.display())]
+    None {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file without its manifest.
+    #[error("{}: has no manifest ({}), so it was never finished or was moved without it; run the same `mentor label` command again", path.display(), manifest.display())]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+        /// Where its manifest would be.
+        manifest: PathBuf,
+    },
+    /// A file that is not what its manifest says.
+    #[error("{}: damaged: {reason}; delete it and run the same `mentor label` command again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Files of different teachers.
+    #[error("{} is of teacher {}, {} of teacher {}; give the shards of one teacher", first.display(), short(first_teacher), other.display(), short(other_teacher))]
+    MixedTeachers {
+        /// A file.
+        first: PathBuf,
+        /// Hash of its teacher's weights.
+        first_teacher: String,
+        /// Another file.
+        other: PathBuf,
+        /// Hash of its teacher's weights.
+        other_teacher: String,
+    },
+    /// Files of one teacher that do not belong together.
+    #[error("{} and {} differ in their {field}; give the shards of one `mentor label` command", first.display(), other.display())]
+    Mixed {
+        /// A file.
+        first: PathBuf,
+        /// Another file.
+        other: PathBuf,
+        /// In what they differ.
+        field: &'static str,
+    },
+    /// Shards are missing or there twice.
+    #[error("{}: shard {shard} is {problem}", path.display())]
+    Incomplete {
+        /// The folder, or the first file.
+        path: PathBuf,
+        /// The shard, as `index/count`.
+        shard: String,
+        /// Missing, or there twice, and what to do.
+        problem: &'static str,
+    },
+    /// A row that cannot be written.
+    #[error("image {id:?}: {reason}")]
+    BadRow {
+        /// The image.
+        id: String,
+        /// What is wrong with its scores.
+        reason: String,
+    },
+    /// Two rounds with other images.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
+/// Any complaint of the format's library about `path`.
+pub(super) fn damaged(path: &Path) -> impl Fn(ParquetError) -> LabelsError + use<'_> {
+    |error| LabelsError::Damaged { path: path.to_owned(), reason: error.to_string() }
+}
