@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mentor_train::embedding_analysis::health::{Diagnosis, EpochHealth};
 use mentor_train::{EpochMetrics, Started, StepMetrics, TrainEvent};
 
 use crate::output;
@@ -21,13 +22,16 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     since: Instant,
     num_samples: u64,
+    /// Of a ranking loss, epoch by epoch.
+    health: Vec<EpochHealth>,
 }
 
 impl Progress {
     /// Shows everything, or with `quiet` only warnings.
     pub(crate) fn new(quiet: bool) -> Self {
         let (lines, bars, since) = (!quiet, !quiet, Instant::now());
-        Self { lines, bars, started: None, bar: ProgressBar::hidden(), since, num_samples: 0 }
+        let bar = ProgressBar::hidden();
+        Self { lines, bars, started: None, bar, since, num_samples: 0, health: Vec::new() }
     }
 
     /// Shows a bar and warnings, or with `quiet` only warnings.
@@ -94,13 +98,20 @@ impl Progress {
     }
 
     fn epoch(&mut self, metrics: &EpochMetrics) {
+        self.health.extend(EpochHealth::of(metrics));
         let epochs = self.started.as_ref().map_or(0, |started| started.epochs);
         let done = metrics.epoch + 1;
         let every = epochs.div_ceil(MAX_EPOCH_LINES).max(1);
         if done == 1 || done == epochs || done.is_multiple_of(every) {
             self.say(&epoch_line(metrics, epochs));
-            health_line(metrics).iter().for_each(|line| self.say(line));
-            metrics.diagnosis().iter().for_each(|diagnosis| self.say(&format!("  {diagnosis}")));
+            if let Some(line) = health_line(metrics) {
+                self.say(&line);
+                let margin = self.started.as_ref().and_then(|started| started.margin).unwrap_or(0.0);
+                let diagnosis = Diagnosis::of(&self.health, margin);
+                if diagnosis != Diagnosis::Healthy {
+                    self.say(&format!("  {}: {}", diagnosis.name(), diagnosis.advice()));
+                }
+            }
         }
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::Diagnosis;
 use crate::run_dir::Summary;
 
 /// Something that happened in a run, in the order in which it happened.
@@ -51,6 +50,8 @@ pub struct Started {
     pub steps_per_epoch: u64,
     /// Batches (forward passes) of one epoch.
     pub batches_per_epoch: usize,
+    /// Margin of a ranking loss.
+    pub margin: Option<f64>,
     /// Updates already done by the run that this one continues; 0 for a new one.
     pub resumed_step: u64,
 }
@@ -110,13 +111,6 @@ pub struct EpochMetrics {
     /// What else the recipe measures, by name.
     #[serde(flatten)]
     pub measures: BTreeMap<String, f64>,
-}
-
-impl EpochMetrics {
-    /// What is wrong with the embeddings of a ranking loss, if anything is.
-    pub fn diagnosis(&self) -> Option<Diagnosis> {
-        Diagnosis::of(&self.measures)
-    }
 }
 
 /// A line of `metrics.jsonl`.

@@ -129,6 +129,17 @@ impl LossPlan {
         }
     }
 
+    /// The margin of a ranking loss that has one.
+    pub(crate) fn ranking_margin(&self) -> Option<f64> {
+        match self {
+            Self::Scores(_)
+            | Self::Ranking(RankingPlan {
+                form: RankingForm::Triplet { form: TripletForm::SoftMargin, .. }, ..
+            }) => None,
+            Self::Ranking(ranking) => Some(ranking.margin),
+        }
+    }
+
     /// Checks what the user wrote of the loss, and what of the model and the data belongs to it.
     pub(crate) fn check(
         config: LossConfig,

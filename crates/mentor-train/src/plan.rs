@@ -134,6 +134,11 @@ impl TryFrom<Config> for Plan {
             check.check(!full_batch, || {
                 format!("gd sums over samples, and {} over pairs of them: use sgd", loss.name())
             });
+            if let RankingBatches::Triplets(_) = ranking.batches {
+                check.check(optimizer.batch_size >= 3, || {
+                    format!("batch_size is {}, and a triplet has three images", optimizer.batch_size)
+                });
+            }
             if let Some(batch_size) = ranking.batch_size() {
                 check.check(optimizer.batch_size == batch_size, || {
                     format!(

@@ -292,6 +292,7 @@ impl<'a> Run<'a> {
             epochs: job.plan.epochs,
             steps_per_epoch: run.steps_per_epoch(),
             batches_per_epoch: run.batches_per_epoch,
+            margin: job.plan.loss.ranking_margin(),
             resumed_step: run.progress.step,
         };
         (run.observer)(&TrainEvent::Started(started));

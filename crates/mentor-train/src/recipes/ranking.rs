@@ -11,10 +11,11 @@ use mentor_loss::{
 };
 use mentor_model::{Model, Pass};
 
-use crate::embedding_analysis;
+use crate::embedding_analysis::health::EpochHealth;
+use crate::embedding_analysis::{self, EMBEDDINGS_FILE};
 use crate::error::TrainError;
+use crate::event::MetricsLine;
 use crate::evaluate::{embed_samples, targets_to_device, to_host};
-use crate::health::norm_and_spread;
 use crate::loss_plan::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
@@ -141,7 +142,7 @@ impl Objective for Ranking<'_> {
             let losses = embeddings.sum().mul_scalar(f64::NAN);
             return Ok(BatchLoss { losses, scores: None, measures: Vec::new() });
         }
-        let mut measures = Vec::from(norm_and_spread(embeddings.clone().detach()));
+        let mut measures = Vec::from(norm_and_spread(embeddings.clone().inner()));
         let losses = match &self.loss {
             RankingLoss::Pairs(pairs) => {
                 let labels = targets_to_device(&batch.targets, &embeddings.device());
@@ -195,9 +196,35 @@ impl Objective for Ranking<'_> {
         let batch_size = self.plan.optimizer.batch_size;
         let values = embed_samples(chosen, dataset, &self.data.preprocessing, batch_size, &self.device)?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
-        let analysis = embedding_analysis::analyse(split, dataset, &embeddings, self.ranking.metric())?;
-        Ok(run_dir.write_json("embeddings.json", &analysis)?)
+        let lines = run_dir.metrics()?;
+        let health = lines.iter().filter_map(|line| match line {
+            MetricsLine::Epoch(metrics) => EpochHealth::of(metrics),
+            MetricsLine::Step(_) => None,
+        });
+        let (metric, margin) = (self.ranking.metric(), self.plan.loss.ranking_margin());
+        let analysis = embedding_analysis::analyse(
+            split,
+            dataset,
+            &embeddings,
+            metric,
+            health.collect(),
+            margin,
+        )?;
+        Ok(run_dir.write_json(EMBEDDINGS_FILE, &analysis)?)
     }
+}
+
+/// Mean norm of the embeddings `[B, D]` of a batch, and their spread: the root of their mean squared distance to
+/// their mean.
+fn norm_and_spread(embeddings: Tensor<2>) -> [Measure; 2] {
+    let [num_samples, _] = embeddings.dims();
+    let norms = embeddings.clone().square().sum_dim(1).sqrt().flatten(0, 1); // [B]
+    let centred = embeddings.clone() - embeddings.mean_dim(0); // [B, D]
+    let spread = centred.square().sum().div_scalar(num_samples as f64).sqrt(); // [1]
+    [
+        Measure { name: "embedding_norm", sum: Sum::Device(norms), weight: num_samples as f64 },
+        Measure { name: "embedding_spread", sum: Sum::Device(spread), weight: 1.0 },
+    ]
 }
 
 /// Counts and distances of the triplets of a batch, as shares and means.
@@ -216,4 +243,23 @@ fn measures(ranked: &Ranked) -> Vec<Measure> {
         mean("mean_positive_distance", ranked.mean_positive_distance),
         mean("mean_negative_distance", ranked.mean_negative_distance),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norm_and_spread_by_hand() {
+        let embeddings = Tensor::<2>::from_floats([[3.0, 4.0], [3.0, -4.0]], &Device::flex());
+        let values: Vec<f32> = norm_and_spread(embeddings)
+            .into_iter()
+            .flat_map(|measure| match measure.sum {
+                Sum::Device(values) => to_host(values),
+                Sum::Host(_) => Vec::new(),
+            })
+            .collect();
+        // Both norms are 5; both are 4 from the mean (3, 0).
+        assert_eq!(values, [5.0, 5.0, 4.0]);
+    }
 }

@@ -1,0 +1,138 @@
+//! Computes the embedding analysis of a split.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mentor_data::Dataset;
+
+use super::health::EpochHealth;
+use super::{EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample, pair_distances, pca};
+use crate::analysis::Picture;
+use crate::error::TrainError;
+use crate::retrieval::{Embeddings, Metric, RetrievalOptions, evaluate, nearest};
+
+/// Points of the map, at most.
+const NUM_POINTS: usize = 2000;
+/// Points of the map that have a picture, at most.
+const NUM_PICTURED: usize = 500;
+/// Queries that are shown with their neighbours.
+const NUM_ROWS: usize = 12;
+/// Neighbours of a query that are shown.
+const NUM_NEIGHBOURS: usize = 10;
+
+/// Analyses the embeddings of `dataset`, the samples of `split`.
+pub(crate) fn analyse(
+    split: &str,
+    dataset: &Dataset,
+    embeddings: &Embeddings<'_>,
+    metric: Metric,
+    health: Vec<EpochHealth>,
+    margin: Option<f64>,
+) -> Result<EmbeddingAnalysis, TrainError> {
+    let labels = dataset.targets();
+    let options = RetrievalOptions { metric, ..RetrievalOptions::default() };
+    let mut album = Album { dataset, pictures: Vec::new(), places: vec![None; dataset.len()] };
+    let rows = rows(embeddings, labels, metric, &mut album)?;
+    let map = map(embeddings, labels, &mut album)?;
+    Ok(EmbeddingAnalysis {
+        split: split.to_owned(),
+        dim: embeddings.dim(),
+        metric,
+        classes: dataset.classes().to_vec(),
+        retrieval: evaluate(embeddings, labels, None, &options)?,
+        distances: pair_distances(embeddings, labels, metric, 0),
+        map,
+        rows,
+        pictures: album.pictures,
+        health,
+        margin,
+    })
+}
+
+/// Pictures, each taken once.
+struct Album<'a> {
+    dataset: &'a Dataset,
+    pictures: Vec<Picture>,
+    /// Where a sample's picture is.
+    places: Vec<Option<usize>>,
+}
+
+impl Album<'_> {
+    /// The place of a sample's picture, which is added where it is missing.
+    fn add(&mut self, sample: usize) -> Result<usize, TrainError> {
+        if let Some(place) = self.places[sample] {
+            return Ok(place);
+        }
+        let format = self.dataset.format();
+        let mut bytes = vec![0; format.channels * format.height * format.width];
+        self.dataset.read(sample, &mut bytes)?;
+        self.pictures.push(Picture {
+            channels: format.channels,
+            height: format.height,
+            width: format.width,
+            pixels: STANDARD.encode(bytes),
+        });
+        let place = self.pictures.len() - 1;
+        self.places[sample] = Some(place);
+        Ok(place)
+    }
+}
+
+/// At most `wanted` of `count` samples, evenly spread.
+fn spread(count: usize, wanted: usize) -> impl Iterator<Item = usize> {
+    let shown = count.min(wanted);
+    (0..shown).map(move |index| index * count / shown)
+}
+
+fn rows(
+    embeddings: &Embeddings<'_>,
+    labels: &[u32],
+    metric: Metric,
+    album: &mut Album<'_>,
+) -> Result<Vec<RetrievalRow>, TrainError> {
+    spread(labels.len(), NUM_ROWS)
+        .map(|query| {
+            let mut sample = |index: usize, distance: f64| -> Result<RetrievedSample, TrainError> {
+                let picture = Some(album.add(index)?);
+                let id = album.dataset.id(index).to_owned();
+                Ok(RetrievedSample { id, label: labels[index], distance, picture })
+            };
+            // One more than is shown, because a query finds itself.
+            let found = nearest(embeddings, embeddings.row(query), NUM_NEIGHBOURS + 1, metric)?;
+            let others = found.into_iter().filter(|found| found.index != query).take(NUM_NEIGHBOURS);
+            Ok(RetrievalRow {
+                query: sample(query, 0.0)?,
+                neighbours: others.map(|found| sample(found.index, found.distance)).collect::<Result<_, _>>()?,
+            })
+        })
+        .collect()
+}
+
+fn map(
+    embeddings: &Embeddings<'_>,
+    labels: &[u32],
+    album: &mut Album<'_>,
+) -> Result<EmbeddingMap, TrainError> {
+    let found = pca(embeddings);
+    let shown: Vec<usize> = spread(labels.len(), NUM_POINTS).collect();
+    let mut pictures = vec![None; shown.len()];
+    for place in spread(shown.len(), NUM_PICTURED) {
+        pictures[place] = Some(album.add(shown[place])?);
+    }
+    let points = shown.iter().zip(pictures).map(|(&sample, picture)| {
+        let [x, y] = found.points[sample];
+        MapPoint { x, y, label: labels[sample], id: album.dataset.id(sample).to_owned(), picture }
+    });
+    Ok(EmbeddingMap { explained: found.explained, points: points.collect(), num_samples: labels.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spread_evenly_and_never_repeated() {
+        assert_eq!(spread(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
+        assert_eq!(spread(3, 12).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(spread(0, 12).count(), 0);
+    }
+}
