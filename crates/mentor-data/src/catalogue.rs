@@ -9,9 +9,9 @@ use crate::decode::{Header, decode_raster, read_header, read_limited};
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
-use crate::options::{BadImage, OpenOptions};
+use crate::options::{BadImage, OpenOptions, SplitBy};
 use crate::readers;
-use crate::split::{Split, stratify};
+use crate::split::{Split, divide_classes, stratify};
 
 /// A sample as a reader lists it.
 pub(crate) struct Listed {
@@ -68,8 +68,13 @@ impl Catalogue {
         let listing = readers::list(source, options)?;
         let path = Path::new(source);
         check_classes(path, &listing)?;
-        let splits = assign(&listing.samples, options);
+        let mut own_notes = Vec::new();
+        let splits = match options.split_by {
+            SplitBy::Sample => assign(&listing.samples, options),
+            SplitBy::Class => assign_classes(path, &listing, options, &mut own_notes)?,
+        };
         let Listing { kind, classes, samples, pictures, mut notes } = listing;
+        notes.append(&mut own_notes);
         let probes = probe(&pictures, &samples, options)?;
         let mut records = [Vec::new(), Vec::new(), Vec::new()];
         let mut headers = Vec::new();
@@ -222,6 +227,57 @@ fn assign(samples: &[Listed], options: &OpenOptions) -> Vec<Split> {
     splits
 }
 
+/// The split of every sample where whole classes are assigned: the data's own where no two of its splits have a class in
+/// common, with validation taken from training where it is missing; otherwise all samples, divided anew.
+fn assign_classes(
+    path: &Path,
+    listing: &Listing,
+    options: &OpenOptions,
+    notes: &mut Vec<Note>,
+) -> Result<Vec<Split>, DataError> {
+    let num_classes = listing.classes.len();
+    let mut present = vec![[false; 3]; num_classes];
+    let mut num_unassigned = 0;
+    for listed in &listing.samples {
+        match listed.split {
+            Some(split) => present[listed.target as usize][split.index()] = true,
+            None => num_unassigned += 1,
+        }
+    }
+    let disjoint = num_unassigned == 0
+        && present.iter().all(|splits| splits.iter().filter(|&&present| present).count() <= 1);
+    // Classes to divide, and the shares of them: all, or those for training where only validation is missing.
+    let has_val = present.iter().any(|splits| splits[Split::Val.index()]);
+    let divided: Vec<u32> = (0..num_classes)
+        .filter(|&class| !disjoint || present[class][Split::Train.index()])
+        .map(|class| class as u32)
+        .collect();
+    let test_fraction = if disjoint { 0.0 } else { options.test_fraction };
+    let val_fraction = if disjoint && has_val { 0.0 } else { options.val_fraction };
+    let assigned = divide_classes(divided.len(), test_fraction, val_fraction, options.split_seed);
+    let Some(assigned) = assigned else {
+        let splits = match (val_fraction > 0.0, test_fraction > 0.0) {
+            (true, true) => "train, val and test",
+            (true, false) => "train and val",
+            _ => "train and test",
+        };
+        return Err(DataError::TooFewClasses { path: path.to_owned(), num_classes: divided.len(), splits });
+    };
+    let mut of_class: Vec<Option<Split>> = vec![None; num_classes];
+    for (&class, split) in divided.iter().zip(assigned) {
+        of_class[class as usize] = Some(split);
+    }
+    if !disjoint && num_unassigned == 0 {
+        let count = |split| of_class.iter().filter(|&&of_class| of_class == Some(split)).count();
+        notes.push(Note::DividedByClass { num_classes: Split::ALL.map(count) });
+    }
+    let of_sample = |listed: &Listed| {
+        let own = listed.split.unwrap_or(Split::Train);
+        of_class[listed.target as usize].unwrap_or(own)
+    };
+    Ok(listing.samples.iter().map(of_sample).collect())
+}
+
 /// At least two classes.
 fn check_classes(path: &Path, listing: &Listing) -> Result<(), DataError> {
     match &listing.classes[..] {
@@ -230,8 +286,17 @@ fn check_classes(path: &Path, listing: &Listing) -> Result<(), DataError> {
     }
 }
 
-/// For classes with names: none that only validation or test have, where there is training data.
-pub(crate) fn check_trained(path: &Path, classes: &[String], samples: &[Listed]) -> Result<(), DataError> {
+/// For classes with names: none that only validation or test have, where there is training data. With splits by class
+/// that is what is wanted.
+pub(crate) fn check_trained(
+    path: &Path,
+    classes: &[String],
+    samples: &[Listed],
+    split_by: SplitBy,
+) -> Result<(), DataError> {
+    if split_by == SplitBy::Class {
+        return Ok(());
+    }
     let mut trained = vec![false; classes.len()];
     for listed in samples.iter().filter(|listed| matches!(listed.split, None | Some(Split::Train))) {
         trained[listed.target as usize] = true;

@@ -139,7 +139,7 @@ pub enum DataError {
         expected: String,
     },
     /// A manifest without a column that it needs.
-    #[error("{}:1: no column {column:?} (found: {found}); the first line must be `path,label` or `path,label,split`", path.display())]
+    #[error("{}:1: no column {column:?} (found: {found}); the first line must be {expected}", path.display())]
     MissingColumn {
         /// The manifest.
         path: PathBuf,
@@ -147,6 +147,8 @@ pub enum DataError {
         column: &'static str,
         /// The columns that are there.
         found: String,
+        /// What the first line must be.
+        expected: &'static str,
     },
     /// A line of a manifest that cannot be used.
     #[error("{}:{line}: {reason}; correct or remove the line", path.display())]
@@ -219,6 +221,26 @@ pub enum DataError {
         reason: &'static str,
         /// What to do next.
         hint: &'static str,
+    },
+    /// Batches of several classes that the data cannot fill.
+    #[error("{name} = {value}: {reason}; choose fewer")]
+    ClassBalance {
+        /// `classes_per_batch` or `samples_per_class`.
+        name: &'static str,
+        /// Its value.
+        value: usize,
+        /// What there is.
+        reason: String,
+    },
+    /// Fewer classes than splits without a class in common need.
+    #[error("{}: {num_classes} classes cannot be split by class; two for each of {splits} are needed: add classes or split by sample", path.display())]
+    TooFewClasses {
+        /// The data set.
+        path: PathBuf,
+        /// Classes with samples.
+        num_classes: usize,
+        /// The splits that are to have classes, such as `train, val and test`.
+        splits: &'static str,
     },
     /// An option outside its range.
     #[error("{name} = {value}: must be {allowed}")]

@@ -8,8 +8,10 @@
 //! Everything is deterministic: splits are a pure function of `split_seed`, order and augmentation of
 //! `(seed, epoch, sample)`. The number of threads decides only how fast it goes.
 
+mod array;
 mod augment;
 mod catalogue;
+mod class_balance;
 mod dataset;
 mod decode;
 mod duplicates;
@@ -25,8 +27,11 @@ mod raster;
 mod readers;
 mod source;
 mod split;
+mod triplets;
 
+pub use array::Array;
 pub use augment::Augment;
+pub use class_balance::ClassBalance;
 pub use dataset::Dataset;
 pub use decode::{decode, decode_file};
 pub use duplicates::{Duplicates, Leak, Repeats};
@@ -36,7 +41,8 @@ pub use inspect::{ClassCount, Inspection, SizeCount, inspect};
 pub use loader::{Epoch, HostBatch, Loader, LoaderOptions, Order};
 pub use natural::natural_order;
 pub use notes::{BadFile, Note};
-pub use options::{BadImage, Limits, OpenOptions};
+pub use options::{BadImage, Limits, OpenOptions, SplitBy};
 pub use preprocessing::Preprocessing;
 pub use source::Source;
 pub use split::Split;
+pub use triplets::read_triplets;

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use mentor_random::{Purpose, Stream};
 
 use crate::augment::Augment;
+use crate::class_balance::{self, ClassBalance};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::preprocessing::Preprocessing;
@@ -21,12 +22,25 @@ pub enum Order {
     Sequential,
     /// A permutation that is a pure function of the seed and the epoch.
     Shuffled,
+    /// P×K sampling (Hermans, Beyer and Leibe, 2017), for ranking losses: every batch holds `classes_per_batch` classes with
+    /// `samples_per_class` samples each, one class after the other. Every sample comes at least once an epoch; where
+    /// classes differ in size, samples of the small ones come again. A class with fewer samples gives all it has, so that
+    /// a batch may be smaller than P·K, and no sample is twice in a batch. A pure function of the seed and the epoch.
+    ///
+    /// [`ClassBalance::of`](crate::ClassBalance::of) says beforehand whether a data set can be batched so.
+    ClassBalanced {
+        /// P, at least 2.
+        classes_per_batch: usize,
+        /// K, at least 2.
+        samples_per_class: usize,
+    },
 }
 
 /// How batches are made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderOptions {
-    /// Samples in a batch, at least 1. The last batch of an epoch may hold fewer.
+    /// Samples in a batch, at least 1. The last batch of an epoch may hold fewer. With [`Order::ClassBalanced`] the most
+    /// that a batch may hold: `classes_per_batch * samples_per_class`, or more.
     pub batch_size: usize,
     /// The order of the samples.
     pub order: Order,
@@ -98,7 +112,9 @@ impl Loader {
     ///
     /// # Panics
     ///
-    /// If `batch_size` is 0, or the preprocessing is for images of another shape than the data set's.
+    /// If `batch_size` is 0, or the preprocessing is for images of another shape than the data set's. With
+    /// [`Order::ClassBalanced`] also where [`ClassBalance::of`](crate::ClassBalance::of) is an error, or `batch_size` is too
+    /// small for such a batch.
     pub fn new(dataset: Arc<Dataset>, preprocessing: Preprocessing, options: LoaderOptions) -> Self {
         assert!(options.batch_size > 0, "batch_size must be at least 1");
         assert_eq!(
@@ -106,6 +122,16 @@ impl Loader {
             preprocessing.format.shape(),
             "the data set must be loaded in the format of the preprocessing"
         );
+        if let Order::ClassBalanced { classes_per_batch, samples_per_class } = options.order {
+            if let Err(error) = ClassBalance::of(&dataset, classes_per_batch, samples_per_class) {
+                panic!("{error}");
+            }
+            assert!(
+                classes_per_batch.saturating_mul(samples_per_class) <= options.batch_size,
+                "batch_size {} must be at least {classes_per_batch} classes x {samples_per_class} samples",
+                options.batch_size
+            );
+        }
         Self { shared: Arc::new(Shared { dataset, preprocessing, options }) }
     }
 
@@ -116,34 +142,57 @@ impl Loader {
 
     /// Batches in an epoch, the last of which may be smaller.
     pub fn num_batches(&self) -> usize {
-        self.shared.dataset.len().div_ceil(self.shared.options.batch_size)
+        let Shared { dataset, options, .. } = &*self.shared;
+        match options.order {
+            Order::ClassBalanced { classes_per_batch, samples_per_class } => {
+                class_balance::num_batches(&dataset.class_counts(), classes_per_batch, samples_per_class)
+            }
+            Order::Sequential | Order::Shuffled => dataset.len().div_ceil(options.batch_size),
+        }
     }
 
     /// The samples of an epoch in their order: a pure function of seed and epoch.
     pub fn order(&self, epoch: u64) -> Vec<u32> {
-        let num_samples = self.shared.dataset.len() as u32;
-        match self.shared.options.order {
+        self.plan(epoch).0
+    }
+
+    /// The samples of an epoch, and where each batch ends.
+    fn plan(&self, epoch: u64) -> (Vec<u32>, Vec<usize>) {
+        let Shared { dataset, options, .. } = &*self.shared;
+        let num_samples = dataset.len() as u32;
+        let samples: Vec<u32> = match options.order {
             Order::Sequential => (0..num_samples).collect(),
-            Order::Shuffled => {
-                Stream::new(self.shared.options.seed, Purpose::Order, &[epoch]).permutation(num_samples)
+            Order::Shuffled => Stream::new(options.seed, Purpose::Order, &[epoch]).permutation(num_samples),
+            Order::ClassBalanced { classes_per_batch, samples_per_class } => {
+                return class_balance::plan(
+                    dataset.targets(),
+                    &dataset.class_counts(),
+                    classes_per_batch,
+                    samples_per_class,
+                    options.seed,
+                    epoch,
+                );
             }
-        }
+        };
+        let ends = (1..=self.num_batches()).map(|batch| (batch * options.batch_size).min(samples.len()));
+        let ends = ends.collect();
+        (samples, ends)
     }
 
     /// The batches of an epoch from `first_batch` on, which is 0 unless a run resumes in the middle.
     ///
     /// Workers start at once and prepare up to `prefetch` batches ahead.
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Epoch {
-        let order: Arc<[u32]> = self.order(epoch).into();
-        let num_batches = self.num_batches();
+        let plan = Arc::new(self.plan(epoch));
+        let num_batches = plan.1.len();
         let left = num_batches.saturating_sub(first_batch);
         let stop = Arc::new(AtomicBool::new(false));
         let (jobs, queue) = unbounded::<Job>();
         let workers = (0..self.num_workers().min(left))
             .map(|_| {
-                let (shared, order) = (Arc::clone(&self.shared), Arc::clone(&order));
+                let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&plan));
                 let (queue, stop) = (queue.clone(), Arc::clone(&stop));
-                std::thread::spawn(move || work(&shared, &order, epoch, &queue, &stop))
+                std::thread::spawn(move || work(&shared, &plan, epoch, &queue, &stop))
             })
             .collect();
         let mut batches = Epoch {
@@ -252,15 +301,20 @@ impl Drop for Epoch {
     }
 }
 
-fn work(shared: &Shared, order: &[u32], epoch: u64, queue: &Receiver<Job>, stop: &AtomicBool) {
+fn work(
+    shared: &Shared,
+    (samples, ends): &(Vec<u32>, Vec<usize>),
+    epoch: u64,
+    queue: &Receiver<Job>,
+    stop: &AtomicBool,
+) {
     for Job { batch, slot } in queue {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let start = batch * shared.options.batch_size;
-        let end = (start + shared.options.batch_size).min(order.len());
+        let start = if batch == 0 { 0 } else { ends[batch - 1] };
         // Nobody waits for the slot of an epoch that was dropped.
-        let _ = slot.send(shared.make_batch(&order[start..end], epoch));
+        let _ = slot.send(shared.make_batch(&samples[start..ends[batch]], epoch));
     }
 }
 

@@ -66,6 +66,12 @@ pub enum Note {
         /// Its name.
         name: String,
     },
+    /// The data's own splits had classes in common, and the user asked for splits by class: all samples were put together
+    /// and divided anew.
+    DividedByClass {
+        /// Classes of train, val and test.
+        num_classes: [usize; 3],
+    },
     /// Images of several sizes, or very large ones, were brought to a size that nobody asked for.
     Resized {
         /// How many sizes the training images have.
@@ -114,6 +120,13 @@ impl fmt::Display for Note {
             }
             Self::IgnoredFolder { name } => {
                 write!(f, "left out the folder {name}: it is none of train, val and test")
+            }
+            Self::DividedByClass { num_classes: [train, val, test] } => {
+                write!(
+                    f,
+                    "the data's own splits have classes in common; put together and divided by class: "
+                )?;
+                write!(f, "{train} for training, {val} for validation, {test} for testing")
             }
             Self::Resized { num_sizes, size: [height, width] } => {
                 let found = match num_sizes {

@@ -48,6 +48,43 @@ impl fmt::Display for BadImage {
     }
 }
 
+/// What is kept together when splits are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitBy {
+    /// Nothing: each class gives a share of its samples to each split. What a classifier needs.
+    #[default]
+    Sample,
+    /// Classes: each belongs to one split, so that retrieval is tested on classes never seen in training. Splits that the
+    /// data has are kept where they have no class in common; otherwise they are put together and divided anew.
+    Class,
+}
+
+impl FromStr for SplitBy {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text {
+            "sample" => Ok(Self::Sample),
+            "class" => Ok(Self::Class),
+            _ => Err(DataError::InvalidOption {
+                name: "split_by",
+                value: text.to_owned(),
+                allowed: "sample or class",
+            }),
+        }
+    }
+}
+
+impl fmt::Display for SplitBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sample => "sample",
+            Self::Class => "class",
+        })
+    }
+}
+
 /// Sizes that are refused before memory is taken for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,11 +109,13 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub struct OpenOptions {
     /// Share of each class of the training samples that becomes validation where the data has none of
-    /// its own. In `[0, 1)`, default 0.1.
+    /// its own. In `[0, 1)`, default 0.1. With [`SplitBy::Class`]: share of the training classes.
     pub val_fraction: f64,
     /// Share of each class that becomes test where the data has no splits at all. In `[0, 1)`,
-    /// default 0.2.
+    /// default 0.2. With [`SplitBy::Class`]: share of the classes.
     pub test_fraction: f64,
+    /// Whether samples or whole classes are assigned to splits.
+    pub split_by: SplitBy,
     /// Seed of the membership in splits, default 0. Independent of the seed of training.
     pub split_seed: u64,
     /// What happens to files that cannot be decoded.
@@ -99,6 +138,7 @@ impl Default for OpenOptions {
         Self {
             val_fraction: 0.1,
             test_fraction: 0.2,
+            split_by: SplitBy::default(),
             split_seed: 0,
             on_bad_image: BadImage::default(),
             channels: None,

@@ -4,6 +4,7 @@
 mod it {
     mod arrays;
     mod bad_images;
+    mod by_class;
     mod files;
     mod folders;
     mod idx;

@@ -7,6 +7,7 @@ use crate::catalogue::{Listed, Listing, Pictures, check_trained};
 use crate::error::DataError;
 use crate::natural::natural_order;
 use crate::notes::Note;
+use crate::options::SplitBy;
 use crate::split::Split;
 
 /// Extensions of files that are taken for images. What they hold is found out from their content.
@@ -27,7 +28,7 @@ struct ClassFolder {
     files: Vec<(String, PathBuf)>,
 }
 
-pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
+pub(crate) fn list(root: &Path, split_by: SplitBy) -> Result<Listing, DataError> {
     let mut notes = Vec::new();
     let folders = find_classes(root, &mut notes)?;
     let mut classes: Vec<String> = folders.iter().map(|folder| folder.name.clone()).collect();
@@ -44,7 +45,7 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
             paths.push(path);
         }
     }
-    check_trained(root, &classes, &samples)?;
+    check_trained(root, &classes, &samples, split_by)?;
     Ok(Listing { kind: "image folder", classes, samples, pictures: Pictures::Files(paths), notes })
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::catalogue::{Listed, Listing, Pictures, check_trained};
 use crate::error::DataError;
 use crate::natural::natural_order;
+use crate::options::SplitBy;
 use crate::split::Split;
 
 struct Columns {
@@ -13,7 +14,7 @@ struct Columns {
     split: Option<usize>,
 }
 
-pub(crate) fn list(manifest: &Path) -> Result<Listing, DataError> {
+pub(crate) fn list(manifest: &Path, split_by: SplitBy) -> Result<Listing, DataError> {
     let file = std::fs::File::open(manifest).map_err(|error| DataError::io(manifest, error))?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(|error| line_error(manifest, &error))?.clone();
@@ -23,8 +24,8 @@ pub(crate) fn list(manifest: &Path) -> Result<Listing, DataError> {
     let (mut samples, mut labels, mut paths) = (Vec::new(), Vec::new(), Vec::new());
     for record in reader.records() {
         let record = record.map_err(|error| line_error(manifest, &error))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let wrong = |reason| DataError::ManifestLine { path: manifest.to_owned(), line, reason };
+        let line = || line_of(manifest, record.position());
+        let wrong = |reason| DataError::ManifestLine { path: manifest.to_owned(), line: line(), reason };
         let field = |column: usize, name: &str| match record.get(column) {
             Some(value) if !value.is_empty() => Ok(value),
             _ => Err(wrong(format!("the {name} is empty"))),
@@ -59,27 +60,38 @@ pub(crate) fn list(manifest: &Path) -> Result<Listing, DataError> {
         let position = classes.binary_search_by(|class| natural_order(class, label));
         listed.target = position.unwrap_or_default() as u32;
     }
-    check_trained(manifest, &classes, &samples)?;
+    check_trained(manifest, &classes, &samples, split_by)?;
     let pictures = Pictures::Files(paths);
     Ok(Listing { kind: "CSV manifest", classes, samples, pictures, notes: Vec::new() })
 }
 
 fn find_columns(manifest: &Path, header: &csv::StringRecord) -> Result<Columns, DataError> {
-    // Spreadsheets put a byte order mark before the first name.
-    let position = |name: &str| {
-        header.iter().position(|found| found.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name))
-    };
     let needed = |column: &'static str| {
-        position(column).ok_or_else(|| DataError::MissingColumn {
+        position(header, column).ok_or_else(|| DataError::MissingColumn {
             path: manifest.to_owned(),
             column,
             found: header.iter().collect::<Vec<_>>().join(", "),
+            expected: "`path,label` or `path,label,split`",
         })
     };
-    Ok(Columns { path: needed("path")?, label: needed("label")?, split: position("split") })
+    Ok(Columns { path: needed("path")?, label: needed("label")?, split: position(header, "split") })
 }
 
-fn line_error(manifest: &Path, error: &csv::Error) -> DataError {
+/// The column of this name. Spreadsheets put a byte order mark before the first one.
+pub(crate) fn position(header: &csv::StringRecord, name: &str) -> Option<usize> {
+    header.iter().position(|found| found.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name))
+}
+
+/// The line of a record, from 1. A record's own position is before the empty lines that the reader skips.
+pub(crate) fn line_of(file: &Path, position: Option<&csv::Position>) -> u64 {
+    let Some(position) = position else { return 0 };
+    let bytes = std::fs::read(file).unwrap_or_default();
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
+    let skipped = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + skipped.filter(|&&byte| byte == b'\n').count() as u64
+}
+
+pub(crate) fn line_error(manifest: &Path, error: &csv::Error) -> DataError {
     let line = error.position().map_or(1, csv::Position::line);
     let reason = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {

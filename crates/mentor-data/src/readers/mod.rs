@@ -9,8 +9,8 @@ use crate::options::OpenOptions;
 mod digits;
 mod folder;
 mod idx;
-mod manifest;
-mod npy;
+pub(crate) mod manifest;
+pub(crate) mod npy;
 mod npz;
 
 /// Name of the embedded data set. A folder of that name is opened as `./digits`.
@@ -24,11 +24,15 @@ pub(crate) fn list(source: &str, options: &OpenOptions) -> Result<Listing, DataE
     let path = Path::new(source);
     let metadata = std::fs::metadata(path).map_err(|error| DataError::io(path, error))?;
     if metadata.is_dir() {
-        return if idx::is_idx_folder(path) { idx::list(path, &options.limits) } else { folder::list(path) };
+        return if idx::is_idx_folder(path) {
+            idx::list(path, &options.limits)
+        } else {
+            folder::list(path, options.split_by)
+        };
     }
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
     match extension.to_ascii_lowercase().as_str() {
-        "csv" => manifest::list(path),
+        "csv" => manifest::list(path, options.split_by),
         "npz" => npz::list(path, &options.limits),
         _ => match path.parent() {
             Some(folder) if idx::is_idx_file(path) => {

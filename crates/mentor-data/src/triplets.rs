@@ -1,0 +1,69 @@
+//! Triplets that the user names: a CSV with the columns `anchor`, `positive` and `negative`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::readers::manifest::{line_error, line_of, position};
+
+/// Reads triplets as `[anchor, positive, negative]`, indices into `dataset`.
+///
+/// The first line names the columns, in any order; others are ignored. Each line below names three samples by their ids,
+/// which are paths below the data set's folder (see [`Dataset::id`]). Classes do not matter: what is alike is what the file
+/// says. A triplet may come twice, and then counts twice.
+///
+/// # Errors
+///
+/// [`DataError::MissingColumn`]; [`DataError::ManifestLine`] with the line where a field is empty, a sample is not in the
+/// data set, or the anchor is also the positive or the negative, or the positive the negative; [`DataError::Empty`] where
+/// there is no triplet; [`DataError::NotFound`] or [`DataError::Io`] where the file cannot be read.
+pub fn read_triplets(path: &Path, dataset: &Dataset) -> Result<Vec<[u32; 3]>, DataError> {
+    const COLUMNS: [&str; 3] = ["anchor", "positive", "negative"];
+    let file = std::fs::File::open(path).map_err(|error| DataError::io(path, error))?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let header = reader.headers().map_err(|error| line_error(path, &error))?.clone();
+    let mut columns = [0; 3];
+    for (column, name) in columns.iter_mut().zip(COLUMNS) {
+        *column = position(&header, name).ok_or_else(|| DataError::MissingColumn {
+            path: path.to_owned(),
+            column: name,
+            found: header.iter().collect::<Vec<_>>().join(", "),
+            expected: "`anchor,positive,negative`",
+        })?;
+    }
+    let samples: HashMap<&str, u32> =
+        (0..dataset.len()).map(|sample| (dataset.id(sample), sample as u32)).collect();
+
+    let mut triplets = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| line_error(path, &error))?;
+        let line = || line_of(path, record.position());
+        let wrong = |reason| DataError::ManifestLine { path: path.to_owned(), line: line(), reason };
+        let mut triplet = [0; 3];
+        for ((sample, &column), name) in triplet.iter_mut().zip(&columns).zip(COLUMNS) {
+            let id = match record.get(column) {
+                Some(id) if !id.is_empty() => id,
+                _ => return Err(wrong(format!("the {name} is empty"))),
+            };
+            *sample = *samples.get(id.strip_prefix("./").unwrap_or(id)).ok_or_else(|| {
+                let example = if dataset.is_empty() { "none" } else { dataset.id(0) };
+                wrong(format!("the {name} {id:?} is not among the samples (such as {example:?})"))
+            })?;
+        }
+        let [anchor, positive, negative] = triplet;
+        let twice = [("positive", anchor == positive), ("negative", anchor == negative)];
+        if let Some((name, _)) = twice.into_iter().find(|(_, same)| *same) {
+            return Err(wrong(format!("the anchor is its own {name}")));
+        }
+        if positive == negative {
+            return Err(wrong("the positive is also the negative".to_owned()));
+        }
+        triplets.push(triplet);
+    }
+    if triplets.is_empty() {
+        let hint = "list one triplet a line below `anchor,positive,negative`".to_owned();
+        return Err(DataError::Empty { path: path.to_owned(), what: "triplets", hint });
+    }
+    Ok(triplets)
+}
