@@ -134,7 +134,8 @@ impl LossPlan {
         match self {
             Self::Scores(_)
             | Self::Ranking(RankingPlan {
-                form: RankingForm::Triplet { form: TripletForm::SoftMargin, .. }, ..
+                form: RankingForm::Triplet { form: TripletForm::SoftMargin, .. },
+                ..
             }) => None,
             Self::Ranking(ranking) => Some(ranking.margin),
         }

@@ -176,6 +176,7 @@ pub(super) fn retrieve(
         None => None,
     };
     let options = RetrievalOptions { metric: trained.metric(), ..RetrievalOptions::default() };
+    let searched = searched.as_ref().map(|(gallery, labels)| (gallery, *labels));
     let retrieval = retrieval::evaluate(&rows(&values)?, queries.targets(), searched, &options);
     let retrieval = retrieval.map_err(Failure::data)?;
     Ok(RetrievalResult { split, gallery: gallery.unwrap_or(split), retrieval })

@@ -216,7 +216,8 @@ fn given_triplets_stay_together_and_come_once_an_epoch() {
     let sizes: Vec<usize> = loader.epoch(3, 0).map(|batch| batch.unwrap().samples.len()).collect();
     assert_eq!(sizes, [6, 6, 3]);
     let order = loader.order(3);
-    let mut found: Vec<[u32; 3]> = order.chunks_exact(3).map(|triplet| [triplet[0], triplet[1], triplet[2]]).collect();
+    let mut found: Vec<[u32; 3]> =
+        order.chunks_exact(3).map(|triplet| [triplet[0], triplet[1], triplet[2]]).collect();
     found.sort_unstable();
     assert_eq!(found, *triplets);
     assert_ne!(loader.order(3), loader.order(4));

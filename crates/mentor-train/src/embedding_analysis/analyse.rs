@@ -101,7 +101,9 @@ fn rows(
             let others = found.into_iter().filter(|found| found.index != query).take(NUM_NEIGHBOURS);
             Ok(RetrievalRow {
                 query: sample(query, 0.0)?,
-                neighbours: others.map(|found| sample(found.index, found.distance)).collect::<Result<_, _>>()?,
+                neighbours: others
+                    .map(|found| sample(found.index, found.distance))
+                    .collect::<Result<_, _>>()?,
             })
         })
         .collect()

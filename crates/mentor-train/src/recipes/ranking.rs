@@ -14,8 +14,8 @@ use mentor_model::{Model, Pass};
 use crate::embedding_analysis::health::EpochHealth;
 use crate::embedding_analysis::{self, EMBEDDINGS_FILE};
 use crate::error::TrainError;
-use crate::event::MetricsLine;
 use crate::evaluate::{embed_samples, targets_to_device, to_host};
+use crate::event::MetricsLine;
 use crate::loss_plan::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
@@ -154,7 +154,8 @@ impl Objective for Ranking<'_> {
                 let found = match triplets.mining() {
                     Mining::None => {
                         // Anchor, positive, negative, one triplet after the other.
-                        let triplet = |first| Triplet { anchor: first, positive: first + 1, negative: first + 2 };
+                        let triplet =
+                            |first| Triplet { anchor: first, positive: first + 1, negative: first + 2 };
                         let given: Vec<Triplet> = (0..batch.samples.len()).step_by(3).map(triplet).collect();
                         triplets.of_batch_triplets(embeddings, &given)?
                     }
@@ -202,14 +203,8 @@ impl Objective for Ranking<'_> {
             MetricsLine::Step(_) => None,
         });
         let (metric, margin) = (self.ranking.metric(), self.plan.loss.ranking_margin());
-        let analysis = embedding_analysis::analyse(
-            split,
-            dataset,
-            &embeddings,
-            metric,
-            health.collect(),
-            margin,
-        )?;
+        let analysis =
+            embedding_analysis::analyse(split, dataset, &embeddings, metric, health.collect(), margin)?;
         Ok(run_dir.write_json(EMBEDDINGS_FILE, &analysis)?)
     }
 }
