@@ -20,7 +20,7 @@ use burn::tensor::{Tensor, activation};
 use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
 use crate::channels::{Planes, for_each_channel};
 use crate::extension::KernelOps;
-use crate::lanes::{Lanes, has_avx2, multiversion};
+use crate::lanes::{self, Lanes, multiversion};
 use crate::pointwise::floor_at;
 
 /// What [`batch_norm`] gives.
@@ -123,7 +123,7 @@ fn inverse_deviation(statistics: Statistics, kind: Kind) -> f32 {
 fn compute(x: &CpuTensor, gamma: &CpuTensor, beta: &CpuTensor, kind: Kind) -> (CpuTensor, Vec<Statistics>) {
     let shape = x.shape().to_vec();
     let planes = Planes::of(&shape);
-    let wide = has_avx2();
+    let wide = lanes::wide();
     let (gamma, beta) = (contiguous(gamma.clone()), contiguous(beta.clone()));
     let (gamma, beta) = (values(&gamma), values(&beta));
     let source = values(x);
@@ -203,7 +203,7 @@ impl Backward<Flex, 3> for BatchNormBackward {
         let State { kind, x, gamma, beta, statistics } = ops.state;
         let shape = x.shape().to_vec();
         let planes = Planes::of(&shape);
-        let wide = has_avx2();
+        let wide = lanes::wide();
         let (gamma, beta) = (contiguous(gamma), contiguous(beta));
         let (gamma, beta, x, g) = (values(&gamma), values(&beta), values(&x), values(&g));
         let (dx, sums) = for_each_channel(planes, |channel, dx| {
