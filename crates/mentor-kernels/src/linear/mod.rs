@@ -164,6 +164,7 @@ impl Backward<Flex, 3> for LinearBackward {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{Level, with_level};
     use crate::testing::{close, random};
     use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
@@ -200,7 +201,10 @@ mod tests {
 
     fn check(sizes: [usize; 3], relu: bool, tracked: [bool; 3]) {
         let found = run(apply, sizes, relu, tracked);
-        for (found, expected) in found.iter().zip(run(fallback, sizes, relu, tracked)) {
+        let portable = with_level(Level::Portable, || run(apply, sizes, relu, tracked));
+        let expected = run(fallback, sizes, relu, tracked);
+        for (found, expected) in found.iter().chain(&portable).zip(expected.iter().chain(&expected).cloned())
+        {
             let expected = expected.map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
             match (found, expected) {
                 (Some(found), Some(expected)) => close(found, &expected, 2e-5),
