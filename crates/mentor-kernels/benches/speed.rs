@@ -75,10 +75,7 @@ fn linear(device: &Device) {
 fn main() {
     let device = Device::flex();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let groups: [(&str, fn(&Device)); 1] = [("linear", linear)];
-    for (name, run) in groups {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            run(&device);
-        }
+    if wanted.is_empty() || wanted.iter().any(|wanted| wanted == "linear") {
+        linear(&device);
     }
 }

@@ -20,7 +20,7 @@ use burn::tensor::{Tensor, activation};
 use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
 use crate::channels::{Planes, for_each_channel};
 use crate::extension::KernelOps;
-use crate::lanes::{Lanes, has_avx2, multiversion};
+use crate::lanes::{self, Lanes, multiversion};
 use crate::pointwise::floor_at;
 
 /// What [`batch_norm`] gives.
@@ -123,7 +123,7 @@ fn inverse_deviation(statistics: Statistics, kind: Kind) -> f32 {
 fn compute(x: &CpuTensor, gamma: &CpuTensor, beta: &CpuTensor, kind: Kind) -> (CpuTensor, Vec<Statistics>) {
     let shape = x.shape().to_vec();
     let planes = Planes::of(&shape);
-    let wide = has_avx2();
+    let wide = lanes::wide();
     let (gamma, beta) = (contiguous(gamma.clone()), contiguous(beta.clone()));
     let (gamma, beta) = (values(&gamma), values(&beta));
     let source = values(x);
@@ -203,7 +203,7 @@ impl Backward<Flex, 3> for BatchNormBackward {
         let State { kind, x, gamma, beta, statistics } = ops.state;
         let shape = x.shape().to_vec();
         let planes = Planes::of(&shape);
-        let wide = has_avx2();
+        let wide = lanes::wide();
         let (gamma, beta) = (contiguous(gamma), contiguous(beta));
         let (gamma, beta, x, g) = (values(&gamma), values(&beta), values(&x), values(&g));
         let (dx, sums) = for_each_channel(planes, |channel, dx| {
@@ -337,6 +337,7 @@ fn slope_of<V: Lanes>(x: &[f32], g: &[f32], affine: Affine, slope: Slope, dx: &m
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{Level, with_level};
     use crate::testing::{close, random};
     use burn::tensor::{Device, TensorData};
 
@@ -374,12 +375,15 @@ mod tests {
     fn kernel_and_burn_agree_in_value_statistics_and_gradients() {
         for shape in [[2, 1, 1, 1], [3, 2, 5, 7], [2, 17, 8, 8], [4, 3, 1, 33]] {
             for relu in [false, true] {
-                let (found, expected) = (run(batch_norm, shape, relu), run(fallback, shape, relu));
-                for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-                    let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-                    // Two values in a channel: x̂ is ±1, and its gradient the difference of equal numbers over σ.
-                    let tolerance = if shape == [2, 1, 1, 1] && index == 3 { 1e-3 } else { 3e-5 };
-                    close(found, &expected, tolerance);
+                let expected = run(fallback, shape, relu);
+                for level in Level::available() {
+                    let found = with_level(level, || run(batch_norm, shape, relu));
+                    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                        let expected: Vec<f64> = expected.iter().copied().map(f64::from).collect();
+                        // Two values in a channel: x̂ is ±1, and its gradient the difference of equal numbers over σ.
+                        let tolerance = if shape == [2, 1, 1, 1] && index == 3 { 1e-3 } else { 3e-5 };
+                        close(found, &expected, tolerance);
+                    }
                 }
             }
         }

@@ -2,6 +2,8 @@
 //!
 //! A kernel is written once, generic over [`Lanes`], and compiled for each; [`multiversion!`] chooses at run time.
 
+use crate::simd::Level;
+
 /// Eight `f32` values.
 ///
 /// `mul_add` rounds once on AVX2 and twice in the portable form, so the two agree to rounding, not to the bit.
@@ -127,6 +129,11 @@ mod x86 {
     }
 }
 
+/// Whether kernels called on this thread take their AVX2 form: the machine has it, and no test forces another.
+pub(crate) fn wide() -> bool {
+    Level::current() != Level::Portable
+}
+
 /// Whether the AVX2 form of the kernels runs on this machine.
 #[inline]
 pub(crate) fn has_avx2() -> bool {
@@ -137,7 +144,7 @@ pub(crate) fn has_avx2() -> bool {
 }
 
 /// `multiversion!(kernel::<Lanes>(a: A, b: B) -> R)`: a function `kernel_on(wide, a, b)` that runs `kernel` on AVX2
-/// if `wide` (which the caller has from [`has_avx2`]), and in its portable form otherwise.
+/// if `wide` (which the caller has from [`wide`]), and in its portable form otherwise.
 macro_rules! multiversion {
     ($(#[$doc:meta])* $name:ident => $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
         $(#[$doc])*

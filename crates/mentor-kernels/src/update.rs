@@ -161,8 +161,7 @@ impl SgdUpdate {
 /// Contiguous from the start of its buffer, so that `storage_mut` is its values.
 fn owned(tensor: CpuTensor) -> CpuTensor {
     let tensor = contiguous(tensor);
-    let count = values(&tensor).len();
-    if tensor.bytes().len() == count * size_of::<f32>() {
+    if tensor.bytes().len() == size_of_val(values(&tensor)) {
         tensor
     } else {
         let shape = tensor.shape().to_vec();

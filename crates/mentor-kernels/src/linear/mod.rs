@@ -14,7 +14,7 @@ use burn::tensor::activation;
 
 use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
 use crate::extension::KernelOps;
-use crate::lanes::has_avx2;
+use crate::lanes::wide;
 use crate::pointwise;
 use narrow::{MAX_OUTPUTS, Sizes};
 
@@ -75,7 +75,7 @@ pub(crate) fn forward(x: &CpuTensor, w: &CpuTensor, bias: &CpuTensor, relu: bool
     let (bias, outputs) = (contiguous(bias.clone()), sizes.outputs);
     let mut y = if outputs <= MAX_OUTPUTS {
         let (x, w) = (contiguous(x.clone()), contiguous(w.clone()));
-        narrow::forward(has_avx2(), sizes, values(&x), values(&w), values(&bias))
+        narrow::forward(wide(), sizes, values(&x), values(&w), values(&bias))
     } else {
         let y = Flex::float_matmul(x.clone(), w.clone());
         return pointwise::add_bias_relu(y, values(&bias), relu);
@@ -136,7 +136,7 @@ impl Backward<Flex, 3> for LinearBackward {
             let dx = if narrow {
                 let w = contiguous(w);
                 let sizes = Sizes { rows: g.shape()[0], inputs: w.shape()[0], outputs };
-                let dx = narrow::input_gradient(has_avx2(), sizes, values(&g), values(&w));
+                let dx = narrow::input_gradient(wide(), sizes, values(&g), values(&w));
                 to_tensor(dx, &[sizes.rows, sizes.inputs])
             } else {
                 Flex::linear_x_backward(w, g.clone())
@@ -151,12 +151,102 @@ impl Backward<Flex, 3> for LinearBackward {
             let dw = if narrow {
                 let x = contiguous(x);
                 let sizes = Sizes { rows: x.shape()[0], inputs: x.shape()[1], outputs };
-                let dw = narrow::weight_gradient(has_avx2(), sizes, values(&x), values(&g));
+                let dw = narrow::weight_gradient(wide(), sizes, values(&x), values(&g));
                 to_tensor(dw, &[sizes.inputs, outputs])
             } else {
                 Flex::linear_weight_backward(x, g)
             };
             grads.register::<Flex>(node.id, dw);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Level, with_level};
+    use crate::testing::{close, random};
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    type Call = fn(Tensor<2>, Tensor<2>, Tensor<1>, bool) -> Tensor<2>;
+
+    fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    /// Output, and the gradients of Σ r·y for random r: of x, W and b, where they are `tracked`.
+    fn run(
+        call: Call,
+        [rows, inputs, outputs]: [usize; 3],
+        relu: bool,
+        tracked: [bool; 3],
+    ) -> Vec<Option<Vec<f32>>> {
+        let device = Device::flex().autodiff();
+        let matrix = |stream, shape: [usize; 2], tracked| {
+            let values = TensorData::new(random(stream, shape[0] * shape[1]), shape);
+            let tensor = Tensor::<2>::from_data(values, &device);
+            if tracked { tensor.require_grad() } else { tensor.without_autodiff() }
+        };
+        let x = matrix(1, [rows, inputs], tracked[0]);
+        let w = matrix(2, [inputs, outputs], tracked[1]);
+        let bias = matrix(3, [1, outputs], tracked[2]);
+        let y = call(x.clone(), w.clone(), bias.clone().reshape([outputs]), relu);
+        let grads = (y.clone() * matrix(4, [rows, outputs], false)).sum().backward();
+        let gradient = |tensor: &Tensor<2>, tracked: bool| {
+            tracked.then(|| host(tensor.grad(&grads).expect("a tracked tensor has a gradient")))
+        };
+        vec![Some(host(y)), gradient(&x, tracked[0]), gradient(&w, tracked[1]), gradient(&bias, tracked[2])]
+    }
+
+    fn check(sizes: [usize; 3], relu: bool, tracked: [bool; 3]) {
+        let found = run(apply, sizes, relu, tracked);
+        let portable = with_level(Level::Portable, || run(apply, sizes, relu, tracked));
+        let expected = run(fallback, sizes, relu, tracked);
+        for (found, expected) in found.iter().chain(&portable).zip(expected.iter().chain(&expected).cloned())
+        {
+            let expected = expected.map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
+            match (found, expected) {
+                (Some(found), Some(expected)) => close(found, &expected, 2e-5),
+                (found, expected) => assert_eq!(found.is_some(), expected.is_some()),
+            }
+        }
+    }
+
+    #[test]
+    fn kernel_and_burn_agree_for_every_choice_of_tracked_tensors() {
+        for sizes in [[5, 7, 3], [70, 40, 33]] {
+            for choice in 1..8 {
+                check(sizes, choice % 2 == 0, [choice & 1 > 0, choice & 2 > 0, choice & 4 > 0]);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn kernel_and_burn_agree_in_all_shapes(rows in 1..140usize, inputs in 1..90usize, outputs in 1..40usize, relu: bool) {
+            check([rows, inputs, outputs], relu, [true; 3]);
+        }
+    }
+
+    #[test]
+    fn a_transposed_input_is_read_as_it_is_meant() {
+        let device = Device::flex();
+        let matrix = |stream, shape: [usize; 2]| {
+            Tensor::<2>::from_data(TensorData::new(random(stream, shape[0] * shape[1]), shape), &device)
+        };
+        let (x, w) = (matrix(1, [6, 5]).transpose(), matrix(2, [3, 6]).transpose());
+        let found = linear(x.clone(), w.clone(), Tensor::zeros([3], &device));
+        let expected: Vec<f64> = host(x.matmul(w)).into_iter().map(f64::from).collect();
+        close(&host(found), &expected, 1e-5);
+    }
+
+    #[test]
+    #[should_panic(expected = "linear: input [2, 3], weight [4, 5] and bias [5] do not fit")]
+    fn shapes_that_do_not_fit_are_named() {
+        let device = Device::flex();
+        linear(Tensor::zeros([2, 3], &device), Tensor::zeros([4, 5], &device), Tensor::zeros([5], &device));
     }
 }

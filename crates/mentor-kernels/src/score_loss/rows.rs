@@ -10,6 +10,9 @@ use crate::pointwise::floor_at;
 /// Rows of a task. Rows do not depend on each other, so neither do the bits on the number of threads.
 const ROWS: usize = 256;
 
+/// Losses and gradients to write, scores and targets to read, in the order in which iterators zip them.
+type Chunk<'a> = (((&'a mut [f32], &'a mut [f32]), &'a [f32]), &'a [usize]);
+
 /// The loss of each row and its gradient, `[N]` and `[N, C]`; targets are in `0..C`.
 pub(super) fn losses(
     wide: bool,
@@ -19,19 +22,17 @@ pub(super) fn losses(
     formula: Formula,
 ) -> (Vec<f32>, Vec<f32>) {
     let (mut losses, mut gradient) = (filled(targets.len()), filled(scores.len()));
-    let task = |(((losses, gradient), scores), targets): (((&mut [f32], &mut [f32]), &[f32]), &[usize])| {
-        match formula {
-            Formula::Softmax => softmax_on(wide, num_classes, scores, targets, losses, gradient),
-            Formula::WestonWatkins { margin } => {
-                each_row(num_classes, scores, targets, losses, gradient, |scores, target, slope| {
-                    weston_watkins(scores, target, margin, slope)
-                });
-            }
-            Formula::CrammerSinger { margin } => {
-                each_row(num_classes, scores, targets, losses, gradient, |scores, target, slope| {
-                    crammer_singer(scores, target, margin, slope)
-                });
-            }
+    let task = |(((losses, gradient), scores), targets): Chunk<'_>| match formula {
+        Formula::Softmax => softmax_on(wide, num_classes, scores, targets, losses, gradient),
+        Formula::WestonWatkins { margin } => {
+            each_row(num_classes, scores, targets, losses, gradient, |scores, target, slope| {
+                weston_watkins(scores, target, margin, slope)
+            });
+        }
+        Formula::CrammerSinger { margin } => {
+            each_row(num_classes, scores, targets, losses, gradient, |scores, target, slope| {
+                crammer_singer(scores, target, margin, slope)
+            });
         }
     };
     if targets.len() > ROWS {
@@ -142,9 +143,9 @@ fn exp_of_non_positive<V: Lanes>(x: f32) -> f32 {
     let x = floor_at(x, -105.0);
     let shifted = V::fused(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = V::fused(n, 2.121_944_4e-4, V::fused(n, -0.693_359_375, x));
-    let mut p = 1.987_569_15e-4;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5.000_000_1e-1] {
+    let r = V::fused(n, 2.121_944_4e-4, V::fused(n, -0.693_359_4, x));
+    let mut p = 1.987_569_1e-4;
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5e-1] {
         p = V::fused(p, r, coefficient);
     }
     let power = V::fused(p, r * r, r) + 1.0;
