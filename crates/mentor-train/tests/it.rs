@@ -12,6 +12,8 @@ mod label_files;
 mod optimizers;
 #[path = "it/pseudo_labels.rs"]
 mod pseudo_labels;
+#[path = "it/ranking.rs"]
+mod ranking;
 #[path = "it/resume.rs"]
 mod resume;
 #[path = "it/retrieval.rs"]

@@ -1,10 +1,11 @@
-//! `mentor demo`: three models on embedded digits, and a report, in under a minute.
+//! `mentor demo`: three classifiers and an embedding on embedded digits, and a report, in under a minute.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mentor_data::Split;
+use mentor_model::Head;
 use mentor_train::{Config, Outcome, Plan, RunDir, TrainedModel};
 
 use super::{eval, loss, report, train};
@@ -22,7 +23,7 @@ Examples:
 
 The demo starts afresh each time: runs of an earlier demo in the same place are removed.";
 
-/// Train three models on embedded digits in under a minute, and write a report
+/// Train classifiers and an embedding on embedded digits in under a minute, and write a report
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -49,7 +50,7 @@ struct Lesson {
     config: &'static str,
 }
 
-const LESSONS: [Lesson; 3] = [
+const LESSONS: [Lesson; 4] = [
     Lesson {
         name: "svm-gd",
         story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\n\
@@ -90,6 +91,21 @@ const LESSONS: [Lesson; 3] = [
             training.epochs = 12
         ",
     },
+    Lesson {
+        name: "embedding",
+        story: "The same network places each image in the plane, without scores. The triplet loss asks an image to lie\n\
+            nearer to one of its own class than to any other, by a margin; the report draws the plane.",
+        config: "
+            data.source = 'digits'
+            data.augment = 'shift'
+            model.name = 'cnn'
+            model.embedding_size = 2
+            model.unit_norm = false
+            loss.name = 'triplet'
+            loss.margin = 1.0
+            training.epochs = 12
+        ",
+    },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -98,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     LESSONS.iter().try_for_each(|lesson| remove_earlier(&args.out.join(lesson.name)))?;
     if !args.quiet {
         output::text(
-            "mentor demo: 1,797 handwritten digits of 8x8 pixels, three models.\n\n\
+            "mentor demo: 1,797 handwritten digits of 8x8 pixels, four models.\n\n\
              What the losses say about the lecture's three images (a cat, a car, a frog):\n",
         )?;
         output::text(&loss::lecture()?)?;
@@ -106,8 +122,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut table = Table::new(&[
         ("run", Align::Left),
         ("parameters", Align::Right),
-        ("val accuracy", Align::Right),
-        ("test accuracy", Align::Right),
+        ("measure", Align::Left),
+        ("validation", Align::Right),
+        ("test", Align::Right),
         ("time", Align::Right),
     ]);
     for (index, lesson) in LESSONS.iter().enumerate() {
@@ -138,7 +155,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Trains, evaluates on the test split, and gives the row of the table.
-fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 5], Failure> {
+fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
     let config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
     let plan = Plan::try_from(config)?;
     let run = args.out.join(lesson.name);
@@ -154,19 +171,28 @@ fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 5
     };
     train::write_report(&run)?;
     let trained = TrainedModel::load(&run, &device.device)?;
-    let tested = eval::evaluate(&trained, &plan.source, Split::Test, plan.optimizer.batch_size)?.evaluation;
+    let batch_size = plan.optimizer.batch_size;
+    let (name, val, test, told) = if let Head::Embedding { .. } = trained.file.spec.head {
+        let found = eval::retrieve(&trained, &plan.source, Split::Test, None, batch_size)?.retrieval;
+        let right = (found.precision_at_1 * found.num_queries as f64).round();
+        let told =
+            format!("Of {right} of {} test images the nearest other is of their class.", found.num_queries);
+        ("P@1", summary.measures.get("val_precision_at_1").copied(), found.precision_at_1, told)
+    } else {
+        let found = eval::evaluate(&trained, &plan.source, Split::Test, batch_size)?.evaluation;
+        let right = (found.accuracy * found.num_samples as f64).round();
+        let told = format!("{right} of {} test images are right.", found.num_samples);
+        ("accuracy", summary.val_accuracy, found.accuracy, told)
+    };
     if !args.quiet {
-        output::text(&format!(
-            "{} of {} test images are right.\n",
-            (tested.accuracy * tested.num_samples as f64).round(),
-            tested.num_samples
-        ))?;
+        output::text(&(told + "\n"))?;
     }
     Ok([
         lesson.name.to_owned(),
         count(summary.num_params as u64),
-        summary.val_accuracy.map_or_else(String::new, |accuracy| format!("{accuracy:.4}")),
-        format!("{:.4}", tested.accuracy),
+        name.to_owned(),
+        val.map_or_else(String::new, |value| format!("{value:.4}")),
+        format!("{test:.4}"),
         duration(summary.wall_secs),
     ])
 }

@@ -82,7 +82,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         None => embed_files(&args.paths, &trained, args.batch_size)?,
     };
     if embedded.ids.is_empty() {
-        return Err(Failure::data(anyhow!("there is no image to embed")));
+        // What is wrong with each path was said.
+        return Err(match embedded.num_failed {
+            0 => Failure::data(anyhow!(
+                "the {} split has no images to embed",
+                args.split.unwrap_or(Split::Test)
+            )),
+            _ => Failure::status_only(BAD_DATA),
+        });
     }
     let columns = embedded.values.len() / embedded.ids.len();
     write(&args.out, &npy::matrix(&embedded.values, columns))?;

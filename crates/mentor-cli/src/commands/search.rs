@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use mentor_train::TrainedModel;
 use mentor_train::retrieval::{Embeddings, Neighbour, nearest};
 use serde::Serialize;
@@ -77,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
     let trained = TrainedModel::load(&args.run, &device.device)?;
     let mut num_failed = 0;
-    let mut embed = |paths: &[PathBuf], what: &str| -> Result<(Vec<String>, Vec<Vec<f32>>), Failure> {
+    let mut embed = |paths: &[PathBuf]| -> Result<(Vec<String>, Vec<Vec<f32>>), Failure> {
         let (files, problems) = image_files::find(paths);
         problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
         num_failed += problems.len();
@@ -89,13 +88,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             names.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
             rows.extend(trained.embeddings(&images));
         }
-        if rows.is_empty() {
-            return Err(Failure::data(anyhow!("there is no image to {what}")));
-        }
-        Ok((names, rows))
+        // What is wrong with each path was said.
+        if rows.is_empty() { Err(Failure::status_only(BAD_DATA)) } else { Ok((names, rows)) }
     };
-    let (index_names, index_rows) = embed(&args.index, "search in; name image files with --index")?;
-    let (query_names, query_rows) = embed(&args.query, "search for; name image files with --query")?;
+    let (index_names, index_rows) = embed(&args.index)?;
+    let (query_names, query_rows) = embed(&args.query)?;
     let values = index_rows.concat();
     let index = Embeddings::new(&values, index_rows[0].len()).map_err(Failure::failed)?;
     for (query, row) in query_names.iter().zip(&query_rows) {

@@ -11,6 +11,9 @@ const MLP: &str = "data.source = 'digits'\nmodel.name = 'mlp:16'\nmodel.dropout 
     penalty = { l1 = 1e-5, l2 = 1e-4 }\noptimizer.batch_size = 64\ntraining = { epochs = 3, seed = 5 }";
 const GD: &str = "data.source = 'digits'\nloss.name = 'svm'\noptimizer.name = 'gd'\npenalty.l2 = 1e-3\ntraining.epochs = 12";
 
+const TRIPLET: &str = "data = { source = 'digits', augment = 'shift' }\nmodel = { name = 'mlp:16', dropout = 0.1 }\n\
+    loss.name = 'triplet'\ntraining = { epochs = 2, seed = 5 }";
+
 /// What must not depend on interruptions: all but the seconds.
 fn without_seconds(out: &Path, summary: &Summary) -> (Summary, Vec<MetricsLine>) {
     let metrics = RunDir::open(out).unwrap().metrics().unwrap().into_iter().map(|line| match line {
@@ -25,7 +28,7 @@ fn without_seconds(out: &Path, summary: &Summary) -> (Summary, Vec<MetricsLine>)
 
 #[test]
 fn interrupted_anywhere_the_weights_and_metrics_are_the_same() {
-    for text in [MLP, GD] {
+    for text in [MLP, GD, TRIPLET] {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
         let expected = complete(text, &whole);

@@ -23,6 +23,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["none", "shift", "standard"]), help_heading = "Data")]
     pub(super) augment: Option<String>,
 
+    /// Divide images, or whole classes, so that embeddings are tested on classes never seen [default: sample]
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(["sample", "class"]), help_heading = "Data")]
+    pub(super) split_by: Option<String>,
+
     /// Share of the training images kept for validation, where the data has none of its own [default: 0.1]
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Data")]
     pub(super) val_fraction: Option<f64>,
@@ -257,6 +261,9 @@ impl Args {
         if let Some(share) = self.test_fraction {
             options.test_fraction = share;
         }
+        if let Some(name) = &self.split_by {
+            options.split_by = name.parse()?;
+        }
         if let Some(name) = &self.on_bad_image {
             options.on_bad_image = name.parse()?;
         }
@@ -321,7 +328,7 @@ mod tests {
             --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment shift --clip-norm 7 --seed 8 --patience 9 \
             --val-fraction 0.3 --test-fraction 0.4 --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates \
             --resize fit-pad --mining all --average active --distance cosine --form hinge --embedding-size 12 \
-            --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv";
+            --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by class";
         let expected = "
             [data]
             source = 'digits'
@@ -333,6 +340,7 @@ mod tests {
             val_fraction = 0.3
             test_fraction = 0.4
             on_bad_image = 'skip'
+            split_by = 'class'
             size = [10, 11]
             channels = 3
             keep_duplicates = true
@@ -390,6 +398,7 @@ mod tests {
             ("classes_per_batch", "data.classes_per_batch"),
             ("samples_per_class", "data.samples_per_class"),
             ("augment", "data.augment"),
+            ("split_by", "data.options.split_by"),
             ("val_fraction", "data.options.val_fraction"),
             ("test_fraction", "data.options.test_fraction"),
             ("on_bad_image", "data.options.on_bad_image"),

@@ -1,0 +1,87 @@
+//! Embedding models from the command line: train, eval, embed, search.
+
+use std::fs;
+
+use crate::fixtures::{PER_CLASS, image_folder};
+use crate::{assert_fails, json, mentor, stderr, stdout};
+
+#[test]
+fn an_embedding_model_is_trained_evaluated_embedded_and_searched() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("photos"), &["cat", "dog"]);
+    let trained = mentor(
+        dir.path(),
+        "train --data photos --loss triplet --model mlp:8 --embedding-size 4 --epochs 4 --samples-per-class 4 --out run",
+    );
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    assert!(
+        stderr(&trained).contains("semi-hard") && stderr(&trained).contains("MAP@R"),
+        "{}",
+        stderr(&trained)
+    );
+    let report = fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    assert!(report.contains("Map of the embeddings") || report.contains("principal"), "no map in the report");
+
+    let value = json(&mentor(dir.path(), "eval run --json"));
+    for key in ["precision_at_1", "r_precision", "map_at_r", "recall_at_5", "recall_at_10", "knn_accuracy"] {
+        let number = value[key].as_f64().unwrap_or_else(|| panic!("eval --json has no {key}"));
+        assert!((0.0..=1.0).contains(&number), "{key} {number}");
+    }
+    assert!(value["num_queries"].as_u64().unwrap() > 0 && value["num_lone_queries"].is_u64());
+    let value = json(&mentor(dir.path(), "eval run --json --gallery train"));
+    assert_eq!((value["split"].as_str(), value["gallery"].as_str()), (Some("test"), Some("train")));
+
+    let embedded = mentor(dir.path(), "embed run photos --out vectors.npy --ids ids.csv");
+    assert!(embedded.status.success(), "{}", stderr(&embedded));
+    let bytes = fs::read(dir.path().join("vectors.npy")).unwrap();
+    assert_eq!(bytes.len(), 128 + 2 * PER_CLASS * 4 * 4);
+    let norm: f32 = bytes[128..144]
+        .chunks_exact(4)
+        .map(|word| f32::from_le_bytes(word.try_into().unwrap()).powi(2))
+        .sum();
+    assert!((norm - 1.0).abs() < 1e-5, "{norm}");
+    let ids = fs::read_to_string(dir.path().join("ids.csv")).unwrap();
+    assert_eq!(ids.lines().count(), 1 + 2 * PER_CLASS);
+    assert_eq!(ids.lines().nth(3), Some("photos/cat/img2.png"), "natural order");
+
+    let split = mentor(dir.path(), "embed run photos --split train --out e.npy --labels l.npy");
+    assert!(split.status.success(), "{}", stderr(&split));
+    let value =
+        json(&mentor(dir.path(), "loss triplet --embeddings e.npy --labels l.npy --margin 0.2 --json"));
+    assert!(value["num_valid"].as_u64().unwrap() > 0, "{value}");
+
+    let value =
+        json(&mentor(dir.path(), "search run --index photos --query photos/cat/img0.png --top 3 --json"));
+    assert_eq!(value["neighbours"][0]["path"].as_str(), Some("photos/cat/img0.png"));
+    assert_eq!(value["neighbours"][0]["distance"].as_f64(), Some(0.0));
+    assert_eq!(value["neighbours"].as_array().unwrap().len(), 3);
+    let found = stdout(&mentor(dir.path(), "search run --index photos --query photos/dog/img1.png --top 2"));
+    assert!(found.starts_with("photos/dog/img1.png\n"), "{found}");
+}
+
+#[test]
+fn what_does_not_go_with_embeddings_is_one_clear_line() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("photos"), &["cat", "dog"]);
+    let train = "train --data photos --model mlp:8 --epochs 1 --quiet";
+    let embedding = format!("{train} --loss pairwise --samples-per-class 4 --out run");
+    assert!(mentor(dir.path(), &embedding).status.success());
+    assert!(mentor(dir.path(), &format!("{train} --out classifier")).status.success());
+    for (arguments, status, message) in [
+        (format!("{train} --loss triplet --samples-per-class 99 --out x"), 2, "samples_per_class"),
+        (format!("{train} --loss triplet --mining none --out x"), 2, "--triplets"),
+        (format!("{train} --loss triplet --optimizer gd --out x"), 2, "use sgd"),
+        (format!("{train} --loss triplet --mining none --triplets missing.csv --out x"), 3, "missing.csv"),
+        (format!("{train} --embedding-size 8 --out x"), 2, "embedding_size needs a ranking loss"),
+        ("predict run photos".to_owned(), 2, "gives embeddings, not classes"),
+        ("eval run --per-sample x.csv".to_owned(), 2, "--per-sample"),
+        ("eval classifier --gallery train".to_owned(), 2, "--retrieval"),
+        ("embed run photos --out nowhere/x.npy".to_owned(), 2, "there is no folder nowhere"),
+        ("embed run missing --out x.npy".to_owned(), 3, "missing"),
+        ("embed run photos photos --split train --out x.npy".to_owned(), 2, "one data set"),
+        ("search run --index photos --query missing.png".to_owned(), 3, "missing.png"),
+    ] {
+        assert_fails(&mentor(dir.path(), &arguments), status, message);
+    }
+    assert!(!dir.path().join("x.npy").exists());
+}

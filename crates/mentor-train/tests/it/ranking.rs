@@ -1,0 +1,137 @@
+//! Runs that train embeddings.
+
+use std::fs;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use mentor_data::{Source, Split};
+use mentor_train::retrieval::{Embeddings, RetrievalOptions, evaluate};
+use mentor_train::{MetricsLine, RunDir, TrainError, TrainEvent, TrainedModel};
+
+use crate::runs::{complete, run};
+
+const DIGITS: &str =
+    "data.source = 'digits'\nmodel.name = 'mlp:64'\ntraining.epochs = 6\ndata.classes_per_batch = 8";
+
+#[test]
+fn every_ranking_loss_brings_images_of_a_class_nearer_than_their_pixels_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::open("digits", &Default::default()).unwrap();
+    let test = source.load(Split::Test).unwrap();
+    let mut pixels = vec![0; test.len() * 64];
+    for (sample, out) in pixels.chunks_exact_mut(64).enumerate() {
+        test.read(sample, out).unwrap();
+    }
+    let pixels: Vec<f32> = pixels.into_iter().map(f32::from).collect();
+    let map_at_r = |values: &[f32], dim: usize| {
+        let embeddings = Embeddings::new(values, dim).unwrap();
+        evaluate(&embeddings, test.targets(), None, &RetrievalOptions::default()).unwrap().map_at_r
+    };
+    let raw = map_at_r(&pixels, 64);
+    for (name, loss) in [
+        ("semi-hard", "name = 'triplet'"),
+        ("hard", "name = 'triplet', mining = 'hard', form = 'soft-margin'"),
+        ("all", "name = 'triplet', mining = 'all', average = 'active'"),
+        ("cosine", "name = 'triplet', distance = 'cosine'"),
+        ("lecture", "name = 'pairwise'"),
+        ("hadsell", "name = 'pairwise', form = 'hadsell'"),
+    ] {
+        let out = dir.path().join(name);
+        let summary = complete(&format!("loss = {{ {loss} }}\n{DIGITS}"), &out);
+        assert_eq!((summary.val_accuracy, summary.train_accuracy), (None, None));
+        let model = TrainedModel::load(&out, &Device::flex()).unwrap();
+        let trained = map_at_r(&model.embed(&Arc::new(source.load(Split::Test).unwrap()), 100).unwrap(), 64);
+        assert!(trained > raw + 0.15, "{name}: {trained} after training, {raw} of pixels");
+        assert!(summary.measures["val_map_at_r"] > raw + 0.15, "{name}: {summary:?}");
+
+        let analysis = RunDir::open(&out).unwrap().embedding_analysis().unwrap().unwrap();
+        assert_eq!(analysis.retrieval.map_at_r, summary.measures["val_map_at_r"], "{name}");
+        assert_eq!(analysis.health.len(), 6);
+        let last = &analysis.health[5];
+        assert!(last.mean_positive_distance < last.mean_negative_distance, "{name}: {last:?}");
+        assert!((last.easy + last.semi_hard + last.hard - 1.0).abs() < 1e-12, "{name}: {last:?}");
+    }
+}
+
+#[test]
+fn given_triplets_alone_decide_what_is_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    mentor_testkit::tiny::write_image_folder(&data, 6, 8, 0).unwrap();
+    let source = format!(
+        "data.source = '{}'\ndata.options = {{ val_fraction = 0.0, test_fraction = 0.0 }}",
+        data.display()
+    );
+    let options = mentor_data::OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..Default::default() };
+    let dataset = Source::open(data.to_str().unwrap(), &options).unwrap().load(Split::Train).unwrap();
+    let of_class = |class: u32, index: usize| {
+        let members: Vec<usize> =
+            (0..dataset.len()).filter(|&sample| dataset.targets()[sample] == class).collect();
+        dataset.id(members[index]).to_owned()
+    };
+    let mut csv = String::from("anchor,positive,negative\n");
+    for index in 0..5 {
+        csv += &format!("{},{},{}\n", of_class(0, index), of_class(0, index + 1), of_class(1, index));
+    }
+    let triplets = dir.path().join("triplets.csv");
+    fs::write(&triplets, csv).unwrap();
+    let text = format!(
+        "{source}\ndata.triplets = '{}'\nloss = {{ name = 'triplet', mining = 'none' }}\nmodel.name = 'mlp:16'\n\
+         optimizer = {{ batch_size = 8, learning_rate = 0.05 }}\ntraining.epochs = 30",
+        triplets.display()
+    );
+    let out = dir.path().join("run");
+    let summary = complete(&text, &out);
+    assert_eq!(summary.steps, 30 * 3, "five triplets, two a batch");
+    assert_eq!(summary.train_loss, 0.0, "the margin holds for all of them: {summary:?}");
+}
+
+#[test]
+fn batches_that_the_data_cannot_make_are_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (outcome, _) =
+        run("data = { source = 'digits', samples_per_class = 500 }\nloss.name = 'triplet'", &out);
+    let Err(TrainError::Data(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(error.to_string().contains("samples_per_class"), "{error}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn embeddings_that_are_no_numbers_are_a_divergence() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "data.source = 'digits'\nmodel = { name = 'mlp:16', unit_norm = false }\nloss.name = 'pairwise'\n\
+        optimizer = { learning_rate = 1e30, momentum = 0.0 }\ntraining.epochs = 2\nschedule.name = 'constant'";
+    let (outcome, _) = run(text, &dir.path().join("run"));
+    let diverged = matches!(outcome, Err(TrainError::Diverged { .. } | TrainError::Overflowed { .. }));
+    assert!(diverged, "{outcome:?}");
+}
+
+#[test]
+fn metrics_tell_of_health_and_classes_with_too_few_images_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    mentor_testkit::tiny::write_image_folder(&data, 8, 8, 0).unwrap();
+    let first = fs::read_dir(&data).unwrap().next().unwrap().unwrap().path();
+    for (index, file) in fs::read_dir(&first).unwrap().enumerate() {
+        if index > 0 {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+    let text = format!(
+        "data = {{ source = '{}', samples_per_class = 4 }}\ndata.options = {{ val_fraction = 0.0, test_fraction = 0.0 }}\n\
+         loss.name = 'triplet'\nmodel.name = 'mlp:8'\ntraining.epochs = 1",
+        data.display()
+    );
+    let (outcome, events) = run(&text, &dir.path().join("run"));
+    outcome.unwrap();
+    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("one training image"));
+    assert!(events.iter().any(warned), "{events:?}");
+    let metrics = RunDir::open(&dir.path().join("run")).unwrap().metrics().unwrap();
+    let Some(MetricsLine::Epoch(epoch)) = metrics.last() else { panic!("{metrics:?}") };
+    for name in
+        ["share_easy", "share_semi_hard", "share_hard", "share_active", "embedding_norm", "embedding_spread"]
+    {
+        assert!(epoch.measures.contains_key(name), "{name}: {epoch:?}");
+    }
+}
