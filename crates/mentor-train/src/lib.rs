@@ -12,6 +12,7 @@ mod analyse;
 pub mod analysis;
 mod checkpoint;
 mod config;
+pub mod embedding_analysis;
 mod error;
 mod evaluate;
 pub mod evaluation;

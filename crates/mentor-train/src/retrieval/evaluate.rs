@@ -9,8 +9,8 @@ use super::embeddings::{Embeddings, Prepared};
 use super::rank::{Ranked, Ranking, Scratch};
 use super::{Retrieval, RetrievalError, RetrievalIntervals, RetrievalOptions, bootstrap};
 
-/// Keys of a tile, at most: 64 MiB, unless one row is longer.
-const TILE_KEYS: usize = 1 << 24;
+/// Products of a tile, at most: 64 MiB, unless one row is longer.
+const TILE_PRODUCTS: usize = 1 << 24;
 /// Queries of a tile, at most.
 const TILE_ROWS: usize = 1024;
 
@@ -66,19 +66,19 @@ pub fn evaluate(
     };
     let mut ranked: Vec<Ranked> = Vec::with_capacity(queries.len());
     let products = Products::new(&prepared.gallery, gallery.dim());
-    let tile = (TILE_KEYS / gallery.len().max(1)).clamp(1, TILE_ROWS);
+    let tile_rows = (TILE_PRODUCTS / gallery.len().max(1)).clamp(1, TILE_ROWS);
     let mut first = 0;
     // Without a gallery every query is lone, and there is nothing to multiply.
     while first < queries.len() && !gallery.is_empty() {
-        let rows = tile.min(queries.len() - first);
-        let mut keys = products.with(prepared.queries(first, rows), rows);
-        let results = keys.par_chunks_exact_mut(gallery.len()).enumerate().map_init(
+        let rows = tile_rows.min(queries.len() - first);
+        let tile = products.with(prepared.queries(first, rows), rows);
+        let results = tile.par_chunks_exact(gallery.len()).enumerate().map_init(
             Scratch::default,
-            |scratch, (row, keys)| {
+            |scratch, (row, products)| {
                 let query = first + row;
                 let num_relevant = relevant(query);
                 (num_relevant > 0)
-                    .then(|| ranking.rank(query, query_labels[query], num_relevant, keys, scratch))
+                    .then(|| ranking.rank(query, query_labels[query], num_relevant, products, scratch))
             },
         );
         ranked.extend(results.collect::<Vec<_>>().into_iter().flatten());

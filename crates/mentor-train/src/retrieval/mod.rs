@@ -23,7 +23,7 @@ mod rank;
 
 pub use embeddings::{Embeddings, Metric};
 pub use evaluate::evaluate;
-pub use nearest::{Neighbour, nearest};
+pub use nearest::{Neighbour, distance_between, nearest};
 
 use serde::{Deserialize, Serialize};
 

@@ -52,6 +52,16 @@ pub fn nearest(
     Ok(keys.into_iter().map(|(key, index)| Neighbour { index, distance: distance(metric, key) }).collect())
 }
 
+/// The distance of two embeddings, in `f64`.
+///
+/// # Panics
+///
+/// If they differ in length.
+pub fn distance_between(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "embeddings of {} and of {} values", a.len(), b.len());
+    distance(metric, exact_key(metric, a, b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

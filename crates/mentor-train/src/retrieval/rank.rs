@@ -4,12 +4,16 @@
 //! the class against the others; only where such a pair lies within the bound are their keys computed again in `f64`.
 //! So the result is that of a full sort by exact distances, at the price of the product and of a short sort.
 
+use std::cmp::{Ordering, Reverse};
+
 use super::embeddings::{Embeddings, Metric, Prepared, exact_key};
 
 /// Places of the sample from which the threshold of the candidates is guessed.
-const SAMPLE: usize = 1024;
+const SAMPLE: usize = 2048;
 /// Above every approximate key.
 const ALL: f32 = f32::MAX;
+/// Keys that are compared with the threshold before the next memory is touched.
+const CHUNK: usize = 512;
 
 /// What the nearest neighbours of one query are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,10 +45,15 @@ pub(super) struct Ranking<'a> {
 #[derive(Default)]
 pub(super) struct Scratch {
     sample: Vec<f32>,
-    /// Key and index of each candidate, packed so that integers sort like pairs.
+    /// Key and index of each sample below the threshold, packed so that integers sort like pairs.
+    in_reach: Vec<u64>,
+    /// Those of the query's class, in no order.
     hits: Vec<u64>,
+    /// The others, sorted.
     others: Vec<u64>,
-    exact_others: Vec<f64>,
+    /// Exact keys of the others, where they matter.
+    exact: Vec<(f64, usize)>,
+    stretch: Vec<i64>,
     places: Vec<usize>,
     votes: Vec<(u32, usize, usize)>,
 }
@@ -62,27 +71,25 @@ fn index(packed: u64) -> usize {
     (packed & u64::from(u32::MAX)) as usize
 }
 
+/// By exact key, then by index.
+fn order(a: &(f64, usize), b: &(f64, usize)) -> Ordering {
+    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+}
+
 impl Ranking<'_> {
     /// Ranks the gallery for `query` of class `label`, of which the gallery holds `num_relevant` ≥ 1 (the query itself
-    /// left out). `row` holds the products of the query with every gallery sample; it is overwritten.
+    /// left out). `products` are those of the query with every gallery sample.
     pub(super) fn rank(
         &self,
         query: usize,
         label: u32,
         num_relevant: usize,
-        row: &mut [f32],
+        products: &[f32],
         scratch: &mut Scratch,
     ) -> Ranked {
-        let base = self.prepared.query_base(query);
-        for (product, sample_base) in row.iter_mut().zip(&self.prepared.gallery_bases) {
-            *product = (base + sample_base - 2.0 * *product).max(0.0);
-        }
-        if self.same {
-            row[query] = f32::INFINITY;
-        }
-        let available = row.len() - usize::from(self.same);
+        let available = products.len() - usize::from(self.same);
         let needed = num_relevant.max(self.depth).min(available);
-        let bound = self.select(query, label, needed, row, scratch);
+        let bound = self.select(query, label, needed, products, scratch);
         self.place_hits(query, bound, scratch);
 
         let mut precisions = 0.0;
@@ -103,46 +110,67 @@ impl Ranking<'_> {
         }
     }
 
-    /// Fills `hits` and `others` with every sample that can be among the `needed` nearest, each sorted by approximate
+    /// Fills `hits` and `others` with every sample that can be among the `needed` nearest, `others` sorted by approximate
     /// key, and returns the bound of the keys' errors.
-    fn select(&self, query: usize, label: u32, needed: usize, row: &[f32], scratch: &mut Scratch) -> f32 {
-        let stride = row.len().div_ceil(SAMPLE).max(1);
+    fn select(
+        &self,
+        query: usize,
+        label: u32,
+        needed: usize,
+        products: &[f32],
+        scratch: &mut Scratch,
+    ) -> f32 {
+        let base = self.prepared.query_base(query);
+        let bases = &self.prepared.gallery_bases;
+        let key_of = |product: f32, sample_base: f32| (base + sample_base - 2.0 * product).max(0.0);
+        let stride = products.len().div_ceil(SAMPLE).max(1);
         scratch.sample.clear();
         if stride > 1 {
-            scratch.sample.extend(row.iter().step_by(stride));
+            let sampled = products.iter().zip(bases).step_by(stride);
+            scratch.sample.extend(sampled.map(|(&product, &sample_base)| key_of(product, sample_base)));
         }
-        let sampled = scratch.sample.len();
-        let expected = needed as f64 / row.len() as f64 * sampled as f64;
-        // Three standard deviations above the expected place; a guess that fails costs a second pass only.
-        let mut place = (expected + 3.0 * expected.sqrt() + 3.0) as usize;
+        let num_sampled = scratch.sample.len();
+        let expected = needed as f64 / products.len() as f64 * num_sampled as f64;
+        // Above the expected place by some standard deviations; a guess that fails costs a second pass only.
+        let mut place = (expected + 2.5 * expected.sqrt() + 3.0) as usize;
         loop {
-            let threshold = if place < sampled {
+            let threshold = if place < num_sampled {
                 *scratch.sample.select_nth_unstable_by(place, f32::total_cmp).1
             } else {
                 ALL
             };
-            // The query itself is at infinity, which may be the guess where all others are sampled.
-            let threshold = threshold.min(ALL);
+            let (mut in_reach, mut largest) = (Vec::new(), 0.0_f32);
+            std::mem::swap(&mut in_reach, &mut scratch.in_reach);
+            in_reach.clear();
+            for (number, (products, bases)) in products.chunks(CHUNK).zip(bases.chunks(CHUNK)).enumerate() {
+                // Without a branch for each key: written always, and kept where it is in reach.
+                let mut kept = [0; CHUNK];
+                let mut count = 0;
+                for (place, (&product, &sample_base)) in products.iter().zip(bases).enumerate() {
+                    let key = key_of(product, sample_base);
+                    kept[count] = pack(key, number * CHUNK + place);
+                    count += usize::from(key <= threshold);
+                }
+                in_reach.extend_from_slice(&kept[..count]);
+            }
             scratch.hits.clear();
             scratch.others.clear();
-            for (index, &key) in row.iter().enumerate() {
-                if key <= threshold {
-                    let side =
-                        if self.labels[index] == label { &mut scratch.hits } else { &mut scratch.others };
-                    side.push(pack(key, index));
+            for &packed in &in_reach {
+                let sample = index(packed);
+                if self.same && sample == query {
+                    continue;
                 }
+                largest = largest.max(key(packed));
+                let side = if self.labels[sample] == label { &mut scratch.hits } else { &mut scratch.others };
+                side.push(packed);
             }
-            let all = scratch.hits.iter().chain(&scratch.others);
-            let largest = if threshold < ALL {
-                threshold
-            } else {
-                all.clone().map(|&packed| key(packed)).fold(0.0, f32::max)
-            };
-            let bound = self.prepared.error_bound(query, f64::from(largest)) as f32;
+            scratch.in_reach = in_reach;
+            let bound = self.prepared.error_bound(query, f64::from(largest.min(threshold))) as f32;
             // A sample that is truly among the needed has a key of at most that of the last of them and two errors.
-            let sure = all.filter(|&&packed| key(packed) <= threshold - 2.0 * bound).count();
+            let limit = threshold - 2.0 * bound;
+            let sure =
+                scratch.hits.iter().chain(&scratch.others).filter(|&&packed| key(packed) <= limit).count();
             if threshold == ALL || sure >= needed {
-                scratch.hits.sort_unstable();
                 scratch.others.sort_unstable();
                 return bound;
             }
@@ -151,33 +179,55 @@ impl Ranking<'_> {
     }
 
     /// Fills `places`: for each sample of the class, how many of the others are truly nearer; ascending.
+    ///
+    /// The others within two bounds of a hit are unsure. Stretches of them are sorted by exact keys, once for all hits.
     fn place_hits(&self, query: usize, bound: f32, scratch: &mut Scratch) {
-        let Scratch { hits, others, exact_others, places, .. } = scratch;
+        let Scratch { hits, others, exact, stretch, places, .. } = scratch;
         let row = self.queries.row(query);
-        let exact = |index| exact_key(self.metric, row, self.gallery.row(index));
-        places.clear();
-        exact_others.clear();
-        exact_others.resize(others.len(), f64::NAN);
-        let (mut low, mut high) = (0, 0);
-        for &hit in hits.iter() {
-            while low < others.len() && key(others[low]) < key(hit) - 2.0 * bound {
-                low += 1;
-            }
-            high = high.max(low);
-            while high < others.len() && key(others[high]) <= key(hit) + 2.0 * bound {
-                high += 1;
-            }
-            let mut nearer = low;
-            if low < high {
-                let own = (exact(index(hit)), index(hit));
-                for place in low..high {
-                    if exact_others[place].is_nan() {
-                        exact_others[place] = exact(index(others[place]));
-                    }
-                    nearer += usize::from((exact_others[place], index(others[place])) < own);
+        let exactly =
+            |packed: u64| (exact_key(self.metric, row, self.gallery.row(index(packed))), index(packed));
+        let unsure = |hit: u64| {
+            let low = others.partition_point(|&other| key(other) < key(hit) - 2.0 * bound);
+            let length = others[low..].partition_point(|&other| key(other) <= key(hit) + 2.0 * bound);
+            low..low + length
+        };
+        // +1 where an unsure range begins and -1 where it ends, then the sum: above 0 inside of any.
+        stretch.clear();
+        stretch.resize(others.len() + 1, 0);
+        for range in hits.iter().map(|&hit| unsure(hit)).filter(|range| !range.is_empty()) {
+            stretch[range.start] += 1;
+            stretch[range.end] -= 1;
+        }
+        exact.clear();
+        exact.resize(others.len(), (0.0, 0));
+        let (mut open, mut start) = (0, 0);
+        for place in 0..=others.len() {
+            let was_open = open > 0;
+            open += stretch[place];
+            if open > 0 {
+                if !was_open {
+                    start = place;
                 }
+                exact[place] = exactly(others[place]);
+            } else if was_open {
+                exact[start..place].sort_unstable_by(order);
+                // From here on each place knows its stretch: the first one its end, the others its start.
+                stretch[start..place].fill(start as i64);
+                stretch[start] = place as i64;
             }
-            places.push(nearer);
+        }
+        places.clear();
+        for &hit in hits.iter() {
+            let range = unsure(hit);
+            if range.is_empty() {
+                places.push(range.start);
+                continue;
+            }
+            let found = stretch[range.start] as usize;
+            let start = if found > range.start { range.start } else { found };
+            let end = stretch[start] as usize;
+            let own = exactly(hit);
+            places.push(start + exact[start..end].partition_point(|other| order(other, &own).is_lt()));
         }
         places.sort_unstable();
     }
@@ -186,17 +236,22 @@ impl Ranking<'_> {
     fn vote(&self, query: usize, bound: f32, k: usize, scratch: &mut Scratch) -> Option<u32> {
         let row = self.queries.row(query);
         let Scratch { hits, others, votes, .. } = scratch;
+        let last = k.checked_sub(1)?;
+        if k < hits.len() {
+            hits.select_nth_unstable(last);
+        }
         // The k-th key of both lists together; no more than k of each can be before it.
         let mut first: Vec<u64> = hits.iter().take(k).chain(others.iter().take(k)).copied().collect();
         first.sort_unstable();
-        let limit = key(*first.get(k.checked_sub(1)?)?) + 2.0 * bound;
-        let near = |list: &[u64]| list.partition_point(|&packed| key(packed) <= limit);
-        let mut nearest: Vec<(f64, usize)> = hits[..near(hits)]
+        let limit = key(*first.get(last)?) + 2.0 * bound;
+        let near_others = others.iter().take_while(|&&packed| key(packed) <= limit);
+        let mut nearest: Vec<(f64, usize)> = hits
             .iter()
-            .chain(&others[..near(others)])
+            .filter(|&&packed| key(packed) <= limit)
+            .chain(near_others)
             .map(|&packed| (exact_key(self.metric, row, self.gallery.row(index(packed))), index(packed)))
             .collect();
-        nearest.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        nearest.sort_unstable_by(order);
         votes.clear();
         for (place, &(_, sample)) in nearest.iter().take(k).enumerate() {
             let class = self.labels[sample];
@@ -205,9 +260,7 @@ impl Ranking<'_> {
                 None => votes.push((class, 1, place)),
             }
         }
-        votes
-            .iter()
-            .max_by_key(|&&(_, count, place)| (count, std::cmp::Reverse(place)))
-            .map(|&(class, ..)| class)
+        let best = votes.iter().max_by_key(|&&(_, count, place)| (count, Reverse(place)));
+        best.map(|&(class, ..)| class)
     }
 }

@@ -1,0 +1,95 @@
+//! What the report draws of an embedding model: `embeddings.json`.
+//!
+//! Plain data, computed once when a run ends, with [`pca`] for the map, [`pair_distances`] for the histograms,
+//! [`retrieval`](crate::retrieval) for the rows and the metrics, and [`health`] for each epoch.
+
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::Picture;
+use crate::retrieval::{Metric, Retrieval};
+
+mod file;
+pub mod health;
+mod pairs;
+mod pca;
+
+pub use file::EMBEDDINGS_FILE;
+pub use pairs::{NUM_PAIRS, PairDistances, pair_distances};
+pub use pca::{Pca, pca};
+
+/// Everything that the report shows of the embeddings of one split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingAnalysis {
+    /// `train`, `val` or `test`.
+    pub split: String,
+    /// Values of an embedding.
+    pub dim: usize,
+    /// What near means.
+    pub metric: Metric,
+    /// Names of the classes; labels index them.
+    pub classes: Vec<String>,
+    /// Retrieval of the split's samples among each other.
+    pub retrieval: Retrieval,
+    /// Distances of pairs.
+    pub distances: PairDistances,
+    /// The first two principal components.
+    pub map: EmbeddingMap,
+    /// Some queries with their nearest neighbours.
+    pub rows: Vec<RetrievalRow>,
+    /// Pictures, each once; points and rows refer to them by index.
+    pub pictures: Vec<Picture>,
+    /// What training said about the embeddings after each epoch.
+    pub health: Vec<health::EpochHealth>,
+    /// The margin of the training loss, where it has one.
+    pub margin: Option<f64>,
+}
+
+/// Samples on the plane of their two largest principal components.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingMap {
+    /// Share of the variance along each of the two components.
+    pub explained: [f64; 2],
+    /// The samples.
+    pub points: Vec<MapPoint>,
+    /// Samples of the split, of which the points may be a part.
+    pub num_samples: usize,
+}
+
+/// A sample on the map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MapPoint {
+    /// Coordinate along the largest component.
+    pub x: f32,
+    /// Coordinate along the second.
+    pub y: f32,
+    /// Index of its class.
+    pub label: u32,
+    /// Id of the sample.
+    pub id: String,
+    /// Index of its picture, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<usize>,
+}
+
+/// A query and its nearest neighbours, itself left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetrievalRow {
+    /// The query; its distance is 0.
+    pub query: RetrievedSample,
+    /// Nearest first.
+    pub neighbours: Vec<RetrievedSample>,
+}
+
+/// A sample in a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetrievedSample {
+    /// Id of the sample.
+    pub id: String,
+    /// Index of its class.
+    pub label: u32,
+    /// Distance to the query.
+    pub distance: f64,
+    /// Index of its picture, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<usize>,
+}
