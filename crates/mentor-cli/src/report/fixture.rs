@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mentor_train::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, Picture, WeightImage};
+use mentor_train::embedding_analysis::health::EpochHealth;
+use mentor_train::embedding_analysis::{
+    EmbeddingAnalysis, EmbeddingMap, MapPoint, PairDistances, RetrievalRow, RetrievedSample,
+};
 use mentor_train::evaluation::{CalibrationBin, ClassMetrics, Evaluation};
+use mentor_train::retrieval::{Metric, Retrieval, RetrievalIntervals};
 use mentor_train::{Config, EpochMetrics, MetricsLine, StepMetrics, Summary};
 
 use super::RunReport;
@@ -140,6 +145,69 @@ pub(super) fn analysis() -> Analysis {
     }
 }
 
+/// Two classes, three samples, one query.
+pub(super) fn embeddings() -> EmbeddingAnalysis {
+    let sample =
+        |id: &str, label, distance| RetrievedSample { id: id.to_owned(), label, distance, picture: Some(0) };
+    let point =
+        |x, y, label| MapPoint { x, y, label, id: "photos/<script>.png".to_owned(), picture: Some(0) };
+    EmbeddingAnalysis {
+        split: "test".to_owned(),
+        dim: 32,
+        metric: Metric::Euclidean,
+        classes: vec!["<cat>".to_owned(), "dog & \"wolf\"".to_owned()],
+        retrieval: Retrieval {
+            precision_at_1: 0.9,
+            r_precision: 0.8,
+            map_at_r: 0.75,
+            recall_at_1: 0.9,
+            recall_at_5: 0.95,
+            recall_at_10: 0.97,
+            knn_accuracy: 0.92,
+            k: 10,
+            num_queries: 998,
+            num_lone_queries: 2,
+            intervals: RetrievalIntervals {
+                precision_at_1: [0.88, 0.92],
+                r_precision: [0.78, 0.82],
+                map_at_r: [0.73, 0.77],
+            },
+        },
+        distances: PairDistances {
+            high: 2.0,
+            positive: vec![40, 20, 5, 0],
+            negative: vec![1, 10, 80, 120],
+            mean_positive: Some(0.4),
+            mean_negative: Some(1.3),
+            sampled: true,
+        },
+        map: EmbeddingMap {
+            explained: [0.4, 0.2],
+            points: vec![point(0.1, 0.2, 0), point(-1.0, 0.3, 1), point(0.3, -0.4, 0)],
+            num_samples: 1000,
+        },
+        rows: vec![RetrievalRow {
+            query: sample("q.png", 0, 0.0),
+            neighbours: vec![sample("a.png", 0, 0.11), sample("photos/<script>.png", 1, 0.52)],
+        }],
+        pictures: vec![Picture { channels: 1, height: 2, width: 2, pixels: "AAECAw==".to_owned() }],
+        health: (0..3)
+            .map(|epoch| EpochHealth {
+                epoch,
+                easy: 0.5 + 0.1 * epoch as f64,
+                semi_hard: 0.3 - 0.05 * epoch as f64,
+                hard: 0.2 - 0.05 * epoch as f64,
+                active: 0.5 - 0.1 * epoch as f64,
+                mean_positive_distance: 0.8 - 0.1 * epoch as f64,
+                mean_negative_distance: 1.1 + 0.1 * epoch as f64,
+                embedding_norm: 1.0,
+                embedding_spread: 0.9,
+            })
+            .collect(),
+        margin: Some(0.2),
+    }
+}
+
 /// A run that has ended.
 pub(super) fn complete(path: &str) -> RunReport {
     RunReport {
@@ -148,6 +216,7 @@ pub(super) fn complete(path: &str) -> RunReport {
         history: History::new(metrics(3)),
         summary: Some(summary()),
         analysis: Some(analysis()),
+        embeddings: None,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use mentor_train::analysis::Analysis;
+use mentor_train::embedding_analysis::EmbeddingAnalysis;
 use mentor_train::{Config, RunDir, RunDirError, Summary};
 
 mod axis;
@@ -16,16 +17,22 @@ mod compare;
 mod config;
 mod confusion;
 mod curves;
+mod distances;
+mod embeddings;
 #[cfg(test)]
 mod fixture;
 mod hardest;
 mod header;
+mod health;
 mod history;
 mod html;
 mod landscape;
+mod map;
+mod neighbours;
 mod numbers;
 mod page;
 mod picture;
+mod sheet;
 mod svg;
 #[cfg(test)]
 mod tests;
@@ -44,6 +51,8 @@ pub(crate) struct RunReport {
     summary: Option<Summary>,
     /// Absent while the run is not complete.
     analysis: Option<Analysis>,
+    /// Absent while the run is not complete, and for a classifier.
+    embeddings: Option<EmbeddingAnalysis>,
 }
 
 impl RunReport {
@@ -57,7 +66,8 @@ impl RunReport {
         let config = dir.config()?;
         let history = History::new(dir.metrics()?);
         let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
-        Ok(Self { path: path.to_owned(), config, history, summary, analysis })
+        let embeddings = dir.embedding_analysis()?;
+        Ok(Self { path: path.to_owned(), config, history, summary, analysis, embeddings })
     }
 
     /// Name of the class with this index.

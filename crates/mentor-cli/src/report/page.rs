@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::html::escape;
 use super::{
-    RunReport, calibration, classes, compare, config, confusion, curves, hardest, header, landscape, weights,
+    RunReport, calibration, classes, compare, config, confusion, curves, embeddings, hardest, header,
+    landscape, weights,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -88,13 +89,18 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
         }
     };
     part("Learning curves", "", curves::section(run, id));
+    if let Some(analysis) = &run.embeddings {
+        let on = format!(
+            "on {} {} images, {} values each",
+            super::numbers::count(analysis.map.num_samples as u64),
+            split_name(&analysis.split),
+            analysis.dim
+        );
+        part("Embeddings", &on, embeddings::section(analysis, id));
+    }
     if let Some(analysis) = &run.analysis {
         let evaluation = &analysis.evaluation;
-        let split = match evaluation.split.as_str() {
-            "val" => "validation",
-            "train" => "training",
-            other => other,
-        };
+        let split = split_name(&evaluation.split);
         let on = format!("on {} {split} images", super::numbers::count(evaluation.num_samples as u64));
         let loss = run.config.loss.name.as_deref().unwrap_or("softmax");
         let mut predictions = confusion::panel(run, &evaluation.confusion, id);
@@ -116,6 +122,15 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
         part("Gradient descent", "", along_weight.into_iter().chain(along_line).collect());
     }
     html + "</article>"
+}
+
+/// A split as a reader calls it.
+fn split_name(split: &str) -> &str {
+    match split {
+        "val" => "validation",
+        "train" => "training",
+        other => other,
+    }
 }
 
 /// The shortest endings of the paths that tell the runs apart; the last component alone where that does.

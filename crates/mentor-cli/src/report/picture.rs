@@ -11,6 +11,9 @@ const NEGATIVE: [u8; 3] = [31, 111, 180];
 /// Colour of weights above zero. Blue and orange stay apart for every kind of colour vision.
 const POSITIVE: [u8; 3] = [222, 107, 20];
 
+/// Bytes of a sheet before it is compressed, at most.
+const MAX_SHEET_BYTES: usize = 64 << 20;
+
 /// The address of a picture from `analysis.json`; `None` when its bytes are not what its size says.
 pub(super) fn photo(picture: &Picture) -> Option<String> {
     let planes = STANDARD.decode(&picture.pixels).ok()?;
@@ -24,6 +27,38 @@ pub(super) fn photo(picture: &Picture) -> Option<String> {
         _ => return None,
     };
     encode(&bytes, picture.width, picture.height, color)
+}
+
+/// The address of many pictures side by side, `columns` in a row, and the size `[width, height]` of the place of each, in
+/// which a smaller one lies in the upper left corner; `None` when one of them is not what its size says.
+pub(super) fn sheet(pictures: &[Picture], columns: usize) -> Option<(String, [usize; 2])> {
+    let width = pictures.iter().map(|picture| picture.width).max()?;
+    let height = pictures.iter().map(|picture| picture.height).max()?;
+    let rows = pictures.len().div_ceil(columns);
+    let channels = if pictures.iter().any(|picture| picture.channels == 3) { 3 } else { 1 };
+    let row_bytes = columns.checked_mul(width)?.checked_mul(channels)?;
+    let total = rows.checked_mul(height)?.checked_mul(row_bytes)?;
+    if total > MAX_SHEET_BYTES {
+        return None;
+    }
+    let mut bytes = vec![0; total];
+    for (index, picture) in pictures.iter().enumerate() {
+        let planes = STANDARD.decode(&picture.pixels).ok()?;
+        let area = picture.height.checked_mul(picture.width)?;
+        if !matches!(picture.channels, 1 | 3) || area.checked_mul(picture.channels)? != planes.len() {
+            return None;
+        }
+        let (left, top) = (index % columns * width, index / columns * height);
+        for pixel in 0..area {
+            let (row, column) = (pixel / picture.width, pixel % picture.width);
+            let place = (top + row) * row_bytes + (left + column) * channels;
+            for channel in 0..channels {
+                bytes[place + channel] = planes[area * channel.min(picture.channels - 1) + pixel];
+            }
+        }
+    }
+    let color = if channels == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
+    Some((encode(&bytes, columns * width, rows * height, color)?, [width, height]))
 }
 
 /// The address of the weights of one class as a picture.
@@ -88,6 +123,18 @@ mod tests {
         let pixels = STANDARD.encode([10, 20, 30, 40, 50, 60]);
         let address = photo(&Picture { channels: 3, height: 1, width: 2, pixels }).unwrap();
         assert_eq!(decode(&address).into_raw(), [10, 30, 50, 255, 20, 40, 60, 255]);
+    }
+
+    #[test]
+    fn a_sheet_holds_gray_and_colour_side_by_side() {
+        let gray = Picture { channels: 1, height: 1, width: 1, pixels: STANDARD.encode([9]) };
+        let colour =
+            Picture { channels: 3, height: 1, width: 2, pixels: STANDARD.encode([1, 2, 3, 4, 5, 6]) };
+        let (address, size) = sheet(&[gray, colour.clone()], 2).unwrap();
+        assert_eq!(size, [2, 1]);
+        assert_eq!(decode(&address).into_raw(), [9, 9, 9, 255, 0, 0, 0, 255, 1, 3, 5, 255, 2, 4, 6, 255]);
+        assert_eq!(sheet(&[Picture { width: 3, ..colour }], 1), None);
+        assert_eq!(sheet(&[], 1), None);
     }
 
     #[test]

@@ -24,3 +24,21 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// Shows the picture of the mark under the pointer. Without it the mark's own tooltip says class and sample.
+for (const map of document.querySelectorAll(".map")) {
+  const peek = map.querySelector(".peek");
+  if (!peek) continue;
+  map.addEventListener("pointerover", (event) => {
+    const mark = event.target.closest("[data-view]");
+    peek.hidden = !mark;
+    if (!mark) return;
+    peek.querySelector("svg").setAttribute("viewBox", mark.dataset.view);
+    peek.querySelector("p").textContent = mark.dataset.label;
+    const [at, box] = [mark.getBoundingClientRect(), map.getBoundingClientRect()];
+    const left = at.left - box.left + 14;
+    const over = left + peek.offsetWidth > box.width;
+    peek.style.left = `${over ? at.left - box.left - peek.offsetWidth - 8 : left}px`;
+    peek.style.top = `${Math.max(0, Math.min(at.top - box.top, box.height - peek.offsetHeight))}px`;
+  });
+  map.addEventListener("pointerleave", () => (peek.hidden = true));
+}

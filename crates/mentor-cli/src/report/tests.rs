@@ -99,6 +99,49 @@ fn one_run_has_every_part() {
 }
 
 #[test]
+fn an_embedding_run_has_its_parts_and_each_picture_once() {
+    let run = RunReport { embeddings: Some(fixture::embeddings()), ..fixture::complete("runs/faces") };
+    let html = render(&[run]);
+    for part in [
+        "<small>on 1,000 test images, 32 values each</small>",
+        "<h3>Retrieval</h3>",
+        "<h3>Distances of pairs</h3>",
+        "<h3>Map of the embeddings</h3>",
+        "<h3>Triplets by difficulty</h3>",
+        "<h3>Distances and lengths</h3>",
+        "<h3>Nearest neighbours</h3>",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert_sound(&html);
+    let with_sheet = html.matches("data:image/png").count();
+    let without = render(&[fixture::complete("runs/faces")]).matches("data:image/png").count();
+    assert_eq!(with_sheet, without + 1);
+    // Two such runs on a page keep their sheets apart.
+    let run = |name| RunReport { embeddings: Some(fixture::embeddings()), ..fixture::complete(name) };
+    assert_sound(&render(&[run("runs/a"), run("runs/b")]));
+}
+
+#[test]
+fn embeddings_that_are_not_finite_leave_the_report_sound() {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308] {
+        let mut embeddings = fixture::embeddings();
+        embeddings.retrieval.precision_at_1 = bad;
+        embeddings.retrieval.intervals.map_at_r[1] = bad;
+        embeddings.distances.high = bad;
+        embeddings.distances.mean_positive = Some(bad);
+        embeddings.map.points[0].x = bad as f32;
+        embeddings.map.explained[0] = bad;
+        embeddings.rows[0].neighbours[0].distance = bad;
+        embeddings.health[1].easy = bad;
+        embeddings.health[2].embedding_spread = bad;
+        let html = render(&[RunReport { embeddings: Some(embeddings), ..fixture::complete("runs/a") }]);
+        assert_sound(&html);
+        assert!(!html.split_once("<script>").unwrap().0.contains("NaN"), "{bad}");
+    }
+}
+
+#[test]
 fn two_runs_are_compared_and_then_shown() {
     let mut second = fixture::complete("runs/<b>");
     second.config.loss.name = Some("svm".to_owned());
@@ -169,6 +212,12 @@ fn a_run_directory_is_read_whether_complete_or_not() {
     let read = RunReport::read(run.path()).unwrap();
     assert_eq!(read.analysis, Some(fixture::analysis()));
     assert_eq!(read.summary, Some(fixture::summary()));
+    assert_eq!(read.embeddings, None);
+    run.write_json("embeddings.json", &fixture::embeddings()).unwrap();
+    assert_eq!(RunReport::read(run.path()).unwrap().embeddings, Some(fixture::embeddings()));
+    run.write("embeddings.json", b"[]").unwrap();
+    assert!(RunReport::read(run.path()).is_err());
+    std::fs::remove_file(run.path().join("embeddings.json")).unwrap();
     run.write("analysis.json", b"{").unwrap();
     assert!(RunReport::read(run.path()).is_err());
     assert!(RunReport::read(dir.path()).is_err());

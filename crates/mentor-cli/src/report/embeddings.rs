@@ -1,0 +1,22 @@
+//! The section on embeddings: what they retrieve, how far classes are apart, and how training went for them.
+
+use mentor_train::embedding_analysis::EmbeddingAnalysis;
+
+use super::sheet::Sheet;
+use super::{distances, health, map, neighbours};
+
+/// All panels of the section.
+pub(super) fn section(analysis: &EmbeddingAnalysis, id: &str) -> String {
+    let class = |label: u32| {
+        analysis.classes.get(label as usize).cloned().unwrap_or_else(|| format!("class {label}"))
+    };
+    let sheet = Sheet::new(&analysis.pictures, id);
+    let mut html = neighbours::numbers(analysis);
+    html += &distances::panel(&analysis.distances, id);
+    html += &map::panel(&analysis.map, &class, &sheet, id);
+    html += &health::panels(&analysis.health, analysis.margin, id);
+    if !analysis.rows.is_empty() {
+        html += &neighbours::rows(analysis, &class, &sheet);
+    }
+    html + &sheet.html
+}
