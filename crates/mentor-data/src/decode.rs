@@ -2,11 +2,11 @@
 //! checked against the limits before memory is taken for the pixels.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -152,15 +152,9 @@ fn check_size(height: u64, width: u64, limits: &Limits) -> Result<(), String> {
 }
 
 fn open_other<'a>(bytes: &'a [u8], limits: &Limits) -> Result<impl ImageDecoder + 'a, String> {
-    let mut reader =
-        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| one_line(&error))?;
-    if reader.format().is_none() {
-        return Err(not_an_image(bytes));
-    }
-    let mut allowed = image::Limits::default();
-    allowed.max_alloc = Some(limits.max_pixels.saturating_mul(16));
-    reader.limits(allowed);
-    let decoder = reader.into_decoder().map_err(|error| one_line(&error))?;
+    let max_alloc = limits.max_pixels.saturating_mul(16);
+    let decoder = mentor_codec::open(bytes, max_alloc).map_err(|error| one_line(&error))?;
+    let decoder = decoder.ok_or_else(|| not_an_image(bytes))?;
     let (width, height) = decoder.dimensions();
     check_size(u64::from(height), u64::from(width), limits)?;
     Ok(decoder)

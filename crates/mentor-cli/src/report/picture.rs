@@ -115,7 +115,8 @@ mod tests {
 
     fn decode(address: &str) -> image::RgbaImage {
         let png = STANDARD.decode(address.strip_prefix("data:image/png;base64,").unwrap()).unwrap();
-        image::load_from_memory(&png).unwrap().to_rgba8()
+        let decoder = image::codecs::png::PngDecoder::new(std::io::Cursor::new(png)).unwrap();
+        image::DynamicImage::from_decoder(decoder).unwrap().to_rgba8()
     }
 
     #[test]
