@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod fixtures;
+mod ranking;
 mod results;
 mod resume;
 mod snapshots;
