@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::embeddings::{Embeddings, Prepared};
-use super::rank::{Ranked, Ranking, Scratch};
+use super::rank::{Ranked, Ranking, Scratch, sampled};
 use super::{Retrieval, RetrievalError, RetrievalIntervals, RetrievalOptions, bootstrap};
 
 /// Products of a tile, at most, unless one row is longer: 28 MiB, which the C library's allocator keeps for the next
@@ -64,6 +64,7 @@ pub fn evaluate(
         same,
         k: options.k,
         depth: options.k.max(10),
+        sampled: sampled(gallery.len()),
     };
     let mut ranked: Vec<Ranked> = Vec::with_capacity(queries.len());
     let products = Products::new(&prepared.gallery, gallery.dim());

@@ -6,6 +6,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use mentor_random::{Purpose, Stream};
+
 use super::embeddings::{Embeddings, Metric, Prepared, exact_key};
 
 /// Places of the sample from which the threshold of the candidates is guessed.
@@ -39,6 +41,20 @@ pub(super) struct Ranking<'a> {
     pub(super) k: usize,
     /// Places beyond R that must be right: recall at 10, and the voters.
     pub(super) depth: usize,
+    /// Samples from whose keys the threshold of the candidates is guessed; none of a small gallery.
+    pub(super) sampled: Vec<usize>,
+}
+
+/// One sample of each stretch of a gallery, in a place drawn by chance: samples at equal steps would all be of one class
+/// where classes come in turn.
+pub(super) fn sampled(num_samples: usize) -> Vec<usize> {
+    let stride = num_samples.div_ceil(SAMPLE).max(1);
+    if stride == 1 {
+        return Vec::new();
+    }
+    let mut stream = Stream::new(0, Purpose::Analysis, &[2]);
+    let starts = (0..num_samples).step_by(stride);
+    starts.map(|start| start + stream.below(stride.min(num_samples - start) as u64) as usize).collect()
 }
 
 /// Memory that one thread uses again for each query.
@@ -126,12 +142,8 @@ impl Ranking<'_> {
         let base = self.prepared.query_base(query);
         let bases = &self.prepared.gallery_bases;
         let key_of = |product: f32, sample_base: f32| (base + sample_base - 2.0 * product).max(0.0);
-        let stride = products.len().div_ceil(SAMPLE).max(1);
         scratch.sample.clear();
-        if stride > 1 {
-            let sampled = products.iter().zip(bases).step_by(stride);
-            scratch.sample.extend(sampled.map(|(&product, &sample_base)| key_of(product, sample_base)));
-        }
+        scratch.sample.extend(self.sampled.iter().map(|&sample| key_of(products[sample], bases[sample])));
         let num_sampled = scratch.sample.len();
         let expected = needed as f64 / products.len() as f64 * num_sampled as f64;
         // Above the expected place by some standard deviations; a guess that fails costs a second pass only.
