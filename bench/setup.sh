@@ -3,6 +3,7 @@
 #
 #   bench/setup.sh                                   # into bench/.venv
 #   MENTOR_BENCH_VENV=/tmp/peers bench/setup.sh      # somewhere else
+#   bench/setup.sh --ranking                         # also the peers of bench/ranking.py
 #   PYTHON=python3.12 bench/setup.sh                 # with another Python (3.11 or newer)
 #
 # Needs about 2 GB of download and 5 GB of disk, nearly all of it the shared libraries that the torch wheel links against.
@@ -20,6 +21,10 @@ fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$here/requirements.txt"
+if [ "${1:-}" = "--ranking" ]; then
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$here/requirements-ranking.txt"
+    "$venv/bin/python" -W ignore -c 'import pytorch_metric_learning.losses, sentence_transformers.sentence_transformer.losses'
+fi
 
 # The installation counts only when both peers load and compute.
 "$venv/bin/python" - <<'PY'

@@ -28,10 +28,7 @@ impl Array {
     /// than its header declares, or holds a number that is not finite.
     pub fn read(path: &Path, limits: &Limits) -> Result<Self, DataError> {
         let damaged = |reason: String| DataError::Damaged { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => DataError::NotFound { path: path.to_owned() },
-            _ => DataError::io(path, error),
-        })?;
+        let file = File::open(path).map_err(|error| DataError::io(path, error))?;
         let mut reader = BufReader::new(file);
         let header = read_header(&mut reader).map_err(damaged)?;
         let num = header.num_elements().unwrap_or(u64::MAX);
@@ -99,6 +96,6 @@ mod tests {
         let huge = npy("<f8", "(9999999999, 9999999999)", &[]);
         assert!(matches!(huge, Err(DataError::TooLarge { .. })), "{huge:?}");
         let missing = Array::read(Path::new("/nonexistent/a.npy"), &Limits::default());
-        assert!(matches!(missing, Err(DataError::NotFound { .. })));
+        assert!(matches!(missing, Err(DataError::Io { .. })));
     }
 }

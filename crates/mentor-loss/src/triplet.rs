@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, softplus};
 
 use crate::error::check_non_negative;
-use crate::{Distance, LossError};
+use crate::{Case, Distance, LossError};
 
 /// The triplet ranking loss of given triplets.
 ///
@@ -87,7 +87,7 @@ impl TripletRanking {
         self.distance
     }
 
-    /// The margin, which decides the [`Case`](crate::Case) of a triplet; 0 for the soft margin.
+    /// The margin; 0 for the soft margin.
     pub fn margin(&self) -> f64 {
         self.margin.unwrap_or(0.0)
     }
@@ -95,6 +95,15 @@ impl TripletRanking {
     /// Whether this is the soft margin.
     pub fn is_soft(&self) -> bool {
         self.margin.is_none()
+    }
+
+    /// The case of one triplet. The soft margin is 0 nowhere, so that it has no easy ones.
+    pub fn case(&self, d_ap: f64, d_an: f64) -> Case {
+        match self.margin {
+            Some(margin) => Case::of(d_ap, d_an, margin),
+            None if d_an > d_ap => Case::SemiHard,
+            None => Case::Hard,
+        }
     }
 
     /// The loss of one triplet, from its distances.

@@ -12,6 +12,10 @@ use std::time::Instant;
 use mentor_random::{Purpose, Stream};
 use mentor_train::retrieval::{Embeddings, RetrievalOptions, evaluate, nearest};
 
+/// As in the binary: it keeps large buffers for the next tile.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Samples of the comparison with a full sort.
 const CHECKED: usize = 2000;
 

@@ -8,6 +8,7 @@
 mod bad_input;
 mod embeddings;
 mod fixtures;
+mod ranking;
 mod results;
 mod resume;
 mod snapshots;

@@ -2,7 +2,7 @@
 
 use super::Ranked;
 use super::points::Points;
-use crate::{Average, Case, Census, Distance, LossError, TripletRanking};
+use crate::{Average, Census, Distance, LossError, TripletRanking};
 
 /// Three samples: an anchor, one that should be near it, and one that should not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ pub(super) fn of_triplets(
         sum += ranking.value(d_ap, d_an);
         positive_sum += d_ap;
         negative_sum += d_an;
-        census.count(Case::of(d_ap, d_an, ranking.margin()));
+        census.count(ranking.case(d_ap, d_an));
         for (other, weight) in [(p, points.weight(slope, d_ap)), (n, points.weight(-slope, d_an))] {
             for column in 0..points.width {
                 let push = weight * (points.row(a)[column] - points.row(other)[column]);
@@ -43,12 +43,11 @@ pub(super) fn of_triplets(
             }
         }
     }
-    // A soft margin is never 0, so that every triplet is active.
-    let count = if ranking.is_soft() { census.num_valid } else { census.denominator(average) };
+    let count = census.denominator(average);
     let factor = if count == 0 { 0.0 } else { 1.0 / count as f64 };
     let mean = |sum: f64| (!triplets.is_empty()).then(|| sum / triplets.len() as f64);
     Ranked {
-        loss: if count == 0 { 0.0 } else { sum / count as f64 },
+        loss: census.mean(sum, average),
         gradient: points.gradient(gradient, factor),
         census,
         batch: census,

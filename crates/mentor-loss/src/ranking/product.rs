@@ -17,7 +17,7 @@ pub(super) struct AddProduct<'a, T, F> {
 }
 
 /// Rows of `out` that share what is loaded of `x`.
-const ROWS: usize = 4;
+const ROWS: usize = 6;
 /// Rows of `x` that stay in the cache while all of `out` passes by.
 const DEPTH: usize = 128;
 

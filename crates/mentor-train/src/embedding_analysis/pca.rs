@@ -151,20 +151,17 @@ mod tests {
     fn eigenvectors_are_orthonormal_and_give_the_matrix_back() {
         let mut stream = Stream::new(1, Purpose::Weights, &[0]);
         let dim = 12;
-        let mut matrix = vec![vec![0.0; dim]; dim];
-        for row in 0..dim {
-            for column in 0..=row {
-                let value = f64::from(stream.normal());
-                (matrix[row][column], matrix[column][row]) = (value, value);
-            }
-        }
+        let values: Vec<f64> = (0..dim * dim).map(|_| f64::from(stream.normal())).collect();
+        let value = |row: usize, column: usize| values[row.max(column) * dim + row.min(column)];
+        let matrix: Vec<Vec<f64>> =
+            (0..dim).map(|row| (0..dim).map(|column| value(row, column)).collect()).collect();
         let (values, vectors) = symmetric_eigen(matrix.clone());
-        for row in 0..dim {
-            for column in 0..dim {
+        for (row, of_row) in matrix.iter().enumerate() {
+            for (column, value) in of_row.iter().enumerate() {
                 let dot: f64 = (0..dim).map(|k| vectors[row][k] * vectors[column][k]).sum();
                 assert!((dot - f64::from(u8::from(row == column))).abs() < 1e-12);
                 let back: f64 = (0..dim).map(|k| vectors[k][row] * values[k] * vectors[k][column]).sum();
-                assert!((back - matrix[row][column]).abs() < 1e-12);
+                assert!((back - value).abs() < 1e-12);
             }
         }
     }

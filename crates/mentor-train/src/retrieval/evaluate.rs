@@ -6,11 +6,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::embeddings::{Embeddings, Prepared};
-use super::rank::{Ranked, Ranking, Scratch};
+use super::rank::{Ranked, Ranking, Scratch, sampled};
 use super::{Retrieval, RetrievalError, RetrievalIntervals, RetrievalOptions, bootstrap};
 
-/// Products of a tile, at most: 64 MiB, unless one row is longer.
-const TILE_PRODUCTS: usize = 1 << 24;
+/// Products of a tile, at most, unless one row is longer: 28 MiB, which the C library's allocator keeps for the next
+/// tile instead of giving it back, page by page.
+const TILE_PRODUCTS: usize = 7 << 20;
 /// Queries of a tile, at most.
 const TILE_ROWS: usize = 1024;
 
@@ -63,6 +64,7 @@ pub fn evaluate(
         same,
         k: options.k,
         depth: options.k.max(10),
+        sampled: sampled(gallery.len()),
     };
     let mut ranked: Vec<Ranked> = Vec::with_capacity(queries.len());
     let products = Products::new(&prepared.gallery, gallery.dim());
@@ -72,6 +74,7 @@ pub fn evaluate(
     while first < queries.len() && !gallery.is_empty() {
         let rows = tile_rows.min(queries.len() - first);
         let tile = products.with(prepared.queries(first, rows), rows);
+        let tile = tile.as_slice::<f32>().expect("an f32 tensor can be read back as f32");
         let results = tile.par_chunks_exact(gallery.len()).enumerate().map_init(
             Scratch::default,
             |scratch, (row, products)| {
@@ -104,11 +107,11 @@ impl Products {
     }
 
     /// `[rows, gallery]`, row by row.
-    fn with(&self, rows: &[f32], count: usize) -> Vec<f32> {
+    fn with(&self, rows: &[f32], count: usize) -> TensorData {
         let rows = TensorData::new(rows.to_vec(), [count, self.dim]);
         let rows: Tensor<2> = Tensor::from_data(rows, &self.device);
-        let products = rows.matmul(self.gallery.clone());
-        products.try_into_vec_as::<f32>().expect("an f32 tensor can be read back as f32")
+        // Data, not a vector, since that would be a copy.
+        rows.matmul(self.gallery.clone()).into_data()
     }
 }
 

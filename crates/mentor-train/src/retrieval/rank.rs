@@ -6,6 +6,8 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use mentor_random::{Purpose, Stream};
+
 use super::embeddings::{Embeddings, Metric, Prepared, exact_key};
 
 /// Places of the sample from which the threshold of the candidates is guessed.
@@ -39,6 +41,20 @@ pub(super) struct Ranking<'a> {
     pub(super) k: usize,
     /// Places beyond R that must be right: recall at 10, and the voters.
     pub(super) depth: usize,
+    /// Samples from whose keys the threshold of the candidates is guessed; none of a small gallery.
+    pub(super) sampled: Vec<usize>,
+}
+
+/// One sample of each stretch of a gallery, in a place drawn by chance: samples at equal steps would all be of one class
+/// where classes come in turn.
+pub(super) fn sampled(num_samples: usize) -> Vec<usize> {
+    let stride = num_samples.div_ceil(SAMPLE).max(1);
+    if stride == 1 {
+        return Vec::new();
+    }
+    let mut stream = Stream::new(0, Purpose::Analysis, &[2]);
+    let starts = (0..num_samples).step_by(stride);
+    starts.map(|start| start + stream.below(stride.min(num_samples - start) as u64) as usize).collect()
 }
 
 /// Memory that one thread uses again for each query.
@@ -54,6 +70,9 @@ pub(super) struct Scratch {
     /// Exact keys of the others, where they matter.
     exact: Vec<(f64, usize)>,
     stretch: Vec<i64>,
+    /// Hits that are not nearer than all others for sure, sorted, and the others about each.
+    later: Vec<u64>,
+    unsure: Vec<(usize, usize)>,
     places: Vec<usize>,
     votes: Vec<(u32, usize, usize)>,
 }
@@ -123,12 +142,8 @@ impl Ranking<'_> {
         let base = self.prepared.query_base(query);
         let bases = &self.prepared.gallery_bases;
         let key_of = |product: f32, sample_base: f32| (base + sample_base - 2.0 * product).max(0.0);
-        let stride = products.len().div_ceil(SAMPLE).max(1);
         scratch.sample.clear();
-        if stride > 1 {
-            let sampled = products.iter().zip(bases).step_by(stride);
-            scratch.sample.extend(sampled.map(|(&product, &sample_base)| key_of(product, sample_base)));
-        }
+        scratch.sample.extend(self.sampled.iter().map(|&sample| key_of(products[sample], bases[sample])));
         let num_sampled = scratch.sample.len();
         let expected = needed as f64 / products.len() as f64 * num_sampled as f64;
         // Above the expected place by some standard deviations; a guess that fails costs a second pass only.
@@ -182,21 +197,35 @@ impl Ranking<'_> {
     ///
     /// The others within two bounds of a hit are unsure. Stretches of them are sorted by exact keys, once for all hits.
     fn place_hits(&self, query: usize, bound: f32, scratch: &mut Scratch) {
-        let Scratch { hits, others, exact, stretch, places, .. } = scratch;
+        let Scratch { hits, others, exact, stretch, later, unsure, places, .. } = scratch;
         let row = self.queries.row(query);
         let exactly =
             |packed: u64| (exact_key(self.metric, row, self.gallery.row(index(packed))), index(packed));
-        let unsure = |hit: u64| {
-            let low = others.partition_point(|&other| key(other) < key(hit) - 2.0 * bound);
-            let length = others[low..].partition_point(|&other| key(other) <= key(hit) + 2.0 * bound);
-            low..low + length
-        };
+
+        // Most hits of a good embedding are nearer than every other, and need no order.
+        let first = others.first().map_or(f32::INFINITY, |&other| key(other)) - 2.0 * bound;
+        later.clear();
+        later.extend(hits.iter().filter(|&&hit| key(hit) >= first));
+        later.sort_unstable();
+        places.clear();
+        places.resize(hits.len() - later.len(), 0);
+
         // +1 where an unsure range begins and -1 where it ends, then the sum: above 0 inside of any.
+        unsure.clear();
         stretch.clear();
         stretch.resize(others.len() + 1, 0);
-        for range in hits.iter().map(|&hit| unsure(hit)).filter(|range| !range.is_empty()) {
-            stretch[range.start] += 1;
-            stretch[range.end] -= 1;
+        let (mut low, mut high) = (0, 0);
+        for &hit in later.iter() {
+            while low < others.len() && key(others[low]) < key(hit) - 2.0 * bound {
+                low += 1;
+            }
+            high = high.max(low);
+            while high < others.len() && key(others[high]) <= key(hit) + 2.0 * bound {
+                high += 1;
+            }
+            stretch[low] += 1;
+            stretch[high] -= 1;
+            unsure.push((low, high));
         }
         exact.clear();
         exact.resize(others.len(), (0.0, 0));
@@ -216,15 +245,13 @@ impl Ranking<'_> {
                 stretch[start] = place as i64;
             }
         }
-        places.clear();
-        for &hit in hits.iter() {
-            let range = unsure(hit);
-            if range.is_empty() {
-                places.push(range.start);
+        for (&hit, &(low, high)) in later.iter().zip(unsure.iter()) {
+            if low == high {
+                places.push(low);
                 continue;
             }
-            let found = stretch[range.start] as usize;
-            let start = if found > range.start { range.start } else { found };
+            let found = stretch[low] as usize;
+            let start = if found > low { low } else { found };
             let end = stretch[start] as usize;
             let own = exactly(hit);
             places.push(start + exact[start..end].partition_point(|other| order(other, &own).is_lt()));

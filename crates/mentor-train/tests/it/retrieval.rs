@@ -27,14 +27,14 @@ fn plain(
     let (gallery, labels) = gallery.unwrap_or((queries, query_labels));
     let mut sums = [0.0; 6];
     let mut count = 0;
-    for query in 0..queries.len() {
+    for (query, &label) in query_labels.iter().enumerate() {
         let mut order: Vec<usize> = (0..gallery.len()).filter(|&sample| !(same && sample == query)).collect();
         // A stable sort keeps the lower index first.
         order.sort_by(|&a, &b| {
             let key = |sample| key(options.metric, queries.row(query), gallery.row(sample));
             key(a).total_cmp(&key(b))
         });
-        let right: Vec<bool> = order.iter().map(|&sample| labels[sample] == query_labels[query]).collect();
+        let right: Vec<bool> = order.iter().map(|&sample| labels[sample] == label).collect();
         let relevant = right.iter().filter(|&&right| right).count();
         if relevant == 0 {
             continue;
@@ -54,7 +54,7 @@ fn plain(
             map / relevant as f64,
             recall(5),
             recall(10),
-            f64::from(u8::from(winner == query_labels[query])),
+            f64::from(u8::from(winner == label)),
         ];
         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     }

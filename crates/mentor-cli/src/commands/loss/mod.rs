@@ -1,12 +1,12 @@
 //! `mentor loss`: every term of a loss for given scores, with the gradient.
 
 mod input;
+mod ranking;
 mod show;
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use clap::builder::PossibleValuesParser;
+use clap::{Subcommand, ValueEnum};
 use mentor_loss::explain::Explanation;
 use mentor_loss::{LossError, ScoreLoss};
 use serde::Serialize;
@@ -14,6 +14,16 @@ use serde::Serialize;
 use crate::error::Failure;
 use crate::output;
 use input::Sample;
+
+const ALL_EXAMPLES: &str = "\
+Examples:
+  mentor loss svm --scores \"3.2,5.1,-1.7\" --target 0
+      a loss on scores, term by term
+  mentor loss triplet --embeddings e.npy --labels l.npy --margin 0.2 --mining all
+      value, counts and gradient of all triplets of a batch or a data set
+  mentor loss triplet --d-ap 0.5 --d-an 0.6 --margin 0.2
+      one triplet: 0.1, semi-hard
+  mentor loss pairwise --distance 0.5 --same no --margin 1";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,14 +37,33 @@ Examples:
 JSON: loss (the mean over the samples), per_sample[] (L_i), gradient[][] (the derivative of each sample's \
 own L_i with respect to its scores: divide by the number of samples for that of the mean).";
 
-/// Explain a loss on given scores, term by term, with its gradient
+/// Explain a loss on given scores, distances or embeddings, with its gradient
+#[derive(Debug, clap::Args)]
+#[command(after_help = ALL_EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    loss: Loss,
+}
+
+/// The losses.
+#[derive(Debug, Subcommand)]
+enum Loss {
+    /// Multiclass SVM: the sum of the margins that are violated (Weston and Watkins)
+    Svm(ScoreArgs),
+    /// Multiclass SVM: the largest margin that is violated (Crammer and Singer)
+    CrammerSinger(ScoreArgs),
+    /// Softmax cross-entropy
+    Softmax(ScoreArgs),
+    /// Triplet ranking: of one triplet, or of embeddings with labels
+    Triplet(ranking::TripletArgs),
+    /// Pairwise ranking of one pair
+    Pairwise(ranking::PairwiseArgs),
+}
+
+/// A loss on scores.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Args {
-    /// The loss
-    #[arg(value_name = "LOSS", value_parser = PossibleValuesParser::new(ScoreLoss::NAMES))]
-    loss: String,
-
+struct ScoreArgs {
     /// Scores of one sample, one a class, separated by commas; repeat for more samples
     #[arg(long, value_name = "S,S,...", allow_hyphen_values = true, required_unless_present = "csv")]
     scores: Vec<String>,
@@ -116,7 +145,7 @@ struct Json<'a> {
 }
 
 impl Explained {
-    fn of(name: &str, args: &Args, samples: &[Sample]) -> Result<Self, Failure> {
+    fn of(name: &str, args: &ScoreArgs, samples: &[Sample]) -> Result<Self, Failure> {
         let loss = ScoreLoss::from_name(name, args.margin.unwrap_or(1.0)).map_err(Failure::usage)?;
         let log_base = if matches!(loss, ScoreLoss::Softmax(_)) { args.log_base } else { LogBase::E };
         let explain = |sample: &Sample| {
@@ -158,20 +187,30 @@ fn refused(sample: &Sample, error: LossError) -> Failure {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    if args.margin.is_some() && args.loss == "softmax" && !args.compare {
+    match &args.loss {
+        Loss::Svm(args) => run_on_scores("svm", args),
+        Loss::CrammerSinger(args) => run_on_scores("crammer-singer", args),
+        Loss::Softmax(args) => run_on_scores("softmax", args),
+        Loss::Triplet(args) => ranking::triplet(args),
+        Loss::Pairwise(args) => ranking::pairwise(args),
+    }
+}
+
+fn run_on_scores(loss: &str, args: &ScoreArgs) -> Result<(), Failure> {
+    if args.margin.is_some() && loss == "softmax" && !args.compare {
         let error = anyhow::anyhow!("--margin needs an SVM loss, and the loss is softmax");
         return Err(Failure::usage(error).help("leave --margin out, or name svm or crammer-singer"));
     }
-    if args.log_base != LogBase::E && args.loss != "softmax" && !args.compare {
-        let error = anyhow::anyhow!("--log-base needs softmax: {} has no logarithm", args.loss);
+    if args.log_base != LogBase::E && loss != "softmax" && !args.compare {
+        let error = anyhow::anyhow!("--log-base needs softmax: {} has no logarithm", loss);
         return Err(Failure::usage(error).help("leave --log-base out, or add --compare"));
     }
     let samples = match &args.csv {
         Some(path) => input::from_csv(path)?,
         None => input::from_flags(&args.scores, &args.target)?,
     };
-    let named = Explained::of(&args.loss, args, &samples)?;
-    let other = match args.loss.as_str() {
+    let named = Explained::of(loss, args, &samples)?;
+    let other = match loss {
         _ if !args.compare => None,
         "softmax" => Some(Explained::of("svm", args, &samples)?),
         _ => Some(Explained::of("softmax", args, &samples)?),
@@ -182,7 +221,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     output::text(&match &other {
         None => show::explanation(&named, &samples),
-        Some(other) if args.loss == "softmax" => show::comparison(other, &named, &samples),
+        Some(other) if loss == "softmax" => show::comparison(other, &named, &samples),
         Some(other) => show::comparison(&named, other, &samples),
     })
 }

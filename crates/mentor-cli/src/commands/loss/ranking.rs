@@ -1,0 +1,303 @@
+//! `mentor loss triplet` and `mentor loss pairwise`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::builder::PossibleValuesParser;
+use mentor_data::{Array, DataError, Limits};
+use mentor_loss::{
+    AllTriplets, Average, Census, Distance, LossError, Mining, PairForm, PairwiseRanking, Ranked,
+    TripletLoss, TripletRanking,
+};
+use serde::Serialize;
+
+use crate::error::Failure;
+use crate::output;
+use crate::table::count;
+
+/// Batches up to this size are computed in `f64` throughout; larger sets are streamed.
+const MAX_BATCH: usize = 8192;
+
+const TRIPLET_HELP: &str = "\
+Examples:
+  mentor loss triplet --d-ap 0.5 --d-an 0.6 --margin 0.2
+      max(0, 0.2 + 0.5 - 0.6) = 0.1: the negative is farther than the positive, but within the margin
+  mentor loss triplet --embeddings e.npy --labels l.npy --mining all --json
+      e.npy holds N rows of D numbers, l.npy N integers
+
+JSON: loss (the mean over all selected triplets, or with --average active over those with a loss), gradient[][] \
+(with respect to the embeddings), num_valid, num_active, num_easy, num_semi_hard, num_hard (of the selected \
+triplets), batch (the same counts of all triplets), mean_positive_distance, mean_negative_distance.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = TRIPLET_HELP)]
+pub(super) struct TripletArgs {
+    /// Embeddings, N rows of D numbers
+    #[arg(long, value_name = "NPY", requires = "labels", required_unless_present = "d_ap")]
+    embeddings: Option<PathBuf>,
+
+    /// Their classes, N integers
+    #[arg(long, value_name = "NPY", requires = "embeddings")]
+    labels: Option<PathBuf>,
+
+    /// Distance of anchor and positive, instead of embeddings
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "d_an",
+        conflicts_with = "embeddings",
+        allow_hyphen_values = true
+    )]
+    d_ap: Option<f64>,
+
+    /// Distance of anchor and negative
+    #[arg(long, value_name = "NUMBER", requires = "d_ap", allow_hyphen_values = true)]
+    d_an: Option<f64>,
+
+    /// The margin, in units of the distance
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.2, allow_hyphen_values = true)]
+    margin: f64,
+
+    /// ln(1 + e^(d_ap - d_an)) instead of the hinge; has no margin
+    #[arg(long, conflicts_with = "margin")]
+    soft_margin: bool,
+
+    /// Which triplets: all valid ones, the hardest of each anchor, or the semi-hard ones of FaceNet
+    #[arg(long, value_name = "NAME", default_value = "all",
+          value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard"]))]
+    mining: String,
+
+    /// What the sum is divided by: the selected triplets, or those with a loss greater than 0
+    #[arg(long, value_name = "NAME", default_value = "valid",
+          value_parser = PossibleValuesParser::new(Average::NAMES))]
+    average: String,
+
+    /// The distance
+    #[arg(long, value_name = "NAME", default_value = "euclidean",
+          value_parser = PossibleValuesParser::new(Distance::NAMES))]
+    distance: String,
+
+    /// Print JSON, numbers in full precision
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PairwiseArgs {
+    /// The distance of the pair
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    distance: f64,
+
+    /// Whether the pair is of one class
+    #[arg(long, value_name = "YES|NO", value_parser = PossibleValuesParser::new(["yes", "no"]))]
+    same: String,
+
+    /// The margin, in units of the distance
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
+    margin: f64,
+
+    /// The lecture's form, y*d + (1-y)*max(0, m-d), or Hadsell's, squared and halved
+    #[arg(long, value_name = "NAME", default_value = "lecture",
+          value_parser = PossibleValuesParser::new(PairForm::NAMES))]
+    form: String,
+
+    /// Print JSON, numbers in full precision
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints of one triplet or pair.
+#[derive(Serialize)]
+struct One {
+    loss: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case: Option<&'static str>,
+    /// ∂L/∂d of each distance.
+    gradient: Vec<f64>,
+}
+
+/// What `--json` prints of a batch.
+#[derive(Serialize)]
+struct Batch<'a> {
+    loss: f64,
+    #[serde(flatten)]
+    census: Census,
+    batch: Census,
+    mean_positive_distance: Option<f64>,
+    mean_negative_distance: Option<f64>,
+    gradient: Vec<&'a [f64]>,
+}
+
+pub(super) fn triplet(args: &TripletArgs) -> Result<(), Failure> {
+    let distance: Distance = args.distance.parse().map_err(Failure::usage)?;
+    let ranking = match args.soft_margin {
+        true => TripletRanking::soft_margin(distance),
+        false => TripletRanking::hinge(args.margin, distance).map_err(Failure::usage)?,
+    };
+    match (args.d_ap, args.d_an, &args.embeddings, &args.labels) {
+        (Some(d_ap), Some(d_an), _, _) => one_triplet(args, &ranking, d_ap, d_an),
+        (_, _, Some(embeddings), Some(labels)) => batch(args, ranking, embeddings, labels),
+        _ => Err(Failure::usage(anyhow!("give --embeddings with --labels, or --d-ap with --d-an"))),
+    }
+}
+
+fn one_triplet(args: &TripletArgs, ranking: &TripletRanking, d_ap: f64, d_an: f64) -> Result<(), Failure> {
+    for (name, value) in [("--d-ap", d_ap), ("--d-an", d_an)] {
+        check_distance(name, value)?;
+    }
+    let (loss, slope) = (ranking.value(d_ap, d_an), ranking.slope(d_ap, d_an));
+    let case = ranking.case(d_ap, d_an).name();
+    if args.json {
+        return output::json(&One { loss, case: Some(case), gradient: vec![slope, 0.0 - slope] });
+    }
+    let formula = match ranking.is_soft() {
+        true => format!("ln(1 + e^({d_ap} − {d_an}))"),
+        false => format!("max(0, {} + {d_ap} − {d_an})", ranking.margin()),
+    };
+    output::text(&format!("L = {formula} = {}\n{case}", rounded(loss)))
+}
+
+fn batch(
+    args: &TripletArgs,
+    ranking: TripletRanking,
+    embeddings: &Path,
+    labels: &Path,
+) -> Result<(), Failure> {
+    let mining: Mining = args.mining.parse().map_err(Failure::usage)?;
+    let average: Average = args.average.parse().map_err(Failure::usage)?;
+    let loss = TripletLoss::new(ranking, mining, average).map_err(Failure::usage)?;
+    let (values, dim) = read_embeddings(embeddings)?;
+    let labels = read_labels(labels)?;
+    let num_rows = values.len() / dim;
+    if labels.len() != num_rows {
+        let message =
+            format!("{} labels for {num_rows} embeddings; they must be of the same samples", labels.len());
+        return Err(Failure::data(anyhow!(message)));
+    }
+    let ranked = if mining == Mining::All && num_rows > MAX_BATCH {
+        AllTriplets::new(ranking.distance(), ranking.margin(), average)
+            .and_then(|all| all.streamed(&values, &labels))
+            .map_err(Failure::data)?
+    } else {
+        loss.of_slices(&values, &labels).map_err(|error| match error {
+            LossError::Embedding { .. } => Failure::data(error).context(embeddings.display().to_string()),
+            error => Failure::data(error),
+        })?
+    };
+    if args.json {
+        let Ranked { loss, census, batch, mean_positive_distance, mean_negative_distance, .. } = ranked;
+        let gradient = ranked.gradient.chunks_exact(dim).collect();
+        return output::json(&Batch {
+            loss,
+            census,
+            batch,
+            mean_positive_distance,
+            mean_negative_distance,
+            gradient,
+        });
+    }
+    output::text(&summary(&ranked, average, (num_rows, dim)))
+}
+
+/// The result for a person.
+fn summary(ranked: &Ranked, average: Average, (num_rows, dim): (usize, usize)) -> String {
+    let Census { num_valid, num_active, num_easy, num_semi_hard, num_hard } = ranked.census;
+    let norm = ranked.gradient.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let share = |number: u64| format!("{:.1} %", 100.0 * number as f64 / num_valid.max(1) as f64);
+    let mean = |distance: Option<f64>| distance.map_or("none".to_owned(), rounded);
+    let mut lines = vec![
+        format!("{} embeddings of {dim} numbers", count(num_rows as u64)),
+        format!("L = {}, the mean over the {average} triplets", rounded(ranked.loss)),
+        format!("triplets   {}", count(num_valid)),
+    ];
+    for (name, number) in
+        [("active", num_active), ("easy", num_easy), ("semi-hard", num_semi_hard), ("hard", num_hard)]
+    {
+        lines.push(format!("{name:<10} {}, {}", count(number), share(number)));
+    }
+    lines.push(format!("mean distance of positive pairs {}", mean(ranked.mean_positive_distance)));
+    lines.push(format!("mean distance of negative pairs {}", mean(ranked.mean_negative_distance)));
+    lines.push(format!("norm of the gradient {}", rounded(norm)));
+    if num_valid == 0 {
+        lines.push("No triplet: that takes two samples of one class and one of another.".to_owned());
+    }
+    lines.join("\n")
+}
+
+pub(super) fn pairwise(args: &PairwiseArgs) -> Result<(), Failure> {
+    check_distance("--distance", args.distance)?;
+    let form: PairForm = args.form.parse().map_err(Failure::usage)?;
+    let pairs = PairwiseRanking::new(form, args.margin, Distance::Euclidean).map_err(Failure::usage)?;
+    let same = args.same == "yes";
+    let (loss, slope) = (pairs.value(args.distance, same), pairs.slope(args.distance, same));
+    if args.json {
+        return output::json(&One { loss, case: None, gradient: vec![slope] });
+    }
+    let (d, m) = (args.distance, args.margin);
+    let formula = match (form, same) {
+        (PairForm::Lecture, true) => format!("d = {d}"),
+        (PairForm::Lecture, false) => format!("max(0, m − d) = max(0, {m} − {d})"),
+        (PairForm::Hadsell, true) => format!("½·d² = ½·{d}²"),
+        (PairForm::Hadsell, false) => format!("½·max(0, m − d)² = ½·max(0, {m} − {d})²"),
+    };
+    output::text(&format!("L = {formula} = {}\ndL/dd = {}", rounded(loss), rounded(slope)))
+}
+
+fn read(path: &Path) -> Result<Array, Failure> {
+    Array::read(path, &Limits::default()).map_err(|error| match error {
+        // The error's own advice is about data sets.
+        DataError::NotFound { .. } => Failure::data(anyhow!("{}: no such file", path.display())),
+        error => error.into(),
+    })
+}
+
+/// Numbers `[N, D]`, and D.
+fn read_embeddings(path: &Path) -> Result<(Vec<f64>, usize), Failure> {
+    let array = read(path)?;
+    match array.shape[..] {
+        [_, dim] if dim > 0 => Ok((array.values, dim)),
+        _ => {
+            let message =
+                format!("{}: has the shape {:?}; embeddings have (N, D)", path.display(), array.shape);
+            Err(Failure::data(anyhow!(message)))
+        }
+    }
+}
+
+/// Integers `[N]`.
+fn read_labels(path: &Path) -> Result<Vec<u32>, Failure> {
+    let array = read(path)?;
+    if !array.integers || !matches!(array.shape[..], [_] | [_, 1]) {
+        let message = format!("{}: labels are integers of the shape (N)", path.display());
+        return Err(Failure::data(anyhow!(message)));
+    }
+    let label = |(index, &value): (usize, &f64)| {
+        let in_range = (0.0..=f64::from(u32::MAX)).contains(&value);
+        in_range.then_some(value as u32).ok_or_else(|| {
+            let message = format!("{}: label {value} at {index} is not in 0 to {}", path.display(), u32::MAX);
+            Failure::data(anyhow!(message))
+        })
+    };
+    array.values.iter().enumerate().map(label).collect()
+}
+
+fn check_distance(name: &str, value: f64) -> Result<(), Failure> {
+    match value >= 0.0 && value.is_finite() {
+        true => Ok(()),
+        false => {
+            Err(Failure::usage(anyhow!("{name} is {value}, but a distance is a finite number of at least 0")))
+        }
+    }
+}
+
+/// Six digits, without what rounding left of 0.1.
+fn rounded(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        1e-4..1e6 => {
+            let text = format!("{value:.6}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => format!("{value:.5e}"),
+    }
+}
