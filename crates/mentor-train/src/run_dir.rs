@@ -97,7 +97,7 @@ pub struct ModelFile {
 }
 
 /// Layout version of `model.json`.
-pub const MODEL_FORMAT: u32 = 1;
+pub const MODEL_FORMAT: u32 = 2;
 
 /// What can go wrong with the files of a run.
 #[derive(Debug, thiserror::Error)]

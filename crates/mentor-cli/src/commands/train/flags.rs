@@ -18,9 +18,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(super) data: Option<String>,
 
-    /// Change the training images at random: shifts, or shifts, flips, small rotations and erased patches
-    /// [default: none]
-    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["none", "shift", "standard"]), help_heading = "Data")]
+    /// Change the training images at random: none, shift, standard (shifts, flips, small rotations, erased patches), or
+    /// rand-augment:N,M (N operations of magnitude M, 0 to 10) [default: none]
+    #[arg(long, value_name = "HOW", help_heading = "Data")]
     pub(super) augment: Option<String>,
 
     /// Divide images, or whole classes, so that embeddings are tested on classes never seen [default: sample]
