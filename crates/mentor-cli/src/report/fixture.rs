@@ -73,6 +73,8 @@ pub(super) fn summary() -> Summary {
         data_blake3: "a".repeat(64),
         device: "cpu".to_owned(),
         mentor_version: "0.1.0".to_owned(),
+        teacher: None,
+        baseline: None,
         measures: BTreeMap::new(),
     }
 }
@@ -148,6 +150,7 @@ pub(super) fn complete(path: &str) -> RunReport {
         history: History::new(metrics(3)),
         summary: Some(summary()),
         analysis: Some(analysis()),
+        distillation: None,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use mentor_train::analysis::Analysis;
+use mentor_train::fidelity::Distillation;
 use mentor_train::{Config, RunDir, RunDirError, Summary};
 
 mod axis;
@@ -16,6 +17,7 @@ mod compare;
 mod config;
 mod confusion;
 mod curves;
+mod fidelity;
 #[cfg(test)]
 mod fixture;
 mod hardest;
@@ -44,6 +46,8 @@ pub(crate) struct RunReport {
     summary: Option<Summary>,
     /// Absent while the run is not complete.
     analysis: Option<Analysis>,
+    /// Of a student.
+    distillation: Option<Distillation>,
 }
 
 impl RunReport {
@@ -57,7 +61,8 @@ impl RunReport {
         let config = dir.config()?;
         let history = History::new(dir.metrics()?);
         let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
-        Ok(Self { path: path.to_owned(), config, history, summary, analysis })
+        let distillation = unless_incomplete(dir.distillation())?;
+        Ok(Self { path: path.to_owned(), config, history, summary, analysis, distillation })
     }
 
     /// Name of the class with this index.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::html::escape;
 use super::{
-    RunReport, calibration, classes, compare, config, confusion, curves, hardest, header, landscape, weights,
+    RunReport, calibration, classes, compare, config, confusion, curves, fidelity, hardest, header,
+    landscape, weights,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -88,6 +89,14 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
         }
     };
     part("Learning curves", "", curves::section(run, id));
+    if let Some(distillation) = &run.distillation {
+        let on = format!(
+            "on {} {} images",
+            super::numbers::count(distillation.num_samples as u64),
+            distillation.split
+        );
+        part("Student and teachers", &on, fidelity::panels(run, distillation));
+    }
     if let Some(analysis) = &run.analysis {
         let evaluation = &analysis.evaluation;
         let split = match evaluation.split.as_str() {
