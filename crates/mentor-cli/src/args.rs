@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, data, demo, embed, eval, loss, models, predict, report, search, train};
+use crate::commands::{
+    calibrate, completions, data, demo, distill, embed, eval, loss, models, predict, report, search, train,
+};
 use crate::error::Failure;
 
 const EXAMPLES: &str = "\
@@ -46,6 +48,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(demo::Args),
     Train(Box<train::Args>),
+    Distill(Box<distill::Args>),
+    Calibrate(calibrate::Args),
     Eval(eval::Args),
     Predict(predict::Args),
     Embed(embed::Args),
@@ -63,6 +67,8 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(&args),
             Self::Train(args) => train::run(&args),
+            Self::Distill(args) => distill::run(&args),
+            Self::Calibrate(args) => calibrate::run(&args),
             Self::Eval(args) => eval::run(&args),
             Self::Predict(args) => predict::run(&args),
             Self::Embed(args) => embed::run(&args),

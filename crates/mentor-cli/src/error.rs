@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use mentor_train::{LoadError, PlanError, RunDirError, TrainError};
+use mentor_train::{CacheError, LoadError, PlanError, RunDirError, TrainError};
 
 use crate::output;
 
@@ -161,7 +161,9 @@ impl From<TrainError> for Failure {
             TrainError::Plan(error) => error.into(),
             TrainError::RunDir(error) => error.into(),
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),
-            TrainError::DataChanged => Self::data(error),
+            TrainError::DataChanged | TrainError::Teacher { .. } => Self::data(error),
+            TrainError::Load(error) => error.into(),
+            TrainError::Cache(CacheError::Foreign { .. }) => Self::usage(error),
             error => Self::failed(error),
         }
     }

@@ -44,6 +44,7 @@ impl Progress {
     /// Shows an event.
     pub(crate) fn observe(&mut self, event: &TrainEvent) {
         match event {
+            TrainEvent::Stage(text) => self.say(text),
             TrainEvent::Started(started) => self.start(started),
             TrainEvent::Step(metrics) => self.step(metrics),
             TrainEvent::Epoch(metrics) => self.epoch(metrics),
@@ -147,7 +148,9 @@ fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
             line.push_str(&format!(" accuracy {accuracy:.4}"));
         }
     }
-    for (name, measure) in [("P@1", "val_precision_at_1"), ("MAP@R", "val_map_at_r")] {
+    for (name, measure) in
+        [("P@1", "val_precision_at_1"), ("MAP@R", "val_map_at_r"), ("agreement", "agreement")]
+    {
         if let Some(value) = metrics.measures.get(measure) {
             line.push_str(&format!(" {name} {value:.4}"));
         }

@@ -1,4 +1,173 @@
-//! What calibration can refuse, and what its inputs have in common.
+//! What makes probabilities of scores, how it is fitted, and what fitting can refuse.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::{judge, summarise};
+use crate::fidelity::{Probabilities, accuracy};
+use crate::prior::{class_shares, match_prior};
+use crate::temperature::fit_temperature;
+
+/// Rounds of temperature and biases, which each change what the other is fitted to.
+const MAX_ROUNDS: usize = 30;
+
+/// p = softmax(s / T + b), in place of softmax(s).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// T, greater than 0.
+    pub temperature: f64,
+    /// b, one a class; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub biases: Vec<f64>,
+}
+
+/// A fitted calibration and what it changes on the samples that it was fitted to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CalibrationFit {
+    /// What was fitted.
+    pub calibration: Calibration,
+    /// Number of samples.
+    pub num_samples: usize,
+    /// Expected calibration error of the raw scores, of 15 bins.
+    pub ece_before: f64,
+    /// The same with the calibration.
+    pub ece_after: f64,
+    /// Accuracy of the raw scores.
+    pub accuracy_before: f64,
+    /// The same with the calibration; biases change it, a temperature does not.
+    pub accuracy_after: f64,
+    /// Of each class: prior, mean probability and recall before and after. Empty without a prior.
+    pub classes: Vec<ClassPrior>,
+}
+
+/// What matching a prior does to a class.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassPrior {
+    /// The share that it should have.
+    pub prior: f64,
+    /// Its mean probability without biases, at the fitted temperature.
+    pub mean_before: f64,
+    /// The same with biases.
+    pub mean_after: f64,
+    /// Share of its samples that raw scores get right; 0 where it has none.
+    pub recall_before: f64,
+    /// The same with biases.
+    pub recall_after: f64,
+}
+
+impl Calibration {
+    /// A row of scores as it enters the softmax.
+    pub fn apply(&self, scores: &mut [f32]) {
+        for (class, score) in scores.iter_mut().enumerate() {
+            let bias = self.biases.get(class).copied().unwrap_or(0.0);
+            *score = (f64::from(*score) / self.temperature + bias) as f32;
+        }
+    }
+
+    /// Whether the numbers are ones that can be used on `num_classes` scores.
+    pub(crate) fn is_valid(&self, num_classes: usize) -> bool {
+        let positive = self.temperature.is_finite() && self.temperature > 0.0;
+        let fits = self.biases.is_empty() || self.biases.len() == num_classes;
+        positive && fits && self.biases.iter().all(|bias| bias.is_finite())
+    }
+
+    fn applied(&self, scores: &[f32], num_classes: usize) -> Vec<f32> {
+        let mut applied = scores.to_vec();
+        applied.chunks_exact_mut(num_classes).for_each(|row| self.apply(row));
+        applied
+    }
+}
+
+/// What the class biases are to match.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prior {
+    /// No biases: one temperature.
+    None,
+    /// The shares of the labels.
+    OfLabels,
+    /// Given shares, in class order.
+    Given(Vec<f64>),
+}
+
+/// Fits a temperature, and with a prior also class biases, to raw row-major `scores` `[N, C]`.
+///
+/// Temperature by [`fit_temperature`], biases by [`match_prior`], in turns until neither changes: biases are matched at
+/// the temperature, and the temperature is fitted with the biases in place, because a class that the model lacks makes it look
+/// far too sure.
+///
+/// # Errors
+///
+/// Those of the two.
+///
+/// # Panics
+///
+/// If the scores are not one row of `num_classes` for each target.
+pub fn calibrate(
+    scores: &[f32],
+    num_classes: usize,
+    targets: &[u32],
+    prior: &Prior,
+) -> Result<CalibrationFit, CalibrationError> {
+    let wanted = match prior {
+        Prior::None => None,
+        Prior::OfLabels => {
+            let outside = |&(_, target): &(usize, &u32)| *target as usize >= num_classes;
+            if let Some((sample, &target)) = targets.iter().enumerate().find(outside) {
+                return Err(CalibrationError::Target { sample, target, num_classes });
+            }
+            Some(class_shares(targets, num_classes))
+        }
+        Prior::Given(shares) => Some(shares.clone()),
+    };
+    let mut calibration = Calibration { temperature: 1.0, biases: Vec::new() };
+    let mut mean_before = Vec::new();
+    if let Some(wanted) = &wanted {
+        calibration.biases = match_prior(scores, num_classes, wanted)?.biases;
+    }
+    for _ in 0..MAX_ROUNDS {
+        let fit = fit_temperature(&calibration.applied(scores, num_classes), num_classes, targets)?;
+        calibration.temperature *= fit.temperature;
+        let Some(wanted) = &wanted else { break };
+        calibration.biases.clear();
+        let found = match_prior(&calibration.applied(scores, num_classes), num_classes, wanted)?;
+        (calibration.biases, mean_before) = (found.biases, found.before);
+        if (fit.temperature - 1.0).abs() < 1e-6 {
+            break;
+        }
+    }
+    let after = calibration.applied(scores, num_classes);
+    let [before_ece, after_ece] = [scores, &after].map(|scores| ece(scores, num_classes, targets));
+    let [before, after] = [scores, &after].map(|scores| Probabilities::of(scores, num_classes));
+    let says = [before.predictions(), after.predictions()];
+    let recall = |says: &[(u32, f64)], class: usize| {
+        let of_class = || says.iter().zip(targets).filter(|(_, target)| **target as usize == class);
+        let right = of_class().filter(|(said, target)| said.0 == **target).count();
+        right as f64 / of_class().count().max(1) as f64
+    };
+    let mean_after = after.means();
+    let classes = wanted.iter().flatten().enumerate().map(|(class, &prior)| ClassPrior {
+        prior,
+        mean_before: mean_before[class],
+        mean_after: mean_after[class],
+        recall_before: recall(&says[0], class),
+        recall_after: recall(&says[1], class),
+    });
+    Ok(CalibrationFit {
+        num_samples: targets.len(),
+        ece_before: before_ece,
+        ece_after: after_ece,
+        accuracy_before: accuracy(&says[0], targets),
+        accuracy_after: accuracy(&says[1], targets),
+        classes: classes.collect(),
+        calibration,
+    })
+}
+
+fn ece(scores: &[f32], num_classes: usize, targets: &[u32]) -> f64 {
+    let rows = scores.chunks_exact(num_classes).zip(targets);
+    let results: Vec<_> = rows.map(|(row, &target)| judge(row, target, 0.0)).collect();
+    let classes = vec![String::new(); num_classes];
+    summarise("", &classes, &results, 0.0).ece
+}
 
 /// Why scores cannot be calibrated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use mentor_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::distill_plan::DistillConfig;
+
 /// The configuration of a training run, as written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +29,9 @@ pub struct Config {
     pub schedule: ScheduleConfig,
     /// Length, seed and stopping.
     pub training: TrainingConfig,
+    /// What a student learns from its teachers; absent in plain training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distill: Option<DistillConfig>,
 }
 
 /// `[data]`.

@@ -8,6 +8,8 @@ use crate::checkpoint::CheckpointError;
 use crate::plan_error::PlanError;
 use crate::retrieval::RetrievalError;
 use crate::run_dir::RunDirError;
+use crate::teacher_cache::CacheError;
+use crate::trained_model::LoadError;
 
 /// Why training could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,20 @@ pub enum TrainError {
     /// The checkpoints cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The teacher's scores cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A run that another builds on cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The teacher cannot teach this student.
+    #[error("{teacher}: cannot teach here: {reason}")]
+    Teacher {
+        /// Its run directory.
+        teacher: String,
+        /// Why not, and what to do next.
+        reason: String,
+    },
     /// The loss is no longer a finite number.
     #[error(
         "the loss is {loss} at update {step} (epoch {epoch}), learning rate {learning_rate}; samples: {}; \

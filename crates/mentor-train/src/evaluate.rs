@@ -8,6 +8,7 @@ use mentor_data::{Augment, DataError, Dataset, HostBatch, Loader, LoaderOptions,
 use mentor_loss::ScoreLoss;
 use mentor_model::{Model, Pass};
 
+use crate::calibration::Calibration;
 use crate::evaluation::{CalibrationBin, ClassMetrics, Evaluation, NUM_CALIBRATION_BINS};
 
 /// What the model made of one sample.
@@ -42,10 +43,11 @@ pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as::<f32>().expect("an f32 tensor can be read back as f32")
 }
 
-/// Every sample of `dataset`, in order.
+/// Every sample of `dataset`, in order: classes and confidences of the calibrated scores, losses of the raw ones.
 pub(crate) fn evaluate_samples(
     model: &Model,
     loss: &ScoreLoss,
+    calibration: Option<&Calibration>,
     dataset: &Arc<Dataset>,
     preprocessing: &Preprocessing,
     batch_size: usize,
@@ -64,7 +66,10 @@ pub(crate) fn evaluate_samples(
         let scores = model.scores(images_to_device(&mut batch, device), &Pass::Inference);
         let losses = to_host(loss.per_sample(scores.clone(), targets_to_device(&batch.targets, device)));
         let num_classes = scores.dims()[1];
-        let scores = to_host(scores);
+        let mut scores = to_host(scores);
+        if let Some(calibration) = calibration {
+            scores.chunks_exact_mut(num_classes).for_each(|row| calibration.apply(row));
+        }
         for ((row, loss), &target) in scores.chunks_exact(num_classes).zip(losses).zip(&batch.targets) {
             results.push(judge(row, target, f64::from(loss)));
         }
@@ -80,18 +85,40 @@ pub(crate) fn embed_samples(
     batch_size: usize,
     device: &Device,
 ) -> Result<Vec<f32>, DataError> {
+    let embed = |images| model.embeddings(images, &Pass::Inference);
+    rows_of_samples(embed, dataset, preprocessing, batch_size, device)
+}
+
+/// The raw scores of every sample of `dataset`, in order: `[N, C]`.
+pub(crate) fn score_samples(
+    model: &Model,
+    dataset: &Arc<Dataset>,
+    preprocessing: &Preprocessing,
+    batch_size: usize,
+    device: &Device,
+) -> Result<Vec<f32>, DataError> {
+    let score = |images| model.scores(images, &Pass::Inference);
+    rows_of_samples(score, dataset, preprocessing, batch_size, device)
+}
+
+fn rows_of_samples(
+    forward: impl Fn(Tensor<4>) -> Tensor<2>,
+    dataset: &Arc<Dataset>,
+    preprocessing: &Preprocessing,
+    batch_size: usize,
+    device: &Device,
+) -> Result<Vec<f32>, DataError> {
     let options = LoaderOptions {
         batch_size,
         order: Order::Sequential,
         augment: Augment::None,
         ..LoaderOptions::default()
     };
-    let mut embeddings = Vec::new();
+    let mut rows = Vec::new();
     for batch in Loader::new(dataset.clone(), preprocessing.clone(), options).epoch(0, 0) {
-        let images = images_to_device(&mut batch?, device);
-        embeddings.extend(to_host(model.embeddings(images, &Pass::Inference)));
+        rows.extend(to_host(forward(images_to_device(&mut batch?, device))));
     }
-    Ok(embeddings)
+    Ok(rows)
 }
 
 /// One row of scores against its target. Scores that are not finite lose to all that are.

@@ -9,6 +9,8 @@ use crate::run_dir::Summary;
 /// Something that happened in a run, in the order in which it happened.
 #[derive(Clone, Debug)]
 pub enum TrainEvent {
+    /// A part of the work begins, in a few words; each part that trains has its own `Started` and `Finished`.
+    Stage(String),
     /// The first event: what is about to run.
     Started(Started),
     /// One update of the weights.

@@ -37,9 +37,10 @@ pub(crate) fn finish(
         penalty: config.penalty,
         data: DataConfig { augment: None, ..config.data },
         weights_blake3: weights_blake3.clone(),
+        calibration: None,
     };
     let best = progress.best.as_ref().map(|best| &best.validation);
-    let summary = Summary {
+    let mut summary = Summary {
         val_accuracy: best.and_then(|best| best.accuracy),
         val_loss: best.map(|best| best.data_loss + penalty),
         train_loss: progress.last_train.0,
@@ -57,11 +58,14 @@ pub(crate) fn finish(
         data_blake3: progress.data_blake3,
         device: job.device_name.to_owned(),
         mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
+        teacher: None,
+        baseline: None,
         measures: best.map(|best| best.measures.clone()).unwrap_or_default(),
     };
     job.run_dir.write("model.safetensors", &to_safetensors(&chosen)?)?;
     job.run_dir.write_json("model.json", &model_file)?;
     job.objective.analyse(job.run_dir, &chosen, &last, trajectory)?;
+    job.objective.complete(job.run_dir, &mut summary)?;
     job.run_dir.write_json("summary.json", &summary)?;
     Ok(summary)
 }

@@ -13,12 +13,14 @@ pub mod analysis;
 mod calibration;
 mod checkpoint;
 mod config;
+mod distill_plan;
 mod ema;
 pub mod embedding_analysis;
 mod error;
 mod evaluate;
 pub mod evaluation;
 mod event;
+pub mod fidelity;
 mod finish;
 mod loss_plan;
 mod mcnemar;
@@ -41,12 +43,13 @@ mod training_loop;
 mod trajectory;
 mod weights;
 
-pub use calibration::CalibrationError;
+pub use calibration::{Calibration, CalibrationError, CalibrationFit, ClassPrior, Prior, calibrate};
 pub use checkpoint::CheckpointError;
 pub use config::{
     Config, ConfigError, DataConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig,
     TrainingConfig,
 };
+pub use distill_plan::{DistillConfig, DistillMode, DistillPlan};
 pub use ema::{ema_decay, update_average};
 pub use error::TrainError;
 pub use evaluate::SampleResult;

@@ -205,7 +205,7 @@ impl LossPlan {
 }
 
 impl ScoreLossPlan {
-    const SOFTMAX: Self = Self::Softmax { label_smoothing: 0.0, class_weights: Vec::new() };
+    pub(crate) const SOFTMAX: Self = Self::Softmax { label_smoothing: 0.0, class_weights: Vec::new() };
 
     /// Reads the loss of a `model.json`.
     ///

@@ -3,6 +3,7 @@
 //! The loop ([`crate::training_loop`]) does the rest for all of them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use burn::tensor::Tensor;
 use mentor_data::{HostBatch, Order};
@@ -10,13 +11,18 @@ use mentor_model::{Model, Pass};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, Summary};
 use crate::trajectory::Trajectory;
 
 /// What a recipe minimises, and how it judges the result.
 pub(crate) trait Objective {
     /// In which order the training samples come.
     fn order(&self) -> Order;
+
+    /// How many fixed versions of each image training shows; `None`: a new one every epoch.
+    fn views(&self) -> Option<NonZeroU64> {
+        None
+    }
 
     /// What the user should hear before the first step.
     fn warnings(&self) -> &[String] {
@@ -46,6 +52,11 @@ pub(crate) trait Objective {
         last: &Model,
         trajectory: &Trajectory,
     ) -> Result<(), TrainError>;
+
+    /// Adds what only this recipe knows to the summary of the `chosen` model; called after [`Objective::analyse`].
+    fn complete(&self, _: &RunDir, _: &mut Summary) -> Result<(), TrainError> {
+        Ok(())
+    }
 }
 
 /// The data loss of a batch of B samples.
@@ -82,7 +93,7 @@ pub(crate) struct Validation {
     pub(crate) data_loss: f64,
     /// Share of right predictions; absent for embeddings.
     pub(crate) accuracy: Option<f64>,
-    /// What else the metrics tell of, names starting with `val_`.
+    /// What else the metrics tell of; those of the best epoch are in the summary.
     pub(crate) measures: BTreeMap<String, f64>,
 }
 

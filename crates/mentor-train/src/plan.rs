@@ -7,6 +7,7 @@ use mentor_model::Architecture;
 use crate::config::{
     Config, DataConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig, TrainingConfig,
 };
+use crate::distill_plan::{self, DistillPlan, Student};
 use crate::loss_plan::{LossPlan, RankingBatches, ScoreLossPlan};
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, POSITIVE, PlanError};
 use crate::schedule::{Schedule, Shape};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub patience: usize,
     /// Seconds between two checkpoints; 0 writes one after every update.
     pub checkpoint_secs: f64,
+    /// What a student learns from its teachers; `None` in plain training.
+    pub distill: Option<DistillPlan>,
 }
 
 /// How the weights are updated.
@@ -65,8 +68,11 @@ impl TryFrom<Config> for Plan {
     type Error = PlanError;
 
     fn try_from(config: Config) -> Result<Self, PlanError> {
-        let Config { data, model, loss, penalty, optimizer, schedule, training } = config;
+        let Config { data, mut model, loss, penalty, optimizer, schedule, training, mut distill } = config;
         let mut check = Checker { problems: Vec::new() };
+        if let Some(distill) = &mut distill {
+            distill_plan::apply_preset(distill, &mut model, &mut check);
+        }
 
         let loss = LossPlan::check(loss, &model, &data, &mut check);
         let source = data.source.unwrap_or_default();
@@ -157,6 +163,10 @@ impl TryFrom<Config> for Plan {
 
         let epochs = check.at_least_one("epochs", training.epochs.unwrap_or(defaults.epochs));
         let schedule = schedule_plan(schedule, epochs, defaults.warmup_epochs, full_batch, &mut check);
+        let distill = distill.map(|distill| {
+            let student = Student { architecture: &architecture, loss: &loss, augment, epochs, full_batch };
+            DistillPlan::check(distill, &student, &mut check)
+        });
         let plan = Self {
             source,
             options: data.options,
@@ -178,6 +188,7 @@ impl TryFrom<Config> for Plan {
                 NON_NEGATIVE.0,
                 NON_NEGATIVE.1,
             ),
+            distill,
         };
         if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
     }
@@ -316,6 +327,7 @@ impl Plan {
                 patience: Some(self.patience),
                 checkpoint_secs: Some(self.checkpoint_secs),
             },
+            distill: self.distill.as_ref().map(DistillPlan::to_config),
         }
     }
 }

@@ -9,6 +9,8 @@
 //! model.json         architecture, classes, data  | written when the run is complete
 //! analysis.json      what the report draws        |
 //! summary.json       final metrics               /  last: it marks the run complete
+//! teacher-N.cache    scores of teacher N of a distillation, and what came of it in distillation.json;
+//! baseline/          the run of the same network without teachers
 //! quarantine.txt     images that were left out, with --on-bad-image quarantine
 //! report.html        written by the command line
 //! ```
@@ -26,8 +28,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analysis;
+use crate::calibration::Calibration;
 use crate::config::{Config, DataConfig, LossConfig, PenaltyConfig};
 use crate::event::MetricsLine;
+use crate::fidelity::{BaselineSummary, Distillation, TeacherSummary};
 
 /// `summary.json`: the run in a few numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +74,12 @@ pub struct Summary {
     pub device: String,
     /// Version of mentor that wrote it.
     pub mentor_version: String,
+    /// Of a student: its teachers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherSummary>,
+    /// Of a student: the same network trained from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineSummary>,
     /// What else the recipe measured of the chosen model on the validation split, by name.
     #[serde(flatten)]
     pub measures: BTreeMap<String, f64>,
@@ -94,6 +104,9 @@ pub struct ModelFile {
     pub data: DataConfig,
     /// blake3 of `model.safetensors`' weights.
     pub weights_blake3: String,
+    /// What makes probabilities of the scores, where `mentor calibrate` has fitted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 /// Layout version of `model.json`.
@@ -285,6 +298,25 @@ impl RunDir {
         self.read_json("analysis.json")
     }
 
+    /// What distillation did, of a complete run that has teachers.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::summary`].
+    pub fn distillation(&self) -> Result<Distillation, RunDirError> {
+        self.read_json(DISTILLATION_FILE)
+    }
+
+    /// Stores `calibration` in `model.json`, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::model`], and when the file system refuses.
+    pub fn calibrate(&self, calibration: Calibration) -> Result<(), RunDirError> {
+        let (file, _) = self.model()?;
+        self.write_json("model.json", &ModelFile { calibration: Some(calibration), ..file })
+    }
+
     /// The model of a complete run: its description and its safetensors bytes.
     ///
     /// # Errors
@@ -407,6 +439,7 @@ impl MetricsWriter {
 }
 
 const CONFIG_FILE: &str = "config.toml";
+pub(crate) const DISTILLATION_FILE: &str = "distillation.json";
 const LOCK_FILE: &str = ".lock";
 const METRICS_FILE: &str = "metrics.jsonl";
 

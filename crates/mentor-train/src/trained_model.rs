@@ -8,7 +8,7 @@ use mentor_data::{DataError, Dataset, Split};
 use mentor_loss::{LossError, Penalty, ScoreLoss};
 use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blake3};
 
-use crate::evaluate::{SampleResult, embed_samples, evaluate_samples, summarise, to_host};
+use crate::evaluate::{SampleResult, embed_samples, evaluate_samples, score_samples, summarise, to_host};
 use crate::evaluation::Evaluation;
 use crate::loss_plan::ScoreLossPlan;
 use crate::plan_error::PlanError;
@@ -73,11 +73,18 @@ impl TrainedModel {
             }
             Head::Embedding { .. } => None,
         };
+        if let (Some(calibration), Head::Classifier { num_classes }) = (&file.calibration, &file.spec.head)
+            && !calibration.is_valid(*num_classes)
+        {
+            let message = "its calibration does not fit; run mentor calibrate again".to_owned();
+            return Err(RunDirError::Damaged { path: run.join("model.json"), message }.into());
+        }
         let penalty = Penalty::new(file.penalty.l1.unwrap_or(0.0), file.penalty.l2.unwrap_or(0.0))?;
         Ok(Self { file, model, loss, penalty, device: device.clone() })
     }
 
-    /// Evaluates the classifier on `dataset`: the sums, and each sample in order.
+    /// Evaluates the classifier on `dataset`: the sums, and each sample in order. Classes and confidences are those of the
+    /// calibrated scores, where there is a calibration; losses are those of the raw ones, which training minimised.
     ///
     /// # Errors
     ///
@@ -96,8 +103,15 @@ impl TrainedModel {
         assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");
         assert_eq!(dataset.format(), &self.file.preprocessing.format, "the image formats differ");
         let loss = self.loss.as_ref().expect("an embedding model has no scores to evaluate");
-        let results =
-            evaluate_samples(&self.model, loss, dataset, &self.file.preprocessing, batch_size, &self.device)?;
+        let results = evaluate_samples(
+            &self.model,
+            loss,
+            self.file.calibration.as_ref(),
+            dataset,
+            &self.file.preprocessing,
+            batch_size,
+            &self.device,
+        )?;
         let penalty = WeightStatistics::of(&self.model).penalty(&self.penalty);
         Ok((summarise(&split.to_string(), dataset.classes(), &results, penalty), results))
     }
@@ -109,13 +123,39 @@ impl TrainedModel {
         if cosine { Metric::Cosine } else { Metric::Euclidean }
     }
 
-    /// Scores of images in the model's format: bytes `[channels, height, width]` each, one row an image.
+    /// Raw scores of images in the model's format: bytes `[channels, height, width]` each, one row an image.
     ///
     /// # Panics
     ///
     /// If the model is no classifier, or an image has another number of bytes than the format says.
     pub fn scores(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
         self.rows(images, |images| self.model.scores(images, &Pass::Inference))
+    }
+
+    /// As [`TrainedModel::scores`], as they enter the softmax: with the calibration, where there is one.
+    ///
+    /// # Panics
+    ///
+    /// As [`TrainedModel::scores`].
+    pub fn calibrated_scores(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
+        let mut rows = self.scores(images);
+        if let Some(calibration) = &self.file.calibration {
+            rows.iter_mut().for_each(|row| calibration.apply(row));
+        }
+        rows
+    }
+
+    /// Raw scores of a data set in the model's format, in order, one row after the other: `[N, C]`.
+    ///
+    /// # Errors
+    ///
+    /// When an image cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If the model is no classifier.
+    pub fn score(&self, dataset: &Arc<Dataset>, batch_size: usize) -> Result<Vec<f32>, DataError> {
+        score_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device)
     }
 
     /// Embeddings of images in the model's format, as [`TrainedModel::scores`]; of a classifier, its features.

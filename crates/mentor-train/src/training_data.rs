@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mentor_data::{DataError, Dataset, Note, Preprocessing, Source, Split};
+use mentor_model::Head;
 
 use crate::plan::Plan;
 
@@ -13,13 +14,18 @@ pub(crate) struct TrainingData {
     pub(crate) val: Option<Arc<Dataset>>,
     pub(crate) preprocessing: Preprocessing,
     pub(crate) fingerprint: String,
+    /// Class names, in the order of the scores: the data's own, or the teacher's where it has no labels.
+    pub(crate) classes: Vec<String>,
     /// What the user should hear about the data.
     pub(crate) notes: Vec<Note>,
 }
 
 impl TrainingData {
     pub(crate) fn load(plan: &Plan) -> Result<Self, DataError> {
-        let source = Source::open(&plan.source, &plan.options)?;
+        Self::of(&Source::open(&plan.source, &plan.options)?)
+    }
+
+    pub(crate) fn of(source: &Source) -> Result<Self, DataError> {
         let train = Arc::new(source.load(Split::Train)?);
         let val = if source.has(Split::Val) { Some(Arc::new(source.load(Split::Val)?)) } else { None };
         let decoding = [Some(&train), val.as_ref()].into_iter().flatten().flat_map(|split| split.notes());
@@ -27,13 +33,14 @@ impl TrainingData {
             notes: source.notes().iter().chain(decoding).cloned().collect(),
             preprocessing: Preprocessing::fit(&train),
             fingerprint: source.fingerprint(),
+            classes: train.classes().to_vec(),
             train,
             val,
         })
     }
 
     pub(crate) fn classes(&self) -> &[String] {
-        self.train.classes()
+        &self.classes
     }
 
     /// The files that were left out and are to be listed, one a line: path, split, reason, separated by tabs.
@@ -45,6 +52,11 @@ impl TrainingData {
             _ => None,
         };
         self.notes.iter().filter_map(line).collect()
+    }
+
+    /// The head of a classifier of these classes.
+    pub(crate) fn classifier(&self) -> Head {
+        Head::Classifier { num_classes: self.classes.len() }
     }
 
     /// `[channels, height, width]`.

@@ -265,6 +265,7 @@ impl<'a> Run<'a> {
             order: job.objective.order(),
             augment: job.plan.augment,
             seed: job.plan.seed,
+            views: job.objective.views(),
             ..LoaderOptions::default()
         };
         let loader = Loader::new(job.data.train.clone(), job.data.preprocessing.clone(), options);

@@ -225,7 +225,7 @@ pub(super) fn evaluate(
     Ok(Evaluated { evaluation, samples, dataset })
 }
 
-fn check_classes(data: &str, found: &[String], expected: &[String]) -> Result<(), Failure> {
+pub(super) fn check_classes(data: &str, found: &[String], expected: &[String]) -> Result<(), Failure> {
     if found == expected {
         return Ok(());
     }

@@ -1,8 +1,10 @@
 //! One file a command: its flags, and what it does with them.
 
+pub(crate) mod calibrate;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod demo;
+pub(crate) mod distill;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod loss;

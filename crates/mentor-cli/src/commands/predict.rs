@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             problems.push(error.to_string());
         }
         let mut lines = Vec::new();
-        for (path, scores) in paths.iter().zip(trained.scores(&images)) {
+        for (path, scores) in paths.iter().zip(trained.calibrated_scores(&images)) {
             let choices = choose(&scores, classes, top);
             lines.extend(line(&path.to_string_lossy(), choices, args.format)?);
         }

@@ -78,6 +78,8 @@ pub(super) fn summary() -> Summary {
         data_blake3: "a".repeat(64),
         device: "cpu".to_owned(),
         mentor_version: "0.1.0".to_owned(),
+        teacher: None,
+        baseline: None,
         measures: BTreeMap::new(),
     }
 }
@@ -217,6 +219,7 @@ pub(super) fn complete(path: &str) -> RunReport {
         summary: Some(summary()),
         analysis: Some(analysis()),
         embeddings: None,
+        distillation: None,
     }
 }
 

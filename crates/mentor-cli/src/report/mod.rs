@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mentor_train::analysis::Analysis;
 use mentor_train::embedding_analysis::EmbeddingAnalysis;
+use mentor_train::fidelity::Distillation;
 use mentor_train::{Config, RunDir, RunDirError, Summary};
 
 mod axis;
@@ -19,6 +20,7 @@ mod confusion;
 mod curves;
 mod distances;
 mod embeddings;
+mod fidelity;
 #[cfg(test)]
 mod fixture;
 mod hardest;
@@ -53,6 +55,8 @@ pub(crate) struct RunReport {
     analysis: Option<Analysis>,
     /// Absent while the run is not complete, and for a classifier.
     embeddings: Option<EmbeddingAnalysis>,
+    /// Of a student.
+    distillation: Option<Distillation>,
 }
 
 impl RunReport {
@@ -66,8 +70,8 @@ impl RunReport {
         let config = dir.config()?;
         let history = History::new(dir.metrics()?);
         let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
-        let embeddings = dir.embedding_analysis()?;
-        Ok(Self { path: path.to_owned(), config, history, summary, analysis, embeddings })
+        let (embeddings, distillation) = (dir.embedding_analysis()?, unless_incomplete(dir.distillation())?);
+        Ok(Self { path: path.to_owned(), config, history, summary, analysis, embeddings, distillation })
     }
 
     /// Name of the class with this index.

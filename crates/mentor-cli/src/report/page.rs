@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::html::escape;
 use super::{
-    RunReport, calibration, classes, compare, config, confusion, curves, embeddings, hardest, header,
-    landscape, weights,
+    RunReport, calibration, classes, compare, config, confusion, curves, embeddings, fidelity, hardest,
+    header, landscape, weights,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -97,6 +97,14 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
             analysis.dim
         );
         part("Embeddings", &on, embeddings::section(analysis, id));
+    }
+    if let Some(distillation) = &run.distillation {
+        let on = format!(
+            "on {} {} images",
+            super::numbers::count(distillation.num_samples as u64),
+            distillation.split
+        );
+        part("Student and teachers", &on, fidelity::panels(run, distillation));
     }
     if let Some(analysis) = &run.analysis {
         let evaluation = &analysis.evaluation;

@@ -1,5 +1,6 @@
 //! Ways to train. A recipe says what is minimised and how a model is judged; the loop is common to all.
 
+mod distill;
 mod ranking;
 pub(crate) mod supervised;
 
@@ -55,34 +56,68 @@ pub fn train(
     if let Some(summary) = RunDir::completed(out, &config)? {
         return Ok(Outcome::AlreadyComplete(summary));
     }
+    if let Some(distill) = &plan.distill {
+        return distill::distill(plan, distill, out, device, device_name, stop, observer);
+    }
     let data = TrainingData::load(plan)?;
-    let num_classes = data.classes().len();
     let (objective, head): (Box<dyn Objective>, Head) = match &plan.loss {
         LossPlan::Scores(loss) => {
-            let loss = loss.build(num_classes)?;
-            (Box::new(Supervised::new(plan, &data, loss, device.clone())), Head::Classifier { num_classes })
+            let loss = loss.build(data.classes().len())?;
+            (Box::new(Supervised::new(plan, &data, loss, device.clone())), data.classifier())
         }
         LossPlan::Ranking(ranking) => {
             let head = Head::Embedding { size: ranking.embedding_size, unit_norm: ranking.unit_norm };
             (Box::new(Ranking::new(plan, ranking, &data, device.clone())?), head)
         }
     };
-    let spec = ModelSpec {
-        architecture: plan.architecture.to_string(),
-        input: data.input(),
-        head,
-        dropout: plan.dropout,
-        stochastic_depth: plan.stochastic_depth,
-    };
-    let device = device.clone().autodiff();
-    let model = Model::new(&spec, plan.seed, &device)?;
+    let trainee = Trainee { plan, data: &data, objective: &*objective, head };
+    // A network that cannot be built begins no run.
+    trainee.model(device)?;
     let run_dir = RunDir::create(out, &config)?;
+    train_on(&trainee, &run_dir, device, device_name, stop, observer)
+}
+
+/// What is trained, and on what.
+pub(crate) struct Trainee<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) data: &'a TrainingData,
+    pub(crate) objective: &'a dyn Objective,
+    pub(crate) head: Head,
+}
+
+impl Trainee<'_> {
+    /// The network with its first weights.
+    fn model(&self, device: &Device) -> Result<Model, TrainError> {
+        let Self { plan, data, head, .. } = self;
+        let spec = ModelSpec {
+            architecture: plan.architecture.to_string(),
+            input: data.input(),
+            head: head.clone(),
+            dropout: plan.dropout,
+            stochastic_depth: plan.stochastic_depth,
+        };
+        Ok(Model::new(&spec, plan.seed, device)?)
+    }
+}
+
+/// Trains into the run directory, or continues there.
+pub(crate) fn train_on(
+    trainee: &Trainee<'_>,
+    run_dir: &RunDir,
+    device: &Device,
+    device_name: &str,
+    stop: &AtomicBool,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Outcome, TrainError> {
+    let Trainee { plan, data, objective, .. } = *trainee;
+    let device = device.clone().autodiff();
+    let model = trainee.model(&device)?;
     for warning in data.notes.iter().map(ToString::to_string).chain(objective.warnings().to_vec()) {
         observer(&TrainEvent::Warning(warning));
     }
     if plan.options.on_bad_image == BadImage::Quarantine {
         run_dir.write("quarantine.txt", data.quarantined().as_bytes())?;
     }
-    let job = Job { plan, run_dir: &run_dir, data: &data, objective: &*objective, device, device_name };
+    let job = Job { plan, run_dir, data, objective, device, device_name };
     run(&job, model, stop, observer)
 }

@@ -39,7 +39,7 @@ impl<'a> Supervised<'a> {
     ) -> Result<Vec<SampleResult>, TrainError> {
         let Self { plan, data, loss, device } = self;
         let batch_size = plan.optimizer.batch_size;
-        Ok(evaluate_samples(model, loss, dataset, &data.preprocessing, batch_size, device)?)
+        Ok(evaluate_samples(model, loss, None, dataset, &data.preprocessing, batch_size, device)?)
     }
 }
 

@@ -208,7 +208,7 @@ fn size(text: &str) -> Result<[usize; 2], String> {
 
 impl Args {
     /// The configuration: the file, then `--set`, then the other flags.
-    pub(super) fn configuration(&self) -> Result<Config, Failure> {
+    pub(in crate::commands) fn configuration(&self) -> Result<Config, Failure> {
         let (text, origin) = match &self.config {
             Some(path) => (read(path)?, path.display().to_string()),
             None => (String::new(), String::new()),
@@ -219,7 +219,7 @@ impl Args {
     }
 
     fn overlay(&self, config: &mut Config) -> Result<(), Failure> {
-        let Config { data, model, loss, penalty, optimizer, schedule, training } = config;
+        let Config { data, model, loss, penalty, optimizer, schedule, training, distill: _ } = config;
         take(&self.data, &mut data.source);
         take(&self.model, &mut model.name);
         take(&self.dropout, &mut model.dropout);

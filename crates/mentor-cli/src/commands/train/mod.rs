@@ -4,7 +4,7 @@ mod flags;
 
 use std::path::{Path, PathBuf};
 
-use mentor_train::{Outcome, Plan, RunDir, Summary, TrainEvent, train};
+use mentor_train::{Config, Outcome, Plan, RunDir, Summary, TrainEvent, train};
 
 use crate::device::OpenDevice;
 use crate::error::Failure;
@@ -29,7 +29,12 @@ Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The s
 ends in the same weights as if nothing had happened; that holds after a power cut too.";
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let plan = Plan::try_from(args.configuration()?).map_err(Failure::usage)?;
+    run_with(args, args.configuration()?)
+}
+
+/// As [`run`], with what another command made of the configuration.
+pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
+    let plan = Plan::try_from(config).map_err(Failure::usage)?;
     let device = args.device.open()?;
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
     let mut progress = Progress::new(args.quiet);
@@ -67,6 +72,12 @@ pub(super) fn train_into(
     let outcome = train(plan, out, &device.device, &device.name, interruption.flag(), &mut observer)?;
     if let Outcome::Interrupted { step } = outcome {
         progress.clear();
+        if step == 0 {
+            output::note(
+                "interrupted before the first update\nhelp: the same command goes on from what is done",
+            );
+            return Err(Failure::status_only(interruption.status()));
+        }
         output::note(&format!(
             "interrupted after update {}, with a checkpoint written in {}\nhelp: the same command continues the run",
             count(step),
@@ -88,7 +99,8 @@ pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
 fn default_out(plan: &Plan) -> PathBuf {
     let stem = Path::new(&plan.source).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let hash = blake3::hash(plan.to_config().to_toml().as_bytes()).to_hex();
-    let name = format!("{stem}-{}-{}-{}", plan.architecture, plan.loss.name(), &hash[..6]);
+    let loss = if plan.distill.is_some() { "distilled" } else { plan.loss.name() };
+    let name = format!("{stem}-{}-{loss}-{}", plan.architecture, &hash[..6]);
     let safe = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
     Path::new("runs").join(name.trim_start_matches('-').chars().map(safe).collect::<String>())
 }
@@ -100,6 +112,7 @@ fn result(out: &Path, summary: &Summary) -> String {
     if let Some(accuracy) = summary.val_accuracy {
         line("val accuracy", format!("{accuracy:.4}, of epoch {} of {}", summary.best_epoch, summary.epochs));
     }
+    super::distill::result(summary).into_iter().for_each(|(name, value)| line(name, value));
     if let Some(accuracy) = summary.train_accuracy {
         line("train accuracy", format!("{accuracy:.4}"));
     }
@@ -120,8 +133,6 @@ fn result(out: &Path, summary: &Summary) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mentor_train::Config;
-
     use super::*;
 
     fn plan(text: &str) -> Plan {

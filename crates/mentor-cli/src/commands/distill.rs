@@ -1,0 +1,122 @@
+//! `mentor distill`: teachers and a configuration become a student.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use mentor_train::{DistillConfig, Summary};
+
+use super::train;
+use crate::error::Failure;
+use crate::table::count;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor train --data DIR --model mlp:1200,1200 --dropout 0.5 --augment shift --epochs 60 --out runs/big
+  mentor distill --preset hinton --teacher runs/big --data DIR --epochs 40 --out runs/small
+      the preset makes it mlp:800,800 at temperature 20; what a flag says wins over it
+  mentor distill --teacher runs/a --teacher runs/b --data DIR --model cnn --temperature 4 --out runs/c
+      an ensemble: the mean of the teachers' probabilities
+  mentor distill --teacher runs/big --data unlabelled/ --hard-weight 0 --model mlp:32 --out runs/d
+      images without labels, judged by agreement with the teacher
+
+The loss is soft-weight · T² · KL(teacher ‖ student) at temperature T + hard-weight · cross-entropy of the labels. The \
+teacher scores each image once, into a file in --out. The same network is trained from scratch in OUT/baseline with the same \
+plan, so that the result says what distillation gained. Ctrl-C and the same command again go on.
+
+summary.json, beside what training writes: agreement, mean_kl, teacher (val_accuracy, num_params), baseline (val_accuracy, \
+only_student, only_baseline, p_value).";
+
+/// Train a small student from a large teacher
+#[derive(Debug, clap::Args)]
+#[command(about = "Train a small student from a large teacher", after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    train: train::Args,
+
+    /// Directory of a complete run of a classifier; repeat for an ensemble
+    #[arg(long, value_name = "RUN", help_heading = "Distillation")]
+    teacher: Vec<PathBuf>,
+
+    /// Values that suit together: hinton (wide perceptrons, T 20), conv (cnn, T 4), tiny (mlp:32, T 3)
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["hinton", "conv", "tiny"]), help_heading = "Distillation")]
+    preset: Option<String>,
+
+    /// T, which softens both probabilities [default: 4; 20 for mlp students]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, help_heading = "Distillation")]
+    temperature: Option<f64>,
+
+    /// Factor of the teacher's part of the loss [default: 0.9]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Distillation")]
+    soft_weight: Option<f64>,
+
+    /// Factor of the labels' part of the loss [default: 0.1; 1 with --soft-weight 0]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Distillation")]
+    hard_weight: Option<f64>,
+
+    /// What the teacher gives: soft (probabilities) or hard-labels (its class) [default: soft]
+    #[arg(long, value_name = "MODE", help_heading = "Distillation")]
+    mode: Option<String>,
+
+    /// Versions of each image with --augment, each scored once by the teacher [default: 8, at most --epochs]
+    #[arg(long, value_name = "COUNT", help_heading = "Distillation")]
+    views: Option<u64>,
+
+    /// Do not train the same network from scratch
+    #[arg(long, help_heading = "Distillation")]
+    no_baseline: bool,
+
+    /// Let the teacher score every batch anew instead of keeping its scores in a file; the same student, more slowly
+    #[arg(long, help_heading = "Distillation")]
+    no_cache: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let mut config = args.train.configuration()?;
+    let distill = config.distill.get_or_insert_with(DistillConfig::default);
+    if !args.teacher.is_empty() {
+        distill.teachers.clone_from(&args.teacher);
+    }
+    let given = |flag: &Option<String>, field: &mut Option<String>| {
+        if flag.is_some() {
+            field.clone_from(flag);
+        }
+    };
+    given(&args.preset, &mut distill.preset);
+    given(&args.mode, &mut distill.mode);
+    distill.temperature = args.temperature.or(distill.temperature);
+    distill.soft_weight = args.soft_weight.or(distill.soft_weight);
+    distill.hard_weight = args.hard_weight.or(distill.hard_weight);
+    distill.views = args.views.or(distill.views);
+    if args.no_baseline {
+        distill.baseline = Some(false);
+    }
+    if args.no_cache {
+        distill.cache = Some(false);
+    }
+    train::run_with(&args.train, config)
+}
+
+/// Lines of the result that only a student has.
+pub(super) fn result(summary: &Summary) -> Vec<(&'static str, String)> {
+    let Some(teacher) = &summary.teacher else { return Vec::new() };
+    let params = |num_params: usize| format!("{} parameters", count(num_params as u64));
+    let accuracy = |accuracy: Option<f64>| accuracy.map_or(String::new(), |value| format!("{value:.4}, "));
+    let mut lines = vec![
+        ("teacher", format!("{}{}", accuracy(teacher.val_accuracy), params(teacher.num_params))),
+        ("student", format!("{}{}", accuracy(summary.val_accuracy), params(summary.num_params))),
+    ];
+    if let Some(baseline) = &summary.baseline {
+        let text = format!(
+            "{:.4} from scratch; only the student has {} right, only the baseline {} (p = {:.2})",
+            baseline.val_accuracy,
+            count(baseline.only_student),
+            count(baseline.only_baseline),
+            baseline.p_value
+        );
+        lines.push(("baseline", text));
+    }
+    let measure = |name: &str| summary.measures.get(name).copied().unwrap_or(f64::NAN);
+    let text = format!("{:.4} of the images, mean KL {:.4} nats", measure("agreement"), measure("mean_kl"));
+    lines.push(("agreement", text));
+    lines
+}

@@ -1,0 +1,128 @@
+//! A student beside its teachers: how good, how large, how fast, and where they disagree.
+
+use mentor_train::fidelity::{Disagreement, Distillation, Measured, SPEED_BATCH};
+
+use super::RunReport;
+use super::html::{escape, figure, shorten};
+use super::numbers::{count, percent, value};
+use super::picture;
+
+/// Table and pictures.
+pub(super) fn panels(run: &RunReport, found: &Distillation) -> String {
+    let mut html = table(found);
+    if !found.disagreements.is_empty() {
+        let cards: String = found.disagreements.iter().map(|sample| card(run, sample)).collect();
+        let content = format!("<ul class=\"cards\">{cards}</ul>");
+        let caption =
+            "Images for which student and teachers predict different classes, the surest teachers first.";
+        html += &figure("Where they disagree", &content, caption);
+    }
+    html
+}
+
+fn table(found: &Distillation) -> String {
+    let rows: String = found.models.iter().map(row).collect();
+    let content = format!(
+        "<table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>accuracy</th><th>one image</th>\
+         <th>images a second</th></tr></thead><tbody>{rows}</tbody></table>"
+    );
+    let mut caption = format!(
+        "Student and teachers agree on {} of the images; mean KL(teacher ‖ student) {} nats. Images a second in batches \
+         of {SPEED_BATCH}.",
+        percent(found.agreement),
+        value(found.mean_kl)
+    );
+    if let Some(baseline) = &found.baseline {
+        caption += &format!(
+            " Only the student has {} right, only the baseline {}: McNemar's p = {}.",
+            count(baseline.only_student),
+            count(baseline.only_baseline),
+            value(baseline.p_value)
+        );
+    }
+    figure("Fidelity", &content, &caption)
+}
+
+fn row(model: &Measured) -> String {
+    let (latency, rate) = model.speed.map_or((String::new(), String::new()), |speed| {
+        (format!("{} ms", value(1e3 * speed.latency_secs)), count(speed.images_per_sec as u64))
+    });
+    format!(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{latency}</td><td>{rate}</td></tr>",
+        escape(&model.name),
+        escape(&model.architecture),
+        count(model.num_params as u64),
+        model.accuracy.map_or(String::new(), percent)
+    )
+}
+
+fn card(run: &RunReport, sample: &Disagreement) -> String {
+    let name = |class: u32| escape(&shorten(&run.class(class as usize), 24));
+    let (student, teacher) = (name(sample.student), name(sample.teacher));
+    let image = picture::photo(&sample.picture).map_or_else(
+        || "<span class=\"no-picture\">no picture</span>".to_owned(),
+        |address| {
+            format!("<img class=\"pixels\" src=\"{address}\" alt=\"teacher {teacher}, student {student}\" loading=\"lazy\">")
+        },
+    );
+    let target = sample.target.map_or(String::new(), |target| format!("<b>{}</b><br>", name(target)));
+    format!(
+        "<li title=\"{}\">{image}<p>{target}teacher {teacher}<br>student {student}</p><dl><dt>teacher sure</dt><dd>{}</dd>\
+         <dt>student sure</dt><dd>{}</dd></dl></li>",
+        escape(&sample.id),
+        percent(sample.teacher_confidence),
+        percent(sample.student_confidence)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use mentor_train::analysis::Picture;
+    use mentor_train::fidelity::{BaselineSummary, Speed};
+
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn the_panel_has_models_agreement_test_and_pictures() {
+        let measured = |name: &str, speed| Measured {
+            name: name.to_owned(),
+            architecture: "mlp:8".to_owned(),
+            num_params: 1234,
+            accuracy: Some(0.5),
+            speed,
+        };
+        let found = Distillation {
+            split: "val".to_owned(),
+            num_samples: 40,
+            agreement: 0.75,
+            mean_kl: 0.125,
+            models: vec![
+                measured("student", Some(Speed { latency_secs: 0.002, images_per_sec: 5000.0 })),
+                measured("runs/<big>", None),
+            ],
+            teacher_accuracy: Some(0.5),
+            baseline: Some(BaselineSummary {
+                val_accuracy: 0.5,
+                only_student: 7,
+                only_baseline: 2,
+                p_value: 0.18,
+            }),
+            disagreements: vec![Disagreement {
+                id: "a.png".to_owned(),
+                target: Some(0),
+                student: 1,
+                teacher: 0,
+                teacher_confidence: 0.9,
+                student_confidence: 0.6,
+                picture: Picture { channels: 1, height: 2, width: 2, pixels: "AAECAw==".to_owned() },
+            }],
+        };
+        let html = panels(&fixture::complete("run"), &found);
+        for part in
+            ["runs/&lt;big&gt;", "2.000 ms", "75.0", "has 7 right", "data:image/png", "student dog &amp;"]
+        {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The checked part of a configuration that says what a student learns from its teachers.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use mentor_data::Augment;
+use mentor_loss::{LossError, ScoreLoss};
+use mentor_model::Architecture;
+use serde::{Deserialize, Serialize};
+
+use crate::config::ModelConfig;
+use crate::loss_plan::{LossPlan, ScoreLossPlan};
+use crate::plan_error::{Checker, NON_NEGATIVE};
+
+/// Fixed augmented versions of each image where the user names no number: as many as a run of 20 epochs sees in most of
+/// its length, at a tenth of a megabyte for a thousand images of ten classes each.
+const DEFAULT_VIEWS: u64 = 8;
+
+/// `[distill]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DistillConfig {
+    /// Directories of the teachers' runs; of several, the mean of their probabilities teaches.
+    pub teachers: Vec<PathBuf>,
+    /// `hinton`, `conv` or `tiny`: values that suit together where the user names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// `soft` (probabilities) or `hard-labels` (the teacher's class).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// T, greater than 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Factor of what the teacher says, at least 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_weight: Option<f64>,
+    /// Factor of the cross-entropy with the labels, at least 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hard_weight: Option<f64>,
+    /// Fixed augmented versions of each image, each of which the teacher scores once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views: Option<u64>,
+    /// Whether the same network is trained without teachers too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<bool>,
+    /// Whether the teacher's scores are kept in a file; otherwise it scores every batch anew, for the same student.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<bool>,
+}
+
+/// What a teacher gives its student.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DistillMode {
+    /// Probabilities at a temperature.
+    Soft,
+    /// The class of its highest probability.
+    HardLabels,
+}
+
+impl fmt::Display for DistillMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Soft => "soft",
+            Self::HardLabels => "hard-labels",
+        })
+    }
+}
+
+impl FromStr for DistillMode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "soft" => Ok(Self::Soft),
+            "hard-labels" => Ok(Self::HardLabels),
+            "relational" | "cosine" => Err(format!(
+                "\"{name}\" is for the embeddings of a teacher, which distill does not train on yet; there are soft and hard-labels"
+            )),
+            other => Err(format!("\"{other}\" is not known; there are soft and hard-labels")),
+        }
+    }
+}
+
+/// What a student learns from its teachers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DistillPlan {
+    /// Directories of the teachers' runs, at least one.
+    pub teachers: Vec<PathBuf>,
+    /// Probabilities or classes.
+    pub mode: DistillMode,
+    /// T.
+    pub temperature: f64,
+    /// Factor of what the teacher says.
+    pub soft_weight: f64,
+    /// Factor of the cross-entropy with the labels.
+    pub hard_weight: f64,
+    /// Fixed augmented versions of each image.
+    pub views: NonZeroU64,
+    /// Whether the same network is trained without teachers too.
+    pub baseline: bool,
+    /// Whether the teacher's scores are kept in a file.
+    pub cache: bool,
+}
+
+/// Fills in what a preset says and the user does not.
+///
+/// T = 20 suits wide perceptrons (Hinton et al.), 4 convolutional nets, 2.5 to 4 tiny students.
+pub(crate) fn apply_preset(distill: &mut DistillConfig, model: &mut ModelConfig, check: &mut Checker) {
+    let Some(preset) = distill.preset.take() else { return };
+    let (name, temperature) = match preset.as_str() {
+        "hinton" => ("mlp:800,800", 20.0),
+        "conv" => ("cnn", 4.0),
+        "tiny" => ("mlp:32", 3.0),
+        other => {
+            check.problems.push(format!("preset \"{other}\" is not known; there are hinton, conv and tiny"));
+            return;
+        }
+    };
+    model.name.get_or_insert_with(|| name.to_owned());
+    distill.temperature.get_or_insert(temperature);
+    distill.soft_weight.get_or_insert(0.9);
+    distill.hard_weight.get_or_insert(0.1);
+}
+
+/// What else of the plan decides what can be learnt.
+pub(crate) struct Student<'a> {
+    pub(crate) architecture: &'a Architecture,
+    pub(crate) loss: &'a LossPlan,
+    pub(crate) augment: Augment,
+    pub(crate) epochs: usize,
+    pub(crate) full_batch: bool,
+}
+
+impl DistillPlan {
+    pub(crate) fn check(config: DistillConfig, student: &Student<'_>, check: &mut Checker) -> Self {
+        check.check(!config.teachers.is_empty(), || {
+            "no teacher is named; give --teacher with the directory of a complete run".into()
+        });
+        let mode = check.parse("mode", config.mode.as_deref(), DistillMode::Soft);
+        let wide = matches!(student.architecture, Architecture::Mlp { .. });
+        let temperature = config.temperature.unwrap_or(if wide { 20.0 } else { 4.0 });
+        let holds = |x: f64| x > 0.0 && ((x * x) as f32).is_normal();
+        check.number("temperature", temperature, holds, "greater than 0, with a square that 32 bits hold");
+        let soft_weight = config.soft_weight.unwrap_or(0.9);
+        // Without the teacher's part the other one is plain training.
+        let hard_weight = config.hard_weight.unwrap_or(if soft_weight == 0.0 { 1.0 } else { 0.1 });
+        check.number("soft_weight", soft_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
+        check.number("hard_weight", hard_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
+        check.check(soft_weight != 0.0 || hard_weight != 0.0, || {
+            "soft_weight and hard_weight are both 0, so there is nothing to learn".into()
+        });
+        check.check(matches!(student.loss, LossPlan::Scores(ScoreLossPlan::Softmax { .. })), || {
+            format!("distillation has softmax as the loss of its labels, not {}", student.loss.name())
+        });
+        check.check(!student.full_batch, || "gd does not distil: use sgd".into());
+        let views = match (config.views, student.augment) {
+            // All versions of an image that is not changed are one.
+            (_, Augment::None) => 1,
+            (given, _) => given.unwrap_or(DEFAULT_VIEWS).min(student.epochs.max(1) as u64),
+        };
+        check.check(config.views != Some(0), || "views is 0, and must be at least 1".into());
+        Self {
+            teachers: config.teachers,
+            mode,
+            temperature,
+            soft_weight,
+            hard_weight,
+            views: NonZeroU64::new(views).unwrap_or(NonZeroU64::MIN),
+            baseline: config.baseline.unwrap_or(true),
+            cache: config.cache.unwrap_or(true),
+        }
+    }
+
+    pub(crate) fn to_config(&self) -> DistillConfig {
+        DistillConfig {
+            teachers: self.teachers.clone(),
+            preset: None,
+            mode: Some(self.mode.to_string()),
+            temperature: Some(self.temperature),
+            soft_weight: Some(self.soft_weight),
+            hard_weight: Some(self.hard_weight),
+            views: Some(self.views.get()),
+            baseline: Some(self.baseline),
+            cache: Some(self.cache),
+        }
+    }
+
+    /// The loss on tensors; `hard` is that of the labels.
+    ///
+    /// # Errors
+    ///
+    /// When a parameter is out of its range, which a checked plan's are not.
+    pub fn build(&self, hard: &ScoreLoss) -> Result<mentor_loss::Distillation, LossError> {
+        let loss = mentor_loss::Distillation::new(self.temperature, self.soft_weight, self.hard_weight)?;
+        let loss = match hard {
+            ScoreLoss::Softmax(cross_entropy) => loss.with_cross_entropy(cross_entropy.clone()),
+            _ => loss,
+        };
+        Ok(if self.mode == DistillMode::HardLabels { loss.with_hard_labels() } else { loss })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Plan, PlanError};
+
+    fn plan(text: &str) -> Result<Plan, PlanError> {
+        let text = format!("data.source = 'digits'\n{text}");
+        Plan::try_from(Config::from_toml(&text, "test", &[]).unwrap())
+    }
+
+    #[test]
+    fn the_temperature_suits_the_student_and_the_preset_yields_to_the_user() {
+        let distill = |text| plan(text).unwrap().distill.unwrap();
+        assert_eq!(distill("distill.teachers = ['t']").temperature, 4.0);
+        assert_eq!(distill("model.name = 'mlp:8'\ndistill.teachers = ['t']").temperature, 20.0);
+        let hinton = plan("distill = { teachers = ['t'], preset = 'hinton', soft_weight = 0.5 }").unwrap();
+        assert_eq!(hinton.architecture.to_string(), "mlp:800,800");
+        let hinton = hinton.distill.unwrap();
+        assert_eq!((hinton.temperature, hinton.soft_weight, hinton.hard_weight), (20.0, 0.5, 0.1));
+    }
+
+    #[test]
+    fn a_resolved_plan_makes_itself_again() {
+        for extra in
+            ["", "preset = 'conv', ", "views = 3, cache = false, baseline = false, mode = 'hard-labels', "]
+        {
+            let text = format!("data.augment = 'shift'\ndistill = {{ {extra}teachers = ['a', 'b'] }}");
+            let config = plan(&text).unwrap().to_config();
+            assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
+            assert_eq!(Config::from_toml(&config.to_toml(), "test", &[]).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_once() {
+        for (extra, word) in [
+            ("distill = { teachers = ['t'], temperature = 0.0 }", "temperature is 0"),
+            ("distill = { teachers = ['t'], temperature = nan }", "temperature is NaN"),
+            ("distill = { teachers = ['t'], soft_weight = 0.0, hard_weight = 0.0 }", "both 0"),
+            ("distill = { teachers = ['t'], hard_weight = -1.0 }", "hard_weight is -1"),
+            ("distill = { teachers = ['t'], mode = 'relational' }", "embeddings"),
+            ("distill = { teachers = ['t'], preset = 'large' }", "preset \"large\""),
+            ("data.augment = 'shift'\ndistill = { teachers = ['t'], views = 0 }", "views is 0"),
+            ("distill = { temperature = 2.0 }", "no teacher"),
+            ("loss.name = 'svm'\ndistill.teachers = ['t']", "not svm"),
+            ("optimizer.name = 'gd'\ndistill.teachers = ['t']", "gd does not distil"),
+        ] {
+            let error = plan(extra).unwrap_err();
+            assert!(error.problems.len() == 1 && error.to_string().contains(word), "{extra}: {error}");
+        }
+    }
+}

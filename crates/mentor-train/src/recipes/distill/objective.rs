@@ -1,0 +1,280 @@
+//! What a student minimises, and how it is judged beside its teachers.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use burn::tensor::{Device, Tensor, TensorData};
+use mentor_data::{Augment, Dataset, HostBatch, Loader, LoaderOptions, Order};
+use mentor_loss::{Distillation as Loss, DistillationTerms};
+use mentor_model::{Model, Pass};
+
+use super::teacher::{Teacher, TeacherScores};
+use crate::analysis::Picture;
+use crate::distill_plan::DistillPlan;
+use crate::error::TrainError;
+use crate::evaluate::{images_to_device, targets_to_device, to_host};
+use crate::fidelity::{
+    BaselineSummary, Disagreement, Distillation, Measured, Probabilities, TeacherSummary, accuracy, speed,
+};
+use crate::mcnemar::{McNemar, mcnemar};
+use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::plan::Plan;
+use crate::recipes::supervised::Supervised;
+use crate::run_dir::{DISTILLATION_FILE, RunDir, Summary};
+use crate::trained_model::TrainedModel;
+use crate::training_data::TrainingData;
+use crate::trajectory::Trajectory;
+
+/// Samples shown on which student and teachers disagree, at most.
+const NUM_DISAGREEMENTS: usize = 24;
+
+/// The distillation loss; judged by accuracy, or without labels by agreement with the teachers.
+pub(super) struct Distilled<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) distill: &'a DistillPlan,
+    pub(super) data: &'a TrainingData,
+    pub(super) loss: Loss,
+    /// Analyses what there is with labels.
+    pub(super) supervised: Option<Supervised<'a>>,
+    pub(super) teachers: &'a [Teacher],
+    /// Of the training samples; empty where the teachers' part has weight 0.
+    pub(super) scores: Vec<TeacherScores<'a>>,
+    /// Of the judged samples, one list a teacher.
+    pub(super) judged_scores: Vec<Vec<f32>>,
+    /// The run of the same network without teachers.
+    pub(super) baseline: Option<PathBuf>,
+    pub(super) warnings: Vec<String>,
+    /// Without gradients.
+    pub(super) device: Device,
+}
+
+/// The samples on which student and teachers are compared: those of validation, or where there are none of training.
+pub(super) fn judged(data: &TrainingData) -> (&'static str, &Arc<Dataset>) {
+    match &data.val {
+        Some(val) => ("val", val),
+        None => ("train", &data.train),
+    }
+}
+
+impl Distilled<'_> {
+    fn num_classes(&self) -> usize {
+        self.data.classes().len()
+    }
+
+    /// `[N, C]` on `device`.
+    fn tensor(&self, rows: Vec<f32>, device: &Device) -> Tensor<2> {
+        let num_rows = rows.len() / self.num_classes();
+        Tensor::from_data(TensorData::new(rows, [num_rows, self.num_classes()]), device)
+    }
+
+    /// The student's scores of a data set as it is, and its loss of each sample given those of the teachers.
+    fn score(
+        &self,
+        model: &Model,
+        dataset: &Arc<Dataset>,
+        teachers: &[Vec<f32>],
+    ) -> Result<(Vec<f32>, f64), TrainError> {
+        let options = LoaderOptions {
+            batch_size: self.plan.optimizer.batch_size,
+            order: Order::Sequential,
+            augment: Augment::None,
+            ..LoaderOptions::default()
+        };
+        let loader = Loader::new(dataset.clone(), self.data.preprocessing.clone(), options);
+        let (mut rows, mut losses) = (Vec::new(), Vec::new());
+        for batch in loader.epoch(0, 0) {
+            let mut batch = batch?;
+            let scores = model.scores(images_to_device(&mut batch, &self.device), &Pass::Inference);
+            let at = rows.len()..rows.len() + batch.samples.len() * self.num_classes();
+            let teachers: Vec<_> =
+                teachers.iter().map(|all| self.tensor(all[at.clone()].to_vec(), &self.device)).collect();
+            let targets = dataset.is_labelled().then(|| targets_to_device(&batch.targets, &self.device));
+            losses.extend(to_host(self.loss.per_sample(scores.clone(), &teachers, targets)));
+            rows.extend(to_host(scores));
+        }
+        let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64;
+        Ok((rows, loss))
+    }
+
+    fn disagreements(
+        &self,
+        dataset: &Dataset,
+        student: &[(u32, f64)],
+        teacher: &[(u32, f64)],
+    ) -> Result<Vec<Disagreement>, TrainError> {
+        let mut found: Vec<usize> =
+            (0..student.len()).filter(|&index| student[index].0 != teacher[index].0).collect();
+        found.sort_by(|&a, &b| teacher[b].1.total_cmp(&teacher[a].1).then(a.cmp(&b)));
+        let format = dataset.format();
+        let shown = found.into_iter().take(NUM_DISAGREEMENTS).map(|index| {
+            let mut bytes = vec![0; format.num_values()];
+            dataset.read(index, &mut bytes)?;
+            let [channels, height, width] = format.shape();
+            Ok(Disagreement {
+                id: dataset.id(index).to_owned(),
+                target: dataset.targets().get(index).copied(),
+                student: student[index].0,
+                teacher: teacher[index].0,
+                teacher_confidence: teacher[index].1,
+                student_confidence: student[index].1,
+                picture: Picture { channels, height, width, pixels: STANDARD.encode(bytes) },
+            })
+        });
+        shown.collect()
+    }
+
+    /// The student beside its teachers and the baseline.
+    fn compare(&self, student: &Model) -> Result<Distillation, TrainError> {
+        let (split, dataset) = judged(self.data);
+        let (targets, num_classes) = (dataset.targets(), self.num_classes());
+        let of_labels =
+            |predictions: &[(u32, f64)]| dataset.is_labelled().then(|| accuracy(predictions, targets));
+        let (scores, _) = self.score(student, dataset, &self.judged_scores)?;
+        let student_says = Probabilities::of(&scores, num_classes);
+        let teachers_say = Probabilities::mean_of(&self.judged_scores, num_classes);
+        let (agreement, mean_kl) = teachers_say.compare(&student_says);
+        let (student_says, teachers_say) = (student_says.predictions(), teachers_say.predictions());
+        let measured = |name: &str, model: &Model, accuracy| Measured {
+            name: name.to_owned(),
+            architecture: model.spec().architecture.clone(),
+            num_params: model.num_params(),
+            accuracy,
+            speed: Some(speed(model, &self.device)),
+        };
+        let mut models = vec![measured("student", student, of_labels(&student_says))];
+        for (teacher, scores) in self.teachers.iter().zip(&self.judged_scores) {
+            let says = Probabilities::of(scores, num_classes).predictions();
+            models.push(measured(&teacher.name, teacher.model(), of_labels(&says)));
+        }
+        let mut baseline = None;
+        if let Some(run) = &self.baseline {
+            let trained = TrainedModel::load(run, &self.device)?;
+            let (scores, _) = self.score(&trained.model, dataset, &self.judged_scores)?;
+            let says = Probabilities::of(&scores, num_classes).predictions();
+            let classes =
+                |says: &[(u32, f64)]| says.iter().map(|(predicted, _)| *predicted).collect::<Vec<_>>();
+            let McNemar { only_first, only_second, p_value } =
+                mcnemar(targets, &classes(&student_says), &classes(&says));
+            let val_accuracy = accuracy(&says, targets);
+            models.push(Measured {
+                name: "baseline".to_owned(),
+                architecture: student.spec().architecture.clone(),
+                num_params: trained.model.num_params(),
+                accuracy: Some(val_accuracy),
+                speed: None,
+            });
+            baseline = Some(BaselineSummary {
+                val_accuracy,
+                only_student: only_first,
+                only_baseline: only_second,
+                p_value,
+            });
+        }
+        Ok(Distillation {
+            split: split.to_owned(),
+            num_samples: dataset.len(),
+            agreement,
+            mean_kl,
+            models,
+            teacher_accuracy: of_labels(&teachers_say),
+            baseline,
+            disagreements: self.disagreements(dataset, &student_says, &teachers_say)?,
+        })
+    }
+}
+
+impl Objective for Distilled<'_> {
+    fn order(&self) -> Order {
+        Order::Shuffled
+    }
+
+    fn views(&self) -> Option<NonZeroU64> {
+        // Without teachers it is plain training, which shows a new version every epoch.
+        (!self.scores.is_empty()).then_some(self.distill.views)
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn batch_loss(
+        &self,
+        model: &Model,
+        images: Tensor<4>,
+        batch: &HostBatch,
+        pass: &Pass<'_>,
+    ) -> Result<BatchLoss, TrainError> {
+        let device = images.device();
+        let epoch = match pass {
+            Pass::Training(noise) => noise.epoch,
+            Pass::Inference => 0,
+        };
+        let labelled = !batch.targets.is_empty();
+        let targets = labelled.then(|| targets_to_device(&batch.targets, &device));
+        let mut teachers = Vec::with_capacity(self.scores.len());
+        for scores in &self.scores {
+            teachers.push(self.tensor(scores.rows(epoch % self.distill.views, &batch.samples)?, &device));
+        }
+        let scores = model.scores(images, pass);
+        let weight = batch.samples.len() as f64;
+        let mut measures = Vec::new();
+        let mut measure = |name, values: Option<Tensor<1>>| {
+            measures.extend(values.map(|values| Measure { name, sum: Sum::Device(values), weight }));
+        };
+        // Which of the two drives the student: of one batch an epoch, that of the first sample.
+        if batch.samples.contains(&0) {
+            let DistillationTerms { soft, hard } =
+                self.loss.gradient_norms(scores.clone(), &teachers, targets.clone());
+            measure("soft_gradient_norm", soft);
+            measure("hard_gradient_norm", hard);
+        }
+        let terms = self.loss.terms(scores.clone(), &teachers, targets);
+        measure("soft_loss", terms.soft.clone());
+        measure("hard_loss", terms.hard.clone());
+        let losses = self.loss.weigh(terms);
+        Ok(BatchLoss { losses, scores: labelled.then_some(scores), measures })
+    }
+
+    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
+        let Some(val) = &self.data.val else { return Ok(None) };
+        let (scores, data_loss) = self.score(model, val, &self.judged_scores)?;
+        let student = Probabilities::of(&scores, self.num_classes());
+        let teachers = Probabilities::mean_of(&self.judged_scores, self.num_classes());
+        let (agreement, mean_kl) = teachers.compare(&student);
+        let accuracy = val.is_labelled().then(|| accuracy(&student.predictions(), val.targets()));
+        let measures = BTreeMap::from([("agreement".to_owned(), agreement), ("mean_kl".to_owned(), mean_kl)]);
+        Ok(Some(Validation { score: accuracy.unwrap_or(agreement), data_loss, accuracy, measures }))
+    }
+
+    fn reason_to_stop(&self, _: f64) -> Option<String> {
+        None
+    }
+
+    fn analyse(
+        &self,
+        run_dir: &RunDir,
+        chosen: &Model,
+        last: &Model,
+        trajectory: &Trajectory,
+    ) -> Result<(), TrainError> {
+        if let Some(supervised) = &self.supervised {
+            supervised.analyse(run_dir, chosen, last, trajectory)?;
+        }
+        Ok(run_dir.write_json(DISTILLATION_FILE, &self.compare(chosen)?)?)
+    }
+
+    fn complete(&self, run_dir: &RunDir, summary: &mut Summary) -> Result<(), TrainError> {
+        let found = run_dir.distillation()?;
+        let num_params = self.teachers.iter().map(|teacher| teacher.model().num_params()).sum();
+        let val_accuracy = found.teacher_accuracy.filter(|_| found.split == "val");
+        summary.teacher = Some(TeacherSummary { val_accuracy, num_params });
+        summary.baseline = found.baseline;
+        summary.measures.insert("agreement".to_owned(), found.agreement);
+        summary.measures.insert("mean_kl".to_owned(), found.mean_kl);
+        Ok(())
+    }
+}

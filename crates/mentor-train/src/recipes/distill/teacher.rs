@@ -1,0 +1,184 @@
+//! A teacher, and its scores of the student's images: from a file, or live.
+
+use std::ops::Range;
+use std::path::Path;
+
+use burn::tensor::Device;
+use mentor_data::{Augment, Dataset};
+use mentor_model::{Head, Model};
+
+use crate::error::TrainError;
+use crate::plan::Plan;
+use crate::teacher_cache::{CacheKey, CacheShape, TeacherCache};
+use crate::trained_model::TrainedModel;
+
+/// Images of every forward pass of a teacher. Always this many, the last pass filled up with copies: the last
+/// bits of a score depend on how many images pass together, and cached and live scores are to be the same.
+pub(super) const TEACHER_ROWS: usize = 128;
+
+/// A trained classifier that another is to learn from.
+#[derive(Debug)]
+pub(crate) struct Teacher {
+    /// Its run directory.
+    pub(crate) name: String,
+    trained: TrainedModel,
+}
+
+impl Teacher {
+    /// # Errors
+    ///
+    /// When the run cannot be loaded or holds no classifier.
+    pub(crate) fn load(run: &Path, device: &Device) -> Result<Self, TrainError> {
+        let teacher = Self { name: run.display().to_string(), trained: TrainedModel::load(run, device)? };
+        match teacher.trained.file.spec.head {
+            Head::Classifier { .. } => Ok(teacher),
+            Head::Embedding { .. } => Err(teacher.refused(
+                "it gives embeddings, and distill learns from classifiers only so far; name the run of a classifier",
+            )),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// When the teacher's classes are not `classes`, with the names that differ; `place` says whose they are.
+    pub(crate) fn check_classes(&self, classes: &[String], place: &str) -> Result<(), TrainError> {
+        let own = self.classes();
+        if own == classes {
+            return Ok(());
+        }
+        let only = |names: &[String], others: &[String], where_: &str| {
+            let missing: Vec<String> =
+                names.iter().filter(|name| !others.contains(name)).map(|name| format!("{name:?}")).collect();
+            let shown = missing.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            let more =
+                if missing.len() > 8 { format!(" and {} more", missing.len() - 8) } else { String::new() };
+            (!missing.is_empty()).then(|| format!("only {where_}: {shown}{more}"))
+        };
+        let found: Vec<String> = [only(classes, own, place), only(own, classes, "the teacher has")]
+            .into_iter()
+            .flatten()
+            .collect();
+        let found =
+            if found.is_empty() { "the same names, in another order".to_owned() } else { found.join(", ") };
+        Err(self.refused(&format!(
+            "the classes differ ({found}); distil on data with the teacher's classes, or train a teacher on this data"
+        )))
+    }
+
+    fn refused(&self, reason: &str) -> TrainError {
+        TrainError::Teacher { teacher: self.name.clone(), reason: reason.to_owned() }
+    }
+
+    pub(crate) fn classes(&self) -> &[String] {
+        &self.trained.file.classes
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.trained.model
+    }
+
+    /// Scores of some samples as `shown`, row-major `[N, C]`.
+    pub(crate) fn scores(
+        &self,
+        shown: &Shown<'_>,
+        view: u64,
+        samples: &[u32],
+    ) -> Result<Vec<f32>, TrainError> {
+        let Shown { dataset, augment, seed } = *shown;
+        let (format, own) = (dataset.format(), &self.trained.file.preprocessing.format);
+        let mut bytes = vec![0; format.num_values()];
+        let mut changed = bytes.clone();
+        let mut scores = Vec::with_capacity(samples.len() * self.classes().len());
+        for samples in samples.chunks(TEACHER_ROWS) {
+            let mut images = Vec::with_capacity(TEACHER_ROWS);
+            for &sample in samples {
+                dataset.read(sample as usize, &mut bytes)?;
+                augment.apply(format, &bytes, &mut changed, seed, view, sample);
+                images.push(own.convert(format, &changed));
+            }
+            if let Some(last) = images.last().cloned() {
+                images.resize(TEACHER_ROWS, last);
+            }
+            scores.extend(self.trained.scores(&images).into_iter().take(samples.len()).flatten());
+        }
+        Ok(scores)
+    }
+}
+
+/// How the student sees images, and so the teacher: the samples of a data set in their views.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) augment: Augment,
+    pub(crate) seed: u64,
+}
+
+impl<'a> Shown<'a> {
+    /// Images as training shows them.
+    pub(crate) fn training(plan: &Plan, dataset: &'a Dataset) -> Self {
+        Self { dataset, augment: plan.augment, seed: plan.seed }
+    }
+
+    /// Images as they are.
+    pub(crate) fn plain(dataset: &'a Dataset) -> Self {
+        Self { dataset, augment: Augment::None, seed: 0 }
+    }
+}
+
+/// Where the scores of the training samples come from. Both give the same bits.
+#[derive(Debug)]
+pub(crate) enum TeacherScores<'a> {
+    /// A file.
+    Cached(TeacherCache),
+    /// The teacher, whenever they are asked for.
+    Live(&'a Teacher, Shown<'a>),
+}
+
+impl TeacherScores<'_> {
+    /// Scores of `samples` in `view`, row-major `[N, C]`.
+    pub(crate) fn rows(&self, view: u64, samples: &[u32]) -> Result<Vec<f32>, TrainError> {
+        match self {
+            Self::Cached(cache) => Ok(cache.rows(view, samples)?),
+            Self::Live(teacher, shown) => teacher.scores(shown, view, samples),
+        }
+    }
+}
+
+/// The teacher's scores in a file at `path`; built, or continued, where they are not complete.
+///
+/// # Errors
+///
+/// Those of `compute` and of the cache.
+pub(crate) fn cached<E: From<TrainError>>(
+    teacher: &Teacher,
+    shown: &Shown<'_>,
+    views: std::num::NonZeroU64,
+    path: &Path,
+    mut go_on: impl FnMut() -> Result<(), E>,
+) -> Result<TeacherCache, E> {
+    let key = CacheKey {
+        teacher_weights: teacher.trained.file.weights_blake3.clone(),
+        teacher_preprocessing: teacher.trained.file.preprocessing.clone(),
+        student_format: shown.dataset.format().clone(),
+        augment: shown.augment,
+        seed: shown.seed,
+        images: shown.dataset.images_blake3(),
+    };
+    let shape = CacheShape { num_samples: shown.dataset.len(), num_classes: teacher.classes().len(), views };
+    let compute = |view: u64, samples: Range<usize>| -> Result<Vec<f32>, Wrapped<E>> {
+        go_on().map_err(Wrapped)?;
+        let samples: Vec<u32> = samples.map(|sample| sample as u32).collect();
+        teacher.scores(shown, view, &samples).map_err(|error| Wrapped(error.into()))
+    };
+    // Blocks of several passes, so that little is lost when a build is killed and hashes cost little.
+    TeacherCache::open_or_build(path, &key, shape, 8 * TEACHER_ROWS, compute).map_err(|Wrapped(error)| error)
+}
+
+/// An error of the caller, into which an error of the cache goes by way of [`TrainError`].
+struct Wrapped<E>(E);
+
+impl<E: From<TrainError>> From<crate::teacher_cache::CacheError> for Wrapped<E> {
+    fn from(error: crate::teacher_cache::CacheError) -> Self {
+        Self(TrainError::from(error).into())
+    }
+}
