@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod distill;
 mod fixtures;
 mod results;
 mod resume;
