@@ -257,3 +257,46 @@ pub(crate) fn check_scores(scores: &[f32], num_classes: usize) -> Result<usize, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A model that gives the last of three classes a score lower by 4 than it should.
+    fn lacking() -> (Vec<f32>, Vec<u32>) {
+        let (mut scores, mut targets) = (Vec::new(), Vec::new());
+        for sample in 0..300_u32 {
+            let target = sample % 3;
+            let mut row = [0.0_f32; 3];
+            row[target as usize] = 2.0 + (sample % 7) as f32 * 0.3;
+            // One in ten is mistaken for the next class.
+            row[((target + 1) % 3) as usize] = if sample % 10 == 0 { 5.0 } else { 0.5 };
+            row[2] -= 4.0;
+            scores.extend(row);
+            targets.push(target);
+        }
+        (scores, targets)
+    }
+
+    #[test]
+    fn a_matched_prior_brings_a_missing_class_back() {
+        let (scores, targets) = lacking();
+        let fit = calibrate(&scores, 3, &targets, &Prior::OfLabels).unwrap();
+        let [.., last] = fit.classes.as_slice() else { panic!() };
+        assert!(last.recall_before < 0.5 && last.recall_after > 0.8, "{last:?}");
+        assert!(fit.classes.iter().all(|class| (class.mean_after - class.prior).abs() < 1e-4), "{fit:?}");
+        assert!(fit.accuracy_after > fit.accuracy_before && fit.ece_after < fit.ece_before, "{fit:?}");
+        assert!(fit.calibration.is_valid(3) && !fit.calibration.is_valid(2));
+    }
+
+    #[test]
+    fn without_a_prior_there_is_one_temperature_and_the_same_classes() {
+        let (scores, targets) = lacking();
+        let fit = calibrate(&scores, 3, &targets, &Prior::None).unwrap();
+        assert!(fit.calibration.biases.is_empty() && fit.classes.is_empty());
+        assert_eq!(fit.accuracy_before, fit.accuracy_after);
+        let expected = fit_temperature(&scores, 3, &targets).unwrap();
+        assert_eq!(fit.calibration.temperature, expected.temperature);
+        assert!(calibrate(&scores, 3, &vec![3; 300], &Prior::OfLabels).is_err());
+    }
+}

@@ -1,6 +1,8 @@
 //! Whole runs, small enough to repeat: what training promises about weights, files and endings.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "it/distill.rs"]
+mod distill;
 #[path = "it/endings.rs"]
 mod endings;
 #[path = "it/golden.rs"]

@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod distill;
 mod embeddings;
 mod fixtures;
 mod ranking;
