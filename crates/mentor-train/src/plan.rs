@@ -8,7 +8,7 @@ use crate::config::{
     Config, DataConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig, TrainingConfig,
 };
 use crate::distill_plan::{self, DistillPlan, Student};
-use crate::loss_plan::{LossPlan, RankingBatches, ScoreLossPlan};
+use crate::loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan};
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, POSITIVE, PlanError};
 use crate::schedule::{Schedule, Shape};
 
@@ -252,7 +252,10 @@ impl Defaults {
         let loss_factor = match loss {
             Scores(ScoreLossPlan::Svm { hinge: Hinge::WestonWatkins, .. }) => 0.2,
             Scores(ScoreLossPlan::Svm { hinge: Hinge::CrammerSinger, .. }) => 0.5,
-            Scores(ScoreLossPlan::Softmax { .. }) | Ranking(_) => 1.0,
+            Scores(ScoreLossPlan::Softmax { .. }) => 1.0,
+            // A mean over all pairs, most of which lie beyond the margin, gives small steps.
+            Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => 2.5,
+            Ranking(_) => 1.0,
         };
         let batch_size = match loss {
             Ranking(ranking) => ranking.batch_size(),

@@ -120,7 +120,7 @@ mod tests {
         };
         let html = panels(&fixture::complete("run"), &found);
         for part in
-            ["runs/&lt;big&gt;", "2.000 ms", "75.0", "has 7 right", "data:image/png", "student dog &amp;"]
+            ["runs/&lt;big&gt;", "2.0000 ms", "75.0", "has 7 right", "data:image/png", "student dog &amp;"]
         {
             assert!(html.contains(part), "{part}: {html}");
         }

@@ -68,14 +68,14 @@ fn what_does_not_go_with_embeddings_is_one_clear_line() {
     assert!(mentor(dir.path(), &embedding).status.success());
     assert!(mentor(dir.path(), &format!("{train} --out classifier")).status.success());
     for (arguments, status, message) in [
-        (format!("{train} --loss triplet --samples-per-class 99 --out x"), 2, "samples_per_class"),
+        (format!("{train} --loss triplet --samples-per-class 99 --out x"), 3, "samples_per_class"),
         (format!("{train} --loss triplet --mining none --out x"), 2, "--triplets"),
         (format!("{train} --loss triplet --optimizer gd --out x"), 2, "use sgd"),
         (format!("{train} --loss triplet --mining none --triplets missing.csv --out x"), 3, "missing.csv"),
         (format!("{train} --embedding-size 8 --out x"), 2, "embedding_size needs a ranking loss"),
         ("predict run photos".to_owned(), 2, "gives embeddings, not classes"),
         ("eval run --per-sample x.csv".to_owned(), 2, "--per-sample"),
-        ("eval classifier --gallery train".to_owned(), 2, "--retrieval"),
+        ("eval classifier --gallery train".to_owned(), 2, "--gallery is for embeddings"),
         ("embed run photos --out nowhere/x.npy".to_owned(), 2, "there is no folder nowhere"),
         ("embed run missing --out x.npy".to_owned(), 3, "missing"),
         ("embed run photos photos --split train --out x.npy".to_owned(), 2, "one data set"),

@@ -89,7 +89,7 @@ mod tests {
         // Hashes at all distances from the centre, many of them within reach.
         let hashes: Vec<u64> = (0..3000)
             .map(|i| (0..i % 12).fold(centre, |hash, _| hash ^ (1 << stream.below(64))))
-            .chain((0..500).map(|i| i * 0x9e37_79b9_7f4a_7c15))
+            .chain((0..500_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
             .collect();
         let index = MultiIndex::new(hashes.clone());
         for query in hashes.iter().step_by(17) {

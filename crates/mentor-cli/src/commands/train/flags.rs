@@ -13,6 +13,7 @@ use crate::error::Failure;
 /// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXAMPLES)]
+#[group(id = "training")]
 pub(crate) struct Args {
     /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file
     #[arg(long, value_name = "DATA", help_heading = "Data")]
