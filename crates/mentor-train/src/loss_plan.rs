@@ -148,7 +148,8 @@ impl LossPlan {
         data: &DataConfig,
         check: &mut Checker,
     ) -> Self {
-        match config.name.as_deref().unwrap_or("softmax") {
+        let name = config.name.clone().unwrap_or_else(|| "softmax".to_owned());
+        match name.as_str() {
             name @ ("softmax" | "svm" | "crammer-singer") => {
                 let needs_ranking =
                     |field| format!("{field} needs a ranking loss (pairwise, triplet), not {name}");
@@ -157,7 +158,7 @@ impl LossPlan {
                 check.check(data.classes_per_batch.is_none(), || needs_ranking("classes_per_batch"));
                 check.check(data.samples_per_class.is_none(), || needs_ranking("samples_per_class"));
                 check.check(data.triplets.is_none(), || needs_ranking("triplets"));
-                Self::Scores(ScoreLossPlan::check(&name.to_owned(), config, check))
+                Self::Scores(ScoreLossPlan::check(name, config, check))
             }
             name @ ("pairwise" | "triplet") => {
                 let pairwise = name == "pairwise";

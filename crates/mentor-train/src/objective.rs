@@ -81,7 +81,7 @@ pub(crate) struct Measure {
 pub(crate) enum Sum {
     Host(f64),
     /// Values that are summed when the loop reads back from the device.
-    Device(Tensor<1>),
+    Device(Box<Tensor<1>>),
 }
 
 /// How a model did on the validation split.

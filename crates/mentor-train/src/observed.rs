@@ -41,7 +41,7 @@ impl Observed {
     /// Adds a batch of B samples.
     pub(crate) fn push(&mut self, loss: BatchLoss, targets: Vec<u32>, samples: Vec<u32>) {
         let detach = |measure: Measure| match measure.sum {
-            Sum::Device(values) => Measure { sum: Sum::Device(values.inner()), ..measure },
+            Sum::Device(values) => Measure { sum: Sum::Device(Box::new(values.inner())), ..measure },
             Sum::Host(_) => measure,
         };
         let loss = BatchLoss {
@@ -116,7 +116,7 @@ impl Observed {
             for Measure { name, sum, weight } in batch.loss.measures {
                 let sum = match sum {
                     Sum::Host(sum) => sum,
-                    Sum::Device(values) => to_host(values).into_iter().map(f64::from).sum(),
+                    Sum::Device(values) => to_host(*values).into_iter().map(f64::from).sum(),
                 };
                 let total = totals.measures.entry(name.to_owned()).or_default();
                 total.0 += sum;

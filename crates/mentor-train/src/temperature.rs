@@ -32,7 +32,7 @@ pub struct TemperatureFit {
 /// NLL(T) = (1/N) Σ_i −ln softmax(s_i / T)_{y_i}        convex in β = 1/T
 /// ```
 ///
-/// The zero of its derivative in β, (1/N) Σ_i (E_p[s_i] − s_{i,y_i}), which only rises: Newton's method inside a bracket,
+/// The zero of its derivative in β, (1/N) Σ_i `(E_p[s_i] − s_{i,y_i})`, which only rises: Newton's method inside a bracket,
 /// with geometric bisection where a step leaves it, to 12 digits. In `f64`. Where T makes no difference, because the
 /// scores of every sample are equal, it is 1.
 ///

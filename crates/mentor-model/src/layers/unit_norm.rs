@@ -22,11 +22,11 @@ mod tests {
         let device = Device::flex().autodiff();
         let rows = Tensor::<2>::from_floats([[3.0, 4.0], [0.0, 0.0]], &device).require_grad();
         let unit = unit_norm(rows.clone());
-        assert_eq!(unit.clone().into_data().to_vec::<f32>().unwrap(), [0.6, 0.8, 0.0, 0.0]);
+        assert_eq!(unit.clone().into_data().try_to_vec::<f32>().unwrap(), [0.6, 0.8, 0.0, 0.0]);
         // d(0.6)/dx = (1 - 0.36) / 5 and d(0.6)/dy = -0.48 / 5.
         let weights = Tensor::<2>::from_floats([[1.0, 0.0], [1.0, 2.0]], &device);
         let gradients = (unit * weights).sum().backward();
-        let gradient = rows.grad(&gradients).unwrap().into_data().to_vec::<f32>().unwrap();
+        let gradient = rows.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
         for (found, expected) in gradient.iter().zip([0.128, -0.096, 1.0, 2.0]) {
             assert!((found - expected).abs() < 1e-6, "{gradient:?}");
         }

@@ -92,7 +92,7 @@ impl Trainee<'_> {
         let spec = ModelSpec {
             architecture: plan.architecture.to_string(),
             input: data.input(),
-            head: head.clone(),
+            head: *head,
             dropout: plan.dropout,
             stochastic_depth: plan.stochastic_depth,
         };

@@ -217,8 +217,8 @@ fn norm_and_spread(embeddings: Tensor<2>) -> [Measure; 2] {
     let centred = embeddings.clone() - embeddings.mean_dim(0); // [B, D]
     let spread = centred.square().sum().div_scalar(num_samples as f64).sqrt(); // [1]
     [
-        Measure { name: "embedding_norm", sum: Sum::Device(norms), weight: num_samples as f64 },
-        Measure { name: "embedding_spread", sum: Sum::Device(spread), weight: 1.0 },
+        Measure { name: "embedding_norm", sum: Sum::Device(Box::new(norms)), weight: num_samples as f64 },
+        Measure { name: "embedding_spread", sum: Sum::Device(Box::new(spread)), weight: 1.0 },
     ]
 }
 
@@ -250,7 +250,7 @@ mod tests {
         let values: Vec<f32> = norm_and_spread(embeddings)
             .into_iter()
             .flat_map(|measure| match measure.sum {
-                Sum::Device(values) => to_host(values),
+                Sum::Device(values) => to_host(*values),
                 Sum::Host(_) => Vec::new(),
             })
             .collect();

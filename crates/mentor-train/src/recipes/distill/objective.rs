@@ -223,7 +223,11 @@ impl Objective for Distilled<'_> {
         let weight = batch.samples.len() as f64;
         let mut measures = Vec::new();
         let mut measure = |name, values: Option<Tensor<1>>| {
-            measures.extend(values.map(|values| Measure { name, sum: Sum::Device(values), weight }));
+            measures.extend(values.map(|values| Measure {
+                name,
+                sum: Sum::Device(Box::new(values)),
+                weight,
+            }));
         };
         // Which of the two drives the student: of one batch an epoch, that of the first sample.
         if batch.samples.contains(&0) {
