@@ -11,7 +11,7 @@
 //! contiguous; x is zero outside of the image; s is the stride and d the dilation. One group.
 //!
 //! A task is a small group of images whose padded copy fits the second-level cache (`pad`). From that copy the products
-//! read directly ([`gemm`](crate::gemm)): no matrix of patches is built. How tasks are cut and the order of every sum depend on the
+//! read directly (`gemm`): no matrix of patches is built. How tasks are cut and the order of every sum depend on the
 //! shape and the [`Level`] alone, so results have the same bits for any number of threads.
 //!
 //! With `relu`, the stored output of a ReLU that followed the convolution, the gradients take dy as the

@@ -1,6 +1,6 @@
 //! Which instructions a kernel uses, chosen at run time, and the few operations that kernels are written in.
 //!
-//! A kernel is a function generic over [`Simd`]. It is compiled once a [`Level`] inside a function that enables the
+//! A kernel is a function generic over `Simd`. It is compiled once a [`Level`] inside a function that enables the
 //! instructions of that level, so that everything inlined into it becomes those instructions.
 
 use std::cell::Cell;
