@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mentor_data::{DataError, decode_file, natural_order};
-use mentor_train::ModelFile;
+use mentor_train::{ModelFile, TrainedModel};
 use rayon::prelude::*;
+
+use crate::output;
 
 /// Extensions that are taken from a folder; a file that is named is tried whatever its name.
 const EXTENSIONS: [&str; 13] =
@@ -56,6 +58,30 @@ pub(crate) fn decode<'a>(files: &'a [PathBuf], model: &ModelFile) -> Decoded<'a>
         }
     }
     decoded
+}
+
+/// Embeddings of files and of what lies in folders; what cannot be read is said and left out.
+pub(crate) struct EmbeddedFiles {
+    pub(crate) names: Vec<String>,
+    /// One a name.
+    pub(crate) rows: Vec<Vec<f32>>,
+    /// Paths and files that were left out.
+    pub(crate) num_failed: usize,
+}
+
+/// Embeds what `paths` name, `batch_size` images at a time.
+pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize) -> EmbeddedFiles {
+    let (files, problems) = find(paths);
+    problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
+    let mut embedded = EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: problems.len() };
+    for chunk in files.chunks(batch_size) {
+        let Decoded { paths, images, failed } = decode(chunk, &trained.file);
+        failed.iter().for_each(|error| output::note(&format!("error: {error}")));
+        embedded.num_failed += failed.len();
+        embedded.names.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
+        embedded.rows.extend(trained.embeddings(&images));
+    }
+    embedded
 }
 
 fn search(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use mentor_data::{DataError, Dataset};
 use mentor_model::{Architecture, Model, NamedTensor, is_penalised, parameters, with_parameters};
 
@@ -56,9 +54,6 @@ fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample
         .into_iter()
         .take(NUM_HARDEST)
         .map(|index| {
-            let format = dataset.format();
-            let mut bytes = vec![0; format.channels * format.height * format.width];
-            dataset.read(index, &mut bytes)?;
             let result = &results[index];
             Ok(HardSample {
                 id: dataset.id(index).to_owned(),
@@ -66,12 +61,7 @@ fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample
                 predicted: result.predicted,
                 confidence: result.confidence,
                 loss: result.loss,
-                picture: Picture {
-                    channels: format.channels,
-                    height: format.height,
-                    width: format.width,
-                    pixels: STANDARD.encode(bytes),
-                },
+                picture: Picture::of(dataset, index)?,
             })
         })
         .collect()

@@ -2,6 +2,9 @@
 //!
 //! Computed once, when a run ends, on the validation split (on the training split where there is none).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mentor_data::{DataError, Dataset};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::Evaluation;
@@ -36,6 +39,17 @@ pub struct Picture {
     pub width: usize,
     /// `channels * height * width` bytes, channel by channel, base64 (standard alphabet, padded).
     pub pixels: String,
+}
+
+impl Picture {
+    /// The image of a sample, as its data set holds it.
+    pub(crate) fn of(dataset: &Dataset, sample: usize) -> Result<Self, DataError> {
+        let format = dataset.format();
+        let mut bytes = vec![0; format.num_values()];
+        dataset.read(sample, &mut bytes)?;
+        let [channels, height, width] = format.shape();
+        Ok(Self { channels, height, width, pixels: STANDARD.encode(bytes) })
+    }
 }
 
 /// A sample with a high loss.

@@ -43,6 +43,17 @@ pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as::<f32>().expect("an f32 tensor can be read back as f32")
 }
 
+/// Gives the samples of a data set in their order, as they are: what every evaluation runs over.
+pub(crate) fn in_order(dataset: &Arc<Dataset>, preprocessing: &Preprocessing, batch_size: usize) -> Loader {
+    let options = LoaderOptions {
+        batch_size,
+        order: Order::Sequential,
+        augment: Augment::None,
+        ..LoaderOptions::default()
+    };
+    Loader::new(dataset.clone(), preprocessing.clone(), options)
+}
+
 /// Every sample of `dataset`, in order: classes and confidences of the calibrated scores, losses of the raw ones.
 pub(crate) fn evaluate_samples(
     model: &Model,
@@ -53,13 +64,7 @@ pub(crate) fn evaluate_samples(
     batch_size: usize,
     device: &Device,
 ) -> Result<Vec<SampleResult>, DataError> {
-    let options = LoaderOptions {
-        batch_size,
-        order: Order::Sequential,
-        augment: Augment::None,
-        ..LoaderOptions::default()
-    };
-    let loader = Loader::new(dataset.clone(), preprocessing.clone(), options);
+    let loader = in_order(dataset, preprocessing, batch_size);
     let mut results = Vec::with_capacity(dataset.len());
     for batch in loader.epoch(0, 0) {
         let mut batch = batch?;
@@ -108,14 +113,8 @@ fn rows_of_samples(
     batch_size: usize,
     device: &Device,
 ) -> Result<Vec<f32>, DataError> {
-    let options = LoaderOptions {
-        batch_size,
-        order: Order::Sequential,
-        augment: Augment::None,
-        ..LoaderOptions::default()
-    };
     let mut rows = Vec::new();
-    for batch in Loader::new(dataset.clone(), preprocessing.clone(), options).epoch(0, 0) {
+    for batch in in_order(dataset, preprocessing, batch_size).epoch(0, 0) {
         rows.extend(to_host(forward(images_to_device(&mut batch?, device))));
     }
     Ok(rows)

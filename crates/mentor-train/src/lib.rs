@@ -12,6 +12,7 @@ mod analyse;
 pub mod analysis;
 mod calibration;
 mod checkpoint;
+mod class_differences;
 mod config;
 mod distill_plan;
 mod ema;
@@ -45,6 +46,7 @@ mod weights;
 
 pub use calibration::{Calibration, CalibrationError, CalibrationFit, ClassPrior, Prior, calibrate};
 pub use checkpoint::CheckpointError;
+pub use class_differences::class_differences;
 pub use config::{
     Config, ConfigError, DataConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig,
     TrainingConfig,

@@ -76,17 +76,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if !args.teacher.is_empty() {
         distill.teachers.clone_from(&args.teacher);
     }
-    let given = |flag: &Option<String>, field: &mut Option<String>| {
-        if flag.is_some() {
-            field.clone_from(flag);
-        }
-    };
-    given(&args.preset, &mut distill.preset);
-    given(&args.mode, &mut distill.mode);
-    distill.temperature = args.temperature.or(distill.temperature);
-    distill.soft_weight = args.soft_weight.or(distill.soft_weight);
-    distill.hard_weight = args.hard_weight.or(distill.hard_weight);
-    distill.views = args.views.or(distill.views);
+    train::take(&args.preset, &mut distill.preset);
+    train::take(&args.mode, &mut distill.mode);
+    train::take(&args.temperature, &mut distill.temperature);
+    train::take(&args.soft_weight, &mut distill.soft_weight);
+    train::take(&args.hard_weight, &mut distill.hard_weight);
+    train::take(&args.views, &mut distill.views);
     if args.no_baseline {
         distill.baseline = Some(false);
     }

@@ -9,7 +9,7 @@ use mentor_train::{TrainedModel, write_atomically};
 
 use crate::device::DeviceChoice;
 use crate::error::{BAD_DATA, Failure};
-use crate::image_files::{self, Decoded};
+use crate::image_files::{self, EmbeddedFiles};
 use crate::table::count;
 use crate::{npy, output};
 
@@ -61,7 +61,6 @@ pub(crate) struct Args {
 }
 
 /// Rows of embeddings, and what they are of.
-#[derive(Default)]
 struct Embedded {
     values: Vec<f32>,
     ids: Vec<String>,
@@ -79,7 +78,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let trained = TrainedModel::load(&args.run, &device.device)?;
     let embedded = match args.split {
         Some(split) => embed_split(args, &trained, split)?,
-        None => embed_files(&args.paths, &trained, args.batch_size)?,
+        None => {
+            let EmbeddedFiles { names, rows, num_failed } =
+                image_files::embed(&args.paths, &trained, args.batch_size);
+            Embedded { values: rows.concat(), ids: names, labels: None, num_failed }
+        }
     };
     if embedded.ids.is_empty() {
         // What is wrong with each path was said.
@@ -119,21 +122,6 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
         labels: Some((dataset.targets().to_vec(), dataset.classes().to_vec())),
         num_failed: 0,
     })
-}
-
-/// Embeds files and what lies in folders; what cannot be read is said and left out.
-fn embed_files(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize) -> Result<Embedded, Failure> {
-    let (files, problems) = image_files::find(paths);
-    problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
-    let mut embedded = Embedded { num_failed: problems.len(), ..Embedded::default() };
-    for chunk in files.chunks(batch_size) {
-        let Decoded { paths, images, failed } = image_files::decode(chunk, &trained.file);
-        failed.iter().for_each(|error| output::note(&format!("error: {error}")));
-        embedded.num_failed += failed.len();
-        embedded.ids.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
-        embedded.values.extend(trained.embeddings(&images).into_iter().flatten());
-    }
-    Ok(embedded)
 }
 
 fn ids_csv(embedded: &Embedded) -> Result<Vec<u8>, Failure> {

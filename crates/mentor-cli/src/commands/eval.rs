@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use mentor_data::{Note, Source, Split};
 use mentor_model::Head;
 use mentor_train::retrieval::{self, Embeddings, Retrieval, RetrievalOptions};
-use mentor_train::{Evaluation, SampleResult, TrainedModel};
+use mentor_train::{Evaluation, SampleResult, TrainedModel, class_differences};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -229,23 +229,7 @@ pub(super) fn check_classes(data: &str, found: &[String], expected: &[String]) -
     if found == expected {
         return Ok(());
     }
-    let missing_from = |names: &[String], others: &[String]| -> Vec<String> {
-        names.iter().filter(|name| !others.contains(name)).map(|name| format!("{name:?}")).collect()
-    };
-    let mut differences = Vec::new();
-    for (place, names) in [
-        ("only in the data", missing_from(found, expected)),
-        ("only in the model", missing_from(expected, found)),
-    ] {
-        match names.len() {
-            0 => {}
-            1..=8 => differences.push(format!("{place}: {}", names.join(", "))),
-            len => differences.push(format!("{place}: {} and {} more", names[..8].join(", "), len - 8)),
-        }
-    }
-    if differences.is_empty() {
-        differences.push("the same names, in another order".to_owned());
-    }
+    let differences = class_differences(("in the data", found), ("in the model", expected));
     let error = anyhow!("{data}: its classes are not those of the model ({})", differences.join("; "));
     Err(Failure::data(error).help("evaluate on data with the model's classes, or train on this data"))
 }

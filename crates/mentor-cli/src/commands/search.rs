@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::error::{BAD_DATA, Failure};
-use crate::image_files::{self, Decoded};
+use crate::image_files::{self, EmbeddedFiles};
 use crate::output;
 use crate::table::{Align, Table};
 
@@ -75,29 +75,18 @@ struct Hit<'a> {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
     let trained = TrainedModel::load(&args.run, &device.device)?;
-    let mut num_failed = 0;
-    let mut embed = |paths: &[PathBuf]| -> Result<(Vec<String>, Vec<Vec<f32>>), Failure> {
-        let (files, problems) = image_files::find(paths);
-        problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
-        num_failed += problems.len();
-        let (mut names, mut rows) = (Vec::new(), Vec::new());
-        for chunk in files.chunks(args.batch_size) {
-            let Decoded { paths, images, failed } = image_files::decode(chunk, &trained.file);
-            failed.iter().for_each(|error| output::note(&format!("error: {error}")));
-            num_failed += failed.len();
-            names.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
-            rows.extend(trained.embeddings(&images));
-        }
+    let embed = |paths: &[PathBuf]| -> Result<EmbeddedFiles, Failure> {
+        let embedded = image_files::embed(paths, &trained, args.batch_size);
         // What is wrong with each path was said.
-        if rows.is_empty() { Err(Failure::status_only(BAD_DATA)) } else { Ok((names, rows)) }
+        if embedded.rows.is_empty() { Err(Failure::status_only(BAD_DATA)) } else { Ok(embedded) }
     };
-    let (index_names, index_rows) = embed(&args.index)?;
-    let (query_names, query_rows) = embed(&args.query)?;
-    let values = index_rows.concat();
-    let index = Embeddings::new(&values, index_rows[0].len()).map_err(Failure::failed)?;
-    for (query, row) in query_names.iter().zip(&query_rows) {
-        let neighbours = nearest(&index, row, args.top, trained.metric()).map_err(Failure::failed)?;
-        let hit = |found: Neighbour| Hit { path: &index_names[found.index], distance: found.distance };
+    let (index, queries) = (embed(&args.index)?, embed(&args.query)?);
+    let num_failed = index.num_failed + queries.num_failed;
+    let values = index.rows.concat();
+    let searched = Embeddings::new(&values, index.rows[0].len()).map_err(Failure::failed)?;
+    for (query, row) in queries.names.iter().zip(&queries.rows) {
+        let neighbours = nearest(&searched, row, args.top, trained.metric()).map_err(Failure::failed)?;
+        let hit = |found: Neighbour| Hit { path: &index.names[found.index], distance: found.distance };
         let found = Found { query, neighbours: neighbours.into_iter().map(hit).collect() };
         if args.json {
             let mut line = serde_json::to_vec(&found).map_err(Failure::failed)?;

@@ -1,7 +1,5 @@
 //! Computes the embedding analysis of a split.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use mentor_data::Dataset;
 
 use super::health::EpochHealth;
@@ -62,15 +60,7 @@ impl Album<'_> {
         if let Some(place) = self.places[sample] {
             return Ok(place);
         }
-        let format = self.dataset.format();
-        let mut bytes = vec![0; format.channels * format.height * format.width];
-        self.dataset.read(sample, &mut bytes)?;
-        self.pictures.push(Picture {
-            channels: format.channels,
-            height: format.height,
-            width: format.width,
-            pixels: STANDARD.encode(bytes),
-        });
+        self.pictures.push(Picture::of(self.dataset, sample)?);
         let place = self.pictures.len() - 1;
         self.places[sample] = Some(place);
         Ok(place)

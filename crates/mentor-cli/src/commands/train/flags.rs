@@ -281,7 +281,7 @@ impl Args {
 }
 
 /// A flag that was given wins.
-fn take<T: Clone>(flag: &Option<T>, field: &mut Option<T>) {
+pub(crate) fn take<T: Clone>(flag: &Option<T>, field: &mut Option<T>) {
     if flag.is_some() {
         field.clone_from(flag);
     }

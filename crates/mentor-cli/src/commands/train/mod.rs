@@ -14,7 +14,7 @@ use crate::report;
 use crate::signals::Interruption;
 use crate::table::{count, duration};
 
-pub(crate) use flags::Args;
+pub(crate) use flags::{Args, take};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,10 +5,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use burn::tensor::{Device, Tensor, TensorData};
-use mentor_data::{Augment, Dataset, HostBatch, Loader, LoaderOptions, Order};
+use mentor_data::{Dataset, HostBatch, Order};
 use mentor_loss::{Distillation as Loss, DistillationTerms};
 use mentor_model::{Model, Pass};
 
@@ -16,7 +14,7 @@ use super::teacher::{Teacher, TeacherScores};
 use crate::analysis::Picture;
 use crate::distill_plan::DistillPlan;
 use crate::error::TrainError;
-use crate::evaluate::{images_to_device, targets_to_device, to_host};
+use crate::evaluate::{images_to_device, in_order, targets_to_device, to_host};
 use crate::fidelity::{
     BaselineSummary, Disagreement, Distillation, Measured, Probabilities, TeacherSummary, accuracy, speed,
 };
@@ -78,13 +76,7 @@ impl Distilled<'_> {
         dataset: &Arc<Dataset>,
         teachers: &[Vec<f32>],
     ) -> Result<(Vec<f32>, f64), TrainError> {
-        let options = LoaderOptions {
-            batch_size: self.plan.optimizer.batch_size,
-            order: Order::Sequential,
-            augment: Augment::None,
-            ..LoaderOptions::default()
-        };
-        let loader = Loader::new(dataset.clone(), self.data.preprocessing.clone(), options);
+        let loader = in_order(dataset, &self.data.preprocessing, self.plan.optimizer.batch_size);
         let (mut rows, mut losses) = (Vec::new(), Vec::new());
         for batch in loader.epoch(0, 0) {
             let mut batch = batch?;
@@ -109,11 +101,7 @@ impl Distilled<'_> {
         let mut found: Vec<usize> =
             (0..student.len()).filter(|&index| student[index].0 != teacher[index].0).collect();
         found.sort_by(|&a, &b| teacher[b].1.total_cmp(&teacher[a].1).then(a.cmp(&b)));
-        let format = dataset.format();
         let shown = found.into_iter().take(NUM_DISAGREEMENTS).map(|index| {
-            let mut bytes = vec![0; format.num_values()];
-            dataset.read(index, &mut bytes)?;
-            let [channels, height, width] = format.shape();
             Ok(Disagreement {
                 id: dataset.id(index).to_owned(),
                 target: dataset.targets().get(index).copied(),
@@ -121,7 +109,7 @@ impl Distilled<'_> {
                 teacher: teacher[index].0,
                 teacher_confidence: teacher[index].1,
                 student_confidence: student[index].1,
-                picture: Picture { channels, height, width, pixels: STANDARD.encode(bytes) },
+                picture: Picture::of(dataset, index)?,
             })
         });
         shown.collect()

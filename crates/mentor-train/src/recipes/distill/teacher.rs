@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use mentor_data::{Augment, Dataset};
 use mentor_model::{Head, Model};
 
+use crate::class_differences::class_differences;
 use crate::error::TrainError;
 use crate::plan::Plan;
 use crate::teacher_cache::{CacheKey, CacheShape, TeacherCache};
@@ -46,20 +47,7 @@ impl Teacher {
         if own == classes {
             return Ok(());
         }
-        let only = |names: &[String], others: &[String], where_: &str| {
-            let missing: Vec<String> =
-                names.iter().filter(|name| !others.contains(name)).map(|name| format!("{name:?}")).collect();
-            let shown = missing.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-            let more =
-                if missing.len() > 8 { format!(" and {} more", missing.len() - 8) } else { String::new() };
-            (!missing.is_empty()).then(|| format!("only {where_}: {shown}{more}"))
-        };
-        let found: Vec<String> = [only(classes, own, place), only(own, classes, "the teacher has")]
-            .into_iter()
-            .flatten()
-            .collect();
-        let found =
-            if found.is_empty() { "the same names, in another order".to_owned() } else { found.join(", ") };
+        let found = class_differences((place, classes), ("the teacher has", own)).join(", ");
         Err(self.refused(&format!(
             "the classes differ ({found}); distil on data with the teacher's classes, or train a teacher on this data"
         )))
