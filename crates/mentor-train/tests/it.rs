@@ -7,7 +7,6 @@ mod distill;
 mod endings;
 #[path = "it/golden.rs"]
 mod golden;
-#[cfg(feature = "parquet")]
 #[path = "it/label_files.rs"]
 mod label_files;
 #[path = "it/optimizers.rs"]
