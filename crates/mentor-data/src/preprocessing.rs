@@ -69,8 +69,9 @@ impl Preprocessing {
     pub(crate) fn extend(&self, bytes: &[u8], out: &mut Vec<f32>) {
         assert_eq!(bytes.len(), self.format.num_values(), "image of another format");
         let plane = self.format.height * self.format.width;
+        let arch = pulp::Arch::new();
         for (bytes, (scale, shift)) in bytes.chunks_exact(plane).zip(self.coefficients()) {
-            out.extend(bytes.iter().map(|&byte| f32::from(byte) * scale + shift));
+            arch.dispatch(|| out.extend(bytes.iter().map(|&byte| f32::from(byte) * scale + shift)));
         }
     }
 

@@ -205,13 +205,17 @@ fn dots<V: Lanes, const R: usize, const C: usize>(
     let whole = inputs / 8 * 8;
     let mut k = 0;
     while k < whole {
-        // SAFETY: all rows hold `inputs` values, and k + 8 ≤ whole ≤ inputs.
-        let x: [V; R] = std::array::from_fn(|r| unsafe { V::load_at(x[r], k) });
+        // A loop, and not `from_fn`: its closure has not the features of this function, so that the load would be a call.
+        let mut vectors = [V::splat(0.0); R];
+        for r in 0..R {
+            // SAFETY: all rows hold `inputs` values, and k + 8 ≤ whole ≤ inputs.
+            vectors[r] = unsafe { V::load_at(x[r], k) };
+        }
         for c in 0..C {
             // SAFETY: as above.
             let w = unsafe { V::load_at(w[c], k) };
             for r in 0..R {
-                sums[r][c] = x[r].mul_add(w, sums[r][c]);
+                sums[r][c] = vectors[r].mul_add(w, sums[r][c]);
             }
         }
         k += 8;

@@ -210,7 +210,9 @@ fn interleave_16(a: __m512, b: __m512) -> [__m512; 2] {
 fn deinterleave_8(a: __m256, b: __m256) -> [__m256; 2] {
     // In pairs of lanes a b a b, which the permutation sorts.
     let (even, odd) = (_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
-    [even, odd].map(|halves| _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(halves))))
+    let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
+    let (even, odd) = (_mm256_permute4x64_pd::<0xd8>(even), _mm256_permute4x64_pd::<0xd8>(odd));
+    [_mm256_castpd_ps(even), _mm256_castpd_ps(odd)]
 }
 
 #[inline]

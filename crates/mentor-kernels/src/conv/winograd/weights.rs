@@ -182,10 +182,14 @@ unsafe fn gradients_on<S: Simd>(
 /// Gᵀ u G.
 pub(crate) fn kernel_gradient(u: [f32; ELEMENTS]) -> [f32; 9] {
     let three = |u: [f32; 4]| [u[0] + 0.5 * (u[1] + u[2]), 0.5 * (u[1] - u[2]), 0.5 * (u[1] + u[2]) + u[3]];
-    let columns = [0, 1, 2, 3].map(|j| three([u[j], u[4 + j], u[8 + j], u[12 + j]]));
+    let mut columns = [[0.0; 3]; 4];
+    for j in 0..4 {
+        columns[j] = three([u[j], u[4 + j], u[8 + j], u[12 + j]]);
+    }
     let mut all = [0.0; 9];
     for i in 0..3 {
-        all[3 * i..][..3].copy_from_slice(&three(columns.map(|column| column[i])));
+        let row = three([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
+        all[3 * i..][..3].copy_from_slice(&row);
     }
     all
 }
