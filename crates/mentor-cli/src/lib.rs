@@ -15,6 +15,7 @@
 mod args;
 mod commands;
 mod device;
+mod embeddings_file;
 mod error;
 mod image_files;
 mod npy;

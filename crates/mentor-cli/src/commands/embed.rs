@@ -11,7 +11,7 @@ use crate::device::DeviceChoice;
 use crate::error::{BAD_DATA, Failure};
 use crate::image_files::{self, EmbeddedFiles};
 use crate::table::count;
-use crate::{npy, output};
+use crate::{embeddings_file, npy, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,11 +19,13 @@ Examples:
       every image file below photos/, in natural order; ids.csv has one row an image
   mentor embed runs/faces digits --split test --out vectors.npy --labels labels.npy
       a split of a data set, as mentor train reads it
+  mentor embed runs/faces photos/ --out vectors.parquet
+      one file with the columns id and embedding, and with --split the class
 
 vectors.npy holds a matrix of 32-bit floats, one row an image. With a classifier, its rows are what its last \
 layer sees. mentor loss triplet --embeddings vectors.npy --labels labels.npy measures them.";
 
-/// Write the embeddings of images to an npy file
+/// Write the embeddings of images to an npy or Parquet file
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -35,7 +37,7 @@ pub(crate) struct Args {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 
-    /// The npy file to write
+    /// The file to write: Parquet if its name ends in .parquet, else npy
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
@@ -70,6 +72,14 @@ struct Embedded {
     num_failed: usize,
 }
 
+impl Embedded {
+    /// The name of each row's class.
+    fn classes(&self) -> Option<Vec<&str>> {
+        let (labels, names) = self.labels.as_ref()?;
+        Some(labels.iter().map(|&label| names.get(label as usize).map_or("", String::as_str)).collect())
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for path in [Some(&args.out), args.ids.as_ref(), args.labels.as_ref()].into_iter().flatten() {
         check_writable(path)?;
@@ -95,7 +105,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         });
     }
     let columns = embedded.values.len() / embedded.ids.len();
-    write(&args.out, &npy::matrix(&embedded.values, columns))?;
+    let is_parquet = args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+    if is_parquet {
+        let classes = embedded.classes();
+        let file = embeddings_file::parquet(&embedded.ids, classes.as_deref(), &embedded.values, columns);
+        write(&args.out, &file.map_err(Failure::failed)?)?;
+    } else {
+        write(&args.out, &npy::matrix(&embedded.values, columns))?;
+    }
     if let (Some(path), Some((labels, _))) = (&args.labels, &embedded.labels) {
         write(path, &npy::labels(labels))?;
     }
@@ -126,20 +143,13 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
 
 fn ids_csv(embedded: &Embedded) -> Result<Vec<u8>, Failure> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    match &embedded.labels {
-        None => writer.write_record(["id"]),
-        Some(_) => writer.write_record(["id", "class"]),
-    }
-    .map_err(Failure::failed)?;
+    let mut record = |id: &str, class: Option<&str>| {
+        writer.write_record([Some(id), class].into_iter().flatten()).map_err(Failure::failed)
+    };
+    let classes = embedded.classes();
+    record("id", classes.as_ref().map(|_| "class"))?;
     for (index, id) in embedded.ids.iter().enumerate() {
-        match &embedded.labels {
-            None => writer.write_record([id.as_str()]),
-            Some((labels, classes)) => {
-                let class = classes.get(labels[index] as usize).map_or("", String::as_str);
-                writer.write_record([id.as_str(), class])
-            }
-        }
-        .map_err(Failure::failed)?;
+        record(id, classes.as_ref().map(|classes| classes[index]))?;
     }
     writer.into_inner().map_err(|error| Failure::failed(anyhow!(error.to_string())))
 }
