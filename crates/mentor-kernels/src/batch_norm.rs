@@ -20,7 +20,7 @@ use burn::tensor::{Tensor, activation};
 use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
 use crate::channels::{Planes, for_each_channel};
 use crate::extension::KernelOps;
-use crate::lanes::{self, Lanes, multiversion};
+use crate::lanes::{self, Lanes, multiversion, sum_over};
 use crate::pointwise::floor_at;
 
 /// What [`batch_norm`] gives.
@@ -255,32 +255,18 @@ struct Slope {
     constant: f32,
 }
 
-/// Σ f(i) over a plane, in eight partial sums.
-#[inline(always)]
-fn reduce(count: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let mut sums = [0.0f32; 32];
-    let whole = count / 32 * 32;
-    for start in (0..whole).step_by(32) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += f(start + lane);
-        }
-    }
-    let rest: f32 = (whole..count).map(f).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
 multiversion!(sum_on => sum_of(plane: &[f32]) -> f32);
 
 #[inline(always)]
 fn sum_of<V: Lanes>(plane: &[f32]) -> f32 {
-    reduce(plane.len(), |i| plane[i])
+    sum_over::<32>(plane.len(), |i| plane[i])
 }
 
 multiversion!(squares_on => squares_of(plane: &[f32], mean: f32) -> f32);
 
 #[inline(always)]
 fn squares_of<V: Lanes>(plane: &[f32], mean: f32) -> f32 {
-    reduce(plane.len(), |i| (plane[i] - mean) * (plane[i] - mean))
+    sum_over::<32>(plane.len(), |i| (plane[i] - mean) * (plane[i] - mean))
 }
 
 multiversion!(normalise_on => normalise(x: &[f32], mean: f32, affine: Affine, y: &mut [f32]));

@@ -5,21 +5,24 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
+use crate::attention;
 use crate::batch_norm::{self, Kind};
 use crate::convolution::{self, Geometry};
-use crate::linear;
+use crate::gelu;
+use crate::layer_norm;
+use crate::linear::{self, Activation};
 use crate::max_pool::{self, Windows};
 use crate::score_loss::{self, Formula};
 
 /// Operations with kernels and backward passes of their own.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait KernelOps: Backend {
-    /// x w + b, and its positive part if `relu`.
+    /// x w + b and its activation.
     fn mentor_linear(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        relu: bool,
+        activation: Activation,
     ) -> FloatTensor<Self>;
 
     /// The loss of each row of scores.
@@ -54,6 +57,20 @@ pub(crate) trait KernelOps: Backend {
         beta: FloatTensor<Self>,
         kind: Kind,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// x̂ of each row, times γ plus β.
+    fn mentor_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self>;
+
+    /// x Φ(x).
+    fn mentor_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// The heads' outputs, from queries, keys and values side by side.
+    fn mentor_attention(qkv: FloatTensor<Self>, num_heads: usize) -> FloatTensor<Self>;
 }
 
 impl KernelOps for Flex {
@@ -61,9 +78,9 @@ impl KernelOps for Flex {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        relu: bool,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        linear::forward(&x, &w, &bias, relu)
+        linear::forward(&x, &w, &bias, activation)
     }
 
     fn mentor_score_loss(
@@ -103,6 +120,23 @@ impl KernelOps for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         batch_norm::forward(x, &gamma, &beta, kind)
     }
+
+    fn mentor_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        layer_norm::forward(x, &gamma, &beta, epsilon)
+    }
+
+    fn mentor_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::forward(x)
+    }
+
+    fn mentor_attention(qkv: FloatTensor<Self>, num_heads: usize) -> FloatTensor<Self> {
+        attention::forward(qkv, num_heads)
+    }
 }
 
 impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
@@ -110,9 +144,9 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        relu: bool,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        linear::record::<C>(x, w, bias, relu)
+        linear::record::<C>(x, w, bias, activation)
     }
 
     fn mentor_score_loss(
@@ -151,5 +185,22 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         kind: Kind,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         batch_norm::record::<C>(x, gamma, beta, kind)
+    }
+
+    fn mentor_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        layer_norm::record::<C>(x, gamma, beta, epsilon)
+    }
+
+    fn mentor_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::record::<C>(x)
+    }
+
+    fn mentor_attention(qkv: FloatTensor<Self>, num_heads: usize) -> FloatTensor<Self> {
+        attention::record::<C>(qkv, num_heads)
     }
 }

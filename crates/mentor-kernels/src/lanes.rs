@@ -143,6 +143,20 @@ pub(crate) fn has_avx2() -> bool {
     false
 }
 
+/// Σ f(i) over `0..count`, in `WIDTH` partial sums.
+#[inline(always)]
+pub(crate) fn sum_over<const WIDTH: usize>(count: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut sums = [0.0f32; WIDTH];
+    let whole = count / WIDTH * WIDTH;
+    for start in (0..whole).step_by(WIDTH) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += f(start + lane);
+        }
+    }
+    let rest: f32 = (whole..count).map(f).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
 /// `multiversion!(kernel::<Lanes>(a: A, b: B) -> R)`: a function `kernel_on(wide, a, b)` that runs `kernel` on AVX2
 /// if `wide` (which the caller has from [`wide`]), and in its portable form otherwise.
 macro_rules! multiversion {

@@ -23,15 +23,20 @@
 
 #[cfg(feature = "mimalloc")]
 mod allocator;
+mod attention;
 mod batch_norm;
 mod buffer;
 mod channels;
 pub mod conv;
 mod convolution;
+mod exponential;
 mod extension;
+mod gelu;
 mod gemm;
 mod lanes;
+mod layer_norm;
 mod linear;
+mod matrices;
 mod max_pool;
 mod pointwise;
 mod score_loss;
@@ -43,9 +48,12 @@ mod update;
 
 #[cfg(feature = "mimalloc")]
 pub use allocator::keep_freed_memory;
+pub use attention::attention;
 pub use batch_norm::{BatchNormOutput, batch_norm};
 pub use convolution::{conv2d, conv2d_relu};
-pub use linear::{linear, linear_relu};
+pub use gelu::gelu;
+pub use layer_norm::layer_norm;
+pub use linear::{linear, linear_gelu, linear_relu};
 pub use max_pool::max_pool2d;
 pub use score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
 pub use update::SgdUpdate;

@@ -49,23 +49,31 @@ pub(crate) fn floor_at(value: f32, floor: f32) -> f32 {
 }
 
 /// Changes the values of a tensor, in chunks of `chunk`, by `change(start, values)`.
-fn update(tensor: CpuTensor, chunk: usize, change: impl Fn(usize, &mut [f32]) + Sync) -> CpuTensor {
-    let shape = tensor.shape().to_vec();
-    let mut tensor = contiguous(tensor);
-    let whole = tensor.as_slice::<f32>().map(<[f32]>::len) == tensor.bytes().len().checked_div(4);
-    let each = |all: &mut [f32]| {
+pub(crate) fn update(
+    tensor: CpuTensor,
+    chunk: usize,
+    change: impl Fn(usize, &mut [f32]) + Sync,
+) -> CpuTensor {
+    with_values(tensor, |all| {
         if all.len() > chunk && chunk > 0 {
             all.par_chunks_mut(chunk).enumerate().for_each(|(index, part)| change(index * chunk, part));
         } else {
             change(0, all);
         }
-    };
+    })
+}
+
+/// Lets `change` have the values of a tensor: its own where nobody else holds them, or a copy.
+pub(crate) fn with_values(tensor: CpuTensor, change: impl FnOnce(&mut [f32])) -> CpuTensor {
+    let shape = tensor.shape().to_vec();
+    let mut tensor = contiguous(tensor);
+    let whole = tensor.as_slice::<f32>().map(<[f32]>::len) == tensor.bytes().len().checked_div(4);
     if whole && let Some(all) = tensor.try_storage_mut::<f32>() {
-        each(all);
+        change(all);
         return tensor;
     }
     let mut copy = filled(shape.iter().product());
     copy.copy_from_slice(values(&tensor));
-    each(&mut copy);
+    change(&mut copy);
     to_tensor(copy, &shape)
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::ModelError;
+use crate::vit::HEAD_WIDTH;
 
-/// A network by name. [`FromStr`] and [`fmt::Display`] are inverse to each other.
+/// A network by name. [`FromStr`] and [`fmt::Display`] are inverse to each other, but that the short name `vit` is read
+/// and its long form `vit-4-192-4` written.
 ///
 /// ```
 /// use mentor_model::Architecture;
@@ -42,6 +44,15 @@ pub enum Architecture {
         /// Widening factor.
         width: usize,
     },
+    /// `vit-4-192-4`, for short `vit`: vision transformer (Dosovitskiy et al. 2021).
+    Vit {
+        /// Side of a patch in pixels.
+        patch: usize,
+        /// Values of a token, a multiple of 64: each head has 64.
+        width: usize,
+        /// Number of blocks.
+        depth: usize,
+    },
 }
 
 /// One line of the catalogue of families.
@@ -64,7 +75,7 @@ pub fn catalogue() -> &'static [Family] {
     &CATALOGUE
 }
 
-static CATALOGUE: [Family; 6] = [
+static CATALOGUE: [Family; 7] = [
     Family {
         pattern: "linear",
         description: "scores = x W + b, the linear classifier; starts at W = 0",
@@ -107,6 +118,13 @@ static CATALOGUE: [Family; 6] = [
         dropout: Some("between the two convolutions of a block"),
         stochastic_depth: true,
     },
+    Family {
+        pattern: "vit-P-D-L, D = 64n",
+        description: "vision transformer of L blocks, patches of PxP, D values a token (Dosovitskiy et al. 2021)",
+        examples: &["vit-4-192-4"],
+        dropout: Some("after the positions and each dense layer but that of queries, keys and values"),
+        stochastic_depth: true,
+    },
 ];
 
 /// Bounds that keep a typing error from becoming an attempt to allocate all memory.
@@ -114,6 +132,8 @@ const MAX_HIDDEN_LAYERS: usize = 64;
 const MAX_UNITS: usize = 1 << 20;
 const MAX_DEPTH: usize = 1202;
 const MAX_WIDTH: usize = 64;
+const MAX_PATCH: usize = 1 << 10;
+const MAX_TOKEN_WIDTH: usize = 1 << 14;
 
 impl Architecture {
     /// The least height and width of the images.
@@ -122,6 +142,15 @@ impl Architecture {
             Self::Linear | Self::Mlp { .. } => 1,
             Self::Cnn => 4,
             Self::ResNet { .. } | Self::WideResNet { .. } => 8,
+            Self::Vit { patch, .. } => *patch,
+        }
+    }
+
+    /// The number that must divide the images' height and width, for networks of patches.
+    pub fn patch(&self) -> Option<usize> {
+        match self {
+            Self::Vit { patch, .. } => Some(*patch),
+            _ => None,
         }
     }
 
@@ -137,7 +166,7 @@ impl Architecture {
 
     /// Whether stochastic depth has residual blocks to skip.
     pub fn has_stochastic_depth(&self) -> bool {
-        matches!(self, Self::ResNet { .. } | Self::WideResNet { .. })
+        matches!(self, Self::ResNet { .. } | Self::WideResNet { .. } | Self::Vit { .. })
     }
 }
 
@@ -152,6 +181,7 @@ impl fmt::Display for Architecture {
             Self::Cnn => f.write_str("cnn"),
             Self::ResNet { depth } => write!(f, "resnet-{depth}"),
             Self::WideResNet { depth, width } => write!(f, "wrn-{depth}-{width}"),
+            Self::Vit { patch, width, depth } => write!(f, "vit-{patch}-{width}-{depth}"),
         }
     }
 }
@@ -164,6 +194,7 @@ impl FromStr for Architecture {
         match name {
             "linear" => return Ok(Self::Linear),
             "cnn" => return Ok(Self::Cnn),
+            "vit" => return Ok(Self::Vit { patch: 4, width: 192, depth: 4 }),
             "mlp" => return Err(invalid("hidden layers are missing, as in mlp:1200,1200".into())),
             "resnet" => return Err(invalid("the depth is missing, as in resnet-20".into())),
             "wrn" => return Err(invalid("depth and width are missing, as in wrn-16-2".into())),
@@ -179,6 +210,9 @@ impl FromStr for Architecture {
             return parse_wide(numbers)
                 .map(|(depth, width)| Self::WideResNet { depth, width })
                 .map_err(invalid);
+        }
+        if let Some(numbers) = name.strip_prefix("vit-") {
+            return parse_vit(numbers).map_err(invalid);
         }
         Err(ModelError::UnknownArchitecture { name: name.to_string() })
     }
@@ -222,6 +256,21 @@ fn parse_wide(numbers: &str) -> Result<(usize, usize), String> {
         return Err("the depth must be 6n+4 (10, 16, 22, 28, 40, …), as in wrn-16-2".into());
     }
     Ok((depth, width))
+}
+
+fn parse_vit(numbers: &str) -> Result<Architecture, String> {
+    let missing = || "patch, width and depth are needed, as in vit-4-192-4".to_string();
+    let (patch, rest) = numbers.split_once('-').ok_or_else(missing)?;
+    let (width, depth) = rest.split_once('-').ok_or_else(missing)?;
+    let patch = parse_number(patch, "the patch", MAX_PATCH)?;
+    let width = parse_number(width, "the width", MAX_TOKEN_WIDTH)?;
+    let depth = parse_number(depth, "the depth", MAX_DEPTH)?;
+    if !width.is_multiple_of(HEAD_WIDTH) {
+        return Err(format!(
+            "the width must be a multiple of {HEAD_WIDTH}, the width of a head, as in vit-4-192-4"
+        ));
+    }
+    Ok(Architecture::Vit { patch, width, depth })
 }
 
 /// A number in `1..=max`, written in the one way that [`fmt::Display`] writes it.
@@ -272,10 +321,21 @@ mod tests {
             ("wrn-4-2", "6n+4"),
             ("wrn-16-0", "the width"),
             ("wrn-16-+2", "the width"),
+            ("vit-4", "as in vit-4-192-4"),
+            ("vit-4-192", "as in vit-4-192-4"),
+            ("vit-0-192-4", "the patch"),
+            ("vit-4-100-4", "a multiple of 64"),
+            ("vit-4-192-0", "the depth"),
+            ("vit-4-192-4-3", "the depth"),
         ] {
             let error = name.parse::<Architecture>().unwrap_err().to_string();
             assert!(error.contains(expected), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn the_short_name_of_the_transformer_is_its_usual_size() {
+        assert_eq!("vit".parse::<Architecture>().unwrap().to_string(), "vit-4-192-4");
     }
 
     #[test]

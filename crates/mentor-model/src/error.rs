@@ -9,7 +9,7 @@ pub enum ModelError {
     /// The name belongs to no family.
     #[error(
         "unknown model `{name}`; known: linear, mlp:H1,H2,… (mlp:1200,1200), cnn, resnet-N (resnet-20, \
-         resnet-18), wrn-D-K (wrn-16-2)"
+         resnet-18), wrn-D-K (wrn-16-2), vit-P-D-L (vit-4-192-4)"
     )]
     UnknownArchitecture {
         /// What was asked for.
@@ -59,6 +59,21 @@ pub enum ModelError {
         width: usize,
         /// Least height and width.
         minimum: usize,
+    },
+    /// The images cannot be cut into whole patches.
+    #[error(
+        "images of {height}x{width} do not divide into patches of {patch}x{patch} for model `{architecture}`: height and \
+         width must be multiples of {patch}"
+    )]
+    NotDivisible {
+        /// Name of the model.
+        architecture: String,
+        /// Height of the input in pixels.
+        height: usize,
+        /// Width of the input in pixels.
+        width: usize,
+        /// Side of a patch.
+        patch: usize,
     },
     /// The network would have more parameters than one model may have.
     #[error("model `{architecture}` would have {num_params} parameters, more than {limit}")]

@@ -20,6 +20,10 @@ pub(crate) enum Fill {
     Uniform {
         fan_in: usize,
     },
+    /// Normal with this deviation, drawn again beyond two of them, for transformers.
+    TruncatedNormal {
+        deviation: f32,
+    },
 }
 
 impl Fill {
@@ -35,6 +39,10 @@ impl Fill {
             Self::Uniform { fan_in } => {
                 let bound = (1.0 / fan_in as f64).sqrt() as f32;
                 (0..count).map(|_| stream.uniform_in(-bound, bound)).collect()
+            }
+            Self::TruncatedNormal { deviation } => {
+                let draws = std::iter::repeat_with(|| stream.normal()).filter(|draw| draw.abs() <= 2.0);
+                draws.take(count).map(|draw| deviation * draw).collect()
             }
         }
     }
@@ -96,6 +104,14 @@ mod tests {
         let uniform = Fill::Uniform { fan_in: 16 }.values(3, 1, count);
         let largest = uniform.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         assert!(largest <= 0.25 && largest > 0.249, "{largest}");
+
+        let cut = Fill::TruncatedNormal { deviation: 0.02 }.values(3, 1, count);
+        assert_eq!(cut.len(), count);
+        let largest = cut.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        assert!(largest <= 0.04 && largest > 0.039, "{largest}");
+        // Cut off at two deviations a normal keeps 0.77374 of its variance.
+        let variance = cut.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>() / count as f64;
+        assert!((variance / 4e-4 - 0.773_74).abs() < 0.015, "{variance}");
     }
 
     #[test]

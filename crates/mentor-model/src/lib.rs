@@ -31,6 +31,7 @@ mod model;
 mod pass;
 mod resnet;
 mod spec;
+mod vit;
 mod weights;
 mod wide_resnet;
 

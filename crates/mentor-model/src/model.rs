@@ -10,6 +10,7 @@ use crate::linear::Linear;
 use crate::mlp::Mlp;
 use crate::pass::Output;
 use crate::resnet::ResNet;
+use crate::vit::{VisionTransformer, VitShape};
 use crate::weights::shapes;
 use crate::wide_resnet::WideResNet;
 use crate::{Architecture, Head, ModelError, ModelSpec, Pass};
@@ -38,6 +39,7 @@ enum Network {
     Cnn(Cnn),
     ResNet(ResNet),
     WideResNet(WideResNet),
+    Vit(VisionTransformer),
 }
 
 /// Calls the same function of whichever network it is.
@@ -49,6 +51,7 @@ macro_rules! each {
             Network::Cnn($inner) => $call,
             Network::ResNet($inner) => $call,
             Network::WideResNet($inner) => $call,
+            Network::Vit($inner) => $call,
         }
     };
 }
@@ -62,6 +65,7 @@ macro_rules! each_again {
             Network::Cnn($inner) => Network::Cnn($call),
             Network::ResNet($inner) => Network::ResNet($call),
             Network::WideResNet($inner) => Network::WideResNet($call),
+            Network::Vit($inner) => Network::Vit($call),
         }
     };
 }
@@ -85,6 +89,9 @@ impl Model {
             Architecture::ResNet { depth } => Network::ResNet(ResNet::new(spec, *depth, &mut init)),
             Architecture::WideResNet { depth, width } => {
                 Network::WideResNet(WideResNet::new(spec, *depth, *width, &mut init))
+            }
+            &Architecture::Vit { patch, width, depth } => {
+                Network::Vit(VisionTransformer::new(spec, VitShape { patch, width, depth }, &mut init))
             }
         };
         if init.num_values() > MAX_PARAMS {
@@ -136,6 +143,7 @@ impl Model {
             Network::Cnn(network) => network.forward(images, pass),
             Network::ResNet(network) => network.forward(images, pass),
             Network::WideResNet(network) => network.forward(images, pass),
+            Network::Vit(network) => network.forward(images, pass),
         }
     }
 

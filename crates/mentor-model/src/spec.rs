@@ -65,7 +65,8 @@ impl ModelSpec {
     ///
     /// # Errors
     ///
-    /// An unknown or impossible name; a number outside its range; images that are too small for the network;
+    /// An unknown or impossible name; a number outside its range; images that are too small for the network or
+    /// not whole patches of it;
     /// noise that the network has no place for (it would silently do nothing).
     pub fn check(&self) -> Result<Architecture, ModelError> {
         let architecture: Architecture = self.architecture.parse()?;
@@ -87,6 +88,11 @@ impl ModelSpec {
         if height < minimum || width < minimum {
             let architecture = self.architecture.clone();
             return Err(ModelError::InputTooSmall { architecture, height, width, minimum });
+        }
+        let patch = architecture.patch().unwrap_or(1);
+        if !height.is_multiple_of(patch) || !width.is_multiple_of(patch) {
+            let architecture = self.architecture.clone();
+            return Err(ModelError::NotDivisible { architecture, height, width, patch });
         }
         let not_applicable = |parameter, value, place| {
             Err(ModelError::NotApplicable {
@@ -157,6 +163,13 @@ mod tests {
     #[test]
     fn small_images_and_idle_noise_are_refused_by_name() {
         assert!(refused(|spec| spec.input = [3, 32, 7]).contains("32x7 are too small for model `wrn-16-2`"));
+        assert!(
+            refused(|spec| {
+                spec.architecture = "vit".into();
+                spec.input = [1, 28, 30];
+            })
+            .contains("images of 28x30 do not divide into patches of 4x4 for model `vit`")
+        );
         assert!(
             refused(|spec| {
                 spec.architecture = "linear".into();

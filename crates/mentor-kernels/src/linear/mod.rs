@@ -15,7 +15,7 @@ use burn::tensor::activation;
 use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
 use crate::extension::KernelOps;
 use crate::lanes::wide;
-use crate::pointwise;
+use crate::{gelu, pointwise};
 use narrow::{MAX_OUTPUTS, Sizes};
 
 /// y = x W + b: `x` `[B, D_in]`, `weight` `[D_in, D_out]`, `bias` `[D_out]`, result `[B, D_out]`.
@@ -28,7 +28,7 @@ use narrow::{MAX_OUTPUTS, Sizes};
 ///
 /// If the shapes do not fit.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    apply(x, weight, bias, false)
+    apply(x, weight, bias, Activation::None)
 }
 
 /// y = max(0, x W + b), shapes as in [`linear`]. At the kink the gradient is 0.
@@ -37,11 +37,28 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
 ///
 /// If the shapes do not fit.
 pub fn linear_relu(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    apply(x, weight, bias, true)
+    apply(x, weight, bias, Activation::Relu)
+}
+
+/// y = gelu(x W + b), shapes as in [`linear`]; the exact function of [`gelu`](crate::gelu()).
+///
+/// # Panics
+///
+/// If the shapes do not fit.
+pub fn linear_gelu(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    apply(x, weight, bias, Activation::Gelu)
+}
+
+/// What follows the layer in the same pass over memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    None,
+    Relu,
+    Gelu,
 }
 
 #[track_caller]
-fn apply(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, relu: bool) -> Tensor<2> {
+fn apply(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, activation: Activation) -> Tensor<2> {
     let ([_, inputs], [rows, outputs]) = (x.dims(), weight.dims());
     assert!(
         inputs == rows && bias.dims() == [outputs],
@@ -52,16 +69,25 @@ fn apply(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, relu: bool) -> Tensor
     );
     if is_on_cpu(&x) && is_on_cpu(&weight) && is_on_cpu(&bias) {
         let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-        Tensor::from_dispatch(<Dispatch as KernelOps>::mentor_linear(x, weight, bias, relu))
+        Tensor::from_dispatch(<Dispatch as KernelOps>::mentor_linear(x, weight, bias, activation))
     } else {
-        fallback(x, weight, bias, relu)
+        fallback(x, weight, bias, activation)
     }
 }
 
 /// The same by Burn's operations, for devices without kernels.
-pub(crate) fn fallback(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, relu: bool) -> Tensor<2> {
+pub(crate) fn fallback(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    activation: Activation,
+) -> Tensor<2> {
     let y = burn::tensor::module::linear(x, weight, Some(bias));
-    if relu { activation::relu(y) } else { y }
+    match activation {
+        Activation::None => y,
+        Activation::Relu => activation::relu(y),
+        Activation::Gelu => activation::gelu(y),
+    }
 }
 
 fn sizes(x: &CpuTensor, w: &CpuTensor) -> Sizes {
@@ -69,21 +95,50 @@ fn sizes(x: &CpuTensor, w: &CpuTensor) -> Sizes {
     Sizes { rows: x[0], inputs: x[1], outputs: w[1] }
 }
 
-/// The layer on the CPU.
-pub(crate) fn forward(x: &CpuTensor, w: &CpuTensor, bias: &CpuTensor, relu: bool) -> CpuTensor {
+/// The layer on the CPU without its activation.
+fn product(x: &CpuTensor, w: &CpuTensor, bias: &[f32], relu: bool) -> CpuTensor {
     let sizes = sizes(x, w);
-    let (bias, outputs) = (contiguous(bias.clone()), sizes.outputs);
-    let mut y = if outputs <= MAX_OUTPUTS {
-        let (x, w) = (contiguous(x.clone()), contiguous(w.clone()));
-        narrow::forward(wide(), sizes, values(&x), values(&w), values(&bias))
-    } else {
-        let y = Flex::float_matmul(x.clone(), w.clone());
-        return pointwise::add_bias_relu(y, values(&bias), relu);
-    };
+    if sizes.outputs > MAX_OUTPUTS {
+        return pointwise::add_bias_relu(Flex::float_matmul(x.clone(), w.clone()), bias, relu);
+    }
+    let (x, w) = (contiguous(x.clone()), contiguous(w.clone()));
+    let mut y = narrow::forward(wide(), sizes, values(&x), values(&w), bias);
     if relu {
         y.iter_mut().for_each(|y| *y = pointwise::floor_at(*y, 0.0));
     }
-    to_tensor(y, &[sizes.rows, outputs])
+    to_tensor(y, &[sizes.rows, sizes.outputs])
+}
+
+/// The output of the layer, and what its activation's backward pass needs: the output of a ReLU, whose zeros are
+/// its mask, and the argument of a GELU.
+fn compute(
+    x: &CpuTensor,
+    w: &CpuTensor,
+    bias: &CpuTensor,
+    activation: Activation,
+) -> (CpuTensor, Option<CpuTensor>) {
+    let bias = contiguous(bias.clone());
+    let bias = values(&bias);
+    match activation {
+        Activation::None => (product(x, w, bias, false), None),
+        Activation::Relu => {
+            let y = product(x, w, bias, true);
+            (y.clone(), Some(y))
+        }
+        Activation::Gelu if bias.len() > MAX_OUTPUTS => {
+            let (y, argument) = gelu::add_bias(Flex::float_matmul(x.clone(), w.clone()), bias);
+            (y, Some(argument))
+        }
+        Activation::Gelu => {
+            let argument = product(x, w, bias, false);
+            (gelu::forward(argument.clone()), Some(argument))
+        }
+    }
+}
+
+/// The layer without a tape.
+pub(crate) fn forward(x: &CpuTensor, w: &CpuTensor, bias: &CpuTensor, activation: Activation) -> CpuTensor {
+    compute(x, w, bias, activation).0
 }
 
 /// The layer with its backward pass on the tape.
@@ -91,17 +146,16 @@ pub(crate) fn record<C: CheckpointStrategy>(
     x: FloatTensor<Autodiff<Flex>>,
     w: FloatTensor<Autodiff<Flex>>,
     bias: FloatTensor<Autodiff<Flex>>,
-    relu: bool,
+    activation: Activation,
 ) -> FloatTensor<Autodiff<Flex>> {
     let nodes = [x.node(), w.node(), bias.node()];
     // What the backward pass does not ask for is not kept.
     let (needs_x, needs_w) = (w.is_tracked(), x.is_tracked());
     let (x, w, bias) = (x.into_primitive(), w.into_primitive(), bias.into_primitive());
-    let y = forward(&x, &w, &bias, relu);
+    let (y, of_activation) = compute(&x, &w, &bias, activation);
     match LinearBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let state =
-                State { x: needs_x.then_some(x), w: needs_w.then_some(w), y: relu.then(|| y.clone()) };
+            let state = State { x: needs_x.then_some(x), w: needs_w.then_some(w), activation, of_activation };
             prep.finish(state, y)
         }
         OpsKind::UnTracked(prep) => prep.finish(y),
@@ -116,8 +170,8 @@ struct LinearBackward;
 struct State {
     x: Option<CpuTensor>,
     w: Option<CpuTensor>,
-    /// The output, whose zeros are the mask of the ReLU.
-    y: Option<CpuTensor>,
+    activation: Activation,
+    of_activation: Option<CpuTensor>,
 }
 
 impl Backward<Flex, 3> for LinearBackward {
@@ -125,10 +179,13 @@ impl Backward<Flex, 3> for LinearBackward {
 
     fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [node_x, node_w, node_bias] = ops.parents;
-        let State { x, w, y } = ops.state;
+        let State { x, w, activation, of_activation } = ops.state;
         let mut g = contiguous(grads.consume::<Flex>(&ops.node));
-        if let Some(y) = y {
-            g = pointwise::mask_by(g, &y);
+        if let Some(kept) = of_activation {
+            g = match activation {
+                Activation::Gelu => gelu::backward(g, &kept),
+                _ => pointwise::mask_by(g, &kept),
+            };
         }
         let outputs = g.shape()[1];
         let narrow = outputs <= MAX_OUTPUTS;
@@ -169,7 +226,9 @@ mod tests {
     use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
 
-    type Call = fn(Tensor<2>, Tensor<2>, Tensor<1>, bool) -> Tensor<2>;
+    const ALL: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Gelu];
+
+    type Call = fn(Tensor<2>, Tensor<2>, Tensor<1>, Activation) -> Tensor<2>;
 
     fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec().unwrap()
@@ -179,7 +238,7 @@ mod tests {
     fn run(
         call: Call,
         [rows, inputs, outputs]: [usize; 3],
-        relu: bool,
+        activation: Activation,
         tracked: [bool; 3],
     ) -> Vec<Option<Vec<f32>>> {
         let device = Device::flex().autodiff();
@@ -191,7 +250,7 @@ mod tests {
         let x = matrix(1, [rows, inputs], tracked[0]);
         let w = matrix(2, [inputs, outputs], tracked[1]);
         let bias = matrix(3, [1, outputs], tracked[2]);
-        let y = call(x.clone(), w.clone(), bias.clone().reshape([outputs]), relu);
+        let y = call(x.clone(), w.clone(), bias.clone().reshape([outputs]), activation);
         let grads = (y.clone() * matrix(4, [rows, outputs], false)).sum().backward();
         let gradient = |tensor: &Tensor<2>, tracked: bool| {
             tracked.then(|| host(tensor.grad(&grads).expect("a tracked tensor has a gradient")))
@@ -199,10 +258,10 @@ mod tests {
         vec![Some(host(y)), gradient(&x, tracked[0]), gradient(&w, tracked[1]), gradient(&bias, tracked[2])]
     }
 
-    fn check(sizes: [usize; 3], relu: bool, tracked: [bool; 3]) {
-        let found = run(apply, sizes, relu, tracked);
-        let portable = with_level(Level::Portable, || run(apply, sizes, relu, tracked));
-        let expected = run(fallback, sizes, relu, tracked);
+    fn check(sizes: [usize; 3], activation: Activation, tracked: [bool; 3]) {
+        let found = run(apply, sizes, activation, tracked);
+        let portable = with_level(Level::Portable, || run(apply, sizes, activation, tracked));
+        let expected = run(fallback, sizes, activation, tracked);
         for (found, expected) in found.iter().chain(&portable).zip(expected.iter().chain(&expected).cloned())
         {
             let expected = expected.map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
@@ -217,7 +276,7 @@ mod tests {
     fn kernel_and_burn_agree_for_every_choice_of_tracked_tensors() {
         for sizes in [[5, 7, 3], [70, 40, 33]] {
             for choice in 1..8 {
-                check(sizes, choice % 2 == 0, [choice & 1 > 0, choice & 2 > 0, choice & 4 > 0]);
+                check(sizes, ALL[choice % 3], [choice & 1 > 0, choice & 2 > 0, choice & 4 > 0]);
             }
         }
     }
@@ -226,8 +285,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
         #[test]
-        fn kernel_and_burn_agree_in_all_shapes(rows in 1..140usize, inputs in 1..90usize, outputs in 1..40usize, relu: bool) {
-            check([rows, inputs, outputs], relu, [true; 3]);
+        fn kernel_and_burn_agree_in_all_shapes(rows in 1..140usize, inputs in 1..90usize, outputs in 1..40usize, which in 0..3usize) {
+            check([rows, inputs, outputs], ALL[which], [true; 3]);
         }
     }
 

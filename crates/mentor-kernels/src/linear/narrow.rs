@@ -105,16 +105,25 @@ pub(crate) fn input_gradient(wide: bool, sizes: Sizes, g: &[f32], w: &[f32]) -> 
 
 /// The sum of the rows of `g` `[rows, outputs]`: the gradient of a bias.
 pub(crate) fn column_sums(outputs: usize, g: &[f32]) -> Vec<f32> {
-    let mut sums = vec![0.0; outputs];
-    if outputs > 0 {
-        // Chunks first, so that the error grows with the square root of the rows at worst.
-        for chunk in g.chunks(ROWS * outputs) {
-            let mut part = vec![0.0; outputs];
-            for row in chunk.chunks_exact(outputs) {
-                part.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-            }
-            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    if outputs == 0 {
+        return Vec::new();
+    }
+    // Chunks first, so that the error grows with the square root of the rows at worst.
+    let chunk_sums = |chunk: &[f32]| {
+        let mut part = vec![0.0; outputs];
+        for row in chunk.chunks_exact(outputs) {
+            part.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         }
+        part
+    };
+    let parts: Vec<Vec<f32>> = if g.len() >= PARALLEL_FROM {
+        g.par_chunks(ROWS * outputs).map(chunk_sums).collect()
+    } else {
+        g.chunks(ROWS * outputs).map(chunk_sums).collect()
+    };
+    let mut sums = vec![0.0; outputs];
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
     sums
 }

@@ -29,6 +29,16 @@ impl Dense {
         Self::new(init, inputs, outputs, Fill::Zeros)
     }
 
+    /// Normal with a deviation, drawn again beyond two of them.
+    pub(crate) fn truncated_normal(
+        init: &mut Init<'_>,
+        inputs: usize,
+        outputs: usize,
+        deviation: f32,
+    ) -> Self {
+        Self::new(init, inputs, outputs, Fill::TruncatedNormal { deviation })
+    }
+
     fn new(init: &mut Init<'_>, inputs: usize, outputs: usize, fill: Fill) -> Self {
         let weight = init.parameter([inputs, outputs], fill);
         let bias = init.parameter([outputs], Fill::Zeros);
@@ -44,4 +54,22 @@ impl Dense {
     pub(crate) fn forward_relu(&self, input: Tensor<2>) -> Tensor<2> {
         mentor_kernels::linear_relu(input, self.weight.val(), self.bias.val())
     }
+
+    /// Each token alone: `[B, N, D_in]` to `[B, N, D_out]`.
+    pub(crate) fn forward_tokens(&self, input: Tensor<3>) -> Tensor<3> {
+        each_token(input, |rows| self.forward(rows))
+    }
+
+    /// [`forward_tokens`](Self::forward_tokens) and an exact GELU.
+    pub(crate) fn forward_tokens_gelu(&self, input: Tensor<3>) -> Tensor<3> {
+        each_token(input, |rows| mentor_kernels::linear_gelu(rows, self.weight.val(), self.bias.val()))
+    }
+}
+
+/// Applies `layer` to the rows of `[B, N, D_in]`.
+fn each_token(input: Tensor<3>, layer: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<3> {
+    let [batch, tokens, width] = input.dims();
+    let output = layer(input.reshape([batch * tokens, width]));
+    let outputs = output.dims()[1];
+    output.reshape([batch, tokens, outputs])
 }

@@ -5,6 +5,7 @@ mod batch_norm;
 mod conv2d;
 mod dense;
 mod dropout;
+mod layer_norm;
 mod pool;
 mod running;
 mod stochastic_depth;
@@ -14,6 +15,7 @@ pub(crate) use batch_norm::{BatchNorm, is_running_statistic, is_running_variance
 pub(crate) use conv2d::Conv2d;
 pub(crate) use dense::Dense;
 pub(crate) use dropout::Dropout;
+pub(crate) use layer_norm::LayerNorm;
 pub(crate) use pool::{global_average, max_pool, subsample};
 pub(crate) use stochastic_depth::StochasticDepth;
 pub(crate) use unit_norm::unit_norm;

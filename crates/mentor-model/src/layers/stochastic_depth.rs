@@ -23,14 +23,16 @@ impl StochasticDepth {
         Self { drop_probability, block }
     }
 
-    /// The branch `[B, C, H, W]` before it is added to the shortcut.
-    pub(crate) fn forward(&self, branch: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
+    /// The branch `[B, …]` before it is added to the shortcut.
+    pub(crate) fn forward<const D: usize>(&self, branch: Tensor<D>, pass: &Pass<'_>) -> Tensor<D> {
         let noise = match pass {
             Pass::Training(noise) if self.drop_probability > 0.0 => noise,
             _ => return branch,
         };
-        let mask = TensorData::new(self.mask(noise), [noise.samples.len(), 1, 1, 1]);
-        let mask = Tensor::<4>::from_data(mask, &branch.device());
+        let mut shape = [1; D];
+        shape[0] = noise.samples.len();
+        let mask = TensorData::new(self.mask(noise), shape);
+        let mask = Tensor::<D>::from_data(mask, &branch.device());
         branch * mask
     }
 

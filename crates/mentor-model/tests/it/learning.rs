@@ -87,7 +87,7 @@ fn the_gradient_reaches_every_trainable_parameter() {
 fn gradients_of_chunks_add_up_where_no_batch_statistics_are_used() {
     let device = Device::flex().autodiff();
     let samples: Vec<u32> = (0..8).collect();
-    for name in ["mlp:24,12", "cnn"] {
+    for name in ["mlp:24,12", "cnn", "vit-4-64-1"] {
         let mut spec = ModelSpec::new(name, INPUT, 10);
         spec.dropout = 0.3;
         let model = Model::new(&spec, 0, &device).unwrap();
@@ -115,6 +115,7 @@ fn every_family_overfits_eight_images() {
         ("resnet-8", 0.1, 60),
         ("resnet-18", 0.02, 12),
         ("wrn-10-2", 0.1, 40),
+        ("vit-4-64-1", 0.1, 80),
     ] {
         let mut model = build(name, INPUT, &device);
         let mut losses = Vec::new();

@@ -6,13 +6,14 @@ mod families;
 mod files;
 mod learning;
 mod noise;
+mod transformer;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_model::{Model, ModelSpec};
 use mentor_random::{Purpose, Stream};
 
 /// The smallest member of every family and form.
-const SMALL: [&str; 6] = ["linear", "mlp:24,12", "cnn", "resnet-8", "resnet-18", "wrn-10-2"];
+const SMALL: [&str; 7] = ["linear", "mlp:24,12", "cnn", "resnet-8", "resnet-18", "wrn-10-2", "vit-4-64-1"];
 
 fn build(name: &str, input: [usize; 3], device: &Device) -> Model {
     Model::new(&ModelSpec::new(name, input, 10), 0, device).unwrap()

@@ -15,9 +15,14 @@ fn noisy(name: &str, stochastic_depth: f64) -> Model {
 
 #[test]
 fn inference_has_no_noise_and_changes_nothing() {
-    for (name, stochastic_depth) in
-        [("mlp:24,12", 0.0), ("cnn", 0.0), ("resnet-8", 0.5), ("resnet-18", 0.5), ("wrn-10-2", 0.5)]
-    {
+    for (name, stochastic_depth) in [
+        ("mlp:24,12", 0.0),
+        ("cnn", 0.0),
+        ("resnet-8", 0.5),
+        ("resnet-18", 0.5),
+        ("wrn-10-2", 0.5),
+        ("vit-4-64-1", 0.5),
+    ] {
         let model = noisy(name, stochastic_depth);
         let before = weights_blake3(&model);
         let scores = || host(model.scores(images(&[0, 1, 2], INPUT, &Device::flex()), &Pass::Inference));
@@ -31,7 +36,9 @@ fn inference_has_no_noise_and_changes_nothing() {
 
 #[test]
 fn training_noise_is_a_function_of_its_key() {
-    for (name, stochastic_depth) in [("mlp:24,12", 0.0), ("cnn", 0.0), ("resnet-8", 0.5), ("wrn-10-2", 0.5)] {
+    for (name, stochastic_depth) in
+        [("mlp:24,12", 0.0), ("cnn", 0.0), ("resnet-8", 0.5), ("wrn-10-2", 0.5), ("vit-4-64-1", 0.5)]
+    {
         let model = noisy(name, stochastic_depth);
         let scores = |seed, epoch| {
             let noise = Noise { seed, epoch, samples: &[4, 9, 2] };
@@ -47,8 +54,8 @@ fn training_noise_is_a_function_of_its_key() {
 #[test]
 fn the_noise_of_a_sample_does_not_depend_on_its_batch() {
     // Without batch normalisation the scores of a sample depend on that sample alone.
-    for name in ["mlp:24,12", "cnn"] {
-        let model = noisy(name, 0.0);
+    for (name, stochastic_depth) in [("mlp:24,12", 0.0), ("cnn", 0.0), ("vit-4-64-1", 0.5)] {
+        let model = noisy(name, stochastic_depth);
         let scores = |samples: &[u32]| {
             let noise = Noise { seed: 1, epoch: 0, samples };
             host(model.scores(images(samples, INPUT, &Device::flex()), &Pass::Training(&noise)))
