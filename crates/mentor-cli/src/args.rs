@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    calibrate, completions, data, demo, distill, embed, eval, loss, models, predict, report, search, train,
+    calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict, report, search,
+    self_train, train,
 };
 use crate::error::Failure;
 
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Train(Box<train::Args>),
     Distill(Box<distill::Args>),
+    SelfTrain(Box<self_train::Args>),
+    Label(label::Args),
     Calibrate(calibrate::Args),
     Eval(eval::Args),
     Predict(predict::Args),
@@ -68,6 +71,8 @@ impl Command {
             Self::Demo(args) => demo::run(&args),
             Self::Train(args) => train::run(&args),
             Self::Distill(args) => distill::run(&args),
+            Self::SelfTrain(args) => self_train::run(&args),
+            Self::Label(args) => label::run(&args),
             Self::Calibrate(args) => calibrate::run(&args),
             Self::Eval(args) => eval::run(&args),
             Self::Predict(args) => predict::run(&args),

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use mentor_train::pseudo_labels::LabelsError;
 use mentor_train::{CacheError, LoadError, PlanError, RunDirError, TrainError};
 
 use crate::output;
@@ -161,7 +162,11 @@ impl From<TrainError> for Failure {
             TrainError::Plan(error) => error.into(),
             TrainError::RunDir(error) => error.into(),
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),
-            TrainError::DataChanged | TrainError::Teacher { .. } => Self::data(error),
+            TrainError::DataChanged | TrainError::Teacher { .. } | TrainError::SelfTrain { .. } => {
+                Self::data(error)
+            }
+            TrainError::Labels(LabelsError::File(error)) => error.into(),
+            TrainError::Labels(error) => Self::data(error),
             TrainError::Load(error) => error.into(),
             TrainError::Cache(CacheError::Foreign { .. }) => Self::usage(error),
             error => Self::failed(error),

@@ -36,6 +36,8 @@ pub(crate) enum Storage {
     Memory(Arc<Vec<u8>>),
     /// One file a row, read when a worker needs it.
     Files(Arc<FileStore>),
+    /// The samples of several data sets, one after the other; see [`Dataset::join`].
+    Joined(Arc<[Dataset]>),
 }
 
 /// Image files that are too many to be held in memory.
@@ -197,9 +199,23 @@ impl Dataset {
         &self.notes
     }
 
+    /// BLAKE3 of the content that the image of sample `index` was made from: of the bytes of its file, or of its pixels in
+    /// an array.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`Dataset::len`].
+    pub fn image_blake3(&self, index: usize) -> &[u8; 32] {
+        self.hashes[index].as_bytes()
+    }
+
     /// Whether the images are in memory; otherwise [`Dataset::read`] decodes a file.
     pub fn in_memory(&self) -> bool {
-        matches!(self.storage, Storage::Memory(_))
+        match &self.storage {
+            Storage::Memory(_) => true,
+            Storage::Files(_) => false,
+            Storage::Joined(parts) => parts.iter().all(Self::in_memory),
+        }
     }
 
     /// Number of samples of every class; empty without labels.
@@ -237,6 +253,10 @@ impl Dataset {
             Storage::Files(files) => {
                 decode_file(&files.paths[row], &self.format, &files.limits).map(Cow::Owned)
             }
+            Storage::Joined(parts) => {
+                let (part, index) = part_of(parts, row);
+                part.pixels(index)
+            }
         }
     }
 
@@ -263,23 +283,67 @@ impl Dataset {
 
     /// Sums over all samples, one for each channel of the format.
     pub(crate) fn channel_sums(&self) -> Vec<ChannelSums> {
-        let plane = self.format.height * self.format.width;
-        let of_row = |&row: &u32| match &self.storage {
+        let add = |a: [ChannelSums; 3], b: [ChannelSums; 3]| [0, 1, 2].map(|c| a[c].plus(b[c]));
+        let of_sample = |index| self.sums_of(index);
+        let sums = (0..self.len()).into_par_iter().map(of_sample).reduce(|| [ChannelSums::default(); 3], add);
+        sums[..self.format.channels].to_vec()
+    }
+
+    fn sums_of(&self, index: usize) -> [ChannelSums; 3] {
+        let row = self.rows[index] as usize;
+        match &self.storage {
             Storage::Memory(pixels) => {
                 let length = self.format.num_values();
-                let image = &pixels[row as usize * length..][..length];
+                let planes =
+                    pixels[row * length..][..length].chunks_exact(self.format.height * self.format.width);
                 let mut sums = [ChannelSums::default(); 3];
-                for (sums, plane) in sums.iter_mut().zip(image.chunks_exact(plane)) {
+                for (sums, plane) in sums.iter_mut().zip(planes) {
                     *sums = ChannelSums::of(plane);
                 }
                 sums
             }
-            Storage::Files(files) => files.sums[row as usize],
-        };
-        let add = |a: [ChannelSums; 3], b: [ChannelSums; 3]| [0, 1, 2].map(|c| a[c].plus(b[c]));
-        let sums = self.rows.par_iter().map(of_row).reduce(|| [ChannelSums::default(); 3], add);
-        sums[..self.format.channels].to_vec()
+            Storage::Files(files) => files.sums[row],
+            Storage::Joined(parts) => {
+                let (part, index) = part_of(parts, row);
+                part.sums_of(index)
+            }
+        }
     }
+
+    /// The data sets one after the other as one with these labels: for each sample the index of one of `classes`. Images
+    /// are shared, not copied.
+    ///
+    /// # Panics
+    ///
+    /// If there is no data set, their formats differ, or there is not one class for each sample.
+    #[must_use]
+    pub fn join(parts: Vec<Self>, classes: &[String], targets: Vec<u32>) -> Self {
+        let format = parts[0].format.clone();
+        assert!(parts.iter().all(|part| part.format == format), "data sets of one format");
+        assert_eq!(parts.iter().map(Self::len).sum::<usize>(), targets.len(), "samples and targets");
+        assert!(targets.iter().all(|&target| (target as usize) < classes.len()), "a target that is no class");
+        Self {
+            classes: classes.into(),
+            format,
+            rows: (0..targets.len() as u32).collect(),
+            targets: Some(targets),
+            ids: parts.iter().flat_map(|part| part.ids.iter().cloned()).collect(),
+            hashes: parts.iter().flat_map(|part| part.hashes.iter().copied()).collect(),
+            notes: parts.iter().flat_map(|part| part.notes.iter().cloned()).collect(),
+            storage: Storage::Joined(parts.into()),
+        }
+    }
+}
+
+/// The data set that holds row `row` of all of them, and its place there.
+fn part_of(parts: &[Dataset], mut row: usize) -> (&Dataset, usize) {
+    for part in parts {
+        if row < part.len() {
+            return (part, row);
+        }
+        row -= part.len();
+    }
+    unreachable!("a joined data set has as many rows as its parts")
 }
 
 #[cfg(test)]
@@ -309,6 +373,23 @@ mod tests {
         let again = subset.subset(&[2]);
         again.read(0, &mut image).unwrap();
         assert_eq!(image, [2, 3]);
+    }
+
+    #[test]
+    fn joined_data_sets_are_one_with_new_labels() {
+        let joined = Dataset::join(
+            vec![three().subset(&[2]), three().without_labels()],
+            &["p".to_owned(), "q".to_owned()],
+            vec![1, 0, 1, 1],
+        );
+        let mut image = [0; 2];
+        joined.subset(&[3, 0]).read(1, &mut image).unwrap();
+        assert_eq!((image, joined.targets(), joined.id(1)), ([4, 5], &[1, 0, 1, 1][..], "x"));
+        assert_eq!((joined.class_counts(), joined.in_memory()), (vec![1, 3], true));
+        let same = three().subset(&[2, 0, 1, 2]);
+        assert_eq!(joined.channel_sums(), same.channel_sums());
+        assert_eq!(joined.images_blake3(), same.images_blake3());
+        assert_eq!(joined.image_blake3(0), joined.image_blake3(3));
     }
 
     #[test]

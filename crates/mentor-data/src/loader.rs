@@ -12,6 +12,7 @@ use mentor_random::{Purpose, Stream};
 
 use crate::augment::Augment;
 use crate::class_balance::{self, ClassBalance};
+use crate::cycled::{self, CycledPart};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::preprocessing::Preprocessing;
@@ -38,6 +39,16 @@ pub enum Order {
     /// Given triplets of samples, shuffled as a pure function of the seed and the epoch: the three samples of each, one
     /// triplet after the other. A batch holds as many whole triplets as fit into its size.
     Triplets(Arc<[[u32; 3]]>),
+    /// Batches with a fixed number of samples of each of some parts of the data set, one part after the other; the loader's
+    /// `batch_size` is not looked at. Each part is gone through in one shuffled pass after the other, on across epochs, so
+    /// that a small part comes again and again while a large one is seen once. A pure function of the seed and the
+    /// number of the batch. Each batch shows new augmented versions, since a sample may come several times in an epoch.
+    Cycled {
+        /// The parts, at least one.
+        parts: Vec<CycledPart>,
+        /// Batches of an epoch, at least 1.
+        num_batches: usize,
+    },
 }
 
 /// How batches are made.
@@ -158,6 +169,7 @@ impl Loader {
                 class_balance::num_batches(&dataset.class_counts(), classes_per_batch, samples_per_class)
             }
             Order::Triplets(triplets) => triplets.len().div_ceil(options.batch_size / 3),
+            Order::Cycled { num_batches, .. } => *num_batches,
             Order::Sequential | Order::Shuffled => dataset.len().div_ceil(options.batch_size),
         }
     }
@@ -183,6 +195,9 @@ impl Loader {
                     options.seed,
                     epoch,
                 );
+            }
+            Order::Cycled { parts, num_batches } => {
+                return cycled::plan(parts, *num_batches, options.seed, epoch);
             }
             Order::Triplets(triplets) => {
                 let mut stream = Stream::new(options.seed, Purpose::Order, &[epoch]);
@@ -334,15 +349,19 @@ fn work(
         }
         let start = if batch == 0 { 0 } else { ends[batch - 1] };
         // Nobody waits for the slot of an epoch that was dropped.
-        let _ = slot.send(shared.make_batch(&samples[start..ends[batch]], epoch));
+        let _ = slot.send(shared.make_batch(&samples[start..ends[batch]], epoch, batch));
     }
 }
 
 impl Shared {
-    fn make_batch(&self, samples: &[u32], epoch: u64) -> Result<HostBatch, DataError> {
+    fn make_batch(&self, samples: &[u32], epoch: u64, batch: usize) -> Result<HostBatch, DataError> {
         let Self { dataset, preprocessing, options } = self;
         let format = dataset.format();
-        let view = options.views.map_or(epoch, |views| epoch % views);
+        let view = match &options.order {
+            Order::Cycled { num_batches, .. } => epoch * *num_batches as u64 + batch as u64,
+            _ => epoch,
+        };
+        let view = options.views.map_or(view, |views| view % views);
         let mut pixels = Vec::with_capacity(samples.len() * format.num_values());
         let mut augmented = match options.augment {
             Augment::None => Vec::new(),

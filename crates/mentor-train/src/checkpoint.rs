@@ -1,7 +1,7 @@
 //! Checkpoints: the whole state between two updates, in one file that is whole or not there.
 //!
-//! A checkpoint is a safetensors file. Tensors are named `model/PATH`, `best/PATH`, `velocity/PATH` and
-//! `trajectory`; its metadata holds the progress as JSON and the blake3 of everything else. The newest
+//! A checkpoint is a safetensors file. Tensors are named `model/PATH`, `best/PATH`, `velocity/PATH`,
+//! `average/PATH` and `trajectory`; its metadata holds the progress as JSON and the blake3 of everything else. The newest
 //! one that is intact is loaded.
 
 use std::collections::{BTreeMap, HashMap};
@@ -78,6 +78,8 @@ pub(crate) struct Checkpoint {
     pub(crate) model: Vec<NamedTensor>,
     /// Weights of the best epoch; empty before the first validation.
     pub(crate) best: Vec<NamedTensor>,
+    /// Moving average of the weights; empty where none is kept.
+    pub(crate) average: Vec<NamedTensor>,
     /// Velocity of each parameter; empty without momentum.
     pub(crate) velocity: Vec<NamedTensor>,
     /// Flattened weights after some epochs, one after the other.
@@ -104,9 +106,12 @@ impl Checkpoint {
     /// Writes the checkpoint into `folder`, then deletes those that are no longer kept.
     pub(crate) fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
         let mut tensors: Vec<(String, &[usize], &[f32])> = Vec::new();
-        for (prefix, parameters) in
-            [("model", &self.model), ("best", &self.best), ("velocity", &self.velocity)]
-        {
+        for (prefix, parameters) in [
+            ("model", &self.model),
+            ("best", &self.best),
+            ("average", &self.average),
+            ("velocity", &self.velocity),
+        ] {
             for tensor in parameters {
                 tensors.push((format!("{prefix}/{}", tensor.path), &tensor.shape, &tensor.values));
             }
@@ -169,6 +174,7 @@ impl Checkpoint {
             progress,
             model: Vec::new(),
             best: Vec::new(),
+            average: Vec::new(),
             velocity: Vec::new(),
             trajectory: Vec::new(),
         };
@@ -179,6 +185,7 @@ impl Checkpoint {
             match name.split_once('/') {
                 Some(("model", path)) => checkpoint.model.push(named(path)),
                 Some(("best", path)) => checkpoint.best.push(named(path)),
+                Some(("average", path)) => checkpoint.average.push(named(path)),
                 Some(("velocity", path)) => checkpoint.velocity.push(named(path)),
                 _ if name == "trajectory" => checkpoint.trajectory = values,
                 _ => return Err(format!("it has an unknown tensor {name}")),
@@ -229,6 +236,7 @@ mod tests {
             progress: Progress { step, epoch: 3, data_blake3: "abc".into(), ..Progress::default() },
             model: vec![NamedTensor::new("head.weight", vec![2, 2], vec![1.0, -0.0, f32::MIN_POSITIVE, 4.0])],
             best: vec![NamedTensor::new("head.weight", vec![2, 2], vec![0.5; 4])],
+            average: vec![NamedTensor::new("head.weight", vec![2, 2], vec![0.75; 4])],
             velocity: vec![NamedTensor::new("head.weight", vec![2, 2], vec![0.25; 4])],
             trajectory: vec![1.0, 2.0, 3.0],
         }
@@ -242,7 +250,7 @@ mod tests {
         assert_eq!((loaded.progress.clone(), damaged.len()), (checkpoint(5).progress, 0));
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&loaded.model[0].values), bits(&checkpoint(5).model[0].values));
-        assert_eq!(loaded.velocity, checkpoint(5).velocity);
+        assert_eq!((loaded.velocity, loaded.average), (checkpoint(5).velocity, checkpoint(5).average));
         assert_eq!(loaded.trajectory, [1.0, 2.0, 3.0]);
         assert_eq!(newest_first(dir.path()).unwrap().len(), NUM_KEPT);
     }

@@ -10,6 +10,7 @@ use mentor_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::distill_plan::DistillConfig;
+use crate::self_train_plan::SelfTrainConfig;
 
 /// The configuration of a training run, as written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Config {
     /// What a student learns from its teachers; absent in plain training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distill: Option<DistillConfig>,
+    /// Few labels and many images; absent elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_train: Option<SelfTrainConfig>,
 }
 
 /// `[data]`.
@@ -178,6 +182,9 @@ pub struct TrainingConfig {
     /// Seconds between two checkpoints; 0 writes one after every update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_secs: Option<f64>,
+    /// Decay of the moving average of the weights, which is judged and kept in their place, in [0, 1); 0 keeps none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
 }
 
 /// Why a configuration could not be read.

@@ -4,8 +4,10 @@ use mentor_data::DataError;
 use mentor_loss::LossError;
 use mentor_model::ModelError;
 
+use crate::calibration::CalibrationError;
 use crate::checkpoint::CheckpointError;
 use crate::plan_error::PlanError;
+use crate::pseudo_labels::{LabelsError, SelectionError};
 use crate::retrieval::RetrievalError;
 use crate::run_dir::RunDirError;
 use crate::teacher_cache::CacheError;
@@ -41,6 +43,23 @@ pub enum TrainError {
     /// A run that another builds on cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Files of pseudo-labels cannot be used.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
+    /// Pseudo-labels cannot be chosen.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// The teacher's confidences cannot be calibrated.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The data does not suit self-training.
+    #[error("{what}: {reason}")]
+    SelfTrain {
+        /// The data, or a part of it.
+        what: String,
+        /// What is wrong with it, and what to do next.
+        reason: String,
+    },
     /// The teacher cannot teach this student.
     #[error("{teacher}: cannot teach here: {reason}")]
     Teacher {

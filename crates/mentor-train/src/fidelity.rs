@@ -19,14 +19,18 @@ pub struct TeacherSummary {
     pub num_params: usize,
 }
 
-/// The same network as the student, trained from scratch, beside the student.
+/// The same network as the student, trained from scratch, beside the student. What differs is counted on the validation split;
+/// after self-training on the test split, where there is one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaselineSummary {
     /// Accuracy of its chosen model on the validation split.
     pub val_accuracy: f64,
-    /// Validation samples that only the student has right.
+    /// Its accuracy on the test split; absent where that stays closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+    /// Samples that only the student has right.
     pub only_student: u64,
-    /// Validation samples that only the baseline has right.
+    /// Samples that only the baseline has right.
     pub only_baseline: u64,
     /// Of McNemar's exact test, two-sided: the chance of a difference at least as uneven between equals.
     pub p_value: f64,

@@ -12,7 +12,7 @@ use crate::weights::WeightStatistics;
 
 /// Writes the files of a complete run; `summary.json` last, because it marks the run complete.
 ///
-/// The chosen weights are those of the best epoch on the validation split, and the last ones without it.
+/// `last` is without autodiff. The chosen weights are those of the best epoch on the validation split, and the last ones without it.
 pub(crate) fn finish(
     job: &Job<'_>,
     last: Model,
@@ -20,9 +20,6 @@ pub(crate) fn finish(
     progress: Progress,
     trajectory: &Trajectory,
 ) -> Result<Summary, TrainError> {
-    use burn::module::Module;
-
-    let last = last.valid();
     let chosen = if best.is_empty() { last.clone() } else { with_parameters(last.clone(), best)? };
     let statistics = WeightStatistics::of(&chosen);
     let penalty = statistics.penalty(&job.plan.penalty);
@@ -60,6 +57,9 @@ pub(crate) fn finish(
         mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
         teacher: None,
         baseline: None,
+        test_accuracy: None,
+        rounds: Vec::new(),
+        distilled: None,
         measures: best.map(|best| best.measures.clone()).unwrap_or_default(),
     };
     job.run_dir.write("model.safetensors", &to_safetensors(&chosen)?)?;

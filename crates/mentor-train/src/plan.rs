@@ -11,6 +11,7 @@ use crate::distill_plan::{self, DistillPlan, Student};
 use crate::loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan};
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, POSITIVE, PlanError};
 use crate::schedule::{Schedule, Shape};
+use crate::self_train_plan::{self, SelfTrainPlan, Taught};
 
 /// What a run does. Made by [`Plan::try_from`]; nothing in it means "default".
 #[derive(Clone, Debug)]
@@ -43,8 +44,12 @@ pub struct Plan {
     pub patience: usize,
     /// Seconds between two checkpoints; 0 writes one after every update.
     pub checkpoint_secs: f64,
+    /// Decay of the moving average of the weights, which is judged and kept in their place; 0 keeps none.
+    pub ema: f64,
     /// What a student learns from its teachers; `None` in plain training.
     pub distill: Option<DistillPlan>,
+    /// Few labels and many images; `None` elsewhere.
+    pub self_train: Option<SelfTrainPlan>,
 }
 
 /// How the weights are updated.
@@ -68,7 +73,10 @@ impl TryFrom<Config> for Plan {
     type Error = PlanError;
 
     fn try_from(config: Config) -> Result<Self, PlanError> {
-        let Config { data, mut model, loss, penalty, optimizer, schedule, training, mut distill } = config;
+        let mut config = config;
+        self_train_plan::apply_defaults(&mut config);
+        let Config { data, mut model, loss, penalty, optimizer, schedule, training, mut distill, self_train } =
+            config;
         let mut check = Checker { problems: Vec::new() };
         if let Some(distill) = &mut distill {
             distill_plan::apply_preset(distill, &mut model, &mut check);
@@ -167,6 +175,13 @@ impl TryFrom<Config> for Plan {
             let student = Student { architecture: &architecture, loss: &loss, augment, epochs, full_batch };
             DistillPlan::check(distill, &student, &mut check)
         });
+        check.check(self_train.is_none() || distill.is_none(), || {
+            "distill and self_train are two ways to train: give one of them; --distill-to ends self-training with a distillation".into()
+        });
+        let self_train = self_train.map(|self_train| {
+            let taught = Taught { architecture: &architecture, loss: &loss, full_batch };
+            SelfTrainPlan::check(self_train, &taught, &mut check)
+        });
         let plan = Self {
             source,
             options: data.options,
@@ -188,7 +203,9 @@ impl TryFrom<Config> for Plan {
                 NON_NEGATIVE.0,
                 NON_NEGATIVE.1,
             ),
+            ema: check.number("ema", training.ema.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1),
             distill,
+            self_train,
         };
         if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
     }
@@ -329,8 +346,10 @@ impl Plan {
                 seed: Some(self.seed),
                 patience: Some(self.patience),
                 checkpoint_secs: Some(self.checkpoint_secs),
+                ema: Some(self.ema),
             },
             distill: self.distill.as_ref().map(DistillPlan::to_config),
+            self_train: self.self_train.as_ref().map(SelfTrainPlan::to_config),
         }
     }
 }

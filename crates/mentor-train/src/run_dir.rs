@@ -11,6 +11,8 @@
 //! summary.json       final metrics               /  last: it marks the run complete
 //! teacher-N.cache    scores of teacher N of a distillation, and what came of it in distillation.json;
 //! baseline/          the run of the same network without teachers
+//! teacher/, round-N/  stages of self-training: round-N/labels/ (pseudo-labels), round-N/student/ (a run), round-N/round.json;
+//! distilled/         what --distill-to made; what the report draws of all is in self_training.json
 //! quarantine.txt     images that were left out, with --on-bad-image quarantine
 //! report.html        written by the command line
 //! ```
@@ -32,6 +34,7 @@ use crate::calibration::Calibration;
 use crate::config::{Config, DataConfig, LossConfig, PenaltyConfig};
 use crate::event::MetricsLine;
 use crate::fidelity::{BaselineSummary, Distillation, TeacherSummary};
+use crate::self_training::{DistilledSummary, RoundSummary, SelfTraining};
 
 /// `summary.json`: the run in a few numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +83,15 @@ pub struct Summary {
     /// Of a student: the same network trained from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineSummary>,
+    /// Of self-training: accuracy of the chosen model on the test split, which was opened once, at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+    /// Of self-training: its rounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundSummary>,
+    /// Of self-training: the small model that it ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distilled: Option<DistilledSummary>,
     /// What else the recipe measured of the chosen model on the validation split, by name.
     #[serde(flatten)]
     pub measures: BTreeMap<String, f64>,
@@ -252,6 +264,11 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), _lock: None })
     }
 
+    /// A directory of files that belong to a run, whether or not it is a run itself.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -305,6 +322,15 @@ impl RunDir {
     /// As [`RunDir::summary`].
     pub fn distillation(&self) -> Result<Distillation, RunDirError> {
         self.read_json(DISTILLATION_FILE)
+    }
+
+    /// What self-training did, of a complete run of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::summary`].
+    pub fn self_training(&self) -> Result<SelfTraining, RunDirError> {
+        self.read_json(SELF_TRAINING_FILE)
     }
 
     /// Stores `calibration` in `model.json`, in place of an earlier one.
@@ -407,7 +433,7 @@ impl RunDir {
         self.write(name, &text)
     }
 
-    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunDirError> {
+    pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunDirError> {
         let path = self.path.join(name);
         if !path.exists() {
             return Err(RunDirError::Incomplete { path: self.path.clone() });
@@ -440,6 +466,7 @@ impl MetricsWriter {
 
 const CONFIG_FILE: &str = "config.toml";
 pub(crate) const DISTILLATION_FILE: &str = "distillation.json";
+pub(crate) const SELF_TRAINING_FILE: &str = "self_training.json";
 const LOCK_FILE: &str = ".lock";
 const METRICS_FILE: &str = "metrics.jsonl";
 

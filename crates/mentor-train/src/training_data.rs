@@ -8,6 +8,7 @@ use mentor_model::Head;
 use crate::plan::Plan;
 
 /// Training and validation samples. The test split stays closed.
+#[derive(Clone)]
 pub(crate) struct TrainingData {
     pub(crate) train: Arc<Dataset>,
     /// Absent where the source has no validation split and none was taken from training.

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use mentor_data::{HostBatch, Loader, LoaderOptions};
+use mentor_data::{HostBatch, Loader, LoaderOptions, Order};
 use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters};
 
 use crate::checkpoint::{Best, Checkpoint, Progress};
+use crate::ema::{ema_decay, update_average};
 use crate::error::TrainError;
 use crate::evaluate::{images_to_device, timed};
 use crate::event::{EpochMetrics, MetricsLine, Started, TrainEvent};
@@ -44,8 +45,9 @@ pub(crate) fn run(
     if interrupted {
         return Ok(Outcome::Interrupted { step: run.progress.step });
     }
+    let last = run.judged(&model)?;
     let Run { progress, best, trajectory, observer, .. } = run;
-    let summary = finish(job, model, best, progress, &trajectory)?;
+    let summary = finish(job, last, best, progress, &trajectory)?;
     observer(&TrainEvent::Finished(summary.clone()));
     Ok(Outcome::Complete(summary))
 }
@@ -70,6 +72,8 @@ struct Run<'a> {
     observed: Observed,
     progress: Progress,
     best: Vec<NamedTensor>,
+    /// Moving average of the weights; empty where none is kept.
+    average: Vec<NamedTensor>,
     trajectory: Trajectory,
     metrics: MetricsWriter,
     loader: Loader,
@@ -95,6 +99,7 @@ impl Run<'_> {
                 if epoch_is_over || !self.job.plan.optimizer.full_batch {
                     let learning_rate = self.learning_rate();
                     model = self.optimizer.step(model, std::mem::take(&mut gradients), learning_rate);
+                    self.follow(&model);
                     self.progress.step += 1;
                     self.observed.end_update(self.progress.step, learning_rate);
                 }
@@ -123,7 +128,10 @@ impl Run<'_> {
         let num_samples = batch.samples.len();
         let samples_of_update = if plan.optimizer.full_batch { data.train.len() } else { num_samples };
         let images = images_to_device(&mut batch, device);
-        let noise = Noise { seed: plan.seed, epoch: self.progress.epoch as u64, samples: &batch.samples };
+        // In cycled batches a sample may come several times in an epoch, each time with noise of its own.
+        let cycled = matches!(objective.order(), Order::Cycled { .. });
+        let epoch = if cycled { self.progress.step } else { self.progress.epoch as u64 };
+        let noise = Noise { seed: plan.seed, epoch, samples: &batch.samples };
         let loss = objective.batch_loss(model, images, &batch, &Pass::Training(&noise))?;
         let num_losses = loss.losses.dims()[0];
         let denominator = samples_of_update as f64 * (num_losses as f64 / num_samples as f64);
@@ -147,7 +155,8 @@ impl Run<'_> {
     /// Validates, keeps the best weights, decides whether to stop, and opens the next epoch.
     fn end_epoch(&mut self, model: &Model) -> Result<(), TrainError> {
         let mut val_time = Duration::ZERO;
-        let validation = timed(&mut val_time, || self.job.objective.validate(&model.valid()))?;
+        let judged = self.judged(model)?;
+        let validation = timed(&mut val_time, || self.job.objective.validate(&judged))?;
         if validation.as_ref().is_some_and(|validation| !validation.data_loss.is_finite()) {
             return Err(TrainError::Overflowed { epoch: self.progress.epoch + 1 });
         }
@@ -178,7 +187,7 @@ impl Run<'_> {
         };
         self.progress.last_train = (metrics.train_loss, metrics.train_accuracy);
         if let Some(validation) = validation {
-            self.keep_if_best(model, validation);
+            self.keep_if_best(&judged, validation);
         }
         self.progress.stopped = self.reason_to_stop(train_data_loss);
         self.progress.epoch += 1;
@@ -192,6 +201,23 @@ impl Run<'_> {
             (self.observer)(&TrainEvent::StoppedEarly { reason: reason.clone() });
         }
         Ok(())
+    }
+
+    /// Moves the average of the weights towards those of `model`, where one is kept.
+    fn follow(&mut self, model: &Model) {
+        if !self.average.is_empty() {
+            let decay = ema_decay(self.job.plan.ema, self.progress.step);
+            update_average(&mut self.average, &parameters(model), decay);
+        }
+    }
+
+    /// The model that is judged and kept, without autodiff: that of the average, where one is kept.
+    fn judged(&self, model: &Model) -> Result<Model, TrainError> {
+        let model = model.valid();
+        if self.average.is_empty() {
+            return Ok(model);
+        }
+        Ok(with_parameters(model, self.average.clone())?)
     }
 
     fn keep_if_best(&mut self, model: &Model, validation: Validation) {
@@ -243,7 +269,7 @@ impl<'a> Run<'a> {
         let mut optimizer = Optimizer::new(job.plan.optimizer.clone(), job.plan.penalty);
         let mut trajectory = Trajectory::new(job.plan.epochs, model.num_params());
         let mut progress = Progress { data_blake3: job.data.fingerprint.clone(), ..Progress::default() };
-        let mut best = Vec::new();
+        let (mut best, mut average) = (Vec::new(), Vec::new());
         if let Some((checkpoint, damaged)) = Checkpoint::load_newest(&job.run_dir.checkpoints())? {
             for reason in damaged {
                 observer(&TrainEvent::Warning(format!("damaged checkpoint passed over: {reason}")));
@@ -255,10 +281,15 @@ impl<'a> Run<'a> {
             optimizer.restore(&model, checkpoint.velocity, &job.device.clone().without_autodiff());
             trajectory.steps = checkpoint.progress.trajectory_steps.clone();
             trajectory.values = checkpoint.trajectory;
-            best = checkpoint.best;
+            (best, average) = (checkpoint.best, checkpoint.average);
             progress = checkpoint.progress;
-        } else if trajectory.wants(0) {
-            trajectory.record(&model, 0);
+        } else {
+            if trajectory.wants(0) {
+                trajectory.record(&model, 0);
+            }
+            if job.plan.ema > 0.0 {
+                average = parameters(&model);
+            }
         }
         let options = LoaderOptions {
             batch_size: job.plan.optimizer.batch_size,
@@ -278,6 +309,7 @@ impl<'a> Run<'a> {
             metrics: job.run_dir.metrics_writer(progress.step)?,
             progress,
             best,
+            average,
             trajectory,
             batches_per_epoch: loader.num_batches(),
             loader,
@@ -318,6 +350,7 @@ impl<'a> Run<'a> {
             progress: self.progress.clone(),
             model: parameters(model),
             best: self.best.clone(),
+            average: self.average.clone(),
             velocity: self.optimizer.velocities(model),
             trajectory: self.trajectory.values.clone(),
         };

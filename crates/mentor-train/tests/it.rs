@@ -21,3 +21,5 @@ mod resume;
 mod retrieval;
 #[path = "it/runs.rs"]
 mod runs;
+#[path = "it/self_train.rs"]
+mod self_train;

@@ -104,6 +104,7 @@ mod tests {
             teacher_accuracy: Some(0.5),
             baseline: Some(BaselineSummary {
                 val_accuracy: 0.5,
+                test_accuracy: None,
                 only_student: 7,
                 only_baseline: 2,
                 p_value: 0.18,

@@ -80,6 +80,9 @@ pub(super) fn summary() -> Summary {
         mentor_version: "0.1.0".to_owned(),
         teacher: None,
         baseline: None,
+        test_accuracy: None,
+        rounds: Vec::new(),
+        distilled: None,
         measures: BTreeMap::new(),
     }
 }
@@ -220,6 +223,7 @@ pub(super) fn complete(path: &str) -> RunReport {
         analysis: Some(analysis()),
         embeddings: None,
         distillation: None,
+        self_training: None,
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use mentor_train::analysis::Analysis;
 use mentor_train::embedding_analysis::EmbeddingAnalysis;
 use mentor_train::fidelity::Distillation;
+use mentor_train::self_training::SelfTraining;
 use mentor_train::{Config, RunDir, RunDirError, Summary};
 
 mod axis;
@@ -34,6 +35,7 @@ mod neighbours;
 mod numbers;
 mod page;
 mod picture;
+mod self_training;
 mod sheet;
 mod svg;
 #[cfg(test)]
@@ -57,6 +59,8 @@ pub(crate) struct RunReport {
     embeddings: Option<EmbeddingAnalysis>,
     /// Of a student.
     distillation: Option<Distillation>,
+    /// Of self-training, complete.
+    self_training: Option<SelfTraining>,
 }
 
 impl RunReport {
@@ -71,7 +75,9 @@ impl RunReport {
         let history = History::new(dir.metrics()?);
         let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
         let (embeddings, distillation) = (dir.embedding_analysis()?, unless_incomplete(dir.distillation())?);
-        Ok(Self { path: path.to_owned(), config, history, summary, analysis, embeddings, distillation })
+        let self_training = unless_incomplete(dir.self_training())?;
+        let path = path.to_owned();
+        Ok(Self { path, config, history, summary, analysis, embeddings, distillation, self_training })
     }
 
     /// Name of the class with this index.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::html::escape;
 use super::{
     RunReport, calibration, classes, compare, config, confusion, curves, embeddings, fidelity, hardest,
-    header, landscape, weights,
+    header, landscape, self_training, weights,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -88,6 +88,9 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
             );
         }
     };
+    if let Some(found) = &run.self_training {
+        part("Self-training", "", self_training::panels(run, found, id));
+    }
     part("Learning curves", "", curves::section(run, id));
     if let Some(analysis) = &run.embeddings {
         let on = format!(

@@ -65,7 +65,7 @@ fn assert_ids(html: &str) {
     }
 }
 
-fn assert_sound(html: &str) {
+pub(super) fn assert_sound(html: &str) {
     assert_well_formed(html);
     assert_finite(html);
     assert_self_contained(html);

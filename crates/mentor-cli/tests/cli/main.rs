@@ -12,6 +12,7 @@ mod fixtures;
 mod ranking;
 mod results;
 mod resume;
+mod self_train;
 mod snapshots;
 
 use std::path::Path;

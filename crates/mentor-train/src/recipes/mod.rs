@@ -2,6 +2,7 @@
 
 mod distill;
 mod ranking;
+mod self_train;
 pub(crate) mod supervised;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use crate::loss_plan::LossPlan;
 use crate::objective::Objective;
 use crate::plan::Plan;
 use crate::recipes::ranking::Ranking;
+pub use crate::recipes::self_train::{Labelling, label};
 use crate::recipes::supervised::Supervised;
 use crate::run_dir::{RunDir, Summary};
 use crate::training_data::TrainingData;
@@ -59,6 +61,9 @@ pub fn train(
     if let Some(distill) = &plan.distill {
         return distill::distill(plan, distill, out, device, device_name, stop, observer);
     }
+    if let Some(self_train) = &plan.self_train {
+        return self_train::self_train(plan, self_train, out, device, device_name, stop, observer);
+    }
     let data = TrainingData::load(plan)?;
     let (objective, head): (Box<dyn Objective>, Head) = match &plan.loss {
         LossPlan::Scores(loss) => {
@@ -87,7 +92,7 @@ pub(crate) struct Trainee<'a> {
 
 impl Trainee<'_> {
     /// The network with its first weights.
-    fn model(&self, device: &Device) -> Result<Model, TrainError> {
+    pub(crate) fn model(&self, device: &Device) -> Result<Model, TrainError> {
         let Self { plan, data, head, .. } = self;
         let spec = ModelSpec {
             architecture: plan.architecture.to_string(),

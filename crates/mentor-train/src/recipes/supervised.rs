@@ -22,13 +22,21 @@ pub(crate) struct Supervised<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) data: &'a TrainingData,
     loss: ScoreLoss,
+    order: Order,
     /// Without gradients.
     device: Device,
 }
 
 impl<'a> Supervised<'a> {
     pub(crate) fn new(plan: &'a Plan, data: &'a TrainingData, loss: ScoreLoss, device: Device) -> Self {
-        Self { plan, data, loss, device }
+        // The exact gradient is a sum over all samples: its order is that of the data.
+        let order = if plan.optimizer.full_batch { Order::Sequential } else { Order::Shuffled };
+        Self { plan, data, loss, order, device }
+    }
+
+    /// With the samples in another order.
+    pub(crate) fn in_order(self, order: Order) -> Self {
+        Self { order, ..self }
     }
 
     /// Every sample of `dataset`, in order.
@@ -37,7 +45,7 @@ impl<'a> Supervised<'a> {
         model: &Model,
         dataset: &Arc<Dataset>,
     ) -> Result<Vec<SampleResult>, TrainError> {
-        let Self { plan, data, loss, device } = self;
+        let Self { plan, data, loss, device, .. } = self;
         let batch_size = plan.optimizer.batch_size;
         Ok(evaluate_samples(model, loss, None, dataset, &data.preprocessing, batch_size, device)?)
     }
@@ -45,8 +53,7 @@ impl<'a> Supervised<'a> {
 
 impl Objective for Supervised<'_> {
     fn order(&self) -> Order {
-        // The exact gradient is a sum over all samples: its order is that of the data.
-        if self.plan.optimizer.full_batch { Order::Sequential } else { Order::Shuffled }
+        self.order.clone()
     }
 
     fn batch_loss(

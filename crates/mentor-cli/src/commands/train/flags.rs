@@ -220,7 +220,8 @@ impl Args {
     }
 
     fn overlay(&self, config: &mut Config) -> Result<(), Failure> {
-        let Config { data, model, loss, penalty, optimizer, schedule, training, distill: _ } = config;
+        let Config { data, model, loss, penalty, optimizer, schedule, training, distill: _, self_train: _ } =
+            config;
         take(&self.data, &mut data.source);
         take(&self.model, &mut model.name);
         take(&self.dropout, &mut model.dropout);

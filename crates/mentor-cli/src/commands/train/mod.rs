@@ -99,7 +99,11 @@ pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
 fn default_out(plan: &Plan) -> PathBuf {
     let stem = Path::new(&plan.source).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let hash = blake3::hash(plan.to_config().to_toml().as_bytes()).to_hex();
-    let loss = if plan.distill.is_some() { "distilled" } else { plan.loss.name() };
+    let loss = match (&plan.distill, &plan.self_train) {
+        (Some(_), _) => "distilled",
+        (_, Some(_)) => "self-trained",
+        _ => plan.loss.name(),
+    };
     let name = format!("{stem}-{}-{loss}-{}", plan.architecture, &hash[..6]);
     let safe = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
     Path::new("runs").join(name.trim_start_matches('-').chars().map(safe).collect::<String>())
@@ -113,6 +117,7 @@ fn result(out: &Path, summary: &Summary) -> String {
         line("val accuracy", format!("{accuracy:.4}, of epoch {} of {}", summary.best_epoch, summary.epochs));
     }
     super::distill::result(summary).into_iter().for_each(|(name, value)| line(name, value));
+    super::self_train::result(summary).into_iter().for_each(|(name, value)| line(&name, value));
     if let Some(accuracy) = summary.train_accuracy {
         line("train accuracy", format!("{accuracy:.4}"));
     }

@@ -9,7 +9,7 @@
 //! Each part continues where it was cut off, and is kept when it is done.
 
 mod objective;
-mod teacher;
+pub(super) mod teacher;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +56,22 @@ pub(super) fn distill(
         teachers.push(Teacher::load(run, device)?);
     }
     let data = load(plan, distill, &teachers)?;
+    distill_on(plan, &teachers, &data, out, device, device_name, stop, observer)
+}
+
+/// As [`distill`], of given teachers on given data.
+#[allow(clippy::too_many_arguments, reason = "they are those of every recipe, and what this one is given")]
+pub(super) fn distill_on(
+    plan: &Plan,
+    teachers: &[Teacher],
+    data: &TrainingData,
+    out: &Path,
+    device: &Device,
+    device_name: &str,
+    stop: &AtomicBool,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Outcome, TrainError> {
+    let Some(distill) = &plan.distill else { unreachable!("the caller distils") };
     let loss_plan = match &plan.loss {
         LossPlan::Scores(loss) => loss.clone(),
         LossPlan::Ranking(_) => ScoreLossPlan::SOFTMAX,
@@ -65,15 +81,15 @@ pub(super) fn distill(
     let labelled = data.train.is_labelled();
     let run_dir = RunDir::create(out, &plan.to_config())?;
 
-    let scores = match teacher_scores(plan, distill, &teachers, &data, out, stop, observer) {
+    let scores = match teacher_scores(plan, distill, teachers, data, out, stop, observer) {
         Ok(scores) => scores,
         Err(Halt::Stopped) => return Ok(Outcome::Interrupted { step: 0 }),
         Err(Halt::Failed(error)) => return Err(error),
     };
-    let (_, dataset) = judged(&data);
+    let (_, dataset) = judged(data);
     let samples: Vec<u32> = (0..dataset.len() as u32).collect();
     let mut judged_scores = Vec::with_capacity(teachers.len());
-    for teacher in &teachers {
+    for teacher in teachers {
         judged_scores.push(teacher.scores(&Shown::plain(dataset), 0, &samples)?);
     }
 
@@ -88,9 +104,8 @@ pub(super) fn distill(
         let config = plain.to_config();
         if RunDir::completed(&place, &config)?.is_none() {
             observer(&TrainEvent::Stage(format!("baseline: {} from scratch", plan.architecture)));
-            let supervised = Supervised::new(&plain, &data, hard.clone(), device.clone());
-            let trainee =
-                Trainee { plan: &plain, data: &data, objective: &supervised, head: data.classifier() };
+            let supervised = Supervised::new(&plain, data, hard.clone(), device.clone());
+            let trainee = Trainee { plan: &plain, data, objective: &supervised, head: data.classifier() };
             let run_dir = RunDir::create(&place, &config)?;
             let outcome = train_on(&trainee, &run_dir, device, device_name, stop, observer)?;
             if let Outcome::Interrupted { .. } = outcome {
@@ -101,22 +116,22 @@ pub(super) fn distill(
     }
 
     observer(&TrainEvent::Stage(format!("student: {} with {}", plan.architecture, describe(distill))));
-    let supervised = labelled.then(|| Supervised::new(plan, &data, hard, device.clone()));
+    let supervised = labelled.then(|| Supervised::new(plan, data, hard, device.clone()));
     let device_of = device.clone();
     let objective = Distilled {
         plan,
         distill,
-        data: &data,
+        data,
         loss,
         supervised,
-        teachers: &teachers,
+        teachers,
         scores,
         judged_scores,
         baseline,
         warnings,
         device: device_of,
     };
-    let trainee = Trainee { plan, data: &data, objective: &objective, head: data.classifier() };
+    let trainee = Trainee { plan, data, objective: &objective, head: data.classifier() };
     train_on(&trainee, &run_dir, device, device_name, stop, observer)
 }
 

@@ -157,6 +157,7 @@ impl Distilled<'_> {
             });
             baseline = Some(BaselineSummary {
                 val_accuracy,
+                test_accuracy: None,
                 only_student: only_first,
                 only_baseline: only_second,
                 p_value,

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::Device;
-use mentor_data::{Augment, Dataset};
+use mentor_data::{Augment, DataError, Dataset};
 use mentor_model::{Head, Model};
+use rayon::prelude::*;
 
 use crate::class_differences::class_differences;
 use crate::error::TrainError;
@@ -61,6 +62,10 @@ impl Teacher {
         &self.trained.file.classes
     }
 
+    pub(crate) fn trained(&self) -> &TrainedModel {
+        &self.trained
+    }
+
     pub(crate) fn model(&self) -> &Model {
         &self.trained.model
     }
@@ -74,16 +79,16 @@ impl Teacher {
     ) -> Result<Vec<f32>, TrainError> {
         let Shown { dataset, augment, seed } = *shown;
         let (format, own) = (dataset.format(), &self.trained.file.preprocessing.format);
-        let mut bytes = vec![0; format.num_values()];
-        let mut changed = bytes.clone();
+        let image = |&sample: &u32| {
+            let mut bytes = vec![0; format.num_values()];
+            let mut changed = bytes.clone();
+            dataset.read(sample as usize, &mut bytes)?;
+            augment.apply(format, &bytes, &mut changed, seed, view, sample);
+            Ok(own.convert(format, &changed))
+        };
         let mut scores = Vec::with_capacity(samples.len() * self.classes().len());
         for samples in samples.chunks(TEACHER_ROWS) {
-            let mut images = Vec::with_capacity(TEACHER_ROWS);
-            for &sample in samples {
-                dataset.read(sample as usize, &mut bytes)?;
-                augment.apply(format, &bytes, &mut changed, seed, view, sample);
-                images.push(own.convert(format, &changed));
-            }
+            let mut images: Vec<Vec<u8>> = samples.par_iter().map(image).collect::<Result<_, DataError>>()?;
             if let Some(last) = images.last().cloned() {
                 images.resize(TEACHER_ROWS, last);
             }

@@ -1,0 +1,160 @@
+//! `mentor label`: what a trained classifier calls images without labels, in files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use mentor_train::pseudo_labels::{Shard, detect_shard};
+use mentor_train::{Labelling, TrainEvent, label};
+use serde::Serialize;
+
+use crate::device::DeviceChoice;
+use crate::error::Failure;
+use crate::output;
+use crate::progress::Progress;
+use crate::signals::Interruption;
+use crate::table::count;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor label runs/ns --data photos/ --out labels.parquet
+      one row an image: its id, the hash of its bytes, scores, confidence, label
+  mentor label runs/ns --data photos/ --out labels/ --shard 3/16
+      the fourth of sixteen parts, counted from 0, as labels/labels-00003-of-00016.parquet
+  sbatch --array=0-15 --wrap 'mentor label runs/ns --data photos/ --out labels/'
+      in a SLURM array, a Kubernetes indexed job (with --num-shards) or an AWS Batch array each process finds its own part
+  mentor self-train --data labelled/ --unlabelled photos/ --labels labels/ --out runs/next
+      learn from them
+
+A file appears whole or not at all, and then its manifest FILE.json with the teacher's hash. The same command again skips what is complete \
+and intact, and writes what is missing or damaged; a complete file of another teacher or other images is refused.";
+
+/// Label images with a trained classifier, one shard a process
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Directory of a complete run of a classifier
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Images: a folder that is searched through, or other data whose labels are not looked at
+    #[arg(long, value_name = "DATA")]
+    data: String,
+
+    /// File NAME.parquet, or a folder for it; of a shard, labels-INDEX-of-COUNT.parquet beside it
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+
+    /// Part of the images, INDEX/COUNT with INDEX from 0 [default: that of the scheduler, else all]
+    #[arg(long, value_name = "INDEX/COUNT", value_parser = shard)]
+    shard: Option<Shard>,
+
+    /// Number of parts, for schedulers that tell a process its index alone
+    #[arg(long, value_name = "COUNT", conflicts_with = "shard", value_parser = clap::value_parser!(u32).range(1..))]
+    num_shards: Option<u32>,
+
+    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+
+    /// Show only warnings and the result
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    text.parse::<Shard>().map_err(|error| error.to_string())
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Labelled<'a> {
+    path: &'a Path,
+    shard: Shard,
+    num_rows: u64,
+    num_bytes: u64,
+    teacher_blake3: &'a str,
+    already_written: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let found = detect_shard(|name| std::env::var(name).ok(), args.num_shards).map_err(Failure::usage);
+    let shard = match args.shard {
+        Some(shard) => shard,
+        None => found?.unwrap_or(Shard::WHOLE),
+    };
+    let path = place(&args.out, shard)?;
+    let device = args.device.open()?;
+    let interruption = Interruption::watch()
+        .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
+    let mut progress = Progress::new(args.quiet);
+    let mut observer = |event: &TrainEvent| progress.observe(event);
+    let (data, stop) = (&args.data, interruption.flag());
+    let labelling = label(&args.run, data, &path, shard, &device.device, stop, &mut observer)?;
+    drop(progress);
+    let (manifest, already_written) = match labelling {
+        Labelling::Written(manifest) => (manifest, false),
+        Labelling::AlreadyWritten(manifest) => (manifest, true),
+        Labelling::Interrupted => {
+            output::note(
+                "interrupted; nothing of this shard is left\nhelp: the same command begins it again",
+            );
+            return Err(Failure::status_only(interruption.status()));
+        }
+    };
+    if args.json {
+        return output::json(&Labelled {
+            path: &path,
+            shard,
+            num_rows: manifest.num_rows,
+            num_bytes: manifest.num_bytes,
+            teacher_blake3: &manifest.header.teacher_blake3,
+            already_written,
+        });
+    }
+    let how = if already_written { "was complete and intact" } else { "written" };
+    output::text(&format!(
+        "{}: {how}: shard {shard}, {} images, teacher {}",
+        path.display(),
+        count(manifest.num_rows),
+        manifest.header.teacher_blake3.get(..12).unwrap_or_default()
+    ))
+}
+
+/// The file of the shard; its folder is made.
+fn place(out: &Path, shard: Shard) -> Result<PathBuf, Failure> {
+    let is_file = out.extension().is_some_and(|extension| extension == "parquet");
+    let folder = if is_file { out.parent().unwrap_or(Path::new("")) } else { out };
+    if out.is_file() && !is_file {
+        let error = anyhow!("--out {}: is a file that is no .parquet", out.display());
+        return Err(Failure::usage(error).help("name a .parquet file, or a folder"));
+    }
+    if !folder.as_os_str().is_empty() {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Failure::usage(anyhow!("--out {}: {error}", folder.display()))
+                .help("name a folder that can be written")
+        })?;
+    }
+    Ok(if is_file && shard.count == 1 { out.to_owned() } else { folder.join(shard.file_name()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_has_its_own_file_beside_the_one_that_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |out: &str, index, count| {
+            let path = place(&dir.path().join(out), Shard { index, count }).unwrap();
+            path.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(place("a.parquet", 0, 1), "a.parquet");
+        assert_eq!(place("a.parquet", 3, 16), "labels-00003-of-00016.parquet");
+        assert_eq!(place("deep/er", 0, 1), "deep/er/labels.parquet");
+        assert!(dir.path().join("deep/er").is_dir());
+    }
+}

@@ -1,0 +1,276 @@
+//! `mentor self-train`: few labels and many images become a student.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use mentor_train::{SelfTrainConfig, Summary};
+
+use super::train;
+use crate::error::Failure;
+use crate::table::count;
+
+const EXAMPLES: &str = "\
+Examples:
+  mentor self-train --data digits --labels-per-class 5 --out runs/five
+      keep five labels a class, take all others away, and see what the images without labels give back
+  mentor self-train --data photos/ --unlabelled more/ --rounds 3 --model resnet-20 --student wrn-16-2 --out runs/ns
+      more/ is searched through for images; folder names mean nothing there
+  mentor self-train --data photos/ --unlabelled more/ --no-noise --out runs/calm
+      the ablation: without noise a student only repeats its teacher; --noise-augment none and the like switch off one noise
+  mentor self-train --data photos/ --unlabelled more/ --method pseudo-label --out runs/lee
+      Lee's method of 2013: the network learns from its own classes, with a weight that rises
+  mentor self-train --data digits --labels-per-class 5 --distill-to mlp:100 --out runs/small
+      end with a small model in OUT/distilled
+
+A round: the teacher, its confidence calibrated on validation, labels every image without noise; confident labels are kept, the same number \
+for each class, the most confident first, repeated where a class is short; a student with noise learns from both, with the loss \
+mean CE(labelled) + ratio x mean CE(pseudo-labelled). It becomes the next teacher if validation accuracy does not fall and \
+the audit raises no alarm; else the round is rolled back. The audit is a canary: labelled images (5 %, at least five of a class, at most a \
+fifth of few labels) that nobody trains on and that go the way of the unlabelled ones. Copies of validation and test images are left out.
+
+The model of OUT is the best one, so that eval, predict and embed work on it. The same network on labels alone, with as many updates, is in \
+OUT/baseline. The test split is opened once, at the end. Ctrl-C and the same command again go on, whatever the stage.
+
+Where other defaults than those of train suit few labels: --model cnn, --augment shift, --batch-size 32, --l2 5e-4, and training.ema=0.999 \
+(--set), the decay of the average of the weights that is judged and kept.
+
+summary.json, beside what training writes: test_accuracy, baseline (val_accuracy, test_accuracy, only_student, only_baseline, p_value of \
+McNemar's test), rounds[] (round, val_accuracy, test_accuracy, num_pseudo_labels, mean_confidence, audit_precision, accepted, reason).";
+
+/// Train a student from few labels and many images without
+#[derive(Debug, clap::Args)]
+#[command(about = "Train a student from few labels and many images without", after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    train: train::Args,
+
+    /// Images without labels: a folder that is searched through, or other data whose labels are not looked at
+    #[arg(long, value_name = "DATA", help_heading = "Self-training")]
+    unlabelled: Option<String>,
+
+    /// Keep the labels of this many training images of each class, and take those of all others away
+    #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
+    labels_per_class: Option<usize>,
+
+    /// Pseudo-labels of --unlabelled for the first round: a file or folder that mentor label wrote
+    #[arg(long, value_name = "PATH", help_heading = "Self-training")]
+    labels: Option<PathBuf>,
+
+    /// noisy-student (Xie et al. 2020) or pseudo-label (Lee 2013) [default: noisy-student]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["noisy-student", "pseudo-label"]), help_heading = "Self-training")]
+    method: Option<String>,
+
+    /// Rounds of labelling and learning [default: 3]
+    #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
+    rounds: Option<usize>,
+
+    /// The student's network, as large as the teacher's or larger [default: that of --model]
+    #[arg(long, value_name = "NAME", help_heading = "Self-training")]
+    student: Option<String>,
+
+    /// Least confidence of a pseudo-label, from 0 to 1 [default: 0.3]
+    #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
+    threshold: Option<f64>,
+
+    /// soft (the teacher's probabilities) or hard (its class) [default: soft]
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(["soft", "hard"]), help_heading = "Self-training")]
+    label_kind: Option<String>,
+
+    /// Classes that a soft label keeps; the others share the rest of its probability [default: all]
+    #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
+    top_k: Option<usize>,
+
+    /// Take every confident image once, however uneven the classes become
+    #[arg(long, help_heading = "Self-training")]
+    no_balance: bool,
+
+    /// Pseudo-labelled images of each class [default: the unlabelled images divided by the classes]
+    #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
+    per_class: Option<usize>,
+
+    /// How often an image may be repeated where its class is short [default: 5]
+    #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
+    max_copies: Option<u32>,
+
+    /// Pseudo-labelled images beside each labelled one, and the weight of their loss [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Self-training")]
+    ratio: Option<f64>,
+
+    /// Noise of the student: how its images are changed, as --augment [default: rand-augment:2,9]
+    #[arg(long, value_name = "HOW", help_heading = "Self-training")]
+    noise_augment: Option<String>,
+
+    /// Noise of the student: probability of dropping a hidden unit [default: 0.5 where the network has a place for it]
+    #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
+    noise_dropout: Option<f64>,
+
+    /// Noise of the student: probability of dropping the last residual block [default: 0.2 where there are such blocks]
+    #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
+    noise_stochastic_depth: Option<f64>,
+
+    /// No noise at all: what a student is without it
+    #[arg(long, conflicts_with_all = ["noise_augment", "noise_dropout", "noise_stochastic_depth"], help_heading = "Self-training")]
+    no_noise: bool,
+
+    /// Share of the labels that audit the pseudo-labels and teach nobody; 0 for no audit [default: 0.05]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Self-training")]
+    canary_fraction: Option<f64>,
+
+    /// Do not train the student's network on labels alone
+    #[arg(long, help_heading = "Self-training")]
+    no_baseline: bool,
+
+    /// A small network that the final model teaches, into OUT/distilled
+    #[arg(long, value_name = "NAME", help_heading = "Self-training")]
+    distill_to: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let mut config = args.train.configuration()?;
+    args.overlay(config.self_train.get_or_insert_with(SelfTrainConfig::default))?;
+    train::run_with(&args.train, config)
+}
+
+impl Args {
+    fn overlay(&self, config: &mut SelfTrainConfig) -> Result<(), Failure> {
+        train::take(&self.unlabelled, &mut config.unlabelled);
+        train::take(&self.labels_per_class, &mut config.labels_per_class);
+        train::take(&self.labels, &mut config.labels);
+        train::take(&self.method, &mut config.method);
+        train::take(&self.rounds, &mut config.rounds);
+        train::take(&self.student, &mut config.student);
+        train::take(&self.threshold, &mut config.threshold);
+        train::take(&self.label_kind, &mut config.label_kind);
+        train::take(&self.top_k, &mut config.top_k);
+        train::take(&self.per_class, &mut config.per_class);
+        train::take(&self.max_copies, &mut config.max_copies);
+        train::take(&self.ratio, &mut config.ratio);
+        train::take(&self.noise_dropout, &mut config.dropout);
+        train::take(&self.noise_stochastic_depth, &mut config.stochastic_depth);
+        train::take(&self.canary_fraction, &mut config.canary_fraction);
+        train::take(&self.distill_to, &mut config.distill_to);
+        if let Some(name) = &self.noise_augment {
+            config.augment = Some(name.parse()?);
+        }
+        if self.no_noise {
+            config.augment = Some(mentor_data::Augment::None);
+            (config.dropout, config.stochastic_depth) = (Some(0.0), Some(0.0));
+        }
+        if self.no_balance {
+            config.balance = Some(false);
+        }
+        if self.no_baseline {
+            config.baseline = Some(false);
+        }
+        Ok(())
+    }
+}
+
+/// Lines of the result that only self-training has.
+pub(super) fn result(summary: &Summary) -> Vec<(String, String)> {
+    let shown = |accuracy: Option<f64>| accuracy.map_or("none".to_owned(), |value| format!("{value:.4}"));
+    let mut lines = Vec::new();
+    for round in &summary.rounds {
+        let verdict = if round.accepted { "accepted" } else { "rolled back" };
+        let text = format!(
+            "{} pseudo-labels, audit {}, {verdict}: {}",
+            count(round.num_pseudo_labels),
+            shown(round.audit_precision),
+            round.reason
+        );
+        lines.push((format!("round {}", round.round), text));
+    }
+    if let Some(accuracy) = summary.test_accuracy {
+        lines.push(("test accuracy".to_owned(), format!("{accuracy:.4}")));
+        if let Some(baseline) = &summary.baseline {
+            let text = format!(
+                "{} on labels alone; only the student has {} test images right, only the baseline {} (p = {:.2})",
+                shown(baseline.test_accuracy),
+                count(baseline.only_student),
+                count(baseline.only_baseline),
+                baseline.p_value
+            );
+            lines.push(("baseline".to_owned(), text));
+        }
+    }
+    if let Some(distilled) = &summary.distilled {
+        let text = format!(
+            "{}: {} parameters, test accuracy {}",
+            distilled.model,
+            count(distilled.num_params as u64),
+            shown(distilled.test_accuracy)
+        );
+        lines.push(("distilled".to_owned(), text));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+    use mentor_train::{Config, Plan};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn config(flags: &str) -> Config {
+        let only = Only::try_parse_from(["self-train"].into_iter().chain(flags.split_whitespace())).unwrap();
+        let mut config = only.args.train.configuration().unwrap();
+        only.args.overlay(config.self_train.get_or_insert_default()).unwrap();
+        config
+    }
+
+    #[test]
+    fn every_flag_reaches_the_configuration() {
+        let flags = "--data digits --unlabelled u --labels l --method pseudo-label --rounds 2 --student cnn --threshold 0.4 \
+            --label-kind soft --top-k 3 --per-class 7 --max-copies 2 --ratio 3 --noise-augment shift --noise-dropout 0.1 \
+            --noise-stochastic-depth 0.3 --canary-fraction 0.2 --no-baseline --distill-to linear";
+        let expected = "data.source = 'digits'
+            [self_train]
+            unlabelled = 'u'
+            labels = 'l'
+            method = 'pseudo-label'
+            rounds = 2
+            student = 'cnn'
+            threshold = 0.4
+            label_kind = 'soft'
+            top_k = 3
+            per_class = 7
+            max_copies = 2
+            ratio = 3.0
+            augment = 'shift'
+            dropout = 0.1
+            stochastic_depth = 0.3
+            canary_fraction = 0.2
+            baseline = false
+            distill_to = 'linear'";
+        assert_eq!(config(flags), Config::from_toml(expected, "test", &[]).unwrap());
+        let calm = config("--no-noise --no-balance").self_train.unwrap();
+        assert_eq!((calm.augment, calm.dropout), (Some(mentor_data::Augment::None), Some(0.0)));
+        assert_eq!((calm.stochastic_depth, calm.balance), (Some(0.0), Some(false)));
+    }
+
+    #[test]
+    fn defaults_in_the_help_are_those_of_the_plan() {
+        let resolved = Plan::try_from(config("--data digits --labels-per-class 5")).unwrap().to_config();
+        let table = toml::Table::try_from(resolved.self_train.unwrap()).unwrap();
+        let command = Only::command();
+        for flag in ["method", "rounds", "threshold", "label_kind", "max_copies", "ratio", "canary_fraction"]
+        {
+            let help = command.get_arguments().find(|argument| argument.get_id() == flag).unwrap().get_help();
+            let help = help.unwrap().to_string();
+            let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
+            let value = match &table[flag] {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Float(number) => number.to_string(),
+                other => other.to_string(),
+            };
+            assert_eq!(told, value, "--{flag}");
+        }
+    }
+}

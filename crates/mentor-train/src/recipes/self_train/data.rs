@@ -1,0 +1,343 @@
+//! The images of self-training: labelled ones, of these the canary, and unlabelled ones without what must not leak.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mentor_data::{
+    CycledPart, DataError, Dataset, Fingerprint, OpenOptions, Order, Preprocessing, Similarity, Source,
+    Split, near_duplicates,
+};
+use mentor_random::{Purpose, Stream};
+use rayon::prelude::*;
+
+use crate::error::TrainError;
+use crate::plan::Plan;
+use crate::self_train_plan::{Pool, SelfTrainPlan};
+use crate::self_training::Leaks;
+use crate::training_data::TrainingData;
+
+/// Canary images of a class, unless it has too few labels.
+const MIN_CANARY: usize = 5;
+/// Leaks that are named.
+const NUM_EXAMPLES: usize = 5;
+
+/// All images but those of the test split, which only the leak guard has seen.
+pub(super) struct Images {
+    /// Every labelled training image: what the baseline learns from.
+    pub(super) labelled: TrainingData,
+    /// Without the canary.
+    pub(super) taught: TrainingData,
+    pub(super) val: Arc<Dataset>,
+    /// Empty where each class has fewer than five labels, or none is wanted.
+    pub(super) canary: Dataset,
+    /// Without labels.
+    pub(super) pool: Dataset,
+    /// Place of each image of the pool among those that were offered.
+    pub(super) offered: Vec<u32>,
+    /// Of the offered images: what files of pseudo-labels name.
+    pub(super) offered_blake3: String,
+    pub(super) leaks: Leaks,
+    pub(super) warnings: Vec<String>,
+    /// List of the images that were left out.
+    pub(super) quarantined: String,
+}
+
+impl Images {
+    /// # Errors
+    ///
+    /// When there is no validation split, a class has too few labels, or no unlabelled image is left.
+    pub(super) fn load(plan: &Plan, self_train: &SelfTrainPlan) -> Result<Self, TrainError> {
+        let source = Source::open(&plan.source, &plan.options)?;
+        let all = TrainingData::of(&source)?;
+        // Students are compared on it.
+        let val = Arc::new(source.load(Split::Val)?);
+        let mut warnings: Vec<String> = all.notes.iter().map(ToString::to_string).collect();
+        let (labelled, offered) = match &self_train.pool {
+            Pool::AllBut { labels_per_class } => {
+                take_labels(&source, &all.train, *labels_per_class, plan.seed)?
+            }
+            Pool::Data(data) => {
+                // All of it is training, but for splits that the folder itself has.
+                let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..plan.options.clone() };
+                let pool = Source::open_unlabelled(data, &options)?;
+                warnings.extend(pool.notes().iter().map(ToString::to_string));
+                ((*all.train).clone(), pool.load_as(Split::Train, source.format())?)
+            }
+        };
+        let (taught, canary) = split_canary(&labelled, self_train.canary_fraction, plan.seed);
+        if let Some(warning) = canary_warning(&canary, labelled.classes().len()) {
+            warnings.push(warning);
+        }
+        let test = if source.has(Split::Test) { Some(source.load(Split::Test)?) } else { None };
+        let offered_blake3 = offered.images_blake3();
+        let guard = Guard { labelled: &labelled, val: &val, test: test.as_ref(), canary: &canary };
+        let (kept, leaks) = guard.look(&offered, plan.options.keep_duplicates)?;
+        warnings.extend(leak_warning(&leaks));
+        let pool = offered.subset(&kept);
+        if pool.is_empty() {
+            let what = match &self_train.pool {
+                Pool::Data(data) => data.clone(),
+                Pool::AllBut { .. } => plan.source.clone(),
+            };
+            let reason = format!(
+                "holds no image that is not among the labelled, validation or test images ({} looked at); give other images \
+                 without labels",
+                leaks.num_offered
+            );
+            return Err(TrainError::SelfTrain { what, reason });
+        }
+        let preprocessing = Preprocessing::fit(&labelled);
+        let of = |train: Dataset| TrainingData {
+            fingerprint: fingerprint(&all.fingerprint, &train, &[]),
+            train: Arc::new(train),
+            preprocessing: preprocessing.clone(),
+            notes: Vec::new(),
+            ..all.clone()
+        };
+        Ok(Self {
+            quarantined: all.quarantined(),
+            labelled: of(labelled),
+            taught: of(taught),
+            val,
+            canary,
+            pool,
+            offered: kept,
+            offered_blake3,
+            leaks,
+            warnings,
+        })
+    }
+
+    /// The taught images and then `rows` of the pool with these labels, as one training set; `more` tells it from
+    /// others with the same.
+    pub(super) fn with_rows(&self, rows: &[u32], labels: &[u32], more: &[u8]) -> TrainingData {
+        let Self { taught, pool, .. } = self;
+        let targets = taught.train.targets().iter().chain(labels).copied().collect();
+        let parts = vec![(*taught.train).clone(), pool.subset(rows)];
+        let train = Dataset::join(parts, taught.classes(), targets);
+        TrainingData {
+            fingerprint: fingerprint(&taught.fingerprint, &train, more),
+            train: Arc::new(train),
+            ..taught.clone()
+        }
+    }
+
+    /// What is labelled in a round: the pool, and after it the canary, which goes the same way.
+    pub(super) fn to_label(&self) -> Dataset {
+        let parts = vec![self.pool.clone(), self.canary.clone().without_labels()];
+        let targets = vec![0; self.pool.len() + self.canary.len()];
+        Dataset::join(parts, self.taught.classes(), targets).without_labels()
+    }
+}
+
+/// How many images of which kind are in a batch, and how many batches an epoch has: one pass over the larger kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batches {
+    labelled: usize,
+    unlabelled: usize,
+    pub(super) per_epoch: usize,
+}
+
+impl Batches {
+    pub(super) fn new(plan: &Plan, self_train: &SelfTrainPlan, images: &Images) -> Self {
+        let labelled = plan.optimizer.batch_size;
+        let unlabelled = ((labelled as f64 * self_train.ratio).round() as usize).max(1);
+        let per_epoch =
+            images.labelled.train.len().div_ceil(labelled).max(images.pool.len().div_ceil(unlabelled));
+        Self { labelled, unlabelled, per_epoch }
+    }
+
+    /// Labelled images alone.
+    pub(super) fn labelled(&self, num_labelled: usize) -> Order {
+        let parts = vec![part(0, num_labelled, self.labelled)];
+        Order::Cycled { parts, num_batches: self.per_epoch }
+    }
+
+    /// Labelled images, then pseudo-labelled ones.
+    pub(super) fn both(&self, num_labelled: usize, num_samples: usize) -> Order {
+        let parts =
+            vec![part(0, num_labelled, self.labelled), part(num_labelled, num_samples, self.unlabelled)];
+        Order::Cycled { parts, num_batches: self.per_epoch }
+    }
+}
+
+fn part(start: usize, end: usize, batch_size: usize) -> CycledPart {
+    CycledPart { samples: start as u32..end as u32, batch_size: batch_size.min(end - start) }
+}
+
+/// A hash of a training set and of what else it is taught with.
+fn fingerprint(base: &str, train: &Dataset, more: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(base.as_bytes()).update(train.images_blake3().as_bytes());
+    train.targets().iter().for_each(|target| {
+        hasher.update(&target.to_le_bytes());
+    });
+    hasher.update(more).finalize().to_hex().to_string()
+}
+
+/// `count` images of each class with their labels, and all others without.
+fn take_labels(
+    source: &Source,
+    train: &Dataset,
+    count: usize,
+    seed: u64,
+) -> Result<(Dataset, Dataset), TrainError> {
+    let (mut labelled, mut others) = (Vec::new(), Vec::new());
+    for (class, members) in members(train).into_iter().enumerate() {
+        if members.len() < count {
+            let reason = format!(
+                "class {:?} has {} training images, fewer than the {count} labels that it is to keep; lower --labels-per-class",
+                train.classes()[class],
+                members.len()
+            );
+            return Err(TrainError::SelfTrain { what: source.name().to_owned(), reason });
+        }
+        let (taken, left) = draw(&members, count, seed, class, 0);
+        labelled.extend(taken);
+        others.extend(left);
+    }
+    labelled.sort_unstable();
+    others.sort_unstable();
+    if others.is_empty() {
+        let reason =
+            format!("no image is left without a label at {count} labels a class; lower --labels-per-class");
+        return Err(TrainError::SelfTrain { what: source.name().to_owned(), reason });
+    }
+    Ok((train.subset(&labelled), train.subset(&others).without_labels()))
+}
+
+/// What is trained on, and the canary.
+fn split_canary(labelled: &Dataset, fraction: f64, seed: u64) -> (Dataset, Dataset) {
+    let (mut taught, mut canary) = (Vec::new(), Vec::new());
+    for (class, members) in members(labelled).into_iter().enumerate() {
+        let (taken, left) = draw(&members, canary_size(members.len(), fraction), seed, class, 1);
+        canary.extend(taken);
+        taught.extend(left);
+    }
+    taught.sort_unstable();
+    canary.sort_unstable();
+    (labelled.subset(&taught), labelled.subset(&canary))
+}
+
+/// The share of a class, at least five, but never more than a fifth of few labels: they teach more than they audit.
+fn canary_size(num_labels: usize, fraction: f64) -> usize {
+    if fraction == 0.0 {
+        return 0;
+    }
+    let share = (num_labels as f64 * fraction).round() as usize;
+    share.max(MIN_CANARY).min((num_labels / 5).max(share))
+}
+
+/// The samples of each class.
+fn members(dataset: &Dataset) -> Vec<Vec<u32>> {
+    let mut members = vec![Vec::new(); dataset.classes().len()];
+    for (sample, &target) in (0..).zip(dataset.targets()) {
+        members[target as usize].push(sample);
+    }
+    members
+}
+
+/// `count` of `members` at random, and the others.
+fn draw(members: &[u32], count: usize, seed: u64, class: usize, purpose: u64) -> (Vec<u32>, Vec<u32>) {
+    let mut stream = Stream::new(seed, Purpose::Labelled, &[class as u64, purpose]);
+    let order = stream.permutation(members.len() as u32);
+    let mut drawn = order.into_iter().map(|place| members[place as usize]);
+    (drawn.by_ref().take(count).collect(), drawn.collect())
+}
+
+fn canary_warning(canary: &Dataset, num_classes: usize) -> Option<String> {
+    let fewest = canary.class_counts().into_iter().min().unwrap_or(0);
+    match fewest {
+        0 if canary.is_empty() => Some(
+            "there is no canary, so that nothing audits the pseudo-labels: a class needs five labels or more"
+                .into(),
+        ),
+        0..MIN_CANARY => Some(format!(
+            "the canary has only {} images of {num_classes} classes, so that its intervals are wide: more labels audit better",
+            canary.len()
+        )),
+        _ => None,
+    }
+}
+
+fn leak_warning(leaks: &Leaks) -> Option<String> {
+    let Leaks { num_offered, num_exact, num_near, kept, examples } = leaks;
+    let [first, second] = examples.first()?;
+    let near = if *kept { "are kept as asked" } else { "are left out" };
+    Some(format!(
+        "of {num_offered} unlabelled images {num_exact} are copies of labelled, validation or test images and are left out; \
+         {num_near} show the same picture as a validation, test or canary image and {near} (such as {first} = {second})"
+    ))
+}
+
+/// What the pool must not hold.
+struct Guard<'a> {
+    labelled: &'a Dataset,
+    val: &'a Dataset,
+    test: Option<&'a Dataset>,
+    canary: &'a Dataset,
+}
+
+impl Guard<'_> {
+    /// The places of the images of `offered` that stay, and what was found.
+    fn look(&self, offered: &Dataset, keep_near: bool) -> Result<(Vec<u32>, Leaks), DataError> {
+        let Self { labelled, val, test, canary } = *self;
+        let mut known: HashMap<[u8; 32], &str> = HashMap::new();
+        for dataset in [Some(labelled), Some(val), test].into_iter().flatten() {
+            known.extend((0..dataset.len()).map(|index| (*dataset.image_blake3(index), dataset.id(index))));
+        }
+        let (mut protected, mut names) = (Vec::new(), Vec::new());
+        for dataset in [Some(val), test, Some(canary)].into_iter().flatten() {
+            protected.extend(fingerprints(dataset)?);
+            names.extend((0..dataset.len()).map(|index| dataset.id(index)));
+        }
+        let matches = near_duplicates(&fingerprints(offered)?, &protected, Similarity::default());
+        let near: HashMap<usize, usize> = matches.iter().map(|found| (found.pool, found.protected)).collect();
+        let mut leaks = Leaks { num_offered: offered.len(), kept: keep_near, ..Leaks::default() };
+        let mut kept = Vec::with_capacity(offered.len());
+        for index in 0..offered.len() {
+            let twin = match (known.get(offered.image_blake3(index)), near.get(&index)) {
+                (Some(twin), _) => {
+                    leaks.num_exact += 1;
+                    twin
+                }
+                (None, Some(&twin)) => {
+                    leaks.num_near += 1;
+                    if keep_near {
+                        kept.push(index as u32);
+                    }
+                    names[twin]
+                }
+                (None, None) => {
+                    kept.push(index as u32);
+                    continue;
+                }
+            };
+            if leaks.examples.len() < NUM_EXAMPLES {
+                leaks.examples.push([offered.id(index).to_owned(), (*twin).to_owned()]);
+            }
+        }
+        Ok((kept, leaks))
+    }
+}
+
+fn fingerprints(dataset: &Dataset) -> Result<Vec<Fingerprint>, DataError> {
+    let print = |index: usize| {
+        let mut bytes = vec![0; dataset.format().num_values()];
+        dataset.read(index, &mut bytes)?;
+        Ok(Fingerprint::new(dataset.format(), &bytes))
+    };
+    (0..dataset.len()).into_par_iter().map(print).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_labels_give_few_canaries() {
+        let sizes = [1, 4, 5, 9, 10, 25, 100, 1000].map(|labels| canary_size(labels, 0.05));
+        assert_eq!(sizes, [0, 0, 1, 1, 2, 5, 5, 50]);
+        assert_eq!((canary_size(1000, 0.0), canary_size(10, 0.5)), (0, 5));
+    }
+}

@@ -1,0 +1,155 @@
+//! The end of self-training: the test split is opened, once, and the best model becomes that of the run.
+
+use std::fs;
+use std::sync::Arc;
+
+use mentor_data::{Dataset, Source, Split};
+
+use super::labels::{Calibrated, predicted};
+use super::stages::{Done, Halt, Work};
+use super::{BASELINE, DISTILLED};
+use crate::calibration::Calibration;
+use crate::error::TrainError;
+use crate::fidelity::BaselineSummary;
+use crate::mcnemar::mcnemar;
+use crate::run_dir::{ModelFile, RunDir, SELF_TRAINING_FILE, Summary, io};
+use crate::self_training::{DistilledSummary, Round, SelfTraining, Stage};
+use crate::trained_model::TrainedModel;
+
+/// Files that are those of the final model's own run.
+const COPIED: [&str; 3] = ["model.safetensors", "analysis.json", "metrics.jsonl"];
+
+/// A model, and the classes it gives the samples that models are compared on.
+struct Measured {
+    place: String,
+    stage: Stage,
+    summary: Summary,
+    classes: Vec<u32>,
+}
+
+impl Work<'_> {
+    /// Writes the files of the complete run; `summary.json` last, because it marks the run complete.
+    pub(super) fn end(&mut self, run_dir: &RunDir, done: Done) -> Result<Summary, Halt> {
+        self.go_on()?;
+        let test = self.test()?;
+        let compared = test.as_ref().unwrap_or(&self.images.val).clone();
+        let mut measured = Vec::with_capacity(done.models.len());
+        for (name, place) in &done.models {
+            measured.push(self.measure(name, place, place == &done.chosen, test.as_ref())?);
+        }
+        let Some(chosen) = measured.iter().find(|model| model.stage.chosen) else {
+            unreachable!("the final model is one of the models")
+        };
+        let source = self.out.join(&done.chosen);
+        for name in COPIED {
+            let path = source.join(name);
+            // A model without labels has no analysis.
+            if path.exists() {
+                run_dir.write(name, &fs::read(&path).map_err(io(&path, "read"))?)?;
+            }
+        }
+        let temperature = Calibrated::load(self, &done.chosen)?.temperature;
+        let file: ModelFile = RunDir::at(&source).read_json("model.json")?;
+        let calibration = Some(Calibration { temperature, biases: Vec::new() });
+        run_dir.write_json("model.json", &ModelFile { calibration, ..file })?;
+        let summary = self.summarise(&measured, chosen, &compared, &done.rounds);
+        run_dir.write_json(SELF_TRAINING_FILE, &self.describe_all(&measured, done.rounds, &summary))?;
+        run_dir.write_json("summary.json", &summary)?;
+        Ok(summary)
+    }
+
+    /// The test split, which training has not seen.
+    fn test(&self) -> Result<Option<Arc<Dataset>>, TrainError> {
+        let source = Source::open(&self.plan.source, &self.plan.options)?;
+        if !source.has(Split::Test) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(source.load(Split::Test)?)))
+    }
+
+    fn measure(
+        &self,
+        name: &str,
+        place: &str,
+        chosen: bool,
+        test: Option<&Arc<Dataset>>,
+    ) -> Result<Measured, TrainError> {
+        let run = self.out.join(place);
+        let trained = TrainedModel::load(&run, self.device)?;
+        let summary = RunDir::open(&run)?.summary()?;
+        let batch_size = self.plan.optimizer.batch_size;
+        let (val, on_val) = trained.evaluate(&self.images.val, Split::Val, batch_size)?;
+        let on_test = test.map(|test| trained.evaluate(test, Split::Test, batch_size)).transpose()?;
+        let stage = Stage {
+            name: name.to_owned(),
+            architecture: trained.file.spec.architecture.clone(),
+            num_params: trained.model.num_params(),
+            steps: summary.steps,
+            val_accuracy: val.accuracy,
+            test_accuracy: on_test.as_ref().map(|(evaluation, _)| evaluation.accuracy),
+            chosen,
+        };
+        let classes = predicted(&on_test.map_or(on_val, |(_, results)| results));
+        Ok(Measured { place: place.to_owned(), stage, summary, classes })
+    }
+
+    fn summarise(
+        &self,
+        measured: &[Measured],
+        chosen: &Measured,
+        compared: &Dataset,
+        rounds: &[Round],
+    ) -> Summary {
+        let at = |place: &str| measured.iter().find(|model| model.place == place);
+        let baseline = at(BASELINE).map(|baseline| {
+            let test = mcnemar(compared.targets(), &chosen.classes, &baseline.classes);
+            BaselineSummary {
+                val_accuracy: baseline.stage.val_accuracy,
+                test_accuracy: baseline.stage.test_accuracy,
+                only_student: test.only_first,
+                only_baseline: test.only_second,
+                p_value: test.p_value,
+            }
+        });
+        let distilled = at(DISTILLED).map(|model| DistilledSummary {
+            model: model.stage.architecture.clone(),
+            num_params: model.stage.num_params,
+            val_accuracy: Some(model.stage.val_accuracy),
+            test_accuracy: model.stage.test_accuracy,
+        });
+        let mut rounds: Vec<_> = rounds.iter().map(|round| round.summary.clone()).collect();
+        for round in &mut rounds {
+            let student = at(&format!("round-{}/student", round.round));
+            round.test_accuracy = student.and_then(|model| model.stage.test_accuracy);
+        }
+        Summary {
+            test_accuracy: chosen.stage.test_accuracy,
+            wall_secs: measured.iter().map(|model| model.summary.wall_secs).sum(),
+            baseline,
+            distilled,
+            rounds,
+            ..chosen.summary.clone()
+        }
+    }
+
+    fn describe_all(&self, measured: &[Measured], mut rounds: Vec<Round>, summary: &Summary) -> SelfTraining {
+        let last = rounds.len();
+        for (round, of_summary) in rounds.iter_mut().zip(&summary.rounds) {
+            round.summary = of_summary.clone();
+            if round.summary.round != last {
+                round.sheets.clear();
+            }
+        }
+        let images = self.images;
+        SelfTraining {
+            method: self.self_train.method.to_string(),
+            classes: images.taught.classes().to_vec(),
+            num_labelled: images.taught.train.len(),
+            num_canary: images.canary.len(),
+            num_unlabelled: images.pool.len(),
+            leaks: images.leaks.clone(),
+            stages: measured.iter().map(|model| model.stage.clone()).collect(),
+            rounds,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `mentor label`: pseudo-labels alone, of one shard of a folder, for a scheduler's processes.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::Device;
+use mentor_data::{Dataset, OpenOptions, Source, Split};
+
+use crate::error::TrainError;
+use crate::event::TrainEvent;
+use crate::pseudo_labels::{LabelsHeader, LabelsWriter, Manifest, Shard, finished_shard};
+use crate::recipes::distill::teacher::{Shown, Teacher};
+
+/// Images between two looks at whether to go on.
+const BLOCK: usize = 1024;
+
+/// How labelling ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Labelling {
+    /// The shard is written.
+    Written(Manifest),
+    /// It was complete and intact before.
+    AlreadyWritten(Manifest),
+    /// `stop` was set; nothing is left of the shard, and the same call begins it again.
+    Interrupted,
+}
+
+/// Labels `shard` of the images in `data` with the model of the complete run `run`, into the file `out`.
+///
+/// Labels that `data` may have are not looked at; of data with splits, the training images are labelled. A file that is complete,
+/// intact and of this shard is left as it is. Scores are stored raw, but for class biases of the model's calibration; its temperature is
+/// in the header. Each image's scores do not depend on the shard that it is in.
+///
+/// # Errors
+///
+/// When the run is no complete classifier, the images cannot be read, or `out` holds labels of something else.
+pub fn label(
+    run: &Path,
+    data: &str,
+    out: &Path,
+    shard: Shard,
+    device: &Device,
+    stop: &AtomicBool,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Labelling, TrainError> {
+    let teacher = Teacher::load(run, device)?;
+    let file = &teacher.trained().file;
+    let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..file.data.options.clone() };
+    let source = Source::open_unlabelled(data, &options)?;
+    for note in source.notes() {
+        observer(&TrainEvent::Warning(note.to_string()));
+    }
+    let images = source.load_as(Split::Train, &file.preprocessing.format)?;
+    let header = LabelsHeader {
+        teacher_blake3: file.weights_blake3.clone(),
+        images_blake3: images.images_blake3(),
+        classes: file.classes.clone(),
+        round: 0,
+        temperature: file.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature),
+    };
+    if let Some(manifest) = finished_shard(out, &header, shard)? {
+        return Ok(Labelling::AlreadyWritten(manifest));
+    }
+    let num_images = shard.range(images.len() as u64).count();
+    observer(&TrainEvent::Stage(format!("shard {shard}: {num_images} of {} images", images.len())));
+    match write_shard(&teacher, &images, header, shard, out, stop)? {
+        Some(manifest) => Ok(Labelling::Written(manifest)),
+        None => Ok(Labelling::Interrupted),
+    }
+}
+
+/// Writes a shard whole; `None`, and no file, once `stop` is set.
+pub(super) fn write_shard(
+    teacher: &Teacher,
+    images: &Dataset,
+    header: LabelsHeader,
+    shard: Shard,
+    out: &Path,
+    stop: &AtomicBool,
+) -> Result<Option<Manifest>, TrainError> {
+    let num_classes = teacher.classes().len();
+    // softmax(s / T + b) = softmax((s + T·b) / T)
+    let calibration = teacher.trained().file.calibration.as_ref();
+    let biases = calibration.map_or(&[][..], |calibration| &calibration.biases);
+    let temperature = header.temperature;
+    let mut writer = LabelsWriter::create(out, header, shard)?;
+    let range = shard.range(images.len() as u64);
+    let samples: Vec<u32> = (range.start as u32..range.end as u32).collect();
+    for block in samples.chunks(BLOCK) {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut scores = teacher.scores(&Shown::plain(images), 0, block)?;
+        for (&sample, row) in block.iter().zip(scores.chunks_exact_mut(num_classes)) {
+            row.iter_mut().zip(biases).for_each(|(score, bias)| *score += (temperature * bias) as f32);
+            writer.push(images.id(sample as usize), images.image_blake3(sample as usize), row)?;
+        }
+    }
+    Ok(Some(writer.finish()?))
+}
+
+/// Where the shards of a round are.
+pub(super) fn folder(out: &Path, place: &str) -> PathBuf {
+    out.join(place).join("labels")
+}

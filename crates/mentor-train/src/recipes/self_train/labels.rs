@@ -1,0 +1,218 @@
+//! The pseudo-labels of a round: written by the teacher, read back, audited, chosen.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Arc;
+
+use mentor_data::Dataset;
+
+use super::data::Images;
+use super::label::{folder, write_shard};
+use super::stages::{Halt, Work};
+use crate::analysis::Picture;
+use crate::error::TrainError;
+use crate::evaluate::SampleResult;
+use crate::pseudo_labels::audit::{Audit, wilson_interval};
+use crate::pseudo_labels::{
+    Balance, LabelSet, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
+    changed_labels, finished_shard,
+};
+use crate::recipes::Outcome;
+use crate::recipes::distill::teacher::{Shown, Teacher};
+use crate::run_dir::io;
+use crate::self_train_plan::SelfTrainPlan;
+use crate::self_training::{ClassSheet, LabelledPicture};
+use crate::temperature::fit_temperature;
+
+/// Images of a file, so that a labelling that is cut off loses little.
+const SHARD_IMAGES: usize = 65_536;
+/// Pictures of a class at each end of the confidences.
+const NUM_PICTURES: usize = 5;
+/// Classes of which pictures are shown, at most.
+const MAX_SHEETS: usize = 20;
+/// The two-sided level of audits, as that of alarms.
+pub(super) const LEVEL: f64 = 0.95;
+
+/// A teacher with what its scores are divided by, and how right it is at the threshold.
+pub(super) struct Calibrated {
+    pub(super) teacher: Teacher,
+    pub(super) temperature: f64,
+    /// On the validation split, of images at the threshold or above; `None` without one.
+    pub(super) val_precision: Option<f64>,
+}
+
+impl Calibrated {
+    /// Loads the model in `place` and fits its temperature to the validation split.
+    ///
+    /// A model without error there would become ever surer; it keeps its own confidences.
+    pub(super) fn load(work: &Work<'_>, place: &str) -> Result<Self, TrainError> {
+        let teacher = Teacher::load(&work.out.join(place), work.device)?;
+        let val: &Arc<Dataset> = &work.images.val;
+        let scores = teacher.trained().score(val, work.plan.optimizer.batch_size)?;
+        let num_classes = teacher.classes().len();
+        let fit = fit_temperature(&scores, num_classes, val.targets())?;
+        let temperature = if fit.at_limit { 1.0 } else { fit.temperature };
+        let (mut num_confident, mut num_right) = (0_u64, 0_u64);
+        for (row, &target) in scores.chunks_exact(num_classes).zip(val.targets()) {
+            if let Some(label) = confident(row, temperature, work.self_train.threshold) {
+                num_confident += 1;
+                num_right += u64::from(label == target);
+            }
+        }
+        let val_precision = (num_confident > 0).then(|| num_right as f64 / num_confident as f64);
+        Ok(Self { teacher, temperature, val_precision })
+    }
+
+    /// What the model calls the canary; `None` where there is none.
+    pub(super) fn audit(&self, work: &Work<'_>) -> Result<Option<Audit>, TrainError> {
+        let canary = &work.images.canary;
+        let samples: Vec<u32> = (0..canary.len() as u32).collect();
+        let scores = self.teacher.scores(&Shown::plain(canary), 0, &samples)?;
+        let num_classes = self.teacher.classes().len();
+        let mut audit = Audit::new(num_classes);
+        for (row, &target) in scores.chunks_exact(num_classes).zip(canary.targets()) {
+            audit.push(target, confident(row, self.temperature, work.self_train.threshold));
+        }
+        Ok((!canary.is_empty()).then_some(audit))
+    }
+}
+
+/// The label of a row at the threshold or above.
+fn confident(row: &[f32], temperature: f64, threshold: f64) -> Option<u32> {
+    let prediction = Prediction::new(row, temperature)?;
+    (prediction.confidence() >= threshold).then_some(prediction.label)
+}
+
+/// Whether the canary's labels are worse than those of validation by more than chance: the Wilson interval of the canary's precision lies below
+/// the precision on validation. Both saw the same model, so that only damaged labels do this.
+pub(super) fn contradicts_validation(audit: &Audit, val_precision: Option<f64>) -> bool {
+    let overall = audit.overall();
+    let interval = wilson_interval(overall.num_correct, overall.num_labelled, LEVEL);
+    overall.num_labelled > 0 && val_precision.is_some_and(|expected| interval.high < expected)
+}
+
+/// Writes the labels of the pool and the canary, shard by shard; finished shards are kept.
+pub(super) fn write(
+    work: &mut Work<'_>,
+    calibrated: &Calibrated,
+    number: usize,
+    place: &str,
+) -> Result<LabelSet, Halt> {
+    let images = work.images.to_label();
+    let file = &calibrated.teacher.trained().file;
+    let header = LabelsHeader {
+        teacher_blake3: file.weights_blake3.clone(),
+        images_blake3: images.images_blake3(),
+        classes: file.classes.clone(),
+        round: number as u32,
+        temperature: calibrated.temperature,
+    };
+    let folder = folder(work.out, place);
+    fs::create_dir_all(&folder).map_err(io(&folder, "create"))?;
+    let count = images.len().div_ceil(SHARD_IMAGES).max(1) as u32;
+    for index in 0..count {
+        let shard = Shard { index, count };
+        let path = folder.join(shard.file_name());
+        if finished_shard(&path, &header, shard)?.is_some() {
+            continue;
+        }
+        if index == 0 {
+            work.say(format!("round {number}: labels of {} images", images.len()));
+        }
+        let (teacher, header) = (&calibrated.teacher, header.clone());
+        if write_shard(teacher, &images, header, shard, &path, work.stop)?.is_none() {
+            return Err(Halt::Stopped(Outcome::Interrupted { step: 0 }));
+        }
+    }
+    Ok(LabelSet::open(&folder)?)
+}
+
+/// What is chosen of the labels.
+pub(super) struct Chosen {
+    pub(super) selection: Selection,
+    /// Place in the pool of each image, by id.
+    pub(super) places: HashMap<String, u32>,
+    /// The canary's labels; `None` without one, and of given labels.
+    pub(super) audit: Option<Audit>,
+}
+
+/// Reads labels once, row by row: those of the pool are chosen from, those of the canary audited.
+///
+/// Of `given` labels the rows are the offered images, which may be more than the pool, and no canary.
+pub(super) fn choose(work: &Work<'_>, set: &LabelSet, given: bool) -> Result<Chosen, TrainError> {
+    let Work { images, self_train, .. } = work;
+    let Images { pool, canary, offered, .. } = images;
+    let num_classes = images.taught.classes().len();
+    let temperature = set.header().temperature;
+    let mut selector = Selector::new(options(self_train, pool.len(), num_classes, temperature), num_classes)?;
+    let mut audit = (!given && !canary.is_empty()).then(|| Audit::new(num_classes));
+    let mut next = 0;
+    for (row_number, row) in set.rows().enumerate() {
+        let row = row?;
+        let of_pool = if given { offered.get(next) == Some(&(row_number as u32)) } else { next < pool.len() };
+        if of_pool {
+            selector.push(&row.id, &row.scores)?;
+            next += 1;
+        } else if let Some(audit) = &mut audit {
+            let target = canary.targets()[row_number - pool.len()];
+            audit.push(target, confident(&row.scores, temperature, self_train.threshold));
+        }
+    }
+    let places = (0..pool.len()).map(|place| (pool.id(place).to_owned(), place as u32)).collect();
+    Ok(Chosen { selection: selector.finish(), places, audit })
+}
+
+fn options(plan: &SelfTrainPlan, pool: usize, num_classes: usize, temperature: f64) -> SelectionOptions {
+    let per_class = plan.per_class.unwrap_or_else(|| pool.div_ceil(num_classes));
+    SelectionOptions {
+        kind: plan.label_kind,
+        threshold: plan.threshold,
+        temperature,
+        balance: plan.balance.then_some(Balance { per_class, max_copies: plan.max_copies }),
+    }
+}
+
+/// Share of the images whose label is not that of the round before.
+pub(super) fn changed(before: &LabelSet, now: &LabelSet, num_classes: usize) -> Result<f64, TrainError> {
+    fn labels(
+        set: &LabelSet,
+    ) -> impl Iterator<Item = Result<(String, u32), crate::pseudo_labels::LabelsError>> + '_ {
+        let temperature = set.header().temperature;
+        set.rows().map(move |row| {
+            let row = row?;
+            let label = Prediction::new(&row.scores, temperature).map_or(0, |prediction| prediction.label);
+            Ok((row.id, label))
+        })
+    }
+    Ok(changed_labels(labels(before), labels(now), num_classes)?.share())
+}
+
+/// The most and the least confident images of each class, with pictures.
+pub(super) fn sheets(images: &Images, chosen: &Chosen) -> Result<Vec<ClassSheet>, TrainError> {
+    let mut sheets = Vec::new();
+    for class in 0..images.taught.classes().len().min(MAX_SHEETS) as u32 {
+        let of_class: Vec<_> = chosen.selection.labels.iter().filter(|label| label.label == class).collect();
+        let most = of_class.len().min(NUM_PICTURES);
+        let least = (of_class.len() - most).min(NUM_PICTURES);
+        let shown = |labels: &[&crate::pseudo_labels::PseudoLabel]| -> Result<Vec<_>, TrainError> {
+            labels
+                .iter()
+                .map(|label| {
+                    let picture = Picture::of(&images.pool, chosen.places[&label.id] as usize)?;
+                    Ok(LabelledPicture { id: label.id.clone(), confidence: label.confidence, picture })
+                })
+                .collect()
+        };
+        sheets.push(ClassSheet {
+            class,
+            most: shown(&of_class[..most])?,
+            least: shown(&of_class[of_class.len() - least..])?,
+        });
+    }
+    Ok(sheets)
+}
+
+/// Classes and accuracy of samples in order.
+pub(super) fn predicted(results: &[SampleResult]) -> Vec<u32> {
+    results.iter().map(|result| result.predicted).collect()
+}

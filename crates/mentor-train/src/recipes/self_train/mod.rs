@@ -1,0 +1,80 @@
+//! Self-training: few labels and many images → a student that is better than the labels alone allow.
+//!
+//! ```text
+//! labels                 ─▶ teacher/                        also baseline/, without unlabelled images
+//! teacher, unlabelled    ─▶ round-1/labels/                 calibrated, without noise
+//! labels, pseudo-labels  ─▶ round-1/student/                filtered, balanced; with noise
+//! validation, canary     ─▶ round-1/round.json              accepted: the student is the next teacher; or rolled back
+//! … round-2 …            ─▶ the best model, in the run directory itself; the test split is opened
+//! ```
+//!
+//! Each stage is kept when it is done and continues where it was cut off. All stages make the same number of updates.
+
+mod data;
+mod end;
+mod label;
+mod labels;
+mod objective;
+mod round;
+mod stages;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+
+pub use self::label::{Labelling, label};
+
+use self::data::Images;
+use self::stages::{Halt, Work};
+use super::Outcome;
+use crate::error::TrainError;
+use crate::event::TrainEvent;
+use crate::plan::Plan;
+use crate::run_dir::RunDir;
+use crate::self_train_plan::{SelfTrainMethod, SelfTrainPlan};
+
+/// Where the teacher of the first round is, below the run.
+const TEACHER: &str = "teacher";
+/// Where the network trained on labels alone is.
+const BASELINE: &str = "baseline";
+/// Where the model of Lee's method is.
+const PSEUDO_LABEL: &str = "pseudo-label";
+/// Where the small model of the end is.
+const DISTILLED: &str = "distilled";
+
+/// Trains what `self_train` says into `out`, or continues there.
+pub(super) fn self_train(
+    plan: &Plan,
+    self_train: &SelfTrainPlan,
+    out: &Path,
+    device: &Device,
+    device_name: &str,
+    stop: &AtomicBool,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Outcome, TrainError> {
+    let images = Images::load(plan, self_train)?;
+    let mut work = Work { plan, self_train, images: &images, out, device, device_name, stop, observer };
+    // Networks that cannot be built begin no run.
+    let warnings = work.check_networks()?;
+    let given = work.open_labels()?;
+    let run_dir = RunDir::create(out, &plan.to_config())?;
+    for warning in images.warnings.iter().chain(&warnings) {
+        (work.observer)(&TrainEvent::Warning(warning.clone()));
+    }
+    if plan.options.on_bad_image == mentor_data::BadImage::Quarantine {
+        run_dir.write("quarantine.txt", images.quarantined.as_bytes())?;
+    }
+    let done = match self_train.method {
+        SelfTrainMethod::NoisyStudent => work.noisy_student(given.as_ref()),
+        SelfTrainMethod::PseudoLabel => work.pseudo_label(),
+    };
+    match done.and_then(|done| work.end(&run_dir, done)) {
+        Ok(summary) => {
+            (work.observer)(&TrainEvent::Finished(summary.clone()));
+            Ok(Outcome::Complete(summary))
+        }
+        Err(Halt::Stopped(outcome)) => Ok(outcome),
+        Err(Halt::Failed(error)) => Err(error),
+    }
+}

@@ -1,0 +1,249 @@
+//! One round: label, choose, learn, compare; then accept the student as the next teacher, or roll back.
+
+use crate::error::TrainError;
+use crate::pseudo_labels::audit::{Alarm, Audit, alarms};
+use crate::pseudo_labels::{LabelSet, Selection};
+use crate::run_dir::{RunDir, Summary};
+use crate::self_training::{Round, RoundSummary};
+
+use super::TEACHER;
+use super::label::folder;
+use super::labels::{Calibrated, Chosen, LEVEL, changed, choose, contradicts_validation, sheets, write};
+use super::objective::Unlabelled;
+use super::stages::{Done, Halt, Work};
+
+/// The record of a finished round, in its directory.
+const ROUND_FILE: &str = "round.json";
+
+/// What a round starts from.
+struct Before<'a> {
+    number: usize,
+    /// Place of the teacher, below the run.
+    teacher: &'a str,
+    teacher_val_accuracy: f64,
+    /// The canary's labels in the last accepted round.
+    reference: Option<&'a Audit>,
+    /// Files of pseudo-labels for this round.
+    given: Option<&'a LabelSet>,
+}
+
+impl Work<'_> {
+    /// Teacher, baseline, then round after round.
+    pub(super) fn noisy_student(&mut self, given: Option<&LabelSet>) -> Result<Done, Halt> {
+        let summary = self.train_teacher()?;
+        let mut models = vec![("teacher".to_owned(), TEACHER.to_owned())];
+        self.train_baseline(&mut models)?;
+        let (mut teacher, mut accuracy) = (TEACHER.to_owned(), val_accuracy(&summary));
+        let mut reference: Option<Audit> = None;
+        let mut rounds = Vec::new();
+        for number in 1..=self.self_train.rounds {
+            let before = Before {
+                number,
+                teacher: &teacher,
+                teacher_val_accuracy: accuracy,
+                reference: reference.as_ref(),
+                given: given.filter(|_| number == 1),
+            };
+            let round = self.round(&before)?;
+            if let Some(val_accuracy) = round.summary.val_accuracy {
+                let student = format!("round-{number}/student");
+                models.push((format!("round {number}"), student.clone()));
+                if round.summary.accepted {
+                    (teacher, accuracy) = (student, val_accuracy);
+                    reference = round.audit.clone().or(reference);
+                }
+            }
+            rounds.push(round);
+        }
+        self.train_distilled(&teacher, &mut models)?;
+        Ok(Done { models, chosen: teacher, rounds })
+    }
+
+    fn round(&mut self, before: &Before<'_>) -> Result<Round, Halt> {
+        let number = before.number;
+        let place = format!("round-{number}");
+        let folder = self.out.join(&place);
+        if folder.join(ROUND_FILE).is_file() {
+            return Ok(RunDir::at(&folder).read_json(ROUND_FILE)?);
+        }
+        self.go_on()?;
+        let calibrated = Calibrated::load(self, before.teacher)?;
+        let own;
+        let set = match before.given {
+            Some(given) => given,
+            None => {
+                own = write(self, &calibrated, number, &place)?;
+                &own
+            }
+        };
+        let chosen = choose(self, set, before.given.is_some())?;
+        let mut round = self.describe(before, set, &calibrated, &chosen)?;
+        self.report_labels(before, &round);
+        match self.refused(before, &calibrated, &round) {
+            Some((reason, alarms)) => {
+                (round.summary.reason, round.alarms) = (reason, alarms);
+            }
+            None => self.learn(before, &chosen, &mut round)?,
+        }
+        let RoundSummary { accepted, reason, .. } = &round.summary;
+        let verdict = if *accepted { "accepted" } else { "rolled back" };
+        self.say(format!("round {number}: {verdict}: {reason}"));
+        std::fs::create_dir_all(&folder).map_err(crate::run_dir::io(&folder, "create"))?;
+        RunDir::at(&folder).write_json(ROUND_FILE, &round)?;
+        Ok(round)
+    }
+
+    /// What there is to say before the student.
+    fn describe(
+        &self,
+        before: &Before<'_>,
+        set: &LabelSet,
+        calibrated: &Calibrated,
+        chosen: &Chosen,
+    ) -> Result<Round, TrainError> {
+        let Selection { statistics, .. } = &chosen.selection;
+        let num_classes = self.images.taught.classes().len();
+        let prior: Vec<f64> =
+            self.images.labelled.train.class_counts().into_iter().map(|count| count as f64).collect();
+        let earlier = folder(self.out, &format!("round-{}", before.number.saturating_sub(1)));
+        let changed = match earlier.is_dir() && before.given.is_none() {
+            true => Some(changed(&LabelSet::open(&earlier)?, set, num_classes)?),
+            false => None,
+        };
+        Ok(Round {
+            summary: RoundSummary {
+                round: before.number,
+                val_accuracy: None,
+                test_accuracy: None,
+                num_pseudo_labels: statistics.num_chosen,
+                mean_confidence: statistics.mean_confidence,
+                audit_precision: chosen.audit.as_ref().and_then(|audit| audit.overall().precision()),
+                accepted: false,
+                reason: String::new(),
+            },
+            teacher: match (before.given, &self.self_train.labels) {
+                (Some(_), Some(path)) => path.display().to_string(),
+                _ => before.teacher.to_owned(),
+            },
+            teacher_val_accuracy: before.teacher_val_accuracy,
+            temperature: if before.given.is_some() {
+                set.header().temperature
+            } else {
+                calibrated.temperature
+            },
+            drift: statistics.drift(&prior),
+            selection: statistics.clone(),
+            changed,
+            audit: chosen.audit.clone(),
+            student_audit: None,
+            alarms: Vec::new(),
+            sheets: sheets(self.images, chosen)?,
+        })
+    }
+
+    fn report_labels(&mut self, before: &Before<'_>, round: &Round) {
+        let number = before.number;
+        if before.given.is_some() {
+            self.warn(format!(
+                "round {number}: the labels are given, so that no canary audits them; the student's audit is the first"
+            ));
+        }
+        let empty = round.selection.empty_classes();
+        if !empty.is_empty() && round.selection.num_chosen > 0 {
+            let names: Vec<String> = empty
+                .iter()
+                .take(10)
+                .map(|&class| format!("{:?}", self.images.taught.classes()[class as usize]))
+                .collect();
+            self.warn(format!(
+                "round {number}: {} of the classes have no pseudo-label at a confidence of {}: {}; the student learns them from their labels alone",
+                empty.len(),
+                self.self_train.threshold,
+                names.join(", ")
+            ));
+        }
+    }
+
+    /// Why nobody should learn from these labels, if so.
+    fn refused(
+        &self,
+        before: &Before<'_>,
+        calibrated: &Calibrated,
+        round: &Round,
+    ) -> Option<(String, Vec<Alarm>)> {
+        if round.selection.num_chosen == 0 {
+            let reason = format!("no image reaches the threshold of {}", self.self_train.threshold);
+            return Some((reason, Vec::new()));
+        }
+        let audit = round.audit.as_ref()?;
+        let precision = audit.overall().precision().unwrap_or(0.0);
+        if contradicts_validation(audit, calibrated.val_precision) {
+            let reason = format!(
+                "the audit raises its alarm: only {precision:.3} of the canary's labels are right, and {:.3} of the teacher's on validation",
+                calibrated.val_precision.unwrap_or(0.0)
+            );
+            return Some((reason, Vec::new()));
+        }
+        let found = before.reference.map_or(Vec::new(), |reference| alarms(reference, audit, LEVEL));
+        (!found.is_empty()).then(|| (self.alarm(&found), found))
+    }
+
+    fn alarm(&self, found: &[Alarm]) -> String {
+        let whose = |alarm: &Alarm| match alarm.class {
+            Some(class) => format!("of class {:?}", self.images.taught.classes()[class as usize]),
+            None => "of the labels".to_owned(),
+        };
+        let first = &found[0];
+        format!(
+            "the audit raises its alarm: the precision {} on the canary fell from {:.3} to {:.3}, below its interval from {:.3}",
+            whose(first),
+            first.before,
+            first.now,
+            first.interval.low
+        )
+    }
+
+    /// Trains the student and judges it.
+    fn learn(&mut self, before: &Before<'_>, chosen: &Chosen, round: &mut Round) -> Result<(), Halt> {
+        let number = before.number;
+        let (mut rows, mut labels, mut targets, mut told) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for label in &chosen.selection.labels {
+            let place = chosen.places[&label.id];
+            for &(class, probability) in &label.target.top {
+                told.extend(class.to_le_bytes());
+                told.extend(probability.to_le_bytes());
+            }
+            for _ in 0..label.copies {
+                rows.push(place);
+                labels.push(label.label);
+                targets.push(label.target.clone());
+            }
+        }
+        let data = self.images.with_rows(&rows, &labels, &told);
+        let plan = self.noisy(number);
+        let place = format!("round-{number}/student");
+        let unlabelled = Unlabelled::Given { targets, kind: self.self_train.label_kind };
+        let title = format!("round {number}: student with {} pseudo-labels", round.selection.num_chosen);
+        let summary = self.train_student(&place, &title, &plan, &data, unlabelled)?;
+        let accuracy = val_accuracy(&summary);
+        round.summary.val_accuracy = Some(accuracy);
+        round.student_audit = Calibrated::load(self, &place)?.audit(self)?;
+        if let (Some(teacher), Some(student)) = (&round.audit, &round.student_audit) {
+            round.alarms = alarms(teacher, student, LEVEL);
+        }
+        let teacher = before.teacher_val_accuracy;
+        round.summary.accepted = accuracy >= teacher && round.alarms.is_empty();
+        round.summary.reason = if !round.alarms.is_empty() {
+            self.alarm(&round.alarms)
+        } else if round.summary.accepted {
+            format!("validation accuracy {accuracy:.4}, its teacher's {teacher:.4}")
+        } else {
+            format!("validation accuracy {accuracy:.4}, below its teacher's {teacher:.4}")
+        };
+        Ok(())
+    }
+}
+
+fn val_accuracy(summary: &Summary) -> f64 {
+    summary.val_accuracy.unwrap_or(0.0)
+}

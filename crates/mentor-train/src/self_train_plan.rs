@@ -1,0 +1,353 @@
+//! The checked part of a configuration that says how few labels and many images become a student.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use mentor_data::{Augment, RandAugment};
+use mentor_model::Architecture;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::loss_plan::{LossPlan, ScoreLossPlan};
+use crate::plan_error::{BELOW_ONE, Checker, POSITIVE};
+use crate::pseudo_labels::LabelKind;
+
+/// `[self_train]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SelfTrainConfig {
+    /// Folder, or other data, of images without labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<String>,
+    /// Labelled training images of each class that are kept; the others become the unlabelled images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels_per_class: Option<usize>,
+    /// Files of pseudo-labels of `unlabelled` for the first round, as `mentor label` writes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// `noisy-student` (Xie et al.) or `pseudo-label` (Lee).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Rounds of labelling and learning, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<usize>,
+    /// The student's network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub student: Option<String>,
+    /// Least confidence of a pseudo-label, in [0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// `soft` or `hard`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_kind: Option<String>,
+    /// Soft labels keep this many classes; what is left of 1 is shared by the others. Absent: all classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Whether each class gets the same number of pseudo-labelled images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<bool>,
+    /// That number. Absent: the images that there are for each class on average.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_class: Option<usize>,
+    /// How often an image may be repeated where its class is short, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_copies: Option<u32>,
+    /// Pseudo-labelled images beside each labelled one, and the weight of their loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+    /// Noise of the student: change of its images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// Noise of the student: probability of dropping a hidden unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// Noise of the student: probability of dropping the last residual block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stochastic_depth: Option<f64>,
+    /// Share of the labelled images of a class that nobody trains on and that audit the pseudo-labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary_fraction: Option<f64>,
+    /// Whether the student's network is trained on the labels alone too, with as many updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<bool>,
+    /// A small network that the final model teaches at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distill_to: Option<String>,
+}
+
+/// How images without labels teach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SelfTrainMethod {
+    /// A teacher labels them once a round, a noisy student learns from it (Xie et al. 2020).
+    NoisyStudent,
+    /// The network's own classes, anew in every update, with a weight that rises (Lee 2013).
+    PseudoLabel,
+}
+
+impl fmt::Display for SelfTrainMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoisyStudent => "noisy-student",
+            Self::PseudoLabel => "pseudo-label",
+        })
+    }
+}
+
+impl FromStr for SelfTrainMethod {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "noisy-student" => Ok(Self::NoisyStudent),
+            "pseudo-label" => Ok(Self::PseudoLabel),
+            other => Err(format!("\"{other}\" is not known; there are noisy-student and pseudo-label")),
+        }
+    }
+}
+
+/// Where the images without labels are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// A folder, or other data whose labels are not looked at.
+    Data(String),
+    /// All training images but this many of each class.
+    AllBut {
+        /// Images of each class that keep their labels.
+        labels_per_class: usize,
+    },
+}
+
+/// How few labels and many images become a student.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelfTrainPlan {
+    /// Where the images without labels are.
+    pub pool: Pool,
+    /// Files of pseudo-labels for the first round; `None`: the teacher makes them.
+    pub labels: Option<PathBuf>,
+    /// How they teach.
+    pub method: SelfTrainMethod,
+    /// Rounds of labelling and learning.
+    pub rounds: usize,
+    /// The student's network.
+    pub student: Architecture,
+    /// Least confidence of a pseudo-label.
+    pub threshold: f64,
+    /// Which targets the student gets.
+    pub label_kind: LabelKind,
+    /// Whether each class gets the same number of pseudo-labelled images.
+    pub balance: bool,
+    /// That number; `None`: the images that there are for each class on average.
+    pub per_class: Option<usize>,
+    /// How often an image may be repeated.
+    pub max_copies: u32,
+    /// Pseudo-labelled images beside each labelled one, and the weight of their loss.
+    pub ratio: f64,
+    /// Change of the student's images.
+    pub augment: Augment,
+    /// The student's probability of dropping a hidden unit.
+    pub dropout: f64,
+    /// The student's probability of dropping the last residual block.
+    pub stochastic_depth: f64,
+    /// Share of the labelled images of a class that audit the pseudo-labels.
+    pub canary_fraction: f64,
+    /// Whether the student's network is trained on the labels alone too.
+    pub baseline: bool,
+    /// A small network that the final model teaches at the end.
+    pub distill_to: Option<Architecture>,
+}
+
+/// Values that suit few labels, where the user names none: a small convolutional network, small batches, shifted images and an
+/// average of the weights.
+pub(crate) fn apply_defaults(config: &mut Config) {
+    if config.self_train.is_none() {
+        return;
+    }
+    config.model.name.get_or_insert_with(|| "cnn".to_owned());
+    config.data.augment.get_or_insert(Augment::Shift);
+    config.optimizer.batch_size.get_or_insert(32);
+    config.penalty.l2.get_or_insert(5e-4);
+    config.training.ema.get_or_insert(0.999);
+}
+
+/// What else of the plan decides what can be done.
+pub(crate) struct Taught<'a> {
+    pub(crate) architecture: &'a Architecture,
+    pub(crate) loss: &'a LossPlan,
+    pub(crate) full_batch: bool,
+}
+
+impl SelfTrainPlan {
+    pub(crate) fn check(config: SelfTrainConfig, taught: &Taught<'_>, check: &mut Checker) -> Self {
+        let pool = match (config.unlabelled, config.labels_per_class) {
+            (Some(data), None) => Pool::Data(data),
+            (None, Some(labels_per_class)) => Pool::AllBut { labels_per_class },
+            (given, _) => {
+                let both =
+                    "unlabelled and labels_per_class are two sources of images without labels; give one";
+                let none = "there are no images without labels; give --unlabelled DIR, or --labels-per-class N to take the \
+                    labels of all but N training images of each class away";
+                check.problems.push(if given.is_some() { both } else { none }.to_owned());
+                Pool::Data(String::new())
+            }
+        };
+        check.check(pool != Pool::AllBut { labels_per_class: 0 }, || {
+            "labels_per_class is 0, and must be at least 1".into()
+        });
+        check.check(config.labels.is_none() || matches!(pool, Pool::Data(_)), || {
+            "labels are of the images of --unlabelled: give that too".into()
+        });
+        check.check(matches!(taught.loss, LossPlan::Scores(ScoreLossPlan::Softmax { .. })), || {
+            format!("self-training has softmax as its loss, not {}", taught.loss.name())
+        });
+        check.check(!taught.full_batch, || "gd does not self-train: use sgd".into());
+        let student = check.parse("student", config.student.as_deref(), taught.architecture.clone());
+        let threshold = check.number(
+            "threshold",
+            config.threshold.unwrap_or(0.3),
+            |x| (0.0..=1.0).contains(&x),
+            "from 0 to 1",
+        );
+        let soft = match config.label_kind.as_deref() {
+            None | Some("soft") => true,
+            Some("hard") => false,
+            Some(other) => {
+                check.problems.push(format!("label_kind \"{other}\" is not known; there are soft and hard"));
+                true
+            }
+        };
+        check.check(soft || config.top_k.is_none(), || "top_k is for soft labels: leave it out".into());
+        check.check(config.top_k != Some(0), || "top_k is 0, and must be at least 1".into());
+        let balance = config.balance.unwrap_or(true);
+        check.check(balance || config.per_class.is_none(), || {
+            "per_class is for balanced classes: leave it or no balance out".into()
+        });
+        check.check(config.per_class != Some(0), || "per_class is 0, and must be at least 1".into());
+        let max_copies = check.at_least_one("max_copies", config.max_copies.unwrap_or(5) as usize) as u32;
+        let dropout = config.dropout.unwrap_or(if student.has_dropout() { 0.5 } else { 0.0 });
+        let stochastic_depth =
+            config.stochastic_depth.unwrap_or(if student.has_stochastic_depth() { 0.2 } else { 0.0 });
+        let canary_fraction = config.canary_fraction.unwrap_or(0.05);
+        let distill_to = config
+            .distill_to
+            .is_some()
+            .then(|| check.parse("distill_to", config.distill_to.as_deref(), taught.architecture.clone()));
+        Self {
+            pool,
+            labels: config.labels,
+            method: check.parse("method", config.method.as_deref(), SelfTrainMethod::NoisyStudent),
+            rounds: check.at_least_one("rounds", config.rounds.unwrap_or(3)),
+            student,
+            threshold,
+            label_kind: if soft {
+                LabelKind::Soft { top_k: config.top_k.unwrap_or(usize::MAX) }
+            } else {
+                LabelKind::Hard
+            },
+            balance,
+            per_class: config.per_class,
+            max_copies,
+            ratio: check.number("ratio", config.ratio.unwrap_or(1.0), POSITIVE.0, POSITIVE.1),
+            augment: config.augment.unwrap_or(Augment::RandAugment(RandAugment::default())),
+            dropout: check.number("self_train.dropout", dropout, BELOW_ONE.0, BELOW_ONE.1),
+            stochastic_depth: check.number(
+                "self_train.stochastic_depth",
+                stochastic_depth,
+                BELOW_ONE.0,
+                BELOW_ONE.1,
+            ),
+            canary_fraction: check.number("canary_fraction", canary_fraction, BELOW_ONE.0, BELOW_ONE.1),
+            baseline: config.baseline.unwrap_or(true),
+            distill_to,
+        }
+    }
+
+    pub(crate) fn to_config(&self) -> SelfTrainConfig {
+        let (unlabelled, labels_per_class) = match &self.pool {
+            Pool::Data(data) => (Some(data.clone()), None),
+            Pool::AllBut { labels_per_class } => (None, Some(*labels_per_class)),
+        };
+        let (label_kind, top_k) = match self.label_kind {
+            LabelKind::Hard => ("hard", None),
+            LabelKind::Soft { top_k } => ("soft", (top_k != usize::MAX).then_some(top_k)),
+        };
+        SelfTrainConfig {
+            unlabelled,
+            labels_per_class,
+            labels: self.labels.clone(),
+            method: Some(self.method.to_string()),
+            rounds: Some(self.rounds),
+            student: Some(self.student.to_string()),
+            threshold: Some(self.threshold),
+            label_kind: Some(label_kind.to_owned()),
+            top_k,
+            balance: Some(self.balance),
+            per_class: self.per_class,
+            max_copies: Some(self.max_copies),
+            ratio: Some(self.ratio),
+            augment: Some(self.augment),
+            dropout: Some(self.dropout),
+            stochastic_depth: Some(self.stochastic_depth),
+            canary_fraction: Some(self.canary_fraction),
+            baseline: Some(self.baseline),
+            distill_to: self.distill_to.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Plan, PlanError};
+
+    fn plan(text: &str) -> Result<Plan, PlanError> {
+        let text = format!("data.source = 'digits'\n{text}");
+        Plan::try_from(Config::from_toml(&text, "test", &[]).unwrap())
+    }
+
+    #[test]
+    fn defaults_suit_few_labels_and_yield_to_the_user() {
+        let found = plan("self_train.labels_per_class = 5").unwrap();
+        let self_train = found.self_train.unwrap();
+        assert_eq!((found.architecture.to_string().as_str(), found.ema), ("cnn", 0.999));
+        assert_eq!((self_train.student.to_string().as_str(), self_train.rounds), ("cnn", 3));
+        assert_eq!((self_train.threshold, self_train.dropout, self_train.stochastic_depth), (0.3, 0.5, 0.0));
+        let linear = plan("model.name = 'linear'\nself_train.labels_per_class = 5").unwrap();
+        assert_eq!(linear.self_train.unwrap().dropout, 0.0, "a linear student has nothing to drop");
+    }
+
+    #[test]
+    fn a_resolved_plan_makes_itself_again() {
+        for extra in [
+            "labels_per_class = 5",
+            "unlabelled = 'x', labels = 'y', label_kind = 'hard', balance = false",
+            "unlabelled = 'x', top_k = 3, per_class = 10, method = 'pseudo-label', student = 'wrn-16-2', distill_to = 'mlp:9'",
+        ] {
+            let config = plan(&format!("self_train = {{ {extra} }}")).unwrap().to_config();
+            assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
+            assert_eq!(Config::from_toml(&config.to_toml(), "test", &[]).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_once() {
+        for (extra, word) in [
+            ("rounds = 2", "no images without labels"),
+            ("unlabelled = 'x', labels_per_class = 2", "give one"),
+            ("labels_per_class = 0", "labels_per_class is 0"),
+            ("labels_per_class = 2, labels = 'y'", "of the images of --unlabelled"),
+            ("labels_per_class = 2, threshold = 1.5", "threshold is 1.5"),
+            ("labels_per_class = 2, threshold = nan", "threshold is NaN"),
+            ("labels_per_class = 2, label_kind = 'firm'", "soft and hard"),
+            ("labels_per_class = 2, rounds = 0", "rounds is 0"),
+            ("labels_per_class = 2, ratio = 0.0", "ratio is 0"),
+            ("labels_per_class = 2, student = 'lenet'", "lenet"),
+            ("labels_per_class = 2, method = 'fixmatch'", "noisy-student and pseudo-label"),
+            ("labels_per_class = 2, balance = false, per_class = 3", "per_class"),
+        ] {
+            let error = plan(&format!("self_train = {{ {extra} }}")).unwrap_err();
+            assert!(error.problems.len() == 1 && error.to_string().contains(word), "{extra}: {error}");
+        }
+        let error = plan("loss.name = 'svm'\nself_train.labels_per_class = 2").unwrap_err();
+        assert!(error.problems.len() == 1 && error.to_string().contains("not svm"), "{error}");
+    }
+}
