@@ -137,8 +137,9 @@ fn attention(device: &Device) {
 fn main() {
     let device = Device::flex();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let groups: [(&str, fn(&Device)); 4] =
-        [("linear", linear), ("layer_norm", layer_norm), ("gelu", gelu), ("attention", attention)];
+    type Group = fn(&Device);
+    let groups =
+        [("linear", linear as Group), ("layer_norm", layer_norm), ("gelu", gelu), ("attention", attention)];
     for (name, group) in groups {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             group(&device);
