@@ -192,10 +192,11 @@ def steps(bench: Bench) -> list[dict]:
     cases = [
         ("linear", "softmax", 128), ("linear", "softmax", 1024), ("linear", "svm", 128), ("linear", "svm", 1024),
         ("mlp:1200,1200", "softmax", 128), ("cnn", "softmax", 128), ("wrn-16-2", "softmax", 64),
+        ("vit-4-192-4", "softmax", 64),
     ]  # fmt: skip
     rows, everything = [], []
     for model, loss, batch_size in cases:
-        convolutional = model not in ("linear", "mlp:1200,1200")
+        convolutional = model.startswith(("cnn", "wrn"))
         variants = {"torch eager": []}
         if convolutional:
             variants["torch channels_last"] = ["--memory-format", "channels_last"]

@@ -5,6 +5,7 @@
     torch_step.py --model mlp:1200,1200
     torch_step.py --model cnn --memory-format channels_last
     torch_step.py --model wrn-16-2 --batch-size 64
+    torch_step.py --model vit-4-192-4 --batch-size 64
 
 Prints one JSON object with the fields of mentor's `step_bench`: model, batch_size, step_secs, peak_rss_bytes; and the
 losses, so that one sees that both sides train. The networks are those of `mentor models`, layer by layer. Linear
@@ -28,7 +29,7 @@ NUM_CLASSES = 10
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="linear | mlp:1200,1200 | cnn | wrn-16-2")
+    parser.add_argument("--model", required=True, help="linear | mlp:1200,1200 | cnn | wrn-16-2 | vit-4-192-4")
     parser.add_argument("--loss", choices=["softmax", "svm"], default="softmax")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=20, help="timed steps")
@@ -142,7 +143,12 @@ def build(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
         depth, width = map(int, found.groups())
         if depth >= 10 and (depth - 4) % 6 == 0 and width >= 1:
             return WideResNet(depth, width), (3, 32, 32)
-    raise SystemExit(f"error: unknown model {name}; known are linear, mlp:H1,H2, cnn and wrn-D-K with D = 6n + 4")
+    if found := re.fullmatch(r"vit-(\d+)-(\d+)-(\d+)", name):
+        patch, width, depth = map(int, found.groups())
+        if patch >= 1 and 32 % patch == 0 and width >= 64 and width % 64 == 0:
+            return VisionTransformer(patch, width, depth), (3, 32, 32)
+    known = "linear, mlp:H1,H2, cnn, wrn-D-K with D = 6n + 4 and vit-P-D-L with D = 64n"
+    raise SystemExit(f"error: unknown model {name}; known are {known}")
 
 
 def cnn() -> nn.Module:
@@ -200,6 +206,54 @@ class WideResNet(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.norm(self.blocks(self.stem(images))), inplace=True)
         return self.classifier(x.mean(dim=(2, 3)))
+
+
+class Attention(nn.Module):
+    """Self-attention by PyTorch's fused function, which is faster than nn.MultiheadAttention in training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = width // 64
+        self.qkv = nn.Linear(width, 3 * width)
+        self.projection = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, tokens, width = x.shape
+        queries, keys, values = self.qkv(x).reshape(batch, tokens, 3, self.heads, 64).permute(2, 0, 3, 1, 4)
+        output = F.scaled_dot_product_attention(queries, keys, values)
+        return self.projection(output.transpose(1, 2).reshape(batch, tokens, width))
+
+
+class Encoder(nn.Module):
+    """x + attention(norm(x)), then x + contract(gelu(expand(norm(x))))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attention = Attention(width)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attention(self.norm1(x))
+        return x + self.contract(F.gelu(self.expand(self.norm2(x))))
+
+
+class VisionTransformer(nn.Module):
+    """Dosovitskiy et al. 2021 with the mean of the tokens; vit-4-192-4 has 1,803,466 parameters for ten classes."""
+
+    def __init__(self, patch: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, patch, stride=patch)
+        self.positions = nn.Parameter(0.02 * torch.randn((32 // patch) ** 2, width))
+        self.blocks = nn.Sequential(*(Encoder(width) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.classifier = nn.Linear(width, NUM_CLASSES)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(images).flatten(2).transpose(1, 2) + self.positions
+        return self.classifier(self.norm(self.blocks(tokens)).mean(dim=1))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ const WARM_UP: usize = 3;
 
 #[derive(Parser)]
 struct Args {
-    /// Name of the model; a wrn- or resnet- gets 3x32x32 images, any other 1x28x28.
+    /// Name of the model; a wrn-, resnet- or vit gets 3x32x32 images, any other 1x28x28.
     #[arg(long)]
     model: String,
     #[arg(long, default_value_t = 128)]
@@ -51,8 +51,8 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     mentor_kernels::keep_freed_memory();
     let args = Args::parse();
-    let residual = args.model.starts_with("wrn-") || args.model.starts_with("resnet-");
-    let [channels, height, width] = if residual { [3, 32, 32] } else { [1, 28, 28] };
+    let in_colour = ["wrn-", "resnet-", "vit"].iter().any(|family| args.model.starts_with(family));
+    let [channels, height, width] = if in_colour { [3, 32, 32] } else { [1, 28, 28] };
     let dataset = noise_images(channels, height, width, args.batch_size * 8)?;
     let preprocessing = Preprocessing::fit(&dataset);
     let options = LoaderOptions {

@@ -65,7 +65,7 @@ pub struct DataConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
-    /// `linear`, `mlp:1200,1200`, `cnn`, `resnet-20`, `resnet-18`, `wrn-16-2`, ...
+    /// `linear`, `mlp:1200,1200`, `cnn`, `resnet-20`, `resnet-18`, `wrn-16-2`, `vit`, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Probability of dropping a hidden unit, in [0, 1).

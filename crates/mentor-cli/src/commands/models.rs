@@ -1,7 +1,7 @@
 //! `mentor models`: the network families, with the parameters that they would have.
 
 use burn::tensor::Device;
-use mentor_model::{Model, ModelSpec, catalogue};
+use mentor_model::{Model, ModelError, ModelSpec, catalogue};
 use serde::Serialize;
 
 use crate::error::Failure;
@@ -40,7 +40,7 @@ struct Row {
     name: String,
     input: [usize; 3],
     num_classes: usize,
-    /// Absent where the images are too small for the model.
+    /// Absent where the images are too small for the model, or not whole patches of it.
     num_params: Option<usize>,
     /// Absent for a name that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut table = Table::new(&[("model", Align::Left), ("parameters", Align::Right), ("", Align::Left)]);
     let mut family = None;
     for row in &rows {
-        let params = row.num_params.map_or("images too small".to_owned(), |params| count(params as u64));
+        let params = row.num_params.map_or("not for these images".to_owned(), |params| count(params as u64));
         // A family is described once, at its first name.
         let description = if row.family == family { None } else { row.description };
         family = row.family;
@@ -85,13 +85,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     output::text(&text)
 }
 
-/// The examples of every family; one that the images are too small for is listed without a number.
+/// The examples of every family; one that the images do not fit is listed without a number.
 fn usual(args: &Args) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     for family in catalogue() {
         for name in family.examples {
             let num_params = match num_params(name, args) {
-                Err(mentor_model::ModelError::InputTooSmall { .. }) => None,
+                Err(ModelError::InputTooSmall { .. } | ModelError::NotDivisible { .. }) => None,
                 result => Some(result?),
             };
             let (family, description) = (Some(family.pattern), Some(family.description));
@@ -105,7 +105,7 @@ fn asked(args: &Args) -> Result<Vec<Row>, Failure> {
     args.names.iter().map(|name| Ok(row(name, Some(num_params(name, args)?), args, None, None))).collect()
 }
 
-fn num_params(name: &str, args: &Args) -> Result<usize, mentor_model::ModelError> {
+fn num_params(name: &str, args: &Args) -> Result<usize, ModelError> {
     let spec = ModelSpec::new(name, args.input, args.classes);
     // Parameters are drawn at their first use, so counting them costs nothing.
     Ok(Model::new(&spec, 0, &Device::flex())?.num_params())

@@ -159,6 +159,10 @@ fn models_are_counted() {
     let value = json(&mentor(dir.path(), "models mlp:100 wrn-28-10 --input 3x32x32 --json"));
     assert_eq!(value[0]["num_params"].as_u64(), Some(3072 * 100 + 100 + 100 * 10 + 10));
     assert_eq!(value[1]["num_params"].as_u64(), Some(36_479_194)); // Zagoruyko and Komodakis: 36.5 million
+    let value = json(&mentor(dir.path(), "models vit --input 3x32x32 --json"));
+    assert_eq!(value[0]["num_params"].as_u64(), Some(1_803_466));
+    let listed = stdout(&mentor(dir.path(), "models --input 1x30x30"));
+    assert!(listed.contains("not for these images"), "{listed}");
     assert_fails(&mentor(dir.path(), "models vgg-16"), 2, "unknown model `vgg-16`");
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Data")]
     pub(super) keep_duplicates: bool,
 
-    /// linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, ...; see `mentor models` [default: linear]
+    /// linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; see `mentor models` [default: linear]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub(super) model: Option<String>,
 
