@@ -17,7 +17,6 @@ use crate::pseudo_labels::{
     Balance, LabelSet, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
     changed_labels, finished_shard,
 };
-use crate::recipes::Outcome;
 use crate::recipes::distill::teacher::{Shown, Teacher};
 use crate::run_dir::io;
 use crate::self_train_plan::SelfTrainPlan;
@@ -119,7 +118,7 @@ pub(super) fn write(
         }
         let (teacher, header) = (&calibrated.teacher, header.clone());
         if write_shard(teacher, &images, header, shard, &path, work.stop)?.is_none() {
-            return Err(Halt::Stopped(Outcome::Interrupted { step: 0 }));
+            return Err(Halt::Stopped { step: 0 });
         }
     }
     Ok(LabelSet::open(&folder)?)
