@@ -68,7 +68,7 @@ pub use prior::{PRIOR_TOLERANCE, PriorMatch, class_shares, match_prior};
 pub use recipes::{Labelling, Outcome, label, train};
 pub use run_dir::{MODEL_FORMAT, MetricsWriter, ModelFile, RunDir, RunDirError, Summary, write_atomically};
 pub use schedule::{Schedule, Shape};
-pub use self_train_plan::{SelfTrainConfig, SelfTrainMethod, SelfTrainPlan};
+pub use self_train_plan::{Pool, SelfTrainConfig, SelfTrainMethod, SelfTrainPlan};
 pub use teacher_cache::{CacheError, CacheKey, CacheShape, TeacherCache};
 pub use temperature::{TEMPERATURES, TemperatureFit, fit_temperature};
 pub use trained_model::{LoadError, TrainedModel};

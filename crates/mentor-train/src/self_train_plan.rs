@@ -167,6 +167,8 @@ pub(crate) fn apply_defaults(config: &mut Config) {
     config.data.augment.get_or_insert(Augment::Shift);
     config.optimizer.batch_size.get_or_insert(32);
     config.penalty.l2.get_or_insert(5e-4);
+    // An epoch is a pass over the larger of labelled and unlabelled images, and each stage makes as many.
+    config.training.epochs.get_or_insert(6);
     config.training.ema.get_or_insert(0.999);
 }
 

@@ -281,7 +281,11 @@ impl<'a> Run<'a> {
             optimizer.restore(&model, checkpoint.velocity, &job.device.clone().without_autodiff());
             trajectory.steps = checkpoint.progress.trajectory_steps.clone();
             trajectory.values = checkpoint.trajectory;
-            (best, average) = (checkpoint.best, checkpoint.average);
+            best = checkpoint.best;
+            if !checkpoint.average.is_empty() {
+                // In the order of the network, which the file does not keep.
+                average = parameters(&with_parameters(model.clone(), checkpoint.average)?);
+            }
             progress = checkpoint.progress;
         } else {
             if trajectory.wants(0) {

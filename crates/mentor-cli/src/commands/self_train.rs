@@ -31,7 +31,8 @@ fifth of few labels) that nobody trains on and that go the way of the unlabelled
 The model of OUT is the best one, so that eval, predict and embed work on it. The same network on labels alone, with as many updates, is in \
 OUT/baseline. The test split is opened once, at the end. Ctrl-C and the same command again go on, whatever the stage.
 
-Where other defaults than those of train suit few labels: --model cnn, --augment shift, --batch-size 32, --l2 5e-4, and training.ema=0.999 \
+Where other defaults than those of train suit few labels: --model cnn, --augment shift, --batch-size 32, --epochs 6 (passes over the larger of \
+labelled and unlabelled images), --l2 5e-4, and training.ema=0.999 \
 (--set), the decay of the average of the weights that is judged and kept.
 
 summary.json, beside what training writes: test_accuracy, baseline (val_accuracy, test_accuracy, only_student, only_baseline, p_value of \

@@ -215,7 +215,8 @@ fn pictures(found: &SelfTraining, last: &Round, id: &str) -> String {
     let mut next = 0;
     let mut rows = String::new();
     for of_class in &last.sheets {
-        let name = escape(&shorten(found.classes.get(of_class.class as usize).map_or("", String::as_str), 24));
+        let name =
+            escape(&shorten(found.classes.get(of_class.class as usize).map_or("", String::as_str), 24));
         rows += &format!("<li><div class=\"query\"><b>{name}</b><p>most confident, then least</p></div>");
         let mut show = |shown: &LabelledPicture| {
             let label = format!("{}, {}", shown.id, percent(shown.confidence));
@@ -260,7 +261,8 @@ mod tests {
         (0..4).for_each(|index| audit.push(0, Some(u32::from(index == 3))));
         let picture = Picture { channels: 1, height: 2, width: 2, pixels: "AAECAw==".to_owned() };
         let shown = LabelledPicture { id: "<a>.png".to_owned(), confidence: 0.9, picture };
-        let of_class = ClassStatistics { num_predicted: 7, num_chosen: 5, num_rows: 10, ..Default::default() };
+        let of_class =
+            ClassStatistics { num_predicted: 7, num_chosen: 5, num_rows: 10, ..Default::default() };
         SelfTraining {
             method: "noisy-student".to_owned(),
             classes: vec!["cat <b>".to_owned(), "dog".to_owned()],

@@ -59,7 +59,8 @@ fn one_command_gives_a_student_with_its_baseline_and_its_report() {
 fn killed_and_started_again_it_ends_in_the_same_weights_and_label_files() {
     let expected = tempfile::tempdir().unwrap();
     assert!(mentor(expected.path(), DIGITS).status.success());
-    let files = ["run/model.safetensors", "run/round-1/labels/labels.parquet", "run/round-2/labels/labels.parquet"];
+    let files =
+        ["run/model.safetensors", "run/round-1/labels/labels.parquet", "run/round-2/labels/labels.parquet"];
     let dir = tempfile::tempdir().unwrap();
     // A checkpoint after every update, so that a kill leaves some of each stage behind.
     for stage in ["teacher", "baseline", "round-1/student", "round-2/student"] {
@@ -74,7 +75,10 @@ fn killed_and_started_again_it_ends_in_the_same_weights_and_label_files() {
         let checkpoints = dir.path().join("run").join(stage).join("checkpoints");
         let deadline = Instant::now() + Duration::from_secs(120);
         while fs::read_dir(&checkpoints).map_or(0, Iterator::count) == 0 {
-            assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "{stage} was not reached");
+            assert!(
+                child.try_wait().unwrap().is_none() && Instant::now() < deadline,
+                "{stage} was not reached"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         child.kill().unwrap();
@@ -93,7 +97,11 @@ fn killed_and_started_again_it_ends_in_the_same_weights_and_label_files() {
 fn shards_are_written_once_and_teach_a_student() {
     let dir = tempfile::tempdir().unwrap();
     folders(dir.path());
-    assert!(mentor(dir.path(), "train --data data --model mlp:8 --epochs 4 --batch-size 8 --out big").status.success());
+    assert!(
+        mentor(dir.path(), "train --data data --model mlp:8 --epochs 4 --batch-size 8 --out big")
+            .status
+            .success()
+    );
     let label = |shard: &str| mentor(dir.path(), &format!("label big --data loose --out labels {shard}"));
     for shard in ["--shard 0/2", "--shard 1/2"] {
         let output = label(shard);
@@ -113,7 +121,11 @@ fn shards_are_written_once_and_teach_a_student() {
     let summary = json(&mentor(dir.path(), &given));
     assert!(summary["rounds"][0]["num_pseudo_labels"].as_u64().unwrap() > 0, "{summary}");
 
-    assert!(mentor(dir.path(), "train --data data --model mlp:8 --epochs 1 --seed 3 --out other").status.success());
+    assert!(
+        mentor(dir.path(), "train --data data --model mlp:8 --epochs 1 --seed 3 --out other")
+            .status
+            .success()
+    );
     assert_fails(
         &mentor(dir.path(), "label other --data loose --out labels --shard 1/2"),
         3,
@@ -140,9 +152,17 @@ fn bad_input_is_one_clear_line() {
     ] {
         assert_fails(&mentor(dir.path(), &format!("{FOLDERS} {flags}")), 2, what);
     }
-    assert_fails(&mentor(dir.path(), &FOLDERS.replace("--unlabelled loose ", "")), 2, "no images without labels");
+    assert_fails(
+        &mentor(dir.path(), &FOLDERS.replace("--unlabelled loose ", "")),
+        2,
+        "no images without labels",
+    );
     fs::create_dir(dir.path().join("empty")).unwrap();
-    assert_fails(&mentor(dir.path(), &FOLDERS.replace("--unlabelled loose", "--unlabelled empty")), 3, "holds no images");
+    assert_fails(
+        &mentor(dir.path(), &FOLDERS.replace("--unlabelled loose", "--unlabelled empty")),
+        3,
+        "holds no images",
+    );
     let equal = FOLDERS.replace("--unlabelled loose", "--unlabelled data");
     assert_fails(&mentor(dir.path(), &equal), 3, "holds no image that is not among the labelled");
     let many = "self-train --data data --labels-per-class 500 --out run";
@@ -151,6 +171,7 @@ fn bad_input_is_one_clear_line() {
     let smaller = mentor(dir.path(), &format!("{FOLDERS} --student linear"));
     assert!(smaller.status.success(), "{}", stderr(&smaller));
     assert!(stderr(&smaller).contains("a smaller student forgets"), "{}", stderr(&smaller));
-    let none = mentor(dir.path(), &format!("{FOLDERS} --threshold 1 --json").replace("--out run", "--out none"));
+    let none =
+        mentor(dir.path(), &format!("{FOLDERS} --threshold 1 --json").replace("--out run", "--out none"));
     assert!(json(&none)["rounds"][0]["reason"].as_str().unwrap().contains("no image reaches the threshold"));
 }

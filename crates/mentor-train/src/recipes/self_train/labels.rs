@@ -12,12 +12,11 @@ use super::stages::{Halt, Work};
 use crate::analysis::Picture;
 use crate::error::TrainError;
 use crate::evaluate::SampleResult;
-use crate::pseudo_labels::audit::{Audit, wilson_interval};
+use crate::pseudo_labels::audit::{Audit, ClassAudit};
 use crate::pseudo_labels::{
     Balance, LabelSet, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
     changed_labels, finished_shard,
 };
-use crate::recipes::Outcome;
 use crate::recipes::distill::teacher::{Shown, Teacher};
 use crate::run_dir::io;
 use crate::self_train_plan::SelfTrainPlan;
@@ -37,8 +36,8 @@ pub(super) const LEVEL: f64 = 0.95;
 pub(super) struct Calibrated {
     pub(super) teacher: Teacher,
     pub(super) temperature: f64,
-    /// On the validation split, of images at the threshold or above; `None` without one.
-    pub(super) val_precision: Option<f64>,
+    /// On the validation split: its images at the threshold or above, and how many of them are right.
+    pub(super) on_val: ClassAudit,
 }
 
 impl Calibrated {
@@ -52,15 +51,14 @@ impl Calibrated {
         let num_classes = teacher.classes().len();
         let fit = fit_temperature(&scores, num_classes, val.targets())?;
         let temperature = if fit.at_limit { 1.0 } else { fit.temperature };
-        let (mut num_confident, mut num_right) = (0_u64, 0_u64);
+        let mut on_val = ClassAudit::default();
         for (row, &target) in scores.chunks_exact(num_classes).zip(val.targets()) {
             if let Some(label) = confident(row, temperature, work.self_train.threshold) {
-                num_confident += 1;
-                num_right += u64::from(label == target);
+                on_val.num_labelled += 1;
+                on_val.num_correct += u64::from(label == target);
             }
         }
-        let val_precision = (num_confident > 0).then(|| num_right as f64 / num_confident as f64);
-        Ok(Self { teacher, temperature, val_precision })
+        Ok(Self { teacher, temperature, on_val })
     }
 
     /// What the model calls the canary; `None` where there is none.
@@ -83,12 +81,11 @@ fn confident(row: &[f32], temperature: f64, threshold: f64) -> Option<u32> {
     (prediction.confidence() >= threshold).then_some(prediction.label)
 }
 
-/// Whether the canary's labels are worse than those of validation by more than chance: the Wilson interval of the canary's precision lies below
-/// the precision on validation. Both saw the same model, so that only damaged labels do this.
-pub(super) fn contradicts_validation(audit: &Audit, val_precision: Option<f64>) -> bool {
-    let overall = audit.overall();
-    let interval = wilson_interval(overall.num_correct, overall.num_labelled, LEVEL);
-    overall.num_labelled > 0 && val_precision.is_some_and(|expected| interval.high < expected)
+/// Whether the canary's labels are worse than those of validation by more than chance: the Wilson intervals of the two precisions do not
+/// touch. Both saw the same model, so that only damaged labels do this. The model was chosen on validation, which flatters it there; one
+/// interval against a number would call that damage.
+pub(super) fn contradicts_validation(audit: &Audit, on_val: &ClassAudit) -> bool {
+    audit.overall().interval(LEVEL).high < on_val.interval(LEVEL).low
 }
 
 /// Writes the labels of the pool and the canary, shard by shard; finished shards are kept.
@@ -121,7 +118,7 @@ pub(super) fn write(
         }
         let (teacher, header) = (&calibrated.teacher, header.clone());
         if write_shard(teacher, &images, header, shard, &path, work.stop)?.is_none() {
-            return Err(Halt::Stopped(Outcome::Interrupted { step: 0 }));
+            return Err(Halt::Stopped { step: 0 });
         }
     }
     Ok(LabelSet::open(&folder)?)
@@ -215,4 +212,23 @@ pub(super) fn sheets(images: &Images, chosen: &Chosen) -> Result<Vec<ClassSheet>
 /// Classes and accuracy of samples in order.
 pub(super) fn predicted(results: &[SampleResult]) -> Vec<u32> {
     results.iter().map(|result| result.predicted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flattered_validation_is_no_alarm_and_a_wrong_class_order_is() {
+        let on_val = ClassAudit { num_labelled: 145, num_correct: 136 };
+        let canary = |num_correct: u32| {
+            let mut audit = Audit::new(2);
+            (0..40).for_each(|index| audit.push(0, Some(u32::from(index >= num_correct))));
+            audit
+        };
+        assert!(!contradicts_validation(&canary(33), &on_val));
+        assert!(contradicts_validation(&canary(12), &on_val));
+        assert!(!contradicts_validation(&Audit::new(2), &on_val), "nothing labelled says nothing");
+        assert!(!contradicts_validation(&canary(0), &ClassAudit::default()));
+    }
 }

@@ -74,7 +74,7 @@ pub(super) fn self_train(
             (work.observer)(&TrainEvent::Finished(summary.clone()));
             Ok(Outcome::Complete(summary))
         }
-        Err(Halt::Stopped(outcome)) => Ok(outcome),
+        Err(Halt::Stopped { step }) => Ok(Outcome::Interrupted { step }),
         Err(Halt::Failed(error)) => Err(error),
     }
 }

@@ -177,10 +177,10 @@ impl Work<'_> {
         }
         let audit = round.audit.as_ref()?;
         let precision = audit.overall().precision().unwrap_or(0.0);
-        if contradicts_validation(audit, calibrated.val_precision) {
+        if contradicts_validation(audit, &calibrated.on_val) {
             let reason = format!(
                 "the audit raises its alarm: only {precision:.3} of the canary's labels are right, and {:.3} of the teacher's on validation",
-                calibrated.val_precision.unwrap_or(0.0)
+                calibrated.on_val.precision().unwrap_or(0.0)
             );
             return Some((reason, Vec::new()));
         }

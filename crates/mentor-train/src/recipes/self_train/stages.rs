@@ -27,7 +27,10 @@ use crate::training_data::TrainingData;
 
 /// Why the stages end early.
 pub(super) enum Halt {
-    Stopped(Outcome),
+    /// By the user, after this many updates of the stage.
+    Stopped {
+        step: u64,
+    },
     Failed(TrainError),
 }
 
@@ -72,7 +75,7 @@ impl Work<'_> {
     /// Once the user wants to stop.
     pub(super) fn go_on(&self) -> Result<(), Halt> {
         match self.stop.load(Ordering::Relaxed) {
-            true => Err(Halt::Stopped(Outcome::Interrupted { step: 0 })),
+            true => Err(Halt::Stopped { step: 0 }),
             false => Ok(()),
         }
     }
@@ -179,7 +182,7 @@ impl Work<'_> {
         let Self { device, device_name, stop, .. } = *self;
         match train_on(trainee, &run_dir, device, device_name, stop, self.observer)? {
             Outcome::Complete(summary) | Outcome::AlreadyComplete(summary) => Ok(summary),
-            interrupted @ Outcome::Interrupted { .. } => Err(Halt::Stopped(interrupted)),
+            Outcome::Interrupted { step } => Err(Halt::Stopped { step }),
         }
     }
 
@@ -299,8 +302,8 @@ impl Work<'_> {
             let teachers = [Teacher::load(&teacher, device)?];
             let outcome =
                 distill_on(&plan, &teachers, &data, &place, device, device_name, stop, self.observer)?;
-            if let Outcome::Interrupted { .. } = outcome {
-                return Err(Halt::Stopped(outcome));
+            if let Outcome::Interrupted { step } = outcome {
+                return Err(Halt::Stopped { step });
             }
         }
         models.push(("distilled".to_owned(), DISTILLED.to_owned()));
