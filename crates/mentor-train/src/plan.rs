@@ -68,10 +68,12 @@ impl TryFrom<Config> for Plan {
     type Error = PlanError;
 
     fn try_from(config: Config) -> Result<Self, PlanError> {
-        let Config { data, mut model, loss, penalty, optimizer, schedule, training, mut distill } = config;
+        let Config { data, mut model, mut loss, penalty, optimizer, schedule, training, mut distill } =
+            config;
         let mut check = Checker { problems: Vec::new() };
         if let Some(distill) = &mut distill {
             distill_plan::apply_preset(distill, &mut model, &mut check);
+            distill_plan::apply_mode(distill, &mut loss);
         }
 
         let loss = LossPlan::check(loss, &model, &data, &mut check);

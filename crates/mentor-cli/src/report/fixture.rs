@@ -220,6 +220,7 @@ pub(super) fn complete(path: &str) -> RunReport {
         analysis: Some(analysis()),
         embeddings: None,
         distillation: None,
+        embedding_fidelity: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mentor_train::analysis::Analysis;
 use mentor_train::embedding_analysis::EmbeddingAnalysis;
+use mentor_train::embedding_fidelity::EmbeddingFidelity;
 use mentor_train::fidelity::Distillation;
 use mentor_train::{Config, RunDir, RunDirError, Summary};
 
@@ -55,8 +56,10 @@ pub(crate) struct RunReport {
     analysis: Option<Analysis>,
     /// Absent while the run is not complete, and for a classifier.
     embeddings: Option<EmbeddingAnalysis>,
-    /// Of a student.
+    /// Of a student that is a classifier.
     distillation: Option<Distillation>,
+    /// Of a student that gives embeddings.
+    embedding_fidelity: Option<EmbeddingFidelity>,
 }
 
 impl RunReport {
@@ -71,7 +74,17 @@ impl RunReport {
         let history = History::new(dir.metrics()?);
         let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
         let (embeddings, distillation) = (dir.embedding_analysis()?, unless_incomplete(dir.distillation())?);
-        Ok(Self { path: path.to_owned(), config, history, summary, analysis, embeddings, distillation })
+        let embedding_fidelity = unless_incomplete(dir.embedding_fidelity())?;
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            history,
+            summary,
+            analysis,
+            embeddings,
+            distillation,
+            embedding_fidelity,
+        })
     }
 
     /// Name of the class with this index.
