@@ -1,4 +1,6 @@
-//! `mentor demo`: three classifiers and an embedding on embedded digits, and a report, in under a minute.
+//! `mentor demo`: classifiers, an embedding and a student on embedded digits, and a report, in under a minute.
+
+mod student;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use mentor_data::Split;
 use mentor_model::Head;
 use mentor_train::{Config, Outcome, Plan, RunDir, TrainedModel};
 
+use self::student::STUDENT;
 use super::{eval, loss, report, train};
 use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::Failure;
@@ -23,7 +26,7 @@ Examples:
 
 The demo starts afresh each time: runs of an earlier demo in the same place are removed.";
 
-/// Train classifiers and an embedding on embedded digits in under a minute, and write a report
+/// Train classifiers, an embedding and a student on embedded digits in under a minute, and write a report
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -40,6 +43,9 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
+/// Images of a forward pass on the test split.
+const BATCH_SIZE: usize = 256;
+
 /// One run of the demo.
 struct Lesson {
     /// Directory of the run.
@@ -50,7 +56,7 @@ struct Lesson {
     config: &'static str,
 }
 
-const LESSONS: [Lesson; 4] = [
+const LESSONS: [Lesson; 5] = [
     Lesson {
         name: "svm-gd",
         story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\n\
@@ -106,6 +112,7 @@ const LESSONS: [Lesson; 4] = [
             training.epochs = 12
         ",
     },
+    STUDENT,
 ];
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -114,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     LESSONS.iter().try_for_each(|lesson| remove_earlier(&args.out.join(lesson.name)))?;
     if !args.quiet {
         output::text(
-            "mentor demo: 1,797 handwritten digits of 8x8 pixels, four models.\n\n\
+            "mentor demo: 1,797 handwritten digits of 8x8 pixels, five models.\n\n\
              What the losses say about the lecture's three images (a cat, a car, a frog):\n",
         )?;
         output::text(&loss::lecture()?)?;
@@ -138,6 +145,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             ))?;
         }
         table.row(teach(lesson, args, &device)?);
+        if lesson.name == STUDENT.name {
+            table.row(judge("its twin", &student::twin(&args.out), args, &device)?);
+        }
     }
     let runs = LESSONS.iter().map(|lesson| args.out.join(lesson.name));
     let reports = runs.map(|run| RunReport::read(&run)).collect::<Result<Vec<_>, _>>()?;
@@ -154,41 +164,47 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     ))
 }
 
-/// Trains, evaluates on the test split, and gives the row of the table.
+/// Trains, evaluates on the test split, and gives the row of the table; a student learns from the demo's own network.
 fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
-    let config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
+    let mut config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
+    if lesson.name == STUDENT.name {
+        config.distill = Some(student::distillation(&args.out));
+    }
     let plan = Plan::try_from(config)?;
     let run = args.out.join(lesson.name);
     // The story is told above; of the progress only the bar is of interest.
     let mut progress = Progress::bar_only(args.quiet);
     let outcome = train::train_into(&plan, &run, device, &mut progress);
     drop(progress);
-    let summary = match outcome? {
-        Outcome::Complete(summary) | Outcome::AlreadyComplete(summary) => summary,
-        Outcome::Interrupted { .. } => {
-            return Err(Failure::failed(anyhow::anyhow!("the demo was interrupted")));
-        }
-    };
+    if let Outcome::Interrupted { .. } = outcome? {
+        return Err(Failure::failed(anyhow::anyhow!("the demo was interrupted")));
+    }
     train::write_report(&run)?;
-    let trained = TrainedModel::load(&run, &device.device)?;
-    let batch_size = plan.optimizer.batch_size;
+    judge(lesson.name, &run, args, device)
+}
+
+/// Evaluates a complete run on the test split, and gives the row of the table.
+fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
+    let summary = RunDir::open(run)?.summary()?;
+    let trained = TrainedModel::load(run, &device.device)?;
+    let data = trained.file.data.source.clone().unwrap_or_default();
     let (name, val, test, told) = if let Head::Embedding { .. } = trained.file.spec.head {
-        let found = eval::retrieve(&trained, &plan.source, Split::Test, None, batch_size)?.retrieval;
+        let found = eval::retrieve(&trained, &data, Split::Test, None, BATCH_SIZE)?.retrieval;
         let right = (found.precision_at_1 * found.num_queries as f64).round();
         let told =
             format!("Of {right} of {} test images the nearest other is of their class.", found.num_queries);
         ("P@1", summary.measures.get("val_precision_at_1").copied(), found.precision_at_1, told)
     } else {
-        let found = eval::evaluate(&trained, &plan.source, Split::Test, batch_size)?.evaluation;
+        let found = eval::evaluate(&trained, &data, Split::Test, BATCH_SIZE)?.evaluation;
         let right = (found.accuracy * found.num_samples as f64).round();
-        let told = format!("{right} of {} test images are right.", found.num_samples);
+        let told = format!("{what}: {right} of {} test images are right.", found.num_samples);
         ("accuracy", summary.val_accuracy, found.accuracy, told)
     };
     if !args.quiet {
         output::text(&(told + "\n"))?;
     }
     Ok([
-        lesson.name.to_owned(),
+        what.to_owned(),
         count(summary.num_params as u64),
         name.to_owned(),
         val.map_or_else(String::new, |value| format!("{value:.4}")),
