@@ -2,6 +2,7 @@
 //! `(seed, epoch, sample)`.
 
 use std::fmt;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 use mentor_random::{Purpose, Stream};
@@ -13,7 +14,7 @@ use crate::rand_augment::RandAugment;
 
 /// What is done to training images. Pixels that come from outside the image are 0 (black).
 ///
-/// Written, in configurations too, as `none`, `shift`, `standard` or [`RandAugment`]'s form.
+/// Written, in configurations too, as `none`, `shift`, `shift:2`, `standard` or [`RandAugment`]'s form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Augment {
@@ -23,6 +24,9 @@ pub enum Augment {
     /// Moved by up to 1 pixel in each direction for sides under 12, 2 for sides under 24, else 4: the
     /// field's "pad and crop".
     Shift,
+    /// Moved by up to so many pixels in each direction, whatever the size: `shift:2`. A network that does not share its weights
+    /// over places learns from small moves and is held up by large ones.
+    ShiftBy(NonZeroU8),
     /// As shift, and half of the images mirrored left to right, turned by up to 10 degrees about the
     /// centre, and in a quarter of them a rectangle with sides from an eighth to a half of the image's
     /// erased. Mirroring suits photographs, not letters or digits.
@@ -54,11 +58,14 @@ impl FromStr for Augment {
             "shift" => Ok(Self::Shift),
             "standard" => Ok(Self::Standard),
             _ if text.starts_with(RandAugment::NAME) => text.parse().map(Self::RandAugment),
-            _ => Err(DataError::InvalidOption {
-                name: "augment",
-                value: text.to_owned(),
-                allowed: "none, shift, standard or rand-augment",
-            }),
+            _ => match text.strip_prefix("shift:").map(str::parse) {
+                Some(Ok(reach)) => Ok(Self::ShiftBy(reach)),
+                _ => Err(DataError::InvalidOption {
+                    name: "augment",
+                    value: text.to_owned(),
+                    allowed: "none, shift, shift:N with N from 1 to 255, standard or rand-augment",
+                }),
+            },
         }
     }
 }
@@ -68,6 +75,7 @@ impl fmt::Display for Augment {
         match self {
             Self::None => f.write_str("none"),
             Self::Shift => f.write_str("shift"),
+            Self::ShiftBy(reach) => write!(f, "shift:{reach}"),
             Self::Standard => f.write_str("standard"),
             Self::RandAugment(chosen) => chosen.fmt(f),
         }
@@ -93,9 +101,10 @@ impl Augment {
         let mut stream = Stream::new(seed, Purpose::Augmentation, &[epoch, u64::from(sample)]);
         match self {
             Self::None => dst.copy_from_slice(src),
-            Self::Shift => shift(format, src, dst, draw_offset(format, &mut stream)),
+            Self::Shift => shift(format, src, dst, draw_offset(usual_reach(format), &mut stream)),
+            Self::ShiftBy(reach) => shift(format, src, dst, draw_offset(reach.get().into(), &mut stream)),
             Self::Standard => {
-                let offset = draw_offset(format, &mut stream);
+                let offset = draw_offset(usual_reach(format), &mut stream);
                 let mirrored = stream.uniform() < 0.5;
                 let degrees = stream.uniform_in(-MAX_DEGREES, MAX_DEGREES);
                 turn(format, src, dst, offset, mirrored, degrees);
@@ -120,12 +129,16 @@ type Offset = [isize; 2];
 /// Rows and columns, each from start to end.
 type Rectangle = [std::ops::Range<usize>; 2];
 
-fn draw_offset(format: &ImageFormat, stream: &mut Stream) -> Offset {
-    let reach: u64 = match format.height.min(format.width) {
+/// Pixels that an image of this size is moved by at most.
+fn usual_reach(format: &ImageFormat) -> u64 {
+    match format.height.min(format.width) {
         0..12 => 1,
         12..24 => 2,
         _ => 4,
-    };
+    }
+}
+
+fn draw_offset(reach: u64, stream: &mut Stream) -> Offset {
     [(); 2].map(|()| stream.below(2 * reach + 1) as isize - reach as isize)
 }
 
@@ -299,12 +312,18 @@ mod tests {
         let shifts: std::collections::HashSet<Vec<u8>> =
             (0..400).map(|sample| changed(Augment::Shift, 0, 0, sample)).collect();
         assert_eq!(shifts.len(), 25, "every offset of -2..=2 by -2..=2 occurs");
+        let by = |reach: &str| format!("shift:{reach}").parse::<Augment>().unwrap();
+        assert_eq!(changed(by("2"), 1, 2, 3), changed(Augment::Shift, 1, 2, 3), "the reach of this size");
+        let shifts: std::collections::HashSet<Vec<u8>> =
+            (0..400).map(|sample| changed(by("1"), 0, 0, sample)).collect();
+        assert_eq!(shifts.len(), 9, "every offset of -1..=1 by -1..=1 occurs");
     }
 
     #[test]
     fn the_smallest_image_is_no_special_case() {
         let strong = Augment::RandAugment(RandAugment::new(14, 10).unwrap());
-        for augment in [Augment::Shift, Augment::Standard, strong] {
+        let far = Augment::ShiftBy(NonZeroU8::MAX);
+        for augment in [Augment::Shift, far, Augment::Standard, strong] {
             for sample in 0..50 {
                 augment.apply(&format(1, 1, 1), &[7], &mut [0], 0, 0, sample);
             }
@@ -314,12 +333,16 @@ mod tests {
     #[test]
     fn every_name_is_read_back() {
         let strong = Augment::RandAugment(RandAugment::new(3, 0).unwrap());
-        for augment in [Augment::None, Augment::Shift, Augment::Standard, strong] {
+        let near = Augment::ShiftBy(NonZeroU8::MIN);
+        for augment in [Augment::None, Augment::Shift, near, Augment::Standard, strong] {
             assert_eq!(augment.to_string().parse::<Augment>().unwrap(), augment);
             assert_eq!(Augment::try_from(String::from(augment)).unwrap(), augment);
         }
         assert_eq!("rand-augment".parse::<Augment>().unwrap(), Augment::RandAugment(RandAugment::default()));
-        let error = "flip".parse::<Augment>().unwrap_err().to_string();
-        assert_eq!(error, "augment = flip: must be none, shift, standard or rand-augment");
+        for wrong in ["flip", "shift:0", "shift:-1", "shift:256", "shift:"] {
+            let error = wrong.parse::<Augment>().unwrap_err().to_string();
+            let allowed = "none, shift, shift:N with N from 1 to 255, standard or rand-augment";
+            assert_eq!(error, format!("augment = {wrong}: must be {allowed}"));
+        }
     }
 }

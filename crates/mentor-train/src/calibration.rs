@@ -70,7 +70,8 @@ impl Calibration {
         positive && fits && self.biases.iter().all(|bias| bias.is_finite())
     }
 
-    fn applied(&self, scores: &[f32], num_classes: usize) -> Vec<f32> {
+    /// Rows of scores `[N, C]` as they enter the softmax.
+    pub(crate) fn applied(&self, scores: &[f32], num_classes: usize) -> Vec<f32> {
         let mut applied = scores.to_vec();
         applied.chunks_exact_mut(num_classes).for_each(|row| self.apply(row));
         applied
@@ -135,7 +136,7 @@ pub fn calibrate(
         }
     }
     let after = calibration.applied(scores, num_classes);
-    let [before_ece, after_ece] = [scores, &after].map(|scores| ece(scores, num_classes, targets));
+    let [before_ece, after_ece] = [scores, &after].map(|scores| expected_error(scores, num_classes, targets));
     let [before, after] = [scores, &after].map(|scores| Probabilities::of(scores, num_classes));
     let says = [before.predictions(), after.predictions()];
     let recall = |says: &[(u32, f64)], class: usize| {
@@ -162,7 +163,8 @@ pub fn calibrate(
     })
 }
 
-fn ece(scores: &[f32], num_classes: usize, targets: &[u32]) -> f64 {
+/// The expected calibration error (ECE) of row-major scores `[N, C]`, in the bins of [`Evaluation`](crate::Evaluation).
+pub(crate) fn expected_error(scores: &[f32], num_classes: usize, targets: &[u32]) -> f64 {
     let rows = scores.chunks_exact(num_classes).zip(targets);
     let results: Vec<_> = rows.map(|(row, &target)| judge(row, target, 0.0)).collect();
     let classes = vec![String::new(); num_classes];

@@ -10,7 +10,7 @@ use mentor_loss::{LossError, ScoreLoss};
 use mentor_model::Architecture;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModelConfig;
+use crate::config::{LossConfig, ModelConfig};
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::plan_error::{Checker, NON_NEGATIVE};
 
@@ -27,7 +27,8 @@ pub struct DistillConfig {
     /// `hinton`, `conv` or `tiny`: values that suit together where the user names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
-    /// `soft` (probabilities) or `hard-labels` (the teacher's class).
+    /// `soft` (probabilities) or `hard-labels` (the teacher's class); of an embedding model `relational` (its distances) or
+    /// `cosine` (its directions).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// T, greater than 0.
@@ -36,7 +37,7 @@ pub struct DistillConfig {
     /// Factor of what the teacher says, at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soft_weight: Option<f64>,
-    /// Factor of the cross-entropy with the labels, at least 0.
+    /// Factor of the loss of the labels, at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hard_weight: Option<f64>,
     /// Fixed augmented versions of each image, each of which the teacher scores once.
@@ -57,6 +58,17 @@ pub enum DistillMode {
     Soft,
     /// The class of its highest probability.
     HardLabels,
+    /// The proportions of the distances between its embeddings.
+    Relational,
+    /// The directions of its embeddings.
+    Cosine,
+}
+
+impl DistillMode {
+    /// Whether teacher and student are embedding models, and not classifiers.
+    pub fn is_of_embeddings(self) -> bool {
+        matches!(self, Self::Relational | Self::Cosine)
+    }
 }
 
 impl fmt::Display for DistillMode {
@@ -64,6 +76,8 @@ impl fmt::Display for DistillMode {
         f.write_str(match self {
             Self::Soft => "soft",
             Self::HardLabels => "hard-labels",
+            Self::Relational => "relational",
+            Self::Cosine => "cosine",
         })
     }
 }
@@ -75,10 +89,11 @@ impl FromStr for DistillMode {
         match name {
             "soft" => Ok(Self::Soft),
             "hard-labels" => Ok(Self::HardLabels),
-            "relational" | "cosine" => Err(format!(
-                "\"{name}\" is for the embeddings of a teacher, which distill does not train on yet; there are soft and hard-labels"
-            )),
-            other => Err(format!("\"{other}\" is not known; there are soft and hard-labels")),
+            "relational" => Ok(Self::Relational),
+            "cosine" => Ok(Self::Cosine),
+            other => {
+                Err(format!("\"{other}\" is not known; there are soft, hard-labels, relational and cosine"))
+            }
         }
     }
 }
@@ -88,13 +103,13 @@ impl FromStr for DistillMode {
 pub struct DistillPlan {
     /// Directories of the teachers' runs, at least one.
     pub teachers: Vec<PathBuf>,
-    /// Probabilities or classes.
+    /// Probabilities or classes, distances or directions.
     pub mode: DistillMode,
-    /// T.
+    /// T; 1 for embeddings, which have none.
     pub temperature: f64,
     /// Factor of what the teacher says.
     pub soft_weight: f64,
-    /// Factor of the cross-entropy with the labels.
+    /// Factor of the loss of the labels.
     pub hard_weight: f64,
     /// Fixed augmented versions of each image.
     pub views: NonZeroU64,
@@ -124,6 +139,16 @@ pub(crate) fn apply_preset(distill: &mut DistillConfig, model: &mut ModelConfig,
     distill.hard_weight.get_or_insert(0.1);
 }
 
+/// The loss of the labels where the user names none: of embeddings triplets.
+pub(crate) fn apply_mode(distill: &DistillConfig, loss: &mut LossConfig) {
+    let mode = distill.mode.as_deref().map(str::parse);
+    if let Some(Ok(mode)) = mode
+        && DistillMode::is_of_embeddings(mode)
+    {
+        loss.name.get_or_insert_with(|| "triplet".to_owned());
+    }
+}
+
 /// What else of the plan decides what can be learnt.
 pub(crate) struct Student<'a> {
     pub(crate) architecture: &'a Architecture,
@@ -139,21 +164,40 @@ impl DistillPlan {
             "no teacher is named; give --teacher with the directory of a complete run".into()
         });
         let mode = check.parse("mode", config.mode.as_deref(), DistillMode::Soft);
+        let embeddings = mode.is_of_embeddings();
         let wide = matches!(student.architecture, Architecture::Mlp { .. });
-        let temperature = config.temperature.unwrap_or(if wide { 20.0 } else { 4.0 });
+        let usual = match (embeddings, wide) {
+            (true, _) => 1.0,
+            (false, true) => 20.0,
+            (false, false) => 4.0,
+        };
+        check.check(!embeddings || config.temperature.is_none(), || {
+            format!("temperature softens probabilities, and mode {mode} has none: leave it out, and the preset too")
+        });
+        let temperature = config.temperature.unwrap_or(usual);
         let holds = |x: f64| x > 0.0 && ((x * x) as f32).is_normal();
         check.number("temperature", temperature, holds, "greater than 0, with a square that 32 bits hold");
-        let soft_weight = config.soft_weight.unwrap_or(0.9);
+        // A teacher of embeddings teaches alone, as its authors found best.
+        let (soft, hard) = if embeddings { (1.0, 0.0) } else { (0.9, 0.1) };
+        let soft_weight = config.soft_weight.unwrap_or(soft);
         // Without the teacher's part the other one is plain training.
-        let hard_weight = config.hard_weight.unwrap_or(if soft_weight == 0.0 { 1.0 } else { 0.1 });
+        let hard_weight = config.hard_weight.unwrap_or(if soft_weight == 0.0 { 1.0 } else { hard });
         check.number("soft_weight", soft_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
         check.number("hard_weight", hard_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
         check.check(soft_weight != 0.0 || hard_weight != 0.0, || {
             "soft_weight and hard_weight are both 0, so there is nothing to learn".into()
         });
-        check.check(matches!(student.loss, LossPlan::Scores(ScoreLossPlan::Softmax { .. })), || {
-            format!("distillation has softmax as the loss of its labels, not {}", student.loss.name())
-        });
+        let loss = student.loss.name();
+        if embeddings {
+            check.check(matches!(student.loss, LossPlan::Ranking(_)), || {
+                format!("mode {mode} has triplet or pairwise as the loss of its labels, not {loss}")
+            });
+        } else {
+            check.check(matches!(student.loss, LossPlan::Scores(ScoreLossPlan::Softmax { .. })), || {
+                let hint = "of embeddings learn modes relational and cosine";
+                format!("mode {mode} has softmax as the loss of its labels, not {loss}; {hint}")
+            });
+        }
         check.check(!student.full_batch, || "gd does not distil: use sgd".into());
         let views = match (config.views, student.augment) {
             // All versions of an image that is not changed are one.
@@ -178,7 +222,7 @@ impl DistillPlan {
             teachers: self.teachers.clone(),
             preset: None,
             mode: Some(self.mode.to_string()),
-            temperature: Some(self.temperature),
+            temperature: (!self.mode.is_of_embeddings()).then_some(self.temperature),
             soft_weight: Some(self.soft_weight),
             hard_weight: Some(self.hard_weight),
             views: Some(self.views.get()),
@@ -223,10 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn a_student_of_embeddings_is_an_embedding_model_that_the_teacher_alone_teaches() {
+        let plan = plan("distill = { teachers = ['t'], mode = 'relational' }").unwrap();
+        assert_eq!(plan.loss.name(), "triplet");
+        let distill = plan.distill.unwrap();
+        assert_eq!((distill.soft_weight, distill.hard_weight, distill.temperature), (1.0, 0.0, 1.0));
+        assert_eq!(distill.to_config().temperature, None);
+    }
+
+    #[test]
     fn a_resolved_plan_makes_itself_again() {
-        for extra in
-            ["", "preset = 'conv', ", "views = 3, cache = false, baseline = false, mode = 'hard-labels', "]
-        {
+        for extra in [
+            "",
+            "preset = 'conv', ",
+            "mode = 'cosine', soft_weight = 0.5, ",
+            "views = 3, cache = false, baseline = false, mode = 'hard-labels', ",
+        ] {
             let text = format!("data.augment = 'shift'\ndistill = {{ {extra}teachers = ['a', 'b'] }}");
             let config = plan(&text).unwrap().to_config();
             assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
@@ -241,7 +297,13 @@ mod tests {
             ("distill = { teachers = ['t'], temperature = nan }", "temperature is NaN"),
             ("distill = { teachers = ['t'], soft_weight = 0.0, hard_weight = 0.0 }", "both 0"),
             ("distill = { teachers = ['t'], hard_weight = -1.0 }", "hard_weight is -1"),
-            ("distill = { teachers = ['t'], mode = 'relational' }", "embeddings"),
+            (
+                "distill = { teachers = ['t'], mode = 'relational', temperature = 2.0 }",
+                "mode relational has none",
+            ),
+            ("loss.name = 'softmax'\ndistill = { teachers = ['t'], mode = 'cosine' }", "triplet or pairwise"),
+            ("distill = { teachers = ['t'], mode = 'attention' }", "mode: \"attention\" is not known"),
+            ("loss.name = 'triplet'\ndistill.teachers = ['t']", "modes relational and cosine"),
             ("distill = { teachers = ['t'], preset = 'large' }", "preset \"large\""),
             ("data.augment = 'shift'\ndistill = { teachers = ['t'], views = 0 }", "views is 0"),
             ("distill = { temperature = 2.0 }", "no teacher"),

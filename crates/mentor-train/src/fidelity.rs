@@ -1,15 +1,16 @@
 //! How near a student is to its teachers: what `summary.json` and `distillation.json` hold of it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
-use mentor_model::{Model, Pass};
+use mentor_model::{Head, Model, Pass};
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Picture;
 use crate::evaluate::to_host;
 
-/// The teachers of a student, together: of several, the mean of their probabilities.
+/// The teachers of a student, together: of several, the mean of their probabilities; of embeddings, the best of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TeacherSummary {
     /// Accuracy on the validation split; absent without one or without labels.
@@ -17,14 +18,19 @@ pub struct TeacherSummary {
     pub val_accuracy: Option<f64>,
     /// Trainable parameters of all of them.
     pub num_params: usize,
+    /// Of embeddings: `val_precision_at_1`, `val_r_precision` and `val_map_at_r`.
+    #[serde(flatten)]
+    pub measures: BTreeMap<String, f64>,
 }
 
 /// The same network as the student, trained from scratch, beside the student. What differs is counted on the validation split;
-/// after self-training on the test split, where there is one.
+/// after self-training on the test split, where there is one. Right is a classifier with the sample's class, and an embedding
+/// whose nearest other one is of its class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaselineSummary {
-    /// Accuracy of its chosen model on the validation split.
-    pub val_accuracy: f64,
+    /// Accuracy of its chosen model on the validation split; absent for embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_accuracy: Option<f64>,
     /// Its accuracy on the test split; absent where that stays closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
@@ -34,6 +40,9 @@ pub struct BaselineSummary {
     pub only_baseline: u64,
     /// Of McNemar's exact test, two-sided: the chance of a difference at least as uneven between equals.
     pub p_value: f64,
+    /// Of embeddings: `val_precision_at_1`, `val_r_precision` and `val_map_at_r`.
+    #[serde(flatten)]
+    pub measures: BTreeMap<String, f64>,
 }
 
 /// `distillation.json`: what the report draws of a distillation.
@@ -112,7 +121,10 @@ pub(crate) fn speed(model: &Model, device: &Device) -> Speed {
         let begun = Instant::now();
         for repeat in 0..50 {
             let start = Instant::now();
-            to_host(model.scores(images.clone(), &Pass::Inference));
+            to_host(match model.spec().head {
+                Head::Classifier { .. } => model.scores(images.clone(), &Pass::Inference),
+                Head::Embedding { .. } => model.embeddings(images.clone(), &Pass::Inference),
+            });
             best = best.min(start.elapsed().as_secs_f64());
             // The first pass warms up; a slow model is not run for minutes.
             if repeat >= 2 && begun.elapsed() > Duration::from_millis(300) {

@@ -17,6 +17,7 @@ mod config;
 mod distill_plan;
 mod ema;
 pub mod embedding_analysis;
+pub mod embedding_fidelity;
 mod error;
 mod evaluate;
 pub mod evaluation;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use mentor_loss::{
     Average, Distance, Hinge, Mining, MulticlassSvm, PairForm, ScoreLoss, SoftmaxCrossEntropy,
 };
+use mentor_model::Head;
 
 use crate::config::{DataConfig, LossConfig, ModelConfig};
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, PlanError};
@@ -309,6 +310,11 @@ impl RankingPlan {
             unit_norm,
             batches: RankingBatches::check(given, data, check),
         }
+    }
+
+    /// What the network ends in.
+    pub(crate) fn head(&self) -> Head {
+        Head::Embedding { size: self.embedding_size, unit_norm: self.unit_norm }
     }
 
     /// The order of distances that retrieval is judged by.

@@ -75,11 +75,21 @@ impl TryFrom<Config> for Plan {
     fn try_from(config: Config) -> Result<Self, PlanError> {
         let mut config = config;
         self_train_plan::apply_defaults(&mut config);
-        let Config { data, mut model, loss, penalty, optimizer, schedule, training, mut distill, self_train } =
-            config;
+        let Config {
+            data,
+            mut model,
+            mut loss,
+            penalty,
+            optimizer,
+            schedule,
+            training,
+            mut distill,
+            self_train,
+        } = config;
         let mut check = Checker { problems: Vec::new() };
         if let Some(distill) = &mut distill {
             distill_plan::apply_preset(distill, &mut model, &mut check);
+            distill_plan::apply_mode(distill, &mut loss);
         }
 
         let loss = LossPlan::check(loss, &model, &data, &mut check);

@@ -9,7 +9,8 @@
 //! model.json         architecture, classes, data  | written when the run is complete
 //! analysis.json      what the report draws        |
 //! summary.json       final metrics               /  last: it marks the run complete
-//! teacher-N.cache    scores of teacher N of a distillation, and what came of it in distillation.json;
+//! teacher-N.cache    scores or embeddings of teacher N of a distillation, and what came of it in distillation.json,
+//!                    or embedding-fidelity.json;
 //! baseline/          the run of the same network without teachers
 //! teacher/, round-N/  stages of self-training: round-N/labels/ (pseudo-labels), round-N/student/ (a run), round-N/round.json;
 //! distilled/         what --distill-to made; what the report draws of all is in self_training.json
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::Analysis;
 use crate::calibration::Calibration;
 use crate::config::{Config, DataConfig, LossConfig, PenaltyConfig};
+use crate::embedding_fidelity::EmbeddingFidelity;
 use crate::event::MetricsLine;
 use crate::fidelity::{BaselineSummary, Distillation, TeacherSummary};
 use crate::self_training::{DistilledSummary, RoundSummary, SelfTraining};
@@ -333,6 +335,15 @@ impl RunDir {
         self.read_json(SELF_TRAINING_FILE)
     }
 
+    /// What distillation of embeddings did, of a complete run that has teachers and labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::summary`].
+    pub fn embedding_fidelity(&self) -> Result<EmbeddingFidelity, RunDirError> {
+        self.read_json(EMBEDDING_FIDELITY_FILE)
+    }
+
     /// Stores `calibration` in `model.json`, in place of an earlier one.
     ///
     /// # Errors
@@ -467,6 +478,7 @@ impl MetricsWriter {
 const CONFIG_FILE: &str = "config.toml";
 pub(crate) const DISTILLATION_FILE: &str = "distillation.json";
 pub(crate) const SELF_TRAINING_FILE: &str = "self_training.json";
+pub(crate) const EMBEDDING_FIDELITY_FILE: &str = "embedding-fidelity.json";
 const LOCK_FILE: &str = ".lock";
 const METRICS_FILE: &str = "metrics.jsonl";
 

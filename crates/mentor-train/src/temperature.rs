@@ -1,7 +1,6 @@
 //! Temperature scaling: one number that makes a model's probabilities as sure as the model is right.
 
-use crate::calibration::{CalibrationError, check_scores};
-use crate::evaluate::{judge, summarise};
+use crate::calibration::{Calibration, CalibrationError, check_scores, expected_error};
 
 /// The temperatures between which the best one is looked for.
 pub const TEMPERATURES: [f64; 2] = [0.01, 100.0];
@@ -79,8 +78,11 @@ pub fn fit_temperature(
         at_limit,
         nll_before: at(1.0).nll,
         nll_after: at(inverse).nll,
-        ece_before: calibration_error(scores, num_classes, targets, 1.0),
-        ece_after: calibration_error(scores, num_classes, targets, temperature),
+        ece_before: expected_error(scores, num_classes, targets),
+        ece_after: {
+            let scaled = Calibration { temperature, biases: Vec::new() }.applied(scores, num_classes);
+            expected_error(&scaled, num_classes, targets)
+        },
     })
 }
 
@@ -150,19 +152,6 @@ fn minimise(at: &impl Fn(f64) -> Likelihood) -> (f64, bool) {
         here = at(inverse);
     }
     (inverse, false)
-}
-
-fn calibration_error(scores: &[f32], num_classes: usize, targets: &[u32], temperature: f64) -> f64 {
-    let results: Vec<_> = scores
-        .chunks_exact(num_classes)
-        .zip(targets)
-        .map(|(row, &target)| {
-            let scaled: Vec<f32> = row.iter().map(|&score| (f64::from(score) / temperature) as f32).collect();
-            judge(&scaled, target, 0.0)
-        })
-        .collect();
-    let names = vec![String::new(); num_classes];
-    summarise("", &names, &results, 0.0).ece
 }
 
 #[cfg(test)]

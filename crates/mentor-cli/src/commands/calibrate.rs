@@ -1,10 +1,9 @@
 //! `mentor calibrate`: makes the confidences of a trained classifier honest.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Source, Split};
+use mentor_data::Split;
 use mentor_model::Head;
 use mentor_train::{CalibrationFit, Prior, RunDir, TrainedModel, calibrate};
 
@@ -73,9 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let trained_on = trained.file.data.source.clone().unwrap_or_default();
     let data = args.data.clone().unwrap_or(trained_on);
-    let source = Source::open(&data, &trained.file.data.options)?;
-    super::eval::check_classes(&data, source.classes(), &trained.file.classes)?;
-    let dataset = Arc::new(source.load_as(args.split, &trained.file.preprocessing.format)?);
+    let dataset = super::eval::labelled(&trained, &data, args.split)?;
     let scores = trained.score(&dataset, args.batch_size)?;
     let prior = match (&args.prior, args.match_prior) {
         (Some(shares), _) => Prior::Given(shares.clone()),

@@ -1,5 +1,6 @@
 //! `mentor distill`: teachers and a configuration become a student.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -18,13 +19,20 @@ Examples:
       an ensemble: the mean of the teachers' probabilities
   mentor distill --teacher runs/big --data unlabelled/ --hard-weight 0 --model mlp:32 --out runs/d
       images without labels, judged by agreement with the teacher
+  mentor distill --teacher runs/faces --data DIR --mode relational --model mlp:32 --embedding-size 16 --out runs/e
+      an embedding model learns the proportions of its teacher's distances, in fewer dimensions
 
 The loss is soft-weight · T² · KL(teacher ‖ student) at temperature T + hard-weight · cross-entropy of the labels. The \
 teacher scores each image once, into a file in --out. The same network is trained from scratch in OUT/baseline with the same \
 plan, so that the result says what distillation gained. Ctrl-C and the same command again go on.
 
+An embedding model teaches one: mode relational compares the distances within a batch, each over their mean, and any --embedding-size \
+will do; mode cosine compares directions, and needs the teacher's size. The labels' part is then --loss triplet or pairwise, \
+with --hard-weight 0 unless you say more; the teacher's classes need not be the data's. Of several teachers the mean of the losses counts.
+
 summary.json, beside what training writes: agreement, mean_kl, teacher (val_accuracy, num_params), baseline (val_accuracy, \
-only_student, only_baseline, p_value).";
+only_student, only_baseline, p_value). Of embeddings: val_map_at_r, val_precision_at_1 and val_r_precision, in teacher (the best of \
+several) and baseline too; right is then a sample whose nearest other one is of its class.";
 
 /// Train a small student from a large teacher
 #[derive(Debug, clap::Args)]
@@ -33,7 +41,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     train: train::Args,
 
-    /// Directory of a complete run of a classifier; repeat for an ensemble
+    /// Directory of a complete run; repeat for an ensemble
     #[arg(long, value_name = "RUN", help_heading = "Distillation")]
     teacher: Vec<PathBuf>,
 
@@ -45,15 +53,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "T", allow_hyphen_values = true, help_heading = "Distillation")]
     temperature: Option<f64>,
 
-    /// Factor of the teacher's part of the loss [default: 0.9]
+    /// Factor of the teacher's part of the loss [default: 0.9; 1 for embeddings]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Distillation")]
     soft_weight: Option<f64>,
 
-    /// Factor of the labels' part of the loss [default: 0.1; 1 with --soft-weight 0]
+    /// Factor of the labels' part of the loss [default: 0.1; 0 for embeddings; 1 with --soft-weight 0]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Distillation")]
     hard_weight: Option<f64>,
 
-    /// What the teacher gives: soft (probabilities) or hard-labels (its class) [default: soft]
+    /// What the teacher gives: soft (probabilities) or hard-labels (its class); of an embedding model relational (its
+    /// distances) or cosine (its directions) [default: soft]
     #[arg(long, value_name = "MODE", help_heading = "Distillation")]
     mode: Option<String>,
 
@@ -95,20 +104,29 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 pub(super) fn result(summary: &Summary) -> Vec<(&'static str, String)> {
     let Some(teacher) = &summary.teacher else { return Vec::new() };
     let params = |num_params: usize| format!("{} parameters", count(num_params as u64));
-    let accuracy = |accuracy: Option<f64>| accuracy.map_or(String::new(), |value| format!("{value:.4}, "));
+    let embeddings = summary.measures.contains_key("val_soft_loss");
+    // Of embeddings MAP@R, by which the model was chosen.
+    let figure = |accuracy: Option<f64>, measures: &BTreeMap<String, f64>| match accuracy {
+        Some(accuracy) => format!("{accuracy:.4}, "),
+        None => measures.get("val_map_at_r").map_or(String::new(), |value| format!("MAP@R {value:.4}, ")),
+    };
+    let line = |accuracy, measures, num_params| figure(accuracy, measures) + &params(num_params);
     let mut lines = vec![
-        ("teacher", format!("{}{}", accuracy(teacher.val_accuracy), params(teacher.num_params))),
-        ("student", format!("{}{}", accuracy(summary.val_accuracy), params(summary.num_params))),
+        ("teacher", line(teacher.val_accuracy, &teacher.measures, teacher.num_params)),
+        ("student", line(summary.val_accuracy, &summary.measures, summary.num_params)),
     ];
     if let Some(baseline) = &summary.baseline {
         let text = format!(
-            "{:.4} from scratch; only the student has {} right, only the baseline {} (p = {:.2})",
-            baseline.val_accuracy,
+            "{}from scratch; only the student has {} right, only the baseline {} (p = {:.2})",
+            figure(baseline.val_accuracy, &baseline.measures),
             count(baseline.only_student),
             count(baseline.only_baseline),
             baseline.p_value
         );
         lines.push(("baseline", text));
+    }
+    if embeddings {
+        return lines;
     }
     let measure = |name: &str| summary.measures.get(name).copied().unwrap_or(f64::NAN);
     let text = format!("{:.4} of the images, mean KL {:.4} nats", measure("agreement"), measure("mean_kl"));

@@ -216,16 +216,26 @@ pub(super) fn evaluate(
     split: Split,
     batch_size: usize,
 ) -> Result<Evaluated, Failure> {
+    let dataset = labelled(trained, data, split)?;
+    let (evaluation, samples) = trained.evaluate(&dataset, split, batch_size)?;
+    Ok(Evaluated { evaluation, samples, dataset })
+}
+
+/// A split of data with the classes of a classifier, in its format; what is left out of it is said.
+pub(super) fn labelled(
+    trained: &TrainedModel,
+    data: &str,
+    split: Split,
+) -> Result<Arc<mentor_data::Dataset>, Failure> {
     let file = &trained.file;
     let source = Source::open(data, &file.data.options)?;
     check_classes(data, source.classes(), &file.classes)?;
     let dataset = Arc::new(source.load_as(split, &file.preprocessing.format)?);
     warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
-    let (evaluation, samples) = trained.evaluate(&dataset, split, batch_size)?;
-    Ok(Evaluated { evaluation, samples, dataset })
+    Ok(dataset)
 }
 
-pub(super) fn check_classes(data: &str, found: &[String], expected: &[String]) -> Result<(), Failure> {
+fn check_classes(data: &str, found: &[String], expected: &[String]) -> Result<(), Failure> {
     if found == expected {
         return Ok(());
     }

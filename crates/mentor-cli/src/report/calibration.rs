@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use mentor_train::evaluation::{CalibrationBin, Evaluation};
+use mentor_train::pseudo_labels::audit::wilson_interval;
 
 use super::axis::Axis;
 use super::html::{Key, figure, legend};
@@ -23,8 +24,9 @@ pub(super) fn panel(evaluation: &Evaluation, loss: &str, id: &str) -> String {
     plot.segment("diagonal", (0.0, 0.0), (1.0, 1.0));
     let filled: Vec<&CalibrationBin> = bins.iter().filter(|bin| bin.num_samples > 0).collect();
     for bin in &filled {
-        let (low, high) = wilson_interval(bin.accuracy, bin.num_samples);
-        plot.segment("interval", (bin.confidence, low), (bin.confidence, high));
+        let num_right = (bin.accuracy * bin.num_samples as f64).round() as u64;
+        let interval = wilson_interval(num_right.min(bin.num_samples), bin.num_samples, 0.95);
+        plot.segment("interval", (bin.confidence, interval.low), (bin.confidence, interval.high));
     }
     let solid = filled.iter().filter(|bin| bin.num_samples >= FEW);
     plot.line("train thin", &solid.map(|bin| (bin.confidence, bin.accuracy)).collect::<Vec<_>>());
@@ -78,15 +80,6 @@ fn lean(evaluation: &Evaluation) -> &'static str {
         excess if excess < -0.01 => "under-confident on average",
         _ => "neither over- nor under-confident on average",
     }
-}
-
-/// The 95 % interval of a share of `samples`: few samples say little.
-fn wilson_interval(share: f64, samples: u64) -> (f64, f64) {
-    const Z: f64 = 1.96;
-    let n = samples as f64;
-    let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
 /// Bars with the number of samples of each bin.
@@ -147,14 +140,6 @@ fn short_count(number: u64) -> String {
 mod tests {
     use super::*;
     use crate::report::fixture;
-
-    #[test]
-    fn the_interval_of_few_samples_is_wide_and_stays_in_range() {
-        let (low, high) = wilson_interval(0.5, 10);
-        assert!((low - 0.2366).abs() < 1e-3 && (high - 0.7634).abs() < 1e-3, "{low} {high}");
-        let (low, high) = wilson_interval(1.0, 1);
-        assert!(low > 0.15 && high == 1.0, "{low} {high}");
-    }
 
     #[test]
     fn the_direction_of_the_error_is_said() {

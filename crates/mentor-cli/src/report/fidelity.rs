@@ -1,6 +1,7 @@
 //! A student beside its teachers: how good, how large, how fast, and where they disagree.
 
-use mentor_train::fidelity::{Disagreement, Distillation, Measured, SPEED_BATCH};
+use mentor_train::embedding_fidelity::{EmbeddingFidelity, MeasuredEmbeddings};
+use mentor_train::fidelity::{BaselineSummary, Disagreement, Distillation, Measured, SPEED_BATCH, Speed};
 
 use super::RunReport;
 use super::html::{escape, figure, shorten};
@@ -33,20 +34,61 @@ fn table(found: &Distillation) -> String {
         value(found.mean_kl)
     );
     if let Some(baseline) = &found.baseline {
-        caption += &format!(
-            " Only the student has {} right, only the baseline {}: McNemar's p = {}.",
-            count(baseline.only_student),
-            count(baseline.only_baseline),
-            value(baseline.p_value)
-        );
+        caption += &test(baseline);
     }
     figure("Fidelity", &content, &caption)
 }
 
-fn row(model: &Measured) -> String {
-    let (latency, rate) = model.speed.map_or((String::new(), String::new()), |speed| {
+/// The table of models that give embeddings.
+pub(super) fn embeddings(found: &EmbeddingFidelity) -> String {
+    let rows: String = found.models.iter().map(embedding_row).collect();
+    let content = format!(
+        "<table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>dimensions</th><th>P@1</th>\
+         <th>R-precision</th><th>MAP@R</th><th>one image</th><th>images a second</th></tr></thead><tbody>{rows}</tbody></table>"
+    );
+    let mut caption = format!(
+        "What the embeddings find among each other: precision at 1, R-precision and MAP@R. Images a second in batches of \
+         {SPEED_BATCH}."
+    );
+    if let Some(baseline) = &found.baseline {
+        caption += " Right is an image whose nearest other one is of its class.";
+        caption += &test(baseline);
+    }
+    figure("Fidelity", &content, &caption)
+}
+
+fn embedding_row(model: &MeasuredEmbeddings) -> String {
+    let (latency, rate) = speed(model.speed);
+    let found = [model.precision_at_1, model.r_precision, model.map_at_r];
+    let found: String = found.iter().map(|&share| format!("<td>{}</td>", percent(share))).collect();
+    format!(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{found}<td>{latency}</td><td>{rate}</td></tr>",
+        escape(&model.name),
+        escape(&model.architecture),
+        count(model.num_params as u64),
+        model.dim
+    )
+}
+
+/// The student against the baseline, in a sentence.
+fn test(baseline: &BaselineSummary) -> String {
+    format!(
+        " Only the student has {} right, only the baseline {}: McNemar's p = {}.",
+        count(baseline.only_student),
+        count(baseline.only_baseline),
+        value(baseline.p_value)
+    )
+}
+
+/// Time of one image, and images a second.
+fn speed(speed: Option<Speed>) -> (String, String) {
+    speed.map_or((String::new(), String::new()), |speed| {
         (format!("{} ms", value(1e3 * speed.latency_secs)), count(speed.images_per_sec as u64))
-    });
+    })
+}
+
+fn row(model: &Measured) -> String {
+    let (latency, rate) = speed(model.speed);
     format!(
         "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{latency}</td><td>{rate}</td></tr>",
         escape(&model.name),
@@ -77,11 +119,9 @@ fn card(run: &RunReport, sample: &Disagreement) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mentor_train::analysis::Picture;
-    use mentor_train::fidelity::{BaselineSummary, Speed};
-
     use super::*;
     use crate::report::fixture;
+    use mentor_train::analysis::Picture;
 
     #[test]
     fn the_panel_has_models_agreement_test_and_pictures() {
@@ -103,11 +143,12 @@ mod tests {
             ],
             teacher_accuracy: Some(0.5),
             baseline: Some(BaselineSummary {
-                val_accuracy: 0.5,
+                val_accuracy: Some(0.5),
                 test_accuracy: None,
                 only_student: 7,
                 only_baseline: 2,
                 p_value: 0.18,
+                measures: Default::default(),
             }),
             disagreements: vec![Disagreement {
                 id: "a.png".to_owned(),

@@ -224,6 +224,7 @@ pub(super) fn complete(path: &str) -> RunReport {
         embeddings: None,
         distillation: None,
         self_training: None,
+        embedding_fidelity: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mentor_train::analysis::Analysis;
 use mentor_train::embedding_analysis::EmbeddingAnalysis;
+use mentor_train::embedding_fidelity::EmbeddingFidelity;
 use mentor_train::fidelity::Distillation;
 use mentor_train::self_training::SelfTraining;
 use mentor_train::{Config, RunDir, RunDirError, Summary};
@@ -57,10 +58,12 @@ pub(crate) struct RunReport {
     analysis: Option<Analysis>,
     /// Absent while the run is not complete, and for a classifier.
     embeddings: Option<EmbeddingAnalysis>,
-    /// Of a student.
+    /// Of a student that is a classifier.
     distillation: Option<Distillation>,
     /// Of self-training, complete.
     self_training: Option<SelfTraining>,
+    /// Of a student that gives embeddings.
+    embedding_fidelity: Option<EmbeddingFidelity>,
 }
 
 impl RunReport {
@@ -76,8 +79,18 @@ impl RunReport {
         let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
         let (embeddings, distillation) = (dir.embedding_analysis()?, unless_incomplete(dir.distillation())?);
         let self_training = unless_incomplete(dir.self_training())?;
-        let path = path.to_owned();
-        Ok(Self { path, config, history, summary, analysis, embeddings, distillation, self_training })
+        let embedding_fidelity = unless_incomplete(dir.embedding_fidelity())?;
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            history,
+            summary,
+            analysis,
+            embeddings,
+            distillation,
+            self_training,
+            embedding_fidelity,
+        })
     }
 
     /// Name of the class with this index.

@@ -109,6 +109,10 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
         );
         part("Student and teachers", &on, fidelity::panels(run, distillation));
     }
+    if let Some(found) = &run.embedding_fidelity {
+        let on = format!("on {} {} images", super::numbers::count(found.num_samples as u64), found.split);
+        part("Student and teachers", &on, fidelity::embeddings(found));
+    }
     if let Some(analysis) = &run.analysis {
         let evaluation = &analysis.evaluation;
         let split = split_name(&evaluation.split);

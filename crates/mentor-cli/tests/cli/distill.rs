@@ -54,11 +54,17 @@ fn bad_input_is_one_clear_line() {
         ("--temperature 0", "temperature is 0"),
         ("--temperature NaN", "temperature is NaN"),
         ("--soft-weight 0 --hard-weight 0", "both 0"),
-        ("--mode cosine", "embeddings"),
+        ("--temperature inf", "temperature is inf"),
+        ("--mode attention", "relational and cosine"),
+        ("--loss triplet", "modes relational and cosine"),
         ("--optimizer gd", "gd does not distil"),
     ] {
         assert_fails(&mentor(dir.path(), &format!("{DISTILL} {flags}")), 2, what);
     }
+    // Batches of a ranking loss have their own size.
+    let cosine = DISTILL.replace("--batch-size 4", "--mode cosine");
+    assert_fails(&mentor(dir.path(), &cosine), 3, "it gives scores, and mode cosine");
+    assert_fails(&mentor(dir.path(), &format!("{cosine} --temperature 2")), 2, "mode cosine has none");
     let nobody = DISTILL.replace("--teacher big ", "");
     assert_fails(&mentor(dir.path(), &nobody), 2, "no teacher is named");
     assert_fails(&mentor(dir.path(), &DISTILL.replace("big", "gone")), 2, "holds no run");
@@ -96,4 +102,41 @@ fn images_without_labels_teach_softly_and_refuse_a_hard_weight() {
     assert!(summary["agreement"].is_f64() && summary.get("val_accuracy").is_none(), "{summary}");
     let evaluation = json(&mentor(dir.path(), "eval small --data data --split test --json"));
     assert!(evaluation["accuracy"].is_f64());
+}
+
+const FACES: &str = "distill --teacher faces --data data --model mlp:4 --epochs 2 --batch-size 8 --classes-per-batch 2 \
+    --samples-per-class 4 --out near";
+
+#[test]
+fn an_embedding_model_teaches_distances_and_directions() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("data"), &["cat", "dog"]);
+    let teacher = "train --data data --loss triplet --model mlp:8 --embedding-size 4 --epochs 4 --samples-per-class 4 --out faces";
+    let output = mentor(dir.path(), teacher);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let soft = "distill --teacher faces --data data --model mlp:4 --epochs 2 --out near";
+    assert_fails(&mentor(dir.path(), soft), 3, "add --mode relational or --mode cosine");
+    let cosine = format!("{FACES} --mode cosine --embedding-size 3");
+    assert_fails(&mentor(dir.path(), &cosine), 3, "set --embedding-size 4, or use --mode relational");
+    assert!(!dir.path().join("near").exists(), "a run was begun");
+
+    let output = mentor(dir.path(), &format!("{FACES} --mode relational --embedding-size 3"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("from scratch") && stdout(&output).contains("MAP@R"),
+        "{}",
+        stdout(&output)
+    );
+    let summary = fs::read(dir.path().join("near/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    for place in ["", "/teacher", "/baseline"] {
+        for name in ["val_precision_at_1", "val_r_precision", "val_map_at_r"] {
+            let path = format!("{place}/{name}");
+            assert!(summary.pointer(&path).is_some_and(serde_json::Value::is_f64), "{path} in {summary}");
+        }
+    }
+    let report = fs::read_to_string(dir.path().join("near/report.html")).unwrap();
+    assert!(report.contains("Student and teachers"));
+    let evaluation = json(&mentor(dir.path(), "eval near --split test --json"));
+    assert!(evaluation["map_at_r"].is_f64());
 }

@@ -14,15 +14,21 @@ const STEPS_PER_EPOCH: u64 = 324;
 
 /// Starts `mentor train` and waits until it has done some updates.
 fn start(dir: &Path) -> Child {
+    start_until(dir, TRAIN, "run")
+}
+
+/// Starts `mentor` with these arguments, and waits until the run in `run` has done some updates.
+fn start_until(dir: &Path, arguments: &str, run: &str) -> Child {
+    let run = dir.join(run);
     let mut child = Command::new(assert_cmd::cargo::cargo_bin("mentor"))
         .current_dir(dir)
-        .args(TRAIN.split_whitespace())
+        .args(arguments.split_whitespace())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
-    while newest_step(dir) < 20 {
+    while newest_step(&run) < 20 {
         assert!(child.try_wait().unwrap().is_none(), "training ended before it could be stopped");
         assert!(Instant::now() < deadline, "no checkpoint was written");
         std::thread::sleep(Duration::from_millis(5));
@@ -30,23 +36,23 @@ fn start(dir: &Path) -> Child {
     child
 }
 
-fn checkpoints(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir.join("run/checkpoints")) else { return Vec::new() };
+fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
     paths.sort();
     paths
 }
 
-fn newest_step(dir: &Path) -> u64 {
-    let newest = checkpoints(dir).pop();
+fn newest_step(run: &Path) -> u64 {
+    let newest = checkpoints(run).pop();
     newest.map_or(0, |path| {
         path.file_stem().unwrap().to_str().unwrap().trim_start_matches("step-").parse().unwrap()
     })
 }
 
-fn weights(dir: &Path) -> String {
-    let summary = fs::read_to_string(dir.join("run/summary.json")).unwrap();
+fn weights(run: &Path) -> String {
+    let summary = fs::read_to_string(run.join("summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
     summary["weights_blake3"].as_str().unwrap().to_owned()
 }
@@ -63,8 +69,8 @@ fn uninterrupted() -> String {
         assert!(!summary[key].is_null(), "summary.json has no {key}");
     }
     assert_eq!(summary["steps"].as_u64(), Some(2 * STEPS_PER_EPOCH));
-    assert_eq!(summary["weights_blake3"], weights(dir.path()));
-    weights(dir.path())
+    assert_eq!(summary["weights_blake3"], weights(&dir.path().join("run")));
+    weights(&dir.path().join("run"))
 }
 
 #[test]
@@ -73,13 +79,13 @@ fn a_killed_run_ends_in_the_same_weights_also_with_a_damaged_checkpoint() {
     let mut child = start(dir.path());
     child.kill().unwrap();
     child.wait().unwrap();
-    let step = newest_step(dir.path());
+    let step = newest_step(&dir.path().join("run"));
     assert!(
         step < STEPS_PER_EPOCH && !dir.path().join("run/summary.json").exists(),
         "killed too late: {step}"
     );
 
-    let newest = checkpoints(dir.path()).pop().unwrap();
+    let newest = checkpoints(&dir.path().join("run")).pop().unwrap();
     let bytes = fs::read(&newest).unwrap();
     fs::write(&newest, &bytes[..bytes.len() - 1]).unwrap();
     let output = mentor(dir.path(), TRAIN);
@@ -87,7 +93,7 @@ fn a_killed_run_ends_in_the_same_weights_also_with_a_damaged_checkpoint() {
     assert!(stderr(&output).contains("damaged checkpoint passed over"), "{}", stderr(&output));
     assert!(stderr(&output).contains(&format!("continues after update {}", step - 1)), "{}", stderr(&output));
     assert!(stdout(&output).contains("report.html") && dir.path().join("run/report.html").exists());
-    assert_eq!(weights(dir.path()), uninterrupted());
+    assert_eq!(weights(&dir.path().join("run")), uninterrupted());
 
     let again = mentor(dir.path(), TRAIN);
     assert!(again.status.success() && stderr(&again).contains("already complete"), "{}", stderr(&again));
@@ -99,7 +105,7 @@ fn when_no_checkpoint_is_intact_nothing_is_trained() {
     let mut child = start(dir.path());
     child.kill().unwrap();
     child.wait().unwrap();
-    for path in checkpoints(dir.path()) {
+    for path in checkpoints(&dir.path().join("run")) {
         fs::write(path, "damaged").unwrap();
     }
     assert_fails(&mentor(dir.path(), TRAIN), 1, "all checkpoints are damaged");
@@ -120,6 +126,35 @@ fn a_signal_writes_a_checkpoint_and_the_same_command_continues() {
         let output = mentor(dir.path(), TRAIN);
         assert!(output.status.success(), "{}", stderr(&output));
         assert!(stderr(&output).contains("continues after update"), "{}", stderr(&output));
-        assert_eq!(weights(dir.path()), expected, "{signal}");
+        assert_eq!(weights(&dir.path().join("run")), expected, "{signal}");
+    }
+}
+
+/// A student of one pass over 324 updates, after a baseline of as many, with a checkpoint after every update.
+const DISTILL: &str = "distill --teacher big --data digits --model mlp:8 --epochs 1 --batch-size 4 --augment shift \
+    --set training.checkpoint_secs=0 --out small";
+
+#[test]
+fn a_killed_distillation_ends_in_the_same_student_and_the_same_baseline() {
+    let dir = tempfile::tempdir().unwrap();
+    let teacher = mentor(dir.path(), "train --data digits --model mlp:16 --epochs 2 --out big");
+    assert!(teacher.status.success(), "{}", stderr(&teacher));
+    let whole =
+        mentor(dir.path(), &DISTILL.replace("--out small", "--out whole").replace("secs=0", "secs=60"));
+    assert!(whole.status.success(), "{}", stderr(&whole));
+
+    // Once in the baseline, once in the student.
+    for run in ["small/baseline", "small"] {
+        let mut child = start_until(dir.path(), DISTILL, run);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!dir.path().join(run).join("summary.json").exists(), "{run} was killed too late");
+    }
+    let output = mentor(dir.path(), DISTILL);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("continues after update"), "{}", stderr(&output));
+    for run in ["", "baseline"] {
+        let [small, whole] = ["small", "whole"].map(|out| weights(&dir.path().join(out).join(run)));
+        assert_eq!(small, whole, "{run}");
     }
 }

@@ -65,21 +65,29 @@ pub fn train(
         return self_train::self_train(plan, self_train, out, device, device_name, stop, observer);
     }
     let data = TrainingData::load(plan)?;
-    let (objective, head): (Box<dyn Objective>, Head) = match &plan.loss {
-        LossPlan::Scores(loss) => {
-            let loss = loss.build(data.classes().len())?;
-            (Box::new(Supervised::new(plan, &data, loss, device.clone())), data.classifier())
-        }
-        LossPlan::Ranking(ranking) => {
-            let head = Head::Embedding { size: ranking.embedding_size, unit_norm: ranking.unit_norm };
-            (Box::new(Ranking::new(plan, ranking, &data, device.clone())?), head)
-        }
-    };
+    let (objective, head) = of_labels(plan, &data, device)?;
     let trainee = Trainee { plan, data: &data, objective: &*objective, head };
     // A network that cannot be built begins no run.
     trainee.model(device)?;
     let run_dir = RunDir::create(out, &config)?;
     train_on(&trainee, &run_dir, device, device_name, stop, observer)
+}
+
+/// What labels alone teach, and the head that learns it.
+fn of_labels<'a>(
+    plan: &'a Plan,
+    data: &'a TrainingData,
+    device: &Device,
+) -> Result<(Box<dyn Objective + 'a>, Head), TrainError> {
+    Ok(match &plan.loss {
+        LossPlan::Scores(loss) => {
+            let loss = loss.build(data.classes().len())?;
+            (Box::new(Supervised::new(plan, data, loss, device.clone())), data.classifier())
+        }
+        LossPlan::Ranking(ranking) => {
+            (Box::new(Ranking::new(plan, ranking, data, device.clone())?), ranking.head())
+        }
+    })
 }
 
 /// What is trained, and on what.

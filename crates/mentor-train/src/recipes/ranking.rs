@@ -1,6 +1,5 @@
 //! Ranking: labels, or triplets, → embeddings in which distance means dissimilarity.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -13,13 +12,14 @@ use mentor_model::{Model, Pass};
 
 use crate::embedding_analysis::health::EpochHealth;
 use crate::embedding_analysis::{self, EMBEDDINGS_FILE};
+use crate::embedding_fidelity;
 use crate::error::TrainError;
 use crate::evaluate::{embed_samples, targets_to_device, to_host};
 use crate::event::MetricsLine;
 use crate::loss_plan::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
-use crate::retrieval::{Embeddings, RetrievalOptions, evaluate};
+use crate::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 use crate::run_dir::RunDir;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
@@ -70,7 +70,7 @@ impl<'a> Ranking<'a> {
     }
 
     /// Mean loss over all pairs or triplets of some of these samples.
-    fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<f64, TrainError> {
+    pub(crate) fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<f64, TrainError> {
         let dim = self.ranking.embedding_size;
         let stride = labels.len().div_ceil(NUM_LOSS_SAMPLES).max(1);
         let rows: Vec<usize> = (0..labels.len()).step_by(stride).collect();
@@ -85,6 +85,51 @@ impl<'a> Ranking<'a> {
             }
             RankingLoss::Triplets(_) => Ok(self.all_triplets()?.counts(&values, &labels)?.loss),
         }
+    }
+
+    /// Retrieval among validation samples, as the loss means near.
+    pub(crate) fn retrieval(&self, values: &[f32], labels: &[u32]) -> Result<Retrieval, TrainError> {
+        let embeddings = Embeddings::new(values, self.ranking.embedding_size)?;
+        let options = RetrievalOptions { metric: self.ranking.metric(), ..RetrievalOptions::default() };
+        Ok(evaluate(&embeddings, labels, None, &options)?)
+    }
+
+    /// The loss of the embeddings `[B, D]` of a batch, `[1]`.
+    pub(crate) fn of_embeddings(
+        &self,
+        embeddings: Tensor<2>,
+        batch: &HostBatch,
+    ) -> Result<BatchLoss, TrainError> {
+        let finite = embeddings.clone().inner().is_finite().all().into_scalar::<bool>();
+        if !finite {
+            // A loss that is no number tells the loop, which says where training stands.
+            let losses = embeddings.sum().mul_scalar(f64::NAN);
+            return Ok(BatchLoss { losses, scores: None, measures: Vec::new() });
+        }
+        let mut measures = Vec::from(norm_and_spread(embeddings.clone().inner()));
+        let losses = match &self.loss {
+            RankingLoss::Pairs(pairs) => {
+                let labels = targets_to_device(&batch.targets, &embeddings.device());
+                let values = to_host(embeddings.clone().inner());
+                measures.extend(self::measures(&self.all_triplets()?.counts(&values, &batch.targets)?));
+                pairs.of_batch(embeddings, labels, self.ranking.average)
+            }
+            RankingLoss::Triplets(triplets) => {
+                let found = match triplets.mining() {
+                    Mining::None => {
+                        // Anchor, positive, negative, one triplet after the other.
+                        let triplet =
+                            |first| Triplet { anchor: first, positive: first + 1, negative: first + 2 };
+                        let given: Vec<Triplet> = (0..batch.samples.len()).step_by(3).map(triplet).collect();
+                        triplets.of_batch_triplets(embeddings, &given)?
+                    }
+                    _ => triplets.of_batch(embeddings, &batch.targets)?,
+                };
+                measures.extend(self::measures(&found.ranked));
+                found.loss
+            }
+        };
+        Ok(BatchLoss { losses, scores: None, measures })
     }
 
     /// All triplets of some samples, whichever are trained on; at the margin of pairs, too, they say how far apart
@@ -135,37 +180,7 @@ impl Objective for Ranking<'_> {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
-        let embeddings = model.embeddings(images, pass);
-        let finite = embeddings.clone().inner().is_finite().all().into_scalar::<bool>();
-        if !finite {
-            // A loss that is no number tells the loop, which says where training stands.
-            let losses = embeddings.sum().mul_scalar(f64::NAN);
-            return Ok(BatchLoss { losses, scores: None, measures: Vec::new() });
-        }
-        let mut measures = Vec::from(norm_and_spread(embeddings.clone().inner()));
-        let losses = match &self.loss {
-            RankingLoss::Pairs(pairs) => {
-                let labels = targets_to_device(&batch.targets, &embeddings.device());
-                let values = to_host(embeddings.clone().inner());
-                measures.extend(self::measures(&self.all_triplets()?.counts(&values, &batch.targets)?));
-                pairs.of_batch(embeddings, labels, self.ranking.average)
-            }
-            RankingLoss::Triplets(triplets) => {
-                let found = match triplets.mining() {
-                    Mining::None => {
-                        // Anchor, positive, negative, one triplet after the other.
-                        let triplet =
-                            |first| Triplet { anchor: first, positive: first + 1, negative: first + 2 };
-                        let given: Vec<Triplet> = (0..batch.samples.len()).step_by(3).map(triplet).collect();
-                        triplets.of_batch_triplets(embeddings, &given)?
-                    }
-                    _ => triplets.of_batch(embeddings, &batch.targets)?,
-                };
-                measures.extend(self::measures(&found.ranked));
-                found.loss
-            }
-        };
-        Ok(BatchLoss { losses, scores: None, measures })
+        self.of_embeddings(model.embeddings(images, pass), batch)
     }
 
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
@@ -176,14 +191,8 @@ impl Objective for Ranking<'_> {
             return Ok(Some(Validation { data_loss: f64::NAN, ..Validation::default() }));
         }
         let data_loss = self.data_loss(&values, val.targets())?;
-        let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
-        let options = RetrievalOptions { metric: self.ranking.metric(), ..RetrievalOptions::default() };
-        let found = evaluate(&embeddings, val.targets(), None, &options)?;
-        let measures = BTreeMap::from([
-            ("val_precision_at_1".to_owned(), found.precision_at_1),
-            ("val_r_precision".to_owned(), found.r_precision),
-            ("val_map_at_r".to_owned(), found.map_at_r),
-        ]);
+        let found = self.retrieval(&values, val.targets())?;
+        let measures = embedding_fidelity::measures(&found);
         Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
     }
 

@@ -28,7 +28,7 @@ pub struct CacheKey {
 pub struct CacheShape {
     /// Samples of the data set.
     pub num_samples: usize,
-    /// Scores of one sample in one view.
+    /// Scores of one sample in one view, or values of its embedding.
     pub num_classes: usize,
     /// Fixed views of each sample.
     pub views: NonZeroU64,

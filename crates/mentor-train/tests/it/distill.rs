@@ -142,3 +142,67 @@ fn a_foreign_cache_is_refused_with_what_differs() {
     let error = run(&other, &dir.path().join("b")).0.unwrap_err().to_string();
     assert!(error.contains("the seed (cached 5, now 6)"), "{error}");
 }
+
+const FACES: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:64'\nmodel.embedding_size = 16\n\
+    loss.name = 'triplet'\ntraining = { epochs = 6, seed = 1 }";
+const NEAR: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:32'\nmodel.embedding_size = 16\n\
+    training = { epochs = 4, seed = 5 }";
+
+/// The configuration of a student of an embedding model.
+fn taught_to_embed(dir: &Path, student: &str, distill: &str) -> String {
+    let teacher = dir.join("faces");
+    if !teacher.exists() {
+        complete(FACES, &teacher);
+    }
+    format!("{student}\ndistill = {{ teachers = [{:?}], {distill} }}", teacher.display().to_string())
+}
+
+#[test]
+fn a_student_of_embeddings_comes_near_its_teacher_in_either_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    for (mode, student) in [
+        ("relational", NEAR.replace("embedding_size = 16", "embedding_size = 8")),
+        ("cosine", NEAR.to_owned()),
+    ] {
+        let text = taught_to_embed(dir.path(), &student, &format!("mode = '{mode}'"));
+        let out = dir.path().join(mode);
+        let summary = complete(&text, &out);
+        let lines = losses(&out);
+        let soft = |epoch: usize| lines[epoch].iter().find(|(name, _)| name == "soft_loss").unwrap().1;
+        assert!(soft(3) < 0.6 * soft(0), "{mode}: {} to {}", soft(0), soft(3));
+        let teacher = summary.teacher.unwrap().measures["val_map_at_r"];
+        let found = summary.measures["val_map_at_r"];
+        assert!(found > 0.8 * teacher && teacher > 0.5, "{mode}: {found} of {teacher}");
+        let baseline = summary.baseline.unwrap();
+        let trained = RunDir::open(&out.join("baseline")).unwrap().summary().unwrap();
+        assert_eq!(baseline.measures["val_map_at_r"], trained.measures["val_map_at_r"]);
+        let models = RunDir::open(&out).unwrap().embedding_fidelity().unwrap().models;
+        assert_eq!((models.len(), models[0].map_at_r), (3, found), "student, teacher, baseline");
+    }
+}
+
+#[test]
+fn the_labels_part_alone_is_plain_ranking_and_a_live_teacher_gives_the_same_embeddings() {
+    let dir = tempfile::tempdir().unwrap();
+    let student = NEAR.replace("epochs = 4", "epochs = 2");
+    let plain = complete(&format!("loss.name = 'triplet'\n{student}"), &dir.path().join("plain"));
+    let labels = taught_to_embed(dir.path(), &student, "mode = 'relational', soft_weight = 0.0");
+    assert_eq!(weights(&complete(&labels, &dir.path().join("labels"))), weights(&plain));
+
+    let both = "mode = 'relational', hard_weight = 0.5, baseline = false";
+    let text = taught_to_embed(dir.path(), &student, both);
+    let cached = complete(&text, &dir.path().join("cached"));
+    let live = complete(&text.replace(both, &format!("{both}, cache = false")), &dir.path().join("live"));
+    assert_eq!(weights(&cached), weights(&live));
+    assert_ne!(weights(&cached), weights(&plain));
+    let told = losses(&dir.path().join("cached"));
+    assert!(
+        ["soft_loss", "hard_loss", "share_easy"]
+            .iter()
+            .all(|name| told[0].iter().any(|(found, _)| found == name))
+    );
+    // Cut off after the first update, it ends in the same student.
+    let cut = dir.path().join("cut");
+    assert_eq!(run_until(&text, &cut, 1).0.unwrap(), Outcome::Interrupted { step: 1 });
+    assert_eq!(weights(&complete(&text, &cut)), weights(&cached));
+}

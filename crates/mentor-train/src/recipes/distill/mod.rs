@@ -1,43 +1,52 @@
 //! Distillation: a large teacher, or several → a small student.
 //!
 //! ```text
-//! teachers ─▶ their scores of every training image in every view ─▶ teacher-N.cache
-//! labels   ─▶ the student's network from scratch                 ─▶ baseline/
+//! teachers ─▶ their scores, or embeddings, of every training image in every view ─▶ teacher-N.cache
+//! labels   ─▶ the student's network from scratch                                ─▶ baseline/
 //! both     ─▶ the student
 //! ```
 //!
 //! Each part continues where it was cut off, and is kept when it is done.
 
+mod embeddings;
 mod objective;
 pub(super) mod teacher;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use mentor_data::{DataError, Source};
+use mentor_loss::ScoreLoss;
+use mentor_model::Head;
 
+use self::embeddings::DistilledEmbeddings;
 use self::objective::{Distilled, judged};
-use self::teacher::{Shown, Teacher, TeacherScores, cached};
-use super::{Outcome, Trainee, train_on};
-use crate::distill_plan::DistillPlan;
+use self::teacher::{Shown, Teacher, TeacherOutputs, cached};
+use super::{Outcome, Trainee, of_labels, train_on};
+use crate::distill_plan::{DistillMode, DistillPlan};
 use crate::error::TrainError;
 use crate::event::TrainEvent;
-use crate::loss_plan::{LossPlan, ScoreLossPlan};
+use crate::loss_plan::{LossPlan, RankingPlan};
+use crate::objective::Objective;
 use crate::plan::Plan;
+use crate::recipes::ranking::Ranking;
 use crate::recipes::supervised::Supervised;
 use crate::run_dir::RunDir;
 use crate::training_data::TrainingData;
 
-/// Why the teachers' part ends early.
+/// Why the student's training does not begin.
 enum Halt {
-    Stopped,
+    /// The user asked for it, after so many updates.
+    Stopped {
+        step: u64,
+    },
     Failed(TrainError),
 }
 
-impl From<TrainError> for Halt {
-    fn from(error: TrainError) -> Self {
-        Self::Failed(error)
+impl<E: Into<TrainError>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -53,94 +62,176 @@ pub(super) fn distill(
 ) -> Result<Outcome, TrainError> {
     let mut teachers = Vec::with_capacity(distill.teachers.len());
     for run in &distill.teachers {
-        teachers.push(Teacher::load(run, device)?);
+        teachers.push(Teacher::load(run, distill.mode, device)?);
     }
     let data = load(plan, distill, &teachers)?;
-    distill_on(plan, &teachers, &data, out, device, device_name, stop, observer)
+    let place = Place { out, device, device_name, stop };
+    distill_on(plan, distill, &teachers, &data, &place, observer)
+}
+
+/// Where it is done, and until when.
+pub(super) struct Place<'a> {
+    pub(super) out: &'a Path,
+    pub(super) device: &'a Device,
+    pub(super) device_name: &'a str,
+    pub(super) stop: &'a AtomicBool,
 }
 
 /// As [`distill`], of given teachers on given data.
-#[allow(clippy::too_many_arguments, reason = "they are those of every recipe, and what this one is given")]
 pub(super) fn distill_on(
     plan: &Plan,
+    distill: &DistillPlan,
     teachers: &[Teacher],
     data: &TrainingData,
-    out: &Path,
-    device: &Device,
-    device_name: &str,
-    stop: &AtomicBool,
+    place: &Place<'_>,
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<Outcome, TrainError> {
-    let Some(distill) = &plan.distill else { unreachable!("the caller distils") };
-    let loss_plan = match &plan.loss {
-        LossPlan::Scores(loss) => loss.clone(),
-        LossPlan::Ranking(_) => ScoreLossPlan::SOFTMAX,
-    };
-    let hard = loss_plan.build(data.classes().len())?;
-    let loss = distill.build(&hard)?;
-    let labelled = data.train.is_labelled();
-    let run_dir = RunDir::create(out, &plan.to_config())?;
+    match student(plan, distill, teachers, data, place, observer) {
+        Ok(outcome) => Ok(outcome),
+        Err(Halt::Stopped { step }) => Ok(Outcome::Interrupted { step }),
+        Err(Halt::Failed(error)) => Err(error),
+    }
+}
 
-    let scores = match teacher_scores(plan, distill, teachers, data, out, stop, observer) {
-        Ok(scores) => scores,
-        Err(Halt::Stopped) => return Ok(Outcome::Interrupted { step: 0 }),
-        Err(Halt::Failed(error)) => return Err(error),
-    };
+fn student(
+    plan: &Plan,
+    distill: &DistillPlan,
+    teachers: &[Teacher],
+    data: &TrainingData,
+    place: &Place<'_>,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Outcome, Halt> {
+    let Place { out, device, device_name, stop } = *place;
+    let losses = Losses::of(plan, distill, data, teachers, device)?;
+    let run_dir = RunDir::create(out, &plan.to_config())?;
+    let outputs = teacher_outputs(plan, distill, teachers, data, place, observer)?;
     let (_, dataset) = judged(data);
     let samples: Vec<u32> = (0..dataset.len() as u32).collect();
-    let mut judged_scores = Vec::with_capacity(teachers.len());
+    let mut judged_outputs = Vec::with_capacity(teachers.len());
     for teacher in teachers {
-        judged_scores.push(teacher.scores(&Shown::plain(dataset), 0, &samples)?);
+        judged_outputs.push(teacher.outputs(&Shown::plain(dataset), 0, &samples)?);
     }
-
-    let mut warnings = Vec::new();
-    let mut baseline = None;
-    if distill.baseline && !labelled {
-        warnings
-            .push("there is no baseline, because a student cannot learn from scratch without labels".into());
-    } else if distill.baseline {
-        let place = out.join("baseline");
-        let plain = Plan { distill: None, ..plan.clone() };
-        let config = plain.to_config();
-        if RunDir::completed(&place, &config)?.is_none() {
-            observer(&TrainEvent::Stage(format!("baseline: {} from scratch", plan.architecture)));
-            let supervised = Supervised::new(&plain, data, hard.clone(), device.clone());
-            let trainee = Trainee { plan: &plain, data, objective: &supervised, head: data.classifier() };
-            let run_dir = RunDir::create(&place, &config)?;
-            let outcome = train_on(&trainee, &run_dir, device, device_name, stop, observer)?;
-            if let Outcome::Interrupted { .. } = outcome {
-                return Ok(outcome);
-            }
+    let (baseline, mut warnings) = match (distill.baseline, data.train.is_labelled()) {
+        (true, true) => (Some(baseline(plan, data, place, observer)?), Vec::new()),
+        (true, false) => {
+            let why = "there is no baseline, because a student cannot learn from scratch without labels";
+            (None, vec![why.to_owned()])
         }
-        baseline = Some(place);
-    }
+        (false, _) => (None, Vec::new()),
+    };
 
     observer(&TrainEvent::Stage(format!("student: {} with {}", plan.architecture, describe(distill))));
-    let supervised = labelled.then(|| Supervised::new(plan, data, hard, device.clone()));
-    let device_of = device.clone();
-    let objective = Distilled {
-        plan,
-        distill,
-        data,
-        loss,
-        supervised,
-        teachers,
-        scores,
-        judged_scores,
-        baseline,
-        warnings,
-        device: device_of,
+    let (objective, head): (Box<dyn Objective>, Head) = match losses {
+        Losses::Scores { hard, loss } => {
+            let supervised =
+                data.train.is_labelled().then(|| Supervised::new(plan, data, hard, device.clone()));
+            let objective = Distilled {
+                plan,
+                distill,
+                data,
+                loss,
+                supervised,
+                teachers,
+                scores: outputs,
+                judged_scores: judged_outputs,
+                baseline,
+                warnings,
+                device: device.clone(),
+            };
+            (Box::new(objective), data.classifier())
+        }
+        Losses::Embeddings { student, ranking } => {
+            if let Some(ranking) = ranking.as_ref().filter(|_| distill.hard_weight > 0.0) {
+                warnings.extend_from_slice(ranking.warnings());
+            }
+            let objective = DistilledEmbeddings {
+                plan,
+                distill,
+                student,
+                data,
+                ranking,
+                teachers,
+                outputs,
+                judged_outputs,
+                baseline,
+                warnings,
+                device: device.clone(),
+            };
+            (Box::new(objective), student.head())
+        }
     };
-    let trainee = Trainee { plan, data, objective: &objective, head: data.classifier() };
-    train_on(&trainee, &run_dir, device, device_name, stop, observer)
+    let trainee = Trainee { plan, data, objective: &*objective, head };
+    Ok(train_on(&trainee, &run_dir, device, device_name, stop, observer)?)
+}
+
+/// What is minimised, of scores or of embeddings.
+enum Losses<'a> {
+    Scores { hard: ScoreLoss, loss: mentor_loss::Distillation },
+    Embeddings { student: &'a RankingPlan, ranking: Option<Ranking<'a>> },
+}
+
+impl<'a> Losses<'a> {
+    /// # Errors
+    ///
+    /// When the data or the teachers do not suit the student: before anything is written.
+    fn of(
+        plan: &'a Plan,
+        distill: &DistillPlan,
+        data: &'a TrainingData,
+        teachers: &[Teacher],
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        match &plan.loss {
+            LossPlan::Scores(loss) => {
+                let hard = loss.build(data.classes().len())?;
+                Ok(Self::Scores { loss: distill.build(&hard)?, hard })
+            }
+            LossPlan::Ranking(student) => {
+                if distill.mode == DistillMode::Cosine {
+                    teachers.iter().try_for_each(|teacher| teacher.check_size(student.embedding_size))?;
+                }
+                let labelled = data.train.is_labelled();
+                let ranking = labelled.then(|| Ranking::new(plan, student, data, device.clone()));
+                Ok(Self::Embeddings { student, ranking: ranking.transpose()? })
+            }
+        }
+    }
+}
+
+/// The run of the same network without teachers, trained now or before.
+fn baseline(
+    plan: &Plan,
+    data: &TrainingData,
+    place: &Place<'_>,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<PathBuf, Halt> {
+    let run = place.out.join("baseline");
+    let plain = Plan { distill: None, ..plan.clone() };
+    let config = plain.to_config();
+    if RunDir::completed(&run, &config)?.is_none() {
+        observer(&TrainEvent::Stage(format!("baseline: {} from scratch", plan.architecture)));
+        let (objective, head) = of_labels(&plain, data, place.device)?;
+        let trainee = Trainee { plan: &plain, data, objective: &*objective, head };
+        let run_dir = RunDir::create(&run, &config)?;
+        let Place { device, device_name, stop, .. } = *place;
+        let outcome = train_on(&trainee, &run_dir, device, device_name, stop, observer)?;
+        if let Outcome::Interrupted { step } = outcome {
+            return Err(Halt::Stopped { step });
+        }
+    }
+    Ok(run)
 }
 
 fn describe(distill: &DistillPlan) -> String {
     let DistillPlan { mode, temperature, soft_weight, hard_weight, .. } = distill;
-    format!("{mode} targets, temperature {temperature}, soft weight {soft_weight}, hard weight {hard_weight}")
+    let weights = format!("soft weight {soft_weight}, hard weight {hard_weight}");
+    if mode.is_of_embeddings() {
+        return format!("{mode} targets, {weights}");
+    }
+    format!("{mode} targets, temperature {temperature}, {weights}")
 }
 
-/// The data, with the classes of the teachers.
+/// The data, with the classes of the teachers; embeddings know no classes, and may meet new ones.
 ///
 /// Where it is no labelled data set and labels have no weight, its images are taken without.
 fn load(plan: &Plan, distill: &DistillPlan, teachers: &[Teacher]) -> Result<TrainingData, TrainError> {
@@ -160,46 +251,50 @@ fn load(plan: &Plan, distill: &DistillPlan, teachers: &[Teacher]) -> Result<Trai
     };
     let mut data = TrainingData::of(&source)?;
     if let Some(first) = teachers.first() {
-        for other in &teachers[1..] {
-            other.check_classes(first.classes(), "the first teacher has")?;
+        if !distill.mode.is_of_embeddings() {
+            for other in &teachers[1..] {
+                other.check_classes(first.classes(), "the first teacher has")?;
+            }
+            if source.is_labelled() {
+                first.check_classes(data.classes(), "the data has")?;
+            }
         }
-        if source.is_labelled() {
-            first.check_classes(data.classes(), "the data has")?;
-        } else {
+        if !source.is_labelled() {
             data.classes = first.classes().to_vec();
         }
     }
     Ok(data)
 }
 
-/// The teachers' scores of the training images; none where their part has weight 0.
-fn teacher_scores<'a>(
+/// The teachers' scores or embeddings of the training images; none where their part has weight 0.
+fn teacher_outputs<'a>(
     plan: &Plan,
     distill: &DistillPlan,
     teachers: &'a [Teacher],
     data: &'a TrainingData,
-    out: &Path,
-    stop: &AtomicBool,
+    place: &Place<'_>,
     observer: &mut dyn FnMut(&TrainEvent),
-) -> Result<Vec<TeacherScores<'a>>, Halt> {
+) -> Result<Vec<TeacherOutputs<'a>>, Halt> {
     let shown = Shown::training(plan, &data.train);
-    let mut scores = Vec::new();
+    let mut outputs = Vec::new();
     if distill.soft_weight == 0.0 {
-        return Ok(scores);
+        return Ok(outputs);
     }
     for (index, teacher) in teachers.iter().enumerate() {
         if !distill.cache {
-            scores.push(TeacherScores::Live(teacher, shown));
+            outputs.push(TeacherOutputs::Live(teacher, shown));
             continue;
         }
-        let path = out.join(format!("teacher-{}.cache", index + 1));
+        let path = place.out.join(format!("teacher-{}.cache", index + 1));
         if !path.exists() {
             let (name, count, views) = (&teacher.name, data.train.len(), distill.views);
-            let text = format!("teacher: {name} scores {count} images in {views} version(s)");
+            let does = if distill.mode.is_of_embeddings() { "embeds" } else { "scores" };
+            let text = format!("teacher: {name} {does} {count} images in {views} version(s)");
             observer(&TrainEvent::Stage(text));
         }
-        let go_on = || if stop.load(Ordering::Relaxed) { Err(Halt::Stopped) } else { Ok(()) };
-        scores.push(TeacherScores::Cached(cached(teacher, &shown, distill.views, &path, go_on)?));
+        let stop = place.stop;
+        let go_on = || if stop.load(Ordering::Relaxed) { Err(Halt::Stopped { step: 0 }) } else { Ok(()) };
+        outputs.push(TeacherOutputs::Cached(cached(teacher, &shown, distill.views, &path, go_on)?));
     }
-    Ok(scores)
+    Ok(outputs)
 }

@@ -10,7 +10,7 @@ use mentor_data::{Dataset, HostBatch, Order};
 use mentor_loss::{Distillation as Loss, DistillationTerms};
 use mentor_model::{Model, Pass};
 
-use super::teacher::{Teacher, TeacherScores};
+use super::teacher::{Teacher, TeacherOutputs};
 use crate::analysis::Picture;
 use crate::distill_plan::DistillPlan;
 use crate::error::TrainError;
@@ -40,7 +40,7 @@ pub(super) struct Distilled<'a> {
     pub(super) supervised: Option<Supervised<'a>>,
     pub(super) teachers: &'a [Teacher],
     /// Of the training samples; empty where the teachers' part has weight 0.
-    pub(super) scores: Vec<TeacherScores<'a>>,
+    pub(super) scores: Vec<TeacherOutputs<'a>>,
     /// Of the judged samples, one list a teacher.
     pub(super) judged_scores: Vec<Vec<f32>>,
     /// The run of the same network without teachers.
@@ -156,11 +156,12 @@ impl Distilled<'_> {
                 speed: None,
             });
             baseline = Some(BaselineSummary {
-                val_accuracy,
+                val_accuracy: Some(val_accuracy),
                 test_accuracy: None,
                 only_student: only_first,
                 only_baseline: only_second,
                 p_value,
+                measures: BTreeMap::new(),
             });
         }
         Ok(Distillation {
@@ -264,7 +265,7 @@ impl Objective for Distilled<'_> {
         let found = run_dir.distillation()?;
         let num_params = self.teachers.iter().map(|teacher| teacher.model().num_params()).sum();
         let val_accuracy = found.teacher_accuracy.filter(|_| found.split == "val");
-        summary.teacher = Some(TeacherSummary { val_accuracy, num_params });
+        summary.teacher = Some(TeacherSummary { val_accuracy, num_params, measures: BTreeMap::new() });
         summary.baseline = found.baseline;
         summary.measures.insert("agreement".to_owned(), found.agreement);
         summary.measures.insert("mean_kl".to_owned(), found.mean_kl);

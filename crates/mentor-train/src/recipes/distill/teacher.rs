@@ -1,4 +1,4 @@
-//! A teacher, and its scores of the student's images: from a file, or live.
+//! A teacher, and what it gives for the student's images, scores or embeddings: from a file, or live.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,16 +9,18 @@ use mentor_model::{Head, Model};
 use rayon::prelude::*;
 
 use crate::class_differences::class_differences;
+use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
 use crate::plan::Plan;
+use crate::retrieval::Metric;
 use crate::teacher_cache::{CacheKey, CacheShape, TeacherCache};
 use crate::trained_model::TrainedModel;
 
 /// Images of every forward pass of a teacher. Always this many, the last pass filled up with copies: the last
-/// bits of a score depend on how many images pass together, and cached and live scores are to be the same.
+/// bits of an output depend on how many images pass together, and cached and live ones are to be the same.
 pub(super) const TEACHER_ROWS: usize = 128;
 
-/// A trained classifier that another is to learn from.
+/// A trained model that another is to learn from.
 #[derive(Debug)]
 pub(crate) struct Teacher {
     /// Its run directory.
@@ -29,15 +31,32 @@ pub(crate) struct Teacher {
 impl Teacher {
     /// # Errors
     ///
-    /// When the run cannot be loaded or holds no classifier.
-    pub(crate) fn load(run: &Path, device: &Device) -> Result<Self, TrainError> {
+    /// When the run cannot be loaded or does not hold what `mode` learns from.
+    pub(crate) fn load(run: &Path, mode: DistillMode, device: &Device) -> Result<Self, TrainError> {
         let teacher = Self { name: run.display().to_string(), trained: TrainedModel::load(run, device)? };
-        match teacher.trained.file.spec.head {
-            Head::Classifier { .. } => Ok(teacher),
-            Head::Embedding { .. } => Err(teacher.refused(
-                "it gives embeddings, and distill learns from classifiers only so far; name the run of a classifier",
-            )),
+        match (teacher.trained.file.spec.head, mode.is_of_embeddings()) {
+            (Head::Classifier { .. }, false) | (Head::Embedding { .. }, true) => Ok(teacher),
+            (Head::Embedding { .. }, false) => {
+                Err(teacher.refused("it gives embeddings; add --mode relational or --mode cosine"))
+            }
+            (Head::Classifier { .. }, true) => Err(teacher.refused(&format!(
+                "it gives scores, and mode {mode} learns from embeddings; leave --mode out, or name the run of an embedding model"
+            ))),
         }
+    }
+
+    /// # Errors
+    ///
+    /// When a student with embeddings of `size` values cannot point where the teacher does.
+    pub(crate) fn check_size(&self, size: usize) -> Result<(), TrainError> {
+        let width = self.width();
+        if width == size {
+            return Ok(());
+        }
+        Err(self.refused(&format!(
+            "its embeddings have {width} values and the student's {size}, and mode cosine compares them value by value; set \
+             --embedding-size {width}, or use --mode relational, which compares distances"
+        )))
     }
 
     /// # Errors
@@ -70,8 +89,21 @@ impl Teacher {
         &self.trained.model
     }
 
-    /// Scores of some samples as `shown`, row-major `[N, C]`.
-    pub(crate) fn scores(
+    /// Values that it gives for an image: a score a class, or those of an embedding.
+    pub(crate) fn width(&self) -> usize {
+        match self.trained.file.spec.head {
+            Head::Classifier { num_classes } => num_classes,
+            Head::Embedding { size, .. } => size,
+        }
+    }
+
+    /// What near means among its embeddings.
+    pub(crate) fn metric(&self) -> Metric {
+        self.trained.metric()
+    }
+
+    /// Scores, or embeddings, of some samples as `shown`, row-major `[N, width]`.
+    pub(crate) fn outputs(
         &self,
         shown: &Shown<'_>,
         view: u64,
@@ -86,15 +118,19 @@ impl Teacher {
             augment.apply(format, &bytes, &mut changed, seed, view, sample);
             Ok(own.convert(format, &changed))
         };
-        let mut scores = Vec::with_capacity(samples.len() * self.classes().len());
+        let mut outputs = Vec::with_capacity(samples.len() * self.width());
         for samples in samples.chunks(TEACHER_ROWS) {
             let mut images: Vec<Vec<u8>> = samples.par_iter().map(image).collect::<Result<_, DataError>>()?;
             if let Some(last) = images.last().cloned() {
                 images.resize(TEACHER_ROWS, last);
             }
-            scores.extend(self.trained.scores(&images).into_iter().take(samples.len()).flatten());
+            let rows = match self.trained.file.spec.head {
+                Head::Classifier { .. } => self.trained.scores(&images),
+                Head::Embedding { .. } => self.trained.embeddings(&images),
+            };
+            outputs.extend(rows.into_iter().take(samples.len()).flatten());
         }
-        Ok(scores)
+        Ok(outputs)
     }
 }
 
@@ -118,26 +154,26 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Where the scores of the training samples come from. Both give the same bits.
+/// Where the scores or embeddings of the training samples come from. Both give the same bits.
 #[derive(Debug)]
-pub(crate) enum TeacherScores<'a> {
+pub(crate) enum TeacherOutputs<'a> {
     /// A file.
     Cached(TeacherCache),
     /// The teacher, whenever they are asked for.
     Live(&'a Teacher, Shown<'a>),
 }
 
-impl TeacherScores<'_> {
-    /// Scores of `samples` in `view`, row-major `[N, C]`.
+impl TeacherOutputs<'_> {
+    /// Those of `samples` in `view`, row-major `[N, width]`.
     pub(crate) fn rows(&self, view: u64, samples: &[u32]) -> Result<Vec<f32>, TrainError> {
         match self {
             Self::Cached(cache) => Ok(cache.rows(view, samples)?),
-            Self::Live(teacher, shown) => teacher.scores(shown, view, samples),
+            Self::Live(teacher, shown) => teacher.outputs(shown, view, samples),
         }
     }
 }
 
-/// The teacher's scores in a file at `path`; built, or continued, where they are not complete.
+/// The teacher's scores or embeddings in a file at `path`; built, or continued, where they are not complete.
 ///
 /// # Errors
 ///
@@ -157,11 +193,11 @@ pub(crate) fn cached<E: From<TrainError>>(
         seed: shown.seed,
         images: shown.dataset.images_blake3(),
     };
-    let shape = CacheShape { num_samples: shown.dataset.len(), num_classes: teacher.classes().len(), views };
+    let shape = CacheShape { num_samples: shown.dataset.len(), num_classes: teacher.width(), views };
     let compute = |view: u64, samples: Range<usize>| -> Result<Vec<f32>, Wrapped<E>> {
         go_on().map_err(Wrapped)?;
         let samples: Vec<u32> = samples.map(|sample| sample as u32).collect();
-        teacher.scores(shown, view, &samples).map_err(|error| Wrapped(error.into()))
+        teacher.outputs(shown, view, &samples).map_err(|error| Wrapped(error.into()))
     };
     // Blocks of several passes, so that little is lost when a build is killed and hashes cost little.
     TeacherCache::open_or_build(path, &key, shape, 8 * TEACHER_ROWS, compute).map_err(|Wrapped(error)| error)

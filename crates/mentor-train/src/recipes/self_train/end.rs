@@ -1,5 +1,6 @@
 //! The end of self-training: the test split is opened, once, and the best model becomes that of the run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
@@ -104,7 +105,8 @@ impl Work<'_> {
         let baseline = at(BASELINE).map(|baseline| {
             let test = mcnemar(compared.targets(), &chosen.classes, &baseline.classes);
             BaselineSummary {
-                val_accuracy: baseline.stage.val_accuracy,
+                measures: BTreeMap::new(),
+                val_accuracy: Some(baseline.stage.val_accuracy),
                 test_accuracy: baseline.stage.test_accuracy,
                 only_student: test.only_first,
                 only_baseline: test.only_second,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use mentor_data::{Dataset, OpenOptions, Source, Split};
 
+use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
 use crate::event::TrainEvent;
 use crate::pseudo_labels::{LabelsHeader, LabelsWriter, Manifest, Shard, finished_shard};
@@ -43,7 +44,7 @@ pub fn label(
     stop: &AtomicBool,
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<Labelling, TrainError> {
-    let teacher = Teacher::load(run, device)?;
+    let teacher = Teacher::load(run, DistillMode::Soft, device)?;
     let file = &teacher.trained().file;
     let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..file.data.options.clone() };
     let source = Source::open_unlabelled(data, &options)?;
@@ -90,7 +91,7 @@ pub(super) fn write_shard(
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut scores = teacher.scores(&Shown::plain(images), 0, block)?;
+        let mut scores = teacher.outputs(&Shown::plain(images), 0, block)?;
         for (&sample, row) in block.iter().zip(scores.chunks_exact_mut(num_classes)) {
             row.iter_mut().zip(biases).for_each(|(score, bias)| *score += (temperature * bias) as f32);
             writer.push(images.id(sample as usize), images.image_blake3(sample as usize), row)?;

@@ -10,6 +10,7 @@ use super::data::Images;
 use super::label::{folder, write_shard};
 use super::stages::{Halt, Work};
 use crate::analysis::Picture;
+use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
 use crate::evaluate::SampleResult;
 use crate::pseudo_labels::audit::{Audit, ClassAudit};
@@ -45,7 +46,7 @@ impl Calibrated {
     ///
     /// A model without error there would become ever surer; it keeps its own confidences.
     pub(super) fn load(work: &Work<'_>, place: &str) -> Result<Self, TrainError> {
-        let teacher = Teacher::load(&work.out.join(place), work.device)?;
+        let teacher = Teacher::load(&work.out.join(place), DistillMode::Soft, work.device)?;
         let val: &Arc<Dataset> = &work.images.val;
         let scores = teacher.trained().score(val, work.plan.optimizer.batch_size)?;
         let num_classes = teacher.classes().len();
@@ -65,7 +66,7 @@ impl Calibrated {
     pub(super) fn audit(&self, work: &Work<'_>) -> Result<Option<Audit>, TrainError> {
         let canary = &work.images.canary;
         let samples: Vec<u32> = (0..canary.len() as u32).collect();
-        let scores = self.teacher.scores(&Shown::plain(canary), 0, &samples)?;
+        let scores = self.teacher.outputs(&Shown::plain(canary), 0, &samples)?;
         let num_classes = self.teacher.classes().len();
         let mut audit = Audit::new(num_classes);
         for (row, &target) in scores.chunks_exact(num_classes).zip(canary.targets()) {

@@ -16,8 +16,8 @@ use crate::event::TrainEvent;
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::plan::Plan;
 use crate::pseudo_labels::{LabelSet, WeightRamp};
-use crate::recipes::distill::distill_on;
 use crate::recipes::distill::teacher::Teacher;
+use crate::recipes::distill::{Place, distill_on};
 use crate::recipes::supervised::Supervised;
 use crate::recipes::{Outcome, Trainee, train_on};
 use crate::run_dir::{RunDir, Summary};
@@ -299,9 +299,10 @@ impl Work<'_> {
         if RunDir::completed(&place, &plan.to_config())?.is_none() {
             self.go_on()?;
             let Self { device, device_name, stop, .. } = *self;
-            let teachers = [Teacher::load(&teacher, device)?];
-            let outcome =
-                distill_on(&plan, &teachers, &data, &place, device, device_name, stop, self.observer)?;
+            let distill = plan.distill.as_ref().expect("a plan of distillation");
+            let teachers = [Teacher::load(&teacher, distill.mode, device)?];
+            let place = Place { out: &place, device, device_name, stop };
+            let outcome = distill_on(&plan, distill, &teachers, &data, &place, self.observer)?;
             if let Outcome::Interrupted { step } = outcome {
                 return Err(Halt::Stopped { step });
             }

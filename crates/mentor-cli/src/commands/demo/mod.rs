@@ -1,6 +1,8 @@
-//! `mentor demo`: classifiers, an embedding and self-training on embedded digits, and a report, in under two minutes.
+//! `mentor demo`: classifiers, an embedding, a small student and self-training on embedded digits, and a report, in under
+//! two minutes.
 
 mod self_train;
+mod student;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use mentor_data::Split;
 use mentor_model::Head;
 use mentor_train::{Config, Outcome, Plan, RunDir, TrainedModel};
 
+use self::student::STUDENT;
 use super::{eval, loss, report, train};
 use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::Failure;
@@ -25,7 +28,7 @@ Examples:
 
 The demo starts afresh each time: runs of an earlier demo in the same place are removed.";
 
-/// Train classifiers, an embedding and a self-trained student on embedded digits, and write a report
+/// Train classifiers, an embedding and students on embedded digits, and write a report
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -42,6 +45,9 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
+/// Images of a forward pass on the test split.
+const BATCH_SIZE: usize = 256;
+
 /// One run of the demo.
 struct Lesson {
     /// Directory of the run.
@@ -52,7 +58,7 @@ struct Lesson {
     config: &'static str,
 }
 
-const LESSONS: [Lesson; 5] = [
+const LESSONS: [Lesson; 6] = [
     Lesson {
         name: "svm-gd",
         story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\n\
@@ -108,6 +114,7 @@ const LESSONS: [Lesson; 5] = [
             training.epochs = 12
         ",
     },
+    STUDENT,
     self_train::LESSON,
 ];
 
@@ -141,6 +148,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             ))?;
         }
         table.row(teach(lesson, args, &device)?);
+        if lesson.name == STUDENT.name {
+            table.row(judge("its twin", &student::twin(&args.out), args, &device)?);
+        }
     }
     let runs = LESSONS.iter().map(|lesson| args.out.join(lesson.name));
     let reports = runs.map(|run| RunReport::read(&run)).collect::<Result<Vec<_>, _>>()?;
@@ -157,34 +167,40 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     ))
 }
 
-/// Trains, evaluates on the test split, and gives the row of the table.
+/// Trains, evaluates on the test split, and gives the row of the table; a student learns from the demo's own network.
 fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
-    let config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
+    let mut config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
+    if lesson.name == STUDENT.name {
+        config.distill = Some(student::distillation(&args.out));
+    }
     let plan = Plan::try_from(config)?;
     let run = args.out.join(lesson.name);
     // The story is told above; of the progress only the bar is of interest.
     let mut progress = Progress::bar_only(args.quiet);
     let outcome = train::train_into(&plan, &run, device, &mut progress);
     drop(progress);
-    let summary = match outcome? {
-        Outcome::Complete(summary) | Outcome::AlreadyComplete(summary) => summary,
-        Outcome::Interrupted { .. } => {
-            return Err(Failure::failed(anyhow::anyhow!("the demo was interrupted")));
-        }
-    };
+    if let Outcome::Interrupted { .. } = outcome? {
+        return Err(Failure::failed(anyhow::anyhow!("the demo was interrupted")));
+    }
     train::write_report(&run)?;
-    let trained = TrainedModel::load(&run, &device.device)?;
-    let batch_size = plan.optimizer.batch_size;
+    judge(lesson.name, &run, args, device)
+}
+
+/// Evaluates a complete run on the test split, and gives the row of the table.
+fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
+    let summary = RunDir::open(run)?.summary()?;
+    let trained = TrainedModel::load(run, &device.device)?;
+    let data = trained.file.data.source.clone().unwrap_or_default();
     let (name, val, test, told) = if let Head::Embedding { .. } = trained.file.spec.head {
-        let found = eval::retrieve(&trained, &plan.source, Split::Test, None, batch_size)?.retrieval;
+        let found = eval::retrieve(&trained, &data, Split::Test, None, BATCH_SIZE)?.retrieval;
         let right = (found.precision_at_1 * found.num_queries as f64).round();
         let told =
             format!("Of {right} of {} test images the nearest other is of their class.", found.num_queries);
         ("P@1", summary.measures.get("val_precision_at_1").copied(), found.precision_at_1, told)
     } else {
-        let found = eval::evaluate(&trained, &plan.source, Split::Test, batch_size)?.evaluation;
+        let found = eval::evaluate(&trained, &data, Split::Test, BATCH_SIZE)?.evaluation;
         let right = (found.accuracy * found.num_samples as f64).round();
-        let mut told = format!("{right} of {} test images are right.", found.num_samples);
+        let mut told = format!("{what}: {right} of {} test images are right.", found.num_samples);
         told.extend(self_train::compare(&summary));
         ("accuracy", summary.val_accuracy, found.accuracy, told)
     };
@@ -192,7 +208,7 @@ fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6
         output::text(&(told + "\n"))?;
     }
     Ok([
-        lesson.name.to_owned(),
+        what.to_owned(),
         count(summary.num_params as u64),
         name.to_owned(),
         val.map_or_else(String::new, |value| format!("{value:.4}")),

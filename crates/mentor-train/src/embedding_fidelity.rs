@@ -1,0 +1,121 @@
+//! An embedding model that was distilled beside its teachers: what `embedding-fidelity.json` holds.
+
+use std::collections::BTreeMap;
+
+use mentor_model::Model;
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::fidelity::{BaselineSummary, Speed};
+use crate::retrieval::{Embeddings, Metric, Retrieval, RetrievalOptions, evaluate, nearest};
+
+/// Student, teachers and baseline by what their embeddings find.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingFidelity {
+    /// The split that all was measured on: `val`, or `train` where there is none.
+    pub split: String,
+    /// Its samples.
+    pub num_samples: usize,
+    /// The student first, then each teacher, then the baseline.
+    pub models: Vec<MeasuredEmbeddings>,
+    /// The student against the baseline, where there is one.
+    pub baseline: Option<BaselineSummary>,
+}
+
+/// An embedding model, how large, how good and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredEmbeddings {
+    /// `student`, the teacher's run directory, or `baseline`.
+    pub name: String,
+    /// Name of the network.
+    pub architecture: String,
+    /// Trainable parameters.
+    pub num_params: usize,
+    /// Values of an embedding.
+    pub dim: usize,
+    /// Share of samples whose nearest other one is of their class.
+    pub precision_at_1: f64,
+    /// Mean share of their class among the R nearest, R the number of others of the class.
+    pub r_precision: f64,
+    /// As [`Retrieval::map_at_r`].
+    pub map_at_r: f64,
+    /// Time and images, unless it is the student's network again.
+    pub speed: Option<Speed>,
+}
+
+impl MeasuredEmbeddings {
+    pub(crate) fn new(name: &str, model: &Model, found: &Neighbourhoods, speed: Option<Speed>) -> Self {
+        let Retrieval { precision_at_1, r_precision, map_at_r, .. } = found.retrieval;
+        Self {
+            name: name.to_owned(),
+            architecture: model.spec().architecture.clone(),
+            num_params: model.num_params(),
+            dim: found.dim,
+            precision_at_1,
+            r_precision,
+            map_at_r,
+            speed,
+        }
+    }
+
+    /// As a summary names them.
+    pub(crate) fn measures(&self) -> BTreeMap<String, f64> {
+        named([self.precision_at_1, self.r_precision, self.map_at_r])
+    }
+}
+
+/// Precision at 1, R-precision and MAP@R under the names that metrics and summaries have for them.
+pub(crate) fn measures(found: &Retrieval) -> BTreeMap<String, f64> {
+    named([found.precision_at_1, found.r_precision, found.map_at_r])
+}
+
+fn named(values: [f64; 3]) -> BTreeMap<String, f64> {
+    let names = ["val_precision_at_1", "val_r_precision", "val_map_at_r"];
+    names.into_iter().map(str::to_owned).zip(values).collect()
+}
+
+/// What the embeddings of some samples find among each other.
+pub(crate) struct Neighbourhoods {
+    dim: usize,
+    retrieval: Retrieval,
+    /// Of each sample, the label of its nearest other one; of equally near ones the first.
+    pub(crate) nearest_labels: Vec<u32>,
+}
+
+impl Neighbourhoods {
+    /// `values` are one row for each of at least two labels.
+    pub(crate) fn of(values: &[f32], labels: &[u32], metric: Metric) -> Result<Self, TrainError> {
+        let dim = values.len() / labels.len().max(1);
+        let embeddings = Embeddings::new(values, dim)?;
+        let options = RetrievalOptions { metric, ..RetrievalOptions::default() };
+        let retrieval = evaluate(&embeddings, labels, None, &options)?;
+        let mut nearest_labels = Vec::with_capacity(labels.len());
+        for (sample, query) in values.chunks_exact(dim).enumerate() {
+            let found = nearest(&embeddings, query, 2, metric)?;
+            let other = found.iter().find(|neighbour| neighbour.index != sample);
+            // A lone sample has no other; no label is this one.
+            nearest_labels.push(other.map_or(u32::MAX, |neighbour| labels[neighbour.index]));
+        }
+        Ok(Self { dim, retrieval, nearest_labels })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_samples_on_a_line() {
+        let found = Neighbourhoods::of(&[0.0, 1.0, 3.0], &[0, 0, 1], Metric::Euclidean).unwrap();
+        assert_eq!((found.dim, found.nearest_labels.as_slice()), (1, [0, 0, 0].as_slice()));
+        assert_eq!(found.retrieval.precision_at_1, 1.0, "the lone sample is left out");
+        assert_eq!(measures(&found.retrieval)["val_precision_at_1"], 1.0);
+        assert_eq!(named([1.0, 0.5, 0.25])["val_map_at_r"], 0.25);
+    }
+
+    #[test]
+    fn a_copy_is_a_neighbour_and_not_the_sample_itself() {
+        let found = Neighbourhoods::of(&[2.0, 2.0, 2.0], &[0, 1, 1], Metric::Euclidean).unwrap();
+        assert_eq!(found.nearest_labels, [1, 0, 0]);
+    }
+}

@@ -1,0 +1,242 @@
+//! What a student of an embedding model minimises, and how it is judged beside its teachers.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mentor_data::{HostBatch, Order};
+use mentor_loss::{EmbeddingCosine, RelationalDistance};
+use mentor_model::{Model, Pass};
+
+use super::objective::judged;
+use super::teacher::{Teacher, TeacherOutputs};
+use crate::distill_plan::{DistillMode, DistillPlan};
+use crate::embedding_fidelity::{
+    EmbeddingFidelity, MeasuredEmbeddings, Neighbourhoods, measures as retrieval_measures,
+};
+use crate::error::TrainError;
+use crate::evaluate::{embed_samples, to_host};
+use crate::fidelity::{BaselineSummary, TeacherSummary, speed};
+use crate::loss_plan::RankingPlan;
+use crate::mcnemar::{McNemar, mcnemar};
+use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::plan::Plan;
+use crate::recipes::ranking::Ranking;
+use crate::run_dir::{EMBEDDING_FIDELITY_FILE, RunDir, Summary};
+use crate::trained_model::TrainedModel;
+use crate::training_data::TrainingData;
+use crate::trajectory::Trajectory;
+
+/// The relational or cosine loss, and with a hard weight the ranking loss of the labels; judged by MAP@R, or without labels by
+/// the loss.
+pub(super) struct DistilledEmbeddings<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) distill: &'a DistillPlan,
+    pub(super) student: &'a RankingPlan,
+    pub(super) data: &'a TrainingData,
+    /// What there is with labels.
+    pub(super) ranking: Option<Ranking<'a>>,
+    pub(super) teachers: &'a [Teacher],
+    /// Embeddings of the training samples; empty where the teachers' part has weight 0.
+    pub(super) outputs: Vec<TeacherOutputs<'a>>,
+    /// Embeddings of the judged samples, one list a teacher.
+    pub(super) judged_outputs: Vec<Vec<f32>>,
+    /// The run of the same network without teachers.
+    pub(super) baseline: Option<PathBuf>,
+    pub(super) warnings: Vec<String>,
+    /// Without gradients.
+    pub(super) device: Device,
+}
+
+impl DistilledEmbeddings<'_> {
+    /// The ranking of labels, where its loss has a weight.
+    fn hard(&self) -> Option<&Ranking<'_>> {
+        self.ranking.as_ref().filter(|_| self.distill.hard_weight > 0.0)
+    }
+
+    /// The mean over the teachers of the loss of a batch, `[1]`; `teachers` are their embeddings, row-major.
+    fn soft(&self, student: &Tensor<2>, teachers: &[Vec<f32>]) -> Option<Tensor<1>> {
+        let [num_samples, _] = student.dims();
+        let losses = self.teachers.iter().zip(teachers).map(|(teacher, values)| {
+            let values = TensorData::new(values.clone(), [num_samples, teacher.width()]);
+            let wanted = Tensor::<2>::from_data(values, &student.device());
+            match self.distill.mode {
+                DistillMode::Cosine => EmbeddingCosine::new().per_sample(student.clone(), wanted).mean(),
+                _ => RelationalDistance::new().batch(student.clone(), wanted),
+            }
+        });
+        let sum = losses.reduce(|sum, loss| sum + loss)?;
+        Some(sum.div_scalar(self.teachers.len() as f64))
+    }
+
+    /// The loss of the teachers on samples in order, of which these are the student's embeddings: in batches as in training,
+    /// because a relation is one within a batch.
+    fn soft_of(&self, values: &[f32]) -> f64 {
+        let (dim, batch_size) = (self.student.embedding_size, self.plan.optimizer.batch_size);
+        let (mut sum, num_samples) = (0.0, values.len() / dim);
+        for (index, values) in values.chunks(batch_size * dim).enumerate() {
+            let count = values.len() / dim;
+            let teachers: Vec<Vec<f32>> = self
+                .teachers
+                .iter()
+                .zip(&self.judged_outputs)
+                .map(|(teacher, all)| {
+                    let width = teacher.width();
+                    all[index * batch_size * width..][..count * width].to_vec()
+                })
+                .collect();
+            let student =
+                Tensor::<2>::from_data(TensorData::new(values.to_vec(), [count, dim]), &self.device);
+            let loss = self.soft(&student, &teachers).map_or(0.0, |loss| f64::from(to_host(loss)[0]));
+            sum += loss * count as f64;
+        }
+        sum / num_samples.max(1) as f64
+    }
+
+    /// The student beside its teachers and the baseline.
+    fn compare(&self, student: &Model) -> Result<EmbeddingFidelity, TrainError> {
+        let (split, dataset) = judged(self.data);
+        let labels = dataset.targets();
+        let batch_size = self.plan.optimizer.batch_size;
+        let embed = |model| embed_samples(model, dataset, &self.data.preprocessing, batch_size, &self.device);
+        let measured = |name: &str, model: &Model, values: &[f32], metric, timed: bool| {
+            let found = Neighbourhoods::of(values, labels, metric)?;
+            let speed = timed.then(|| speed(model, &self.device));
+            Ok::<_, TrainError>((MeasuredEmbeddings::new(name, model, &found, speed), found))
+        };
+        let own = self.student.metric();
+        let (model, student_finds) = measured("student", student, &embed(student)?, own, true)?;
+        let mut models = vec![model];
+        for (teacher, values) in self.teachers.iter().zip(&self.judged_outputs) {
+            models.push(measured(&teacher.name, teacher.model(), values, teacher.metric(), true)?.0);
+        }
+        let mut baseline = None;
+        if let Some(run) = &self.baseline {
+            let trained = TrainedModel::load(run, &self.device)?;
+            let (model, finds) = measured("baseline", &trained.model, &embed(&trained.model)?, own, false)?;
+            let McNemar { only_first, only_second, p_value } =
+                mcnemar(labels, &student_finds.nearest_labels, &finds.nearest_labels);
+            baseline = Some(BaselineSummary {
+                test_accuracy: None,
+                val_accuracy: None,
+                only_student: only_first,
+                only_baseline: only_second,
+                p_value,
+                measures: model.measures(),
+            });
+            models.push(model);
+        }
+        Ok(EmbeddingFidelity { split: split.to_owned(), num_samples: dataset.len(), models, baseline })
+    }
+}
+
+impl Objective for DistilledEmbeddings<'_> {
+    fn order(&self) -> Order {
+        self.hard().map_or(Order::Shuffled, Objective::order)
+    }
+
+    fn views(&self) -> Option<NonZeroU64> {
+        // Without teachers it is plain training, which shows a new version every epoch.
+        (!self.outputs.is_empty()).then_some(self.distill.views)
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn batch_loss(
+        &self,
+        model: &Model,
+        images: Tensor<4>,
+        batch: &HostBatch,
+        pass: &Pass<'_>,
+    ) -> Result<BatchLoss, TrainError> {
+        let epoch = match pass {
+            Pass::Training(noise) => noise.epoch,
+            Pass::Inference => 0,
+        };
+        let embeddings = model.embeddings(images, pass);
+        let mut measures = Vec::new();
+        let mut measure = |name, loss: &Tensor<1>| {
+            measures.push(Measure { name, sum: Sum::Device(Box::new(loss.clone())), weight: 1.0 });
+        };
+        let mut teachers = Vec::with_capacity(self.outputs.len());
+        for outputs in &self.outputs {
+            teachers.push(outputs.rows(epoch % self.distill.views, &batch.samples)?);
+        }
+        let soft = self.soft(&embeddings, &teachers);
+        if let Some(soft) = &soft {
+            measure("soft_loss", soft);
+        }
+        let hard = self.hard().map(|ranking| ranking.of_embeddings(embeddings.clone(), batch)).transpose()?;
+        if let Some(hard) = &hard {
+            measure("hard_loss", &hard.losses);
+        }
+        let (hard, told) = hard.map_or((None, Vec::new()), |hard| (Some(hard.losses), hard.measures));
+        measures.extend(told);
+        let soft = soft.map(|soft| soft.mul_scalar(self.distill.soft_weight));
+        let hard = hard.map(|hard| hard.mul_scalar(self.distill.hard_weight));
+        let losses = match (soft, hard) {
+            (Some(soft), Some(hard)) => soft + hard,
+            // A plan has one weight above 0.
+            (one, other) => one.or(other).unwrap_or_else(|| embeddings.sum().mul_scalar(0.0)),
+        };
+        Ok(BatchLoss { losses, scores: None, measures })
+    }
+
+    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
+        let Some(val) = &self.data.val else { return Ok(None) };
+        let batch_size = self.plan.optimizer.batch_size;
+        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device)?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Ok(Some(Validation { data_loss: f64::NAN, ..Validation::default() }));
+        }
+        let DistillPlan { soft_weight, hard_weight, .. } = *self.distill;
+        let soft = self.soft_of(&values);
+        let mut measures = BTreeMap::from([("val_soft_loss".to_owned(), soft)]);
+        let mut data_loss = if soft_weight > 0.0 { soft_weight * soft } else { 0.0 };
+        if let Some(ranking) = self.hard() {
+            data_loss += hard_weight * ranking.data_loss(&values, val.targets())?;
+        }
+        let Some(ranking) = &self.ranking else {
+            return Ok(Some(Validation { score: -data_loss, data_loss, accuracy: None, measures }));
+        };
+        let found = ranking.retrieval(&values, val.targets())?;
+        measures.extend(retrieval_measures(&found));
+        Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
+    }
+
+    fn reason_to_stop(&self, _: f64) -> Option<String> {
+        None
+    }
+
+    fn analyse(
+        &self,
+        run_dir: &RunDir,
+        chosen: &Model,
+        last: &Model,
+        trajectory: &Trajectory,
+    ) -> Result<(), TrainError> {
+        let Some(ranking) = &self.ranking else { return Ok(()) };
+        ranking.analyse(run_dir, chosen, last, trajectory)?;
+        Ok(run_dir.write_json(EMBEDDING_FIDELITY_FILE, &self.compare(chosen)?)?)
+    }
+
+    fn complete(&self, run_dir: &RunDir, summary: &mut Summary) -> Result<(), TrainError> {
+        let num_params = self.teachers.iter().map(|teacher| teacher.model().num_params()).sum();
+        let mut teacher = TeacherSummary { val_accuracy: None, num_params, measures: BTreeMap::new() };
+        if self.ranking.is_some() {
+            let found = run_dir.embedding_fidelity()?;
+            // Embeddings of several teachers have no mean: the best of them is what the student could reach.
+            let teachers = found.models.iter().skip(1).take(self.teachers.len());
+            let best = teachers.max_by(|a, b| a.map_at_r.total_cmp(&b.map_at_r));
+            if found.split == "val" {
+                teacher.measures = best.map(MeasuredEmbeddings::measures).unwrap_or_default();
+                summary.baseline = found.baseline;
+            }
+        }
+        summary.teacher = Some(teacher);
+        Ok(())
+    }
+}
