@@ -147,7 +147,7 @@ fn bad_input_is_one_clear_line() {
         ("--ratio 0", "ratio is 0"),
         ("--labels-per-class 2", "two sources"),
         ("--loss svm", "not svm"),
-        ("--optimizer gd", "gd does not self-train"),
+        ("--optimizer gd --augment none", "gd does not self-train"),
         ("--student lenet", "lenet"),
     ] {
         let command = FOLDERS.replace(" --rounds 1", "");
