@@ -30,7 +30,7 @@ pub enum TrainEvent {
         reason: String,
     },
     /// The last event: the run is complete.
-    Finished(Summary),
+    Finished(Box<Summary>),
 }
 
 /// What is about to run.

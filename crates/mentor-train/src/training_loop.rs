@@ -48,7 +48,7 @@ pub(crate) fn run(
     let last = run.judged(&model)?;
     let Run { progress, best, trajectory, observer, .. } = run;
     let summary = finish(job, last, best, progress, &trajectory)?;
-    observer(&TrainEvent::Finished(summary.clone()));
+    observer(&TrainEvent::Finished(Box::new(summary.clone())));
     Ok(Outcome::Complete(summary))
 }
 

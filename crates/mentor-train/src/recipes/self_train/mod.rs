@@ -71,7 +71,7 @@ pub(super) fn self_train(
     };
     match done.and_then(|done| work.end(&run_dir, done)) {
         Ok(summary) => {
-            (work.observer)(&TrainEvent::Finished(summary.clone()));
+            (work.observer)(&TrainEvent::Finished(Box::new(summary.clone())));
             Ok(Outcome::Complete(summary))
         }
         Err(Halt::Stopped { step }) => Ok(Outcome::Interrupted { step }),
