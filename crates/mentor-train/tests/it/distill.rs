@@ -146,7 +146,7 @@ fn a_foreign_cache_is_refused_with_what_differs() {
 const FACES: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:64'\nmodel.embedding_size = 16\n\
     loss.name = 'triplet'\ntraining = { epochs = 6, seed = 1 }";
 const NEAR: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:32'\nmodel.embedding_size = 16\n\
-    training = { epochs = 4, seed = 5 }";
+    optimizer.learning_rate = 0.1\ntraining = { epochs = 12, seed = 5 }";
 
 /// The configuration of a student of an embedding model.
 fn taught_to_embed(dir: &Path, student: &str, distill: &str) -> String {
@@ -169,7 +169,7 @@ fn a_student_of_embeddings_comes_near_its_teacher_in_either_mode() {
         let summary = complete(&text, &out);
         let lines = losses(&out);
         let soft = |epoch: usize| lines[epoch].iter().find(|(name, _)| name == "soft_loss").unwrap().1;
-        assert!(soft(3) < 0.6 * soft(0), "{mode}: {} to {}", soft(0), soft(3));
+        assert!(soft(11) < 0.5 * soft(0), "{mode}: {} to {}", soft(0), soft(11));
         let teacher = summary.teacher.unwrap().measures["val_map_at_r"];
         let found = summary.measures["val_map_at_r"];
         assert!(found > 0.8 * teacher && teacher > 0.5, "{mode}: {found} of {teacher}");
@@ -184,7 +184,7 @@ fn a_student_of_embeddings_comes_near_its_teacher_in_either_mode() {
 #[test]
 fn the_labels_part_alone_is_plain_ranking_and_a_live_teacher_gives_the_same_embeddings() {
     let dir = tempfile::tempdir().unwrap();
-    let student = NEAR.replace("epochs = 4", "epochs = 2");
+    let student = NEAR.replace("epochs = 12", "epochs = 2");
     let plain = complete(&format!("loss.name = 'triplet'\n{student}"), &dir.path().join("plain"));
     let labels = taught_to_embed(dir.path(), &student, "mode = 'relational', soft_weight = 0.0");
     assert_eq!(weights(&complete(&labels, &dir.path().join("labels"))), weights(&plain));
