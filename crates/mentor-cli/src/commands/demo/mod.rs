@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     LESSONS.iter().try_for_each(|lesson| remove_earlier(&args.out.join(lesson.name)))?;
     if !args.quiet {
         output::text(
-            "mentor demo: 1,797 handwritten digits of 8x8 pixels, five models.\n\n\
+            "mentor demo: 1,797 handwritten digits of 8x8 pixels, six lessons.\n\n\
              What the losses say about the lecture's three images (a cat, a car, a frog):\n",
         )?;
         output::text(&loss::lecture()?)?;
