@@ -22,6 +22,16 @@ pub enum Pass<'a> {
     Training(&'a Noise<'a>),
 }
 
+impl Pass<'_> {
+    /// The epoch of training, from 0; 0 where nothing is trained.
+    pub fn epoch(&self) -> u64 {
+        match self {
+            Self::Inference => 0,
+            Self::Training(noise) => noise.epoch,
+        }
+    }
+}
+
 /// What identifies the noise of a batch: every mask is a pure function of `(seed, epoch, sample, layer)`,
 /// whatever else is in the batch.
 ///

@@ -42,7 +42,9 @@ pub(crate) trait Objective {
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError>;
 
     /// A sentence where training has nothing left to do, from the data loss of the last epoch.
-    fn reason_to_stop(&self, train_data_loss: f64) -> Option<String>;
+    fn reason_to_stop(&self, _train_data_loss: f64) -> Option<String> {
+        None
+    }
 
     /// Writes what the report draws: of the `chosen` model, and of the way to the `last` one.
     fn analyse(

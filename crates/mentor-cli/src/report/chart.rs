@@ -21,6 +21,12 @@ pub(super) struct Series {
     pub(super) points: Vec<(f64, f64)>,
 }
 
+impl Series {
+    pub(super) fn line(class: &str, label: &str, points: Vec<(f64, f64)>) -> Self {
+        Self { class: class.to_owned(), label: label.to_owned(), points }
+    }
+}
+
 /// A plot over the epochs, ready to be drawn.
 pub(super) struct Chart<'a> {
     pub(super) id: String,
@@ -122,7 +128,7 @@ mod tests {
     use super::*;
 
     fn series(class: &str, points: &[(f64, f64)]) -> Series {
-        Series { class: class.to_owned(), label: class.to_owned(), points: points.to_vec() }
+        Series::line(class, class, points.to_vec())
     }
 
     #[test]

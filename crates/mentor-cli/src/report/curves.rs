@@ -15,11 +15,6 @@ pub(super) fn section(run: &RunReport, id: &str) -> String {
             .to_owned();
     }
     let epoch = |value: fn(&EpochMetrics) -> Option<f64>| history.by_epoch(value);
-    let line = |class: &str, label: &str, points| Series {
-        class: class.to_owned(),
-        label: label.to_owned(),
-        points,
-    };
     let (unit, end) = unit_and_end(std::slice::from_ref(run));
     let kept = |end| run.summary.as_ref().map(|summary| (summary.best_epoch as f64, "weights kept", end));
 
@@ -29,8 +24,8 @@ pub(super) fn section(run: &RunReport, id: &str) -> String {
         y: log_if_wide,
         y_label: "J = data loss + penalty",
         series: vec![
-            line("train", "training", epoch(|epoch| Some(epoch.train_loss))),
-            line("val dashed", "validation", epoch(|epoch| epoch.val_loss)),
+            Series::line("train", "training", epoch(|epoch| Some(epoch.train_loss))),
+            Series::line("val dashed", "validation", epoch(|epoch| epoch.val_loss)),
         ],
         keys: None,
         mark: kept(End::Upper),
@@ -41,12 +36,12 @@ pub(super) fn section(run: &RunReport, id: &str) -> String {
     };
     let penalized = config::penalty(&run.config) != (0.0, 0.0);
     let mut parts = vec![
-        line(NOISE, "each update", history.by_step(|step| step.data_loss)),
-        line("train", "data loss, training", epoch(|epoch| Some(epoch.train_data_loss))),
-        line("val dashed", "data loss, validation", epoch(|epoch| epoch.val_data_loss)),
+        Series::line(NOISE, "each update", history.by_step(|step| step.data_loss)),
+        Series::line("train", "data loss, training", epoch(|epoch| Some(epoch.train_data_loss))),
+        Series::line("val dashed", "data loss, validation", epoch(|epoch| epoch.val_data_loss)),
     ];
     if penalized {
-        parts.push(line("penalty dotted", "penalty λR(W)", epoch(|epoch| Some(epoch.penalty))));
+        parts.push(Series::line("penalty dotted", "penalty λR(W)", epoch(|epoch| Some(epoch.penalty))));
     }
     let parts = Chart {
         id: format!("{id}-parts"),
@@ -71,8 +66,8 @@ pub(super) fn section(run: &RunReport, id: &str) -> String {
         y: shares,
         y_label: "share right",
         series: vec![
-            line("train", "training", epoch(|epoch| epoch.train_accuracy)),
-            line("val dashed", "validation", epoch(|epoch| epoch.val_accuracy)),
+            Series::line("train", "training", epoch(|epoch| epoch.train_accuracy)),
+            Series::line("val dashed", "validation", epoch(|epoch| epoch.val_accuracy)),
         ],
         keys: None,
         mark: kept(End::Lower),
@@ -85,7 +80,7 @@ pub(super) fn section(run: &RunReport, id: &str) -> String {
         heading: "Learning rate",
         y: linear,
         y_label: "step size",
-        series: vec![line("train", "at each update", history.by_step(|step| step.learning_rate))],
+        series: vec![Series::line("train", "at each update", history.by_step(|step| step.learning_rate))],
         keys: None,
         mark: None,
         caption: "The size of each step along the gradient: where the loss jumps while this is high, it is too high; \

@@ -88,11 +88,6 @@ fn curve(found: &SelfTraining, id: &str) -> String {
             .filter_map(|round| Some((round as f64, stage(round).and_then(value)?)))
             .collect()
     };
-    let line = |class: &str, label: &str, points| Series {
-        class: class.to_owned(),
-        label: label.to_owned(),
-        points,
-    };
     let audits = found.rounds.iter().filter_map(|round| {
         // A round's labels are its teacher's, the model before.
         Some((round.summary.round as f64 - 1.0, round.summary.audit_precision?))
@@ -103,9 +98,9 @@ fn curve(found: &SelfTraining, id: &str) -> String {
         y: shares,
         y_label: "share right",
         series: vec![
-            line("val", "validation accuracy", points(|stage| Some(stage.val_accuracy))),
-            line("train dashed", "test accuracy", points(|stage| stage.test_accuracy)),
-            line("penalty dotted", "precision on the canary", audits.collect()),
+            Series::line("val", "validation accuracy", points(|stage| Some(stage.val_accuracy))),
+            Series::line("train dashed", "test accuracy", points(|stage| stage.test_accuracy)),
+            Series::line("penalty dotted", "precision on the canary", audits.collect()),
         ],
         keys: None,
         mark: None,

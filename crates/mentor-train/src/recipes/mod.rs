@@ -38,6 +38,32 @@ pub enum Outcome {
     },
 }
 
+/// Why a recipe of several stages ends early.
+enum Halt {
+    /// By the user, after this many updates of the stage.
+    Stopped {
+        step: u64,
+    },
+    Failed(TrainError),
+}
+
+impl<E: Into<TrainError>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Halt {
+    /// What the caller of the recipe is told.
+    fn ended(result: Result<Outcome, Self>) -> Result<Outcome, TrainError> {
+        match result {
+            Ok(outcome) => Ok(outcome),
+            Err(Self::Stopped { step }) => Ok(Outcome::Interrupted { step }),
+            Err(Self::Failed(error)) => Err(error),
+        }
+    }
+}
+
 /// Trains what `plan` says into the directory `out`, or continues there.
 ///
 /// `device_name` is what the summary calls the device. Once `stop` is set, the update under way is

@@ -196,10 +196,6 @@ impl Objective for Ranking<'_> {
         Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
     }
 
-    fn reason_to_stop(&self, _: f64) -> Option<String> {
-        None
-    }
-
     fn analyse(&self, run_dir: &RunDir, chosen: &Model, _: &Model, _: &Trajectory) -> Result<(), TrainError> {
         let dataset = self.data.val.as_ref().unwrap_or(&self.data.train);
         let split = if self.data.val.is_some() { "val" } else { "train" };

@@ -152,10 +152,7 @@ impl Objective for DistilledEmbeddings<'_> {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
-        let epoch = match pass {
-            Pass::Training(noise) => noise.epoch,
-            Pass::Inference => 0,
-        };
+        let epoch = pass.epoch();
         let embeddings = model.embeddings(images, pass);
         let mut measures = Vec::new();
         let mut measure = |name, loss: &Tensor<1>| {
@@ -205,10 +202,6 @@ impl Objective for DistilledEmbeddings<'_> {
         let found = ranking.retrieval(&values, val.targets())?;
         measures.extend(retrieval_measures(&found));
         Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
-    }
-
-    fn reason_to_stop(&self, _: f64) -> Option<String> {
-        None
     }
 
     fn analyse(

@@ -23,7 +23,7 @@ use mentor_model::Head;
 use self::embeddings::DistilledEmbeddings;
 use self::objective::{Distilled, judged};
 use self::teacher::{Shown, Teacher, TeacherOutputs, cached};
-use super::{Outcome, Trainee, of_labels, train_on};
+use super::{Halt, Outcome, Trainee, of_labels, train_on};
 use crate::distill_plan::{DistillMode, DistillPlan};
 use crate::error::TrainError;
 use crate::event::TrainEvent;
@@ -34,21 +34,6 @@ use crate::recipes::ranking::Ranking;
 use crate::recipes::supervised::Supervised;
 use crate::run_dir::RunDir;
 use crate::training_data::TrainingData;
-
-/// Why the student's training does not begin.
-enum Halt {
-    /// The user asked for it, after so many updates.
-    Stopped {
-        step: u64,
-    },
-    Failed(TrainError),
-}
-
-impl<E: Into<TrainError>> From<E> for Halt {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
 
 /// Trains the student of `plan` into `out`, or continues there.
 pub(super) fn distill(
@@ -86,11 +71,7 @@ pub(super) fn distill_on(
     place: &Place<'_>,
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<Outcome, TrainError> {
-    match student(plan, distill, teachers, data, place, observer) {
-        Ok(outcome) => Ok(outcome),
-        Err(Halt::Stopped { step }) => Ok(Outcome::Interrupted { step }),
-        Err(Halt::Failed(error)) => Err(error),
-    }
+    Halt::ended(student(plan, distill, teachers, data, place, observer))
 }
 
 fn student(

@@ -199,10 +199,7 @@ impl Objective for Distilled<'_> {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
         let device = images.device();
-        let epoch = match pass {
-            Pass::Training(noise) => noise.epoch,
-            Pass::Inference => 0,
-        };
+        let epoch = pass.epoch();
         let labelled = !batch.targets.is_empty();
         let targets = labelled.then(|| targets_to_device(&batch.targets, &device));
         let mut teachers = Vec::with_capacity(self.scores.len());
@@ -242,10 +239,6 @@ impl Objective for Distilled<'_> {
         let accuracy = val.is_labelled().then(|| accuracy(&student.predictions(), val.targets()));
         let measures = BTreeMap::from([("agreement".to_owned(), agreement), ("mean_kl".to_owned(), mean_kl)]);
         Ok(Some(Validation { score: accuracy.unwrap_or(agreement), data_loss, accuracy, measures }))
-    }
-
-    fn reason_to_stop(&self, _: f64) -> Option<String> {
-        None
     }
 
     fn analyse(

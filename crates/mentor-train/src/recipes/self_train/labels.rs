@@ -8,7 +8,7 @@ use mentor_data::Dataset;
 
 use super::data::Images;
 use super::label::{folder, write_shard};
-use super::stages::{Halt, Work};
+use super::stages::Work;
 use crate::analysis::Picture;
 use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
@@ -18,6 +18,7 @@ use crate::pseudo_labels::{
     Balance, LabelSet, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
     changed_labels, finished_shard,
 };
+use crate::recipes::Halt;
 use crate::recipes::distill::teacher::{Shown, Teacher};
 use crate::run_dir::io;
 use crate::self_train_plan::SelfTrainPlan;

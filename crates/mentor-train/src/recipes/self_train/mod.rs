@@ -26,11 +26,12 @@ use burn::tensor::Device;
 pub use self::label::{Labelling, label};
 
 use self::data::Images;
-use self::stages::{Halt, Work};
+use self::stages::Work;
 use super::Outcome;
 use crate::error::TrainError;
 use crate::event::TrainEvent;
 use crate::plan::Plan;
+use crate::recipes::Halt;
 use crate::run_dir::RunDir;
 use crate::self_train_plan::{SelfTrainMethod, SelfTrainPlan};
 
@@ -69,12 +70,8 @@ pub(super) fn self_train(
         SelfTrainMethod::NoisyStudent => work.noisy_student(given.as_ref()),
         SelfTrainMethod::PseudoLabel => work.pseudo_label(),
     };
-    match done.and_then(|done| work.end(&run_dir, done)) {
-        Ok(summary) => {
-            (work.observer)(&TrainEvent::Finished(Box::new(summary.clone())));
-            Ok(Outcome::Complete(summary))
-        }
-        Err(Halt::Stopped { step }) => Ok(Outcome::Interrupted { step }),
-        Err(Halt::Failed(error)) => Err(error),
-    }
+    Halt::ended(done.and_then(|done| work.end(&run_dir, done)).map(|summary| {
+        (work.observer)(&TrainEvent::Finished(Box::new(summary.clone())));
+        Outcome::Complete(summary)
+    }))
 }

@@ -56,10 +56,7 @@ impl NoisyStudent<'_> {
             }
             Unlabelled::Own { ramp, steps_per_epoch } => {
                 // Cycled batches count updates where others count epochs.
-                let step = match pass {
-                    Pass::Training(noise) => noise.epoch as f64,
-                    Pass::Inference => 0.0,
-                };
+                let step = pass.epoch() as f64;
                 let own = scores.clone().detach().argmax(1).squeeze_dim(1);
                 (self.labelled_loss.per_sample(scores, own), ramp.weight(step / steps_per_epoch))
             }
@@ -104,10 +101,6 @@ impl Objective for NoisyStudent<'_> {
 
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         self.supervised.validate(model)
-    }
-
-    fn reason_to_stop(&self, _: f64) -> Option<String> {
-        None
     }
 
     fn analyse(

@@ -10,7 +10,8 @@ use super::TEACHER;
 use super::label::folder;
 use super::labels::{Calibrated, Chosen, LEVEL, changed, choose, contradicts_validation, sheets, write};
 use super::objective::Unlabelled;
-use super::stages::{Done, Halt, Work};
+use super::stages::{Done, Work};
+use crate::recipes::Halt;
 
 /// The record of a finished round, in its directory.
 const ROUND_FILE: &str = "round.json";

@@ -19,26 +19,11 @@ use crate::pseudo_labels::{LabelSet, WeightRamp};
 use crate::recipes::distill::teacher::Teacher;
 use crate::recipes::distill::{Place, distill_on};
 use crate::recipes::supervised::Supervised;
-use crate::recipes::{Outcome, Trainee, train_on};
+use crate::recipes::{Halt, Outcome, Trainee, train_on};
 use crate::run_dir::{RunDir, Summary};
 use crate::self_train_plan::SelfTrainPlan;
 use crate::self_training::Round;
 use crate::training_data::TrainingData;
-
-/// Why the stages end early.
-pub(super) enum Halt {
-    /// By the user, after this many updates of the stage.
-    Stopped {
-        step: u64,
-    },
-    Failed(TrainError),
-}
-
-impl<E: Into<TrainError>> From<E> for Halt {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
 
 /// What all stages know.
 pub(super) struct Work<'a> {
