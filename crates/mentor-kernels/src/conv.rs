@@ -24,7 +24,7 @@ use crate::scratch::Scratch;
 use crate::simd::Level;
 use plan::{Pass, Plan};
 
-mod columns;
+pub(crate) mod columns;
 mod pad;
 mod plan;
 mod weight_gradient;

@@ -1,12 +1,13 @@
 //! The fully connected layer.
 
+pub(crate) mod blocked;
 pub(crate) mod narrow;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::ops::{FloatTensorOps, ModuleOps};
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Dispatch, Flex, TensorMetadata};
 use burn::tensor::Tensor;
@@ -16,6 +17,7 @@ use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
 use crate::extension::KernelOps;
 use crate::lanes::wide;
 use crate::{gelu, pointwise};
+use blocked::MIN_ROWS;
 use narrow::{MAX_OUTPUTS, Sizes};
 
 /// y = x W + b: `x` `[B, D_in]`, `weight` `[D_in, D_out]`, `bias` `[D_out]`, result `[B, D_out]`.
@@ -95,13 +97,33 @@ fn sizes(x: &CpuTensor, w: &CpuTensor) -> Sizes {
     Sizes { rows: x[0], inputs: x[1], outputs: w[1] }
 }
 
-/// The layer on the CPU without its activation.
+/// Whether [`blocked`] multiplies, rather than [`narrow`] or, for a handful of rows, the engine.
+fn is_blocked(sizes: Sizes) -> bool {
+    sizes.outputs > MAX_OUTPUTS && sizes.rows >= MIN_ROWS
+}
+
+/// x W for many outputs.
+fn wide_product(x: &CpuTensor, w: &CpuTensor) -> CpuTensor {
+    let sizes = sizes(x, w);
+    if !is_blocked(sizes) {
+        return Flex::float_matmul(x.clone(), w.clone());
+    }
+    let (x, w) = (contiguous(x.clone()), contiguous(w.clone()));
+    let y = blocked::forward(sizes, values(&x), values(&w), None, false);
+    to_tensor(y, &[sizes.rows, sizes.outputs])
+}
+
+/// The layer on the CPU without its activation, but for a ReLU.
 fn product(x: &CpuTensor, w: &CpuTensor, bias: &[f32], relu: bool) -> CpuTensor {
     let sizes = sizes(x, w);
-    if sizes.outputs > MAX_OUTPUTS {
+    if sizes.outputs > MAX_OUTPUTS && !is_blocked(sizes) {
         return pointwise::add_bias_relu(Flex::float_matmul(x.clone(), w.clone()), bias, relu);
     }
     let (x, w) = (contiguous(x.clone()), contiguous(w.clone()));
+    if is_blocked(sizes) {
+        let y = blocked::forward(sizes, values(&x), values(&w), Some(bias), relu);
+        return to_tensor(y, &[sizes.rows, sizes.outputs]);
+    }
     let mut y = narrow::forward(wide(), sizes, values(&x), values(&w), bias);
     if relu {
         y.iter_mut().for_each(|y| *y = pointwise::floor_at(*y, 0.0));
@@ -126,7 +148,7 @@ fn compute(
             (y.clone(), Some(y))
         }
         Activation::Gelu if bias.len() > MAX_OUTPUTS => {
-            let (y, argument) = gelu::add_bias(Flex::float_matmul(x.clone(), w.clone()), bias);
+            let (y, argument) = gelu::add_bias(wide_product(x, w), bias);
             (y, Some(argument))
         }
         Activation::Gelu => {
@@ -187,33 +209,31 @@ impl Backward<Flex, 3> for LinearBackward {
                 _ => pointwise::mask_by(g, &kept),
             };
         }
-        let outputs = g.shape()[1];
-        let narrow = outputs <= MAX_OUTPUTS;
+        let [rows, outputs] = [g.shape()[0], g.shape()[1]];
+        let sizes = |inputs| Sizes { rows, inputs, outputs };
         if let (Some(node), Some(w)) = (node_x, w) {
-            let dx = if narrow {
-                let w = contiguous(w);
-                let sizes = Sizes { rows: g.shape()[0], inputs: w.shape()[0], outputs };
-                let dx = narrow::input_gradient(wide(), sizes, values(&g), values(&w));
-                to_tensor(dx, &[sizes.rows, sizes.inputs])
+            let w = contiguous(w);
+            let sizes = sizes(w.shape()[0]);
+            let dx = if outputs <= MAX_OUTPUTS {
+                narrow::input_gradient(wide(), sizes, values(&g), values(&w))
             } else {
-                Flex::linear_x_backward(w, g.clone())
+                blocked::input_gradient(sizes, values(&g), values(&w))
             };
-            grads.register::<Flex>(node.id, dx);
+            grads.register::<Flex>(node.id, to_tensor(dx, &[rows, sizes.inputs]));
         }
         if let Some(node) = node_bias {
             let sums = narrow::column_sums(outputs, values(&g));
             grads.register::<Flex>(node.id, to_tensor(sums, &[outputs]));
         }
         if let (Some(node), Some(x)) = (node_w, x) {
-            let dw = if narrow {
-                let x = contiguous(x);
-                let sizes = Sizes { rows: x.shape()[0], inputs: x.shape()[1], outputs };
-                let dw = narrow::weight_gradient(wide(), sizes, values(&x), values(&g));
-                to_tensor(dw, &[sizes.inputs, outputs])
+            let x = contiguous(x);
+            let sizes = sizes(x.shape()[1]);
+            let dw = if outputs <= MAX_OUTPUTS {
+                narrow::weight_gradient(wide(), sizes, values(&x), values(&g))
             } else {
-                Flex::linear_weight_backward(x, g)
+                blocked::weight_gradient(sizes, values(&x), values(&g))
             };
-            grads.register::<Flex>(node.id, dw);
+            grads.register::<Flex>(node.id, to_tensor(dw, &[sizes.inputs, outputs]));
         }
     }
 }
@@ -274,7 +294,7 @@ mod tests {
 
     #[test]
     fn kernel_and_burn_agree_for_every_choice_of_tracked_tensors() {
-        for sizes in [[5, 7, 3], [70, 40, 33]] {
+        for sizes in [[5, 7, 3], [5, 40, 50], [70, 40, 33]] {
             for choice in 1..8 {
                 check(sizes, ALL[choice % 3], [choice & 1 > 0, choice & 2 > 0, choice & 4 > 0]);
             }
@@ -285,7 +305,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
         #[test]
-        fn kernel_and_burn_agree_in_all_shapes(rows in 1..140usize, inputs in 1..90usize, outputs in 1..40usize, which in 0..3usize) {
+        fn kernel_and_burn_agree_in_all_shapes(rows in 1..140usize, inputs in 1..90usize, outputs in 1..80usize, which in 0..3usize) {
             check([rows, inputs, outputs], ALL[which], [true; 3]);
         }
     }
