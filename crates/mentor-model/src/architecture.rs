@@ -30,8 +30,11 @@ pub enum Architecture {
         /// Number of units of each hidden layer.
         hidden: Vec<usize>,
     },
-    /// `cnn`: three convolutions and one hidden layer, without normalisation.
-    Cnn,
+    /// `cnn`: three convolutions and one hidden layer, without normalisation; `cnn:wide`: twice its channels and units.
+    Cnn {
+        /// Whether it is `cnn:wide`.
+        wide: bool,
+    },
     /// `resnet-20` and its kin (6n+2, He et al. 2016, for small images), `resnet-18` and `resnet-34`.
     ResNet {
         /// Number of layers with weights.
@@ -91,9 +94,9 @@ static CATALOGUE: [Family; 7] = [
         stochastic_depth: false,
     },
     Family {
-        pattern: "cnn",
-        description: "three 3x3 convolutions (32, 64, 128), two max-pools, 256 units; no normalisation",
-        examples: &["cnn"],
+        pattern: "cnn, cnn:wide",
+        description: "three 3x3 convolutions (32, 64, 128), two max-pools, 256 units; twice as many in the wide one",
+        examples: &["cnn", "cnn:wide"],
         dropout: Some("before the classifier"),
         stochastic_depth: false,
     },
@@ -140,7 +143,7 @@ impl Architecture {
     pub fn min_side(&self) -> usize {
         match self {
             Self::Linear | Self::Mlp { .. } => 1,
-            Self::Cnn => 4,
+            Self::Cnn { .. } => 4,
             Self::ResNet { .. } | Self::WideResNet { .. } => 8,
             Self::Vit { patch, .. } => *patch,
         }
@@ -178,7 +181,7 @@ impl fmt::Display for Architecture {
                 let units: Vec<String> = hidden.iter().map(usize::to_string).collect();
                 write!(f, "mlp:{}", units.join(","))
             }
-            Self::Cnn => f.write_str("cnn"),
+            Self::Cnn { wide } => f.write_str(if *wide { "cnn:wide" } else { "cnn" }),
             Self::ResNet { depth } => write!(f, "resnet-{depth}"),
             Self::WideResNet { depth, width } => write!(f, "wrn-{depth}-{width}"),
             Self::Vit { patch, width, depth } => write!(f, "vit-{patch}-{width}-{depth}"),
@@ -193,7 +196,8 @@ impl FromStr for Architecture {
         let invalid = |problem: String| ModelError::InvalidArchitecture { name: name.to_string(), problem };
         match name {
             "linear" => return Ok(Self::Linear),
-            "cnn" => return Ok(Self::Cnn),
+            "cnn" => return Ok(Self::Cnn { wide: false }),
+            "cnn:wide" => return Ok(Self::Cnn { wide: true }),
             "vit" => return Ok(Self::Vit { patch: 4, width: 192, depth: 4 }),
             "mlp" => return Err(invalid("hidden layers are missing, as in mlp:1200,1200".into())),
             "resnet" => return Err(invalid("the depth is missing, as in resnet-20".into())),

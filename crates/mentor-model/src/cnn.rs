@@ -1,4 +1,4 @@
-//! `cnn`: a small convolutional network.
+//! `cnn` and `cnn:wide`: a small convolutional network.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -12,7 +12,7 @@ const CHANNELS: [usize; 3] = [32, 64, 128];
 const NUM_FEATURES: usize = 256;
 
 /// conv 3x3 (32), conv 3x3 (64), max-pool 2, conv 3x3 (128), max-pool 2, 256 units (the features), dropout,
-/// head; a ReLU after each convolution and after the hidden layer.
+/// head; a ReLU after each convolution and after the hidden layer. `cnn:wide` has twice the channels and units.
 ///
 /// Without batch normalisation: a sample's scores depend on that sample alone, so the gradient of a whole
 /// training set, accumulated in chunks, is exact.
@@ -27,21 +27,25 @@ pub(crate) struct Cnn {
 }
 
 impl Cnn {
-    pub(crate) fn new(spec: &ModelSpec, init: &mut Init<'_>) -> Self {
+    pub(crate) fn new(spec: &ModelSpec, wide: bool, init: &mut Init<'_>) -> Self {
+        let factor = if wide { 2 } else { 1 };
+        let [first, second, third] = CHANNELS.map(|channels| factor * channels);
+        let features = factor * NUM_FEATURES;
         let [channels, height, width] = spec.input;
         // Each of the two pools halves a side and drops an odd last row.
-        let pooled = CHANNELS[2] * (height / 2 / 2) * (width / 2 / 2);
+        let pooled = third * (height / 2 / 2) * (width / 2 / 2);
         Self {
-            conv1: Conv2d::with_bias(init, channels, CHANNELS[0], 3),
-            conv2: Conv2d::with_bias(init, CHANNELS[0], CHANNELS[1], 3),
-            conv3: Conv2d::with_bias(init, CHANNELS[1], CHANNELS[2], 3),
-            hidden: Dense::hidden(init, pooled, NUM_FEATURES),
-            head: Dense::head(init, NUM_FEATURES, spec.head.size()),
+            conv1: Conv2d::with_bias(init, channels, first, 3),
+            conv2: Conv2d::with_bias(init, first, second, 3),
+            conv3: Conv2d::with_bias(init, second, third, 3),
+            hidden: Dense::hidden(init, pooled, features),
+            head: Dense::head(init, features, spec.head.size()),
             dropout: Dropout::new(spec.dropout, 0),
         }
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+        // The shapes are those of `cnn`.
         let x = self.conv1.forward_relu(images); // [B, 32, H, W]
         let x = self.conv2.forward_relu(x); // [B, 64, H, W]
         let x = max_pool(x, 2, 2, 0); // [B, 64, H/2, W/2]

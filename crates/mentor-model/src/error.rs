@@ -8,7 +8,7 @@ use thiserror::Error;
 pub enum ModelError {
     /// The name belongs to no family.
     #[error(
-        "unknown model `{name}`; known: linear, mlp:H1,H2,… (mlp:1200,1200), cnn, resnet-N (resnet-20, \
+        "unknown model `{name}`; known: linear, mlp:H1,H2,… (mlp:1200,1200), cnn, cnn:wide, resnet-N (resnet-20, \
          resnet-18), wrn-D-K (wrn-16-2), vit-P-D-L (vit-4-192-4)"
     )]
     UnknownArchitecture {

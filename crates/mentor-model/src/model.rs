@@ -85,7 +85,7 @@ impl Model {
         let network = match &architecture {
             Architecture::Linear => Network::Linear(Linear::new(spec, &mut init)),
             Architecture::Mlp { hidden } => Network::Mlp(Mlp::new(spec, hidden, &mut init)),
-            Architecture::Cnn => Network::Cnn(Cnn::new(spec, &mut init)),
+            Architecture::Cnn { wide } => Network::Cnn(Cnn::new(spec, *wide, &mut init)),
             Architecture::ResNet { depth } => Network::ResNet(ResNet::new(spec, *depth, &mut init)),
             Architecture::WideResNet { depth, width } => {
                 Network::WideResNet(WideResNet::new(spec, *depth, *width, &mut init))

@@ -290,7 +290,7 @@ impl Defaults {
         };
         let base = match architecture {
             Architecture::Linear => 0.01,
-            Architecture::Mlp { .. } | Architecture::Cnn | Architecture::Vit { .. } => 0.02,
+            Architecture::Mlp { .. } | Architecture::Cnn { .. } | Architecture::Vit { .. } => 0.02,
             _ => 0.1,
         };
         Self {

@@ -13,7 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   mentor self-train --data digits --labels-per-class 5 --out runs/five
       keep five labels a class, take all others away, and see what the images without labels give back
-  mentor self-train --data photos/ --unlabelled more/ --rounds 3 --model resnet-20 --student wrn-16-2 --out runs/ns
+  mentor self-train --data photos/ --unlabelled more/ --rounds 3 --model cnn --student cnn:wide --out runs/ns
       more/ is searched through for images; folder names mean nothing there
   mentor self-train --data photos/ --unlabelled more/ --no-noise --out runs/calm
       the ablation: without noise a student only repeats its teacher; --noise-augment none and the like switch off one noise
