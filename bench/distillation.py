@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
 
 
 def mentor(args: argparse.Namespace, *words: object) -> dict:
-    command = [str(args.mentor), *map(str, words), "--json"]
+    command = [str(args.mentor.resolve()), *map(str, words), "--json"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 

@@ -82,7 +82,7 @@ def measured(args: argparse.Namespace, name: str, seed: int) -> dict[str, float]
 def self_train(args: argparse.Namespace, name: str, seed: int, *more: object) -> dict:
     words = ["self-train", "--data", args.data, "--labels-per-class", args.labels, "--model", args.model, "--epochs", args.epochs]
     words += ["--ratio", args.ratio, "--seed", seed, *more, "--out", args.out / f"{name}-{seed}", "-q", "--json"]
-    command = [str(args.mentor), *map(str, words)]
+    command = [str(args.mentor.resolve()), *map(str, words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 

@@ -1,0 +1,63 @@
+//! What can go wrong with the files of a run, in the words that the user reads.
+
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with the files of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// A file or folder could not be read or written.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// The directory holds a run with another configuration.
+    #[error("{}: already holds another run, which differs in {differences}; choose another --out, or delete it", path.display())]
+    OtherRun {
+        /// The directory.
+        path: PathBuf,
+        /// Names of the fields that differ.
+        differences: String,
+    },
+    /// The directory holds files, but no run.
+    #[error("{}: is not empty and holds no run; choose another --out", path.display())]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process is training in the directory.
+    #[error("{}: another process is training here; wait for it, or choose another --out", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file does not hold what it should.
+    #[error("{}: damaged: {message}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The run was never finished, so it has no model yet.
+    #[error("{}: the run is not complete, so it has no model yet; run the same `mentor train` command again to continue it", path.display())]
+    Incomplete {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no run.
+    #[error("{}: holds no run (there is no config.toml); name the --out directory of a `mentor train`", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> RunDirError + use<> {
+    let path = path.to_owned();
+    move |source| RunDirError::Io { path, action, source }
+}

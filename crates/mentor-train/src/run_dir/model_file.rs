@@ -1,0 +1,35 @@
+//! `model.json`: the description that stands beside the weights.
+
+use mentor_data::Preprocessing;
+use mentor_model::ModelSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::calibration::Calibration;
+use crate::config::{DataConfig, LossConfig, PenaltyConfig};
+
+/// `model.json`: what is needed to use `model.safetensors`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelFile {
+    /// Version of this file's layout.
+    pub format: u32,
+    /// The network.
+    pub spec: ModelSpec,
+    /// Class names, in the order of the scores.
+    pub classes: Vec<String>,
+    /// What is done to an image before the network sees it.
+    pub preprocessing: Preprocessing,
+    /// The data loss that the model was trained with.
+    pub loss: LossConfig,
+    /// The penalty that the model was trained with.
+    pub penalty: PenaltyConfig,
+    /// The data that the model was trained on, and how it was split.
+    pub data: DataConfig,
+    /// blake3 of `model.safetensors`' weights.
+    pub weights_blake3: String,
+    /// What makes probabilities of the scores, where `mentor calibrate` has fitted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+}
+
+/// Layout version of `model.json`.
+pub const MODEL_FORMAT: u32 = 2;

@@ -1,0 +1,69 @@
+//! `summary.json`: what a run came to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fidelity::{BaselineSummary, TeacherSummary};
+use crate::self_training::{DistilledSummary, RoundSummary};
+
+/// `summary.json`: the run in a few numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Accuracy of the chosen model on the validation split; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_accuracy: Option<f64>,
+    /// Validation loss of the chosen model, penalty included; absent without validation samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_loss: Option<f64>,
+    /// Training loss of the last epoch, penalty included.
+    pub train_loss: f64,
+    /// Training accuracy of the last epoch; absent for embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
+    /// Updates done.
+    pub steps: u64,
+    /// Epochs done.
+    pub epochs: usize,
+    /// The epoch that the chosen weights are from, counted from 1.
+    pub best_epoch: usize,
+    /// Why training ended before its last epoch, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+    /// Seconds of training and validation, over all continuations.
+    pub wall_secs: f64,
+    /// Trainable parameters.
+    pub num_params: usize,
+    /// Penalised weights that are exactly zero.
+    pub num_zero_weights: usize,
+    /// Penalised weights in all.
+    pub num_weights: usize,
+    /// Root mean square of the penalised weights.
+    pub weight_rms: f64,
+    /// blake3 of the chosen weights.
+    pub weights_blake3: String,
+    /// blake3 of the training and validation data.
+    pub data_blake3: String,
+    /// What the device was, such as `cpu`.
+    pub device: String,
+    /// Version of mentor that wrote it.
+    pub mentor_version: String,
+    /// Of a student: its teachers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherSummary>,
+    /// Of a student: the same network trained from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineSummary>,
+    /// Of self-training: accuracy of the chosen model on the test split, which was opened once, at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+    /// Of self-training: its rounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundSummary>,
+    /// Of self-training: the small model that it ended with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distilled: Option<DistilledSummary>,
+    /// What else the recipe measured of the chosen model on the validation split, by name.
+    #[serde(flatten)]
+    pub measures: BTreeMap<String, f64>,
+}
