@@ -1,8 +1,7 @@
 //! Work on one channel of `[B, C, H, W]` after the other: its planes lie apart in memory.
 
-use rayon::prelude::*;
-
-use crate::buffer::filled;
+/// The planes of one channel, to be written.
+pub(crate) type Written<'a> = Vec<&'a mut [f32]>;
 
 /// The sizes of `[batch, channels, plane]`.
 #[derive(Clone, Copy, Debug)]
@@ -19,28 +18,23 @@ impl Planes {
     }
 
     /// The planes of one channel, in the order of the batch.
-    pub(crate) fn of_channel(self, values: &[f32], channel: usize) -> impl Iterator<Item = &[f32]> {
-        values.chunks_exact(self.plane).skip(channel).step_by(self.channels)
+    pub(crate) fn channel(self, values: &[f32], channel: usize) -> Vec<&[f32]> {
+        values.chunks_exact(self.plane).skip(channel).step_by(self.channels).collect()
+    }
+
+    /// The planes of each channel, for tasks that write them.
+    pub(crate) fn split(self, values: &mut [f32]) -> Vec<Written<'_>> {
+        let mut channels: Vec<_> = (0..self.channels).map(|_| Vec::with_capacity(self.batch)).collect();
+        for (index, plane) in values.chunks_exact_mut(self.plane).enumerate() {
+            channels[index % self.channels].push(plane);
+        }
+        channels
     }
 }
 
-/// Runs `task(channel, planes to write)` for each channel, on all threads; gives what was written, `[B, C, plane]`,
-/// and what the tasks returned, by channel.
-///
-/// No size may be 0.
-pub(crate) fn for_each_channel<R: Send>(
-    planes: Planes,
-    task: impl Fn(usize, Vec<&mut [f32]>) -> R + Sync,
-) -> (Vec<f32>, Vec<R>) {
-    let mut written = filled(planes.batch * planes.channels * planes.plane);
-    let mut by_channel: Vec<Vec<&mut [f32]>> =
-        (0..planes.channels).map(|_| Vec::with_capacity(planes.batch)).collect();
-    for (index, plane) in written.chunks_exact_mut(planes.plane).enumerate() {
-        by_channel[index % planes.channels].push(plane);
-    }
-    let results =
-        by_channel.into_par_iter().enumerate().map(|(channel, planes)| task(channel, planes)).collect();
-    (written, results)
+/// Planes that were written, to be read.
+pub(crate) fn shared<'a>(planes: &'a [&mut [f32]]) -> Vec<&'a [f32]> {
+    planes.iter().map(|plane| &**plane).collect()
 }
 
 #[cfg(test)]
@@ -48,16 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_channel_reads_and_writes_its_own_planes() {
+    fn a_channel_is_a_plane_of_every_image() {
         let planes = Planes::of(&[2, 3, 1, 2]);
-        let values: Vec<f32> = (0..12).map(|value| value as f32).collect();
-        let (written, sums) = for_each_channel(planes, |channel, to| {
-            for (from, to) in planes.of_channel(&values, channel).zip(to) {
-                to.copy_from_slice(from);
-            }
-            planes.of_channel(&values, channel).flatten().sum::<f32>()
-        });
-        assert_eq!(written, values);
-        assert_eq!(sums, [0.0 + 1.0 + 6.0 + 7.0, 2.0 + 3.0 + 8.0 + 9.0, 4.0 + 5.0 + 10.0 + 11.0]);
+        let mut values: Vec<f32> = (0..12).map(|value| value as f32).collect();
+        assert_eq!(planes.channel(&values, 1), [[2.0, 3.0], [8.0, 9.0]]);
+        for (channel, mut planes) in planes.split(&mut values).into_iter().enumerate() {
+            planes[1][0] = -(channel as f32);
+            assert_eq!(shared(&planes)[1][0], -(channel as f32));
+        }
+        assert_eq!(values[6..], [0.0, 7.0, -1.0, 9.0, -2.0, 11.0]);
     }
 }

@@ -1,323 +1,189 @@
-//! Batch normalisation in training, with the ReLU that follows it.
+//! Batch normalisation, with the sum before or after it and the ReLU that follows.
 //!
 //! ```text
-//! μ = Σ x / n, σ² = Σ (x − μ)² / n        over the n = B·H·W values of a channel
+//! μ = Σ x / n, σ² = Σ (x − μ)² / n        over the n = B·H·W values of a channel, or running statistics
 //! y = γ (x − μ) / √(σ² + ε) + β           and its positive part with the ReLU
 //! dβ = Σ g, dγ = Σ g x̂                    x̂ = (x − μ) / √(σ² + ε); with the ReLU g is 0 where y is not positive
-//! dx = γ / √(σ² + ε) · (g − dβ / n − x̂ dγ / n)
+//! dx = γ / √(σ² + ε) · (g − dβ / n − x̂ dγ / n)        the last two terms only with the statistics of the batch
 //! ```
+//!
+//! Residual networks add a shortcut s next to the normalisation: x = s + branch before it (pre-activation), or y + s before the ReLU
+//! (the basic block). Both are parts of the same pass, and so is the sum of the gradients where a tensor has two readers.
 //!
 //! A channel is a task: its values, 256 KiB in a usual layer, are read from memory once and then from the cache.
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Dispatch, Flex, TensorMetadata};
+mod kernels;
+mod moments;
+mod tape;
+
+use burn::backend::Dispatch;
 use burn::tensor::{Tensor, activation};
 
-use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
-use crate::channels::{Planes, for_each_channel};
+use crate::buffer::is_on_cpu;
 use crate::extension::KernelOps;
-use crate::lanes::{self, Lanes, multiversion, sum_over};
-use crate::pointwise::floor_at;
+use tape::{Given, Shortcut};
+pub(crate) use tape::{Inputs, Outputs, forward, record};
 
-/// What [`batch_norm`] gives.
+/// How to normalise.
 #[derive(Clone, Debug)]
-pub struct BatchNormOutput {
-    /// As the input, `[B, C, H, W]`.
-    pub output: Tensor<4>,
-    /// μ of the batch, `[C]`; no gradient flows through it.
+pub struct Normalisation {
+    /// γ, `[C]`.
+    pub gamma: Tensor<1>,
+    /// β, `[C]`.
+    pub beta: Tensor<1>,
+    /// μ and σ², as in inference. `None`: those of the batch, as in training, and the gradient goes through both.
+    pub running: Option<Running>,
+    /// ε, which is added to σ².
+    pub epsilon: f64,
+    /// Whether a ReLU follows. Its gradient at the kink is 0.
+    pub relu: bool,
+}
+
+/// Mean and variance from earlier batches; no gradient flows through them.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// μ, `[C]`.
     pub mean: Tensor<1>,
-    /// σ² of the batch, divided by n, `[C]`; no gradient flows through it.
+    /// σ², `[C]`.
     pub variance: Tensor<1>,
 }
 
-/// y = γ (x − μ) / √(σ² + ε) + β with the statistics of the batch, and its positive part if `relu`.
-///
-/// `x` `[B, C, H, W]`, `gamma` and `beta` `[C]`. The gradient goes through μ and σ², and is 0 where the ReLU's
-/// argument is not positive.
+/// What a normalisation gives.
+#[derive(Clone, Debug)]
+pub struct Normalised {
+    /// What was normalised, `[B, C, H, W]`: x, or its sum with the shortcut. Read it from here, so that its gradients
+    /// are added in the same pass.
+    pub input: Tensor<4>,
+    /// `[B, C, H, W]`.
+    pub output: Tensor<4>,
+    /// The output for a second reader, if there is one: the two gradients are then added in the same pass.
+    pub twin: Tensor<4>,
+    /// μ that was used, `[C]`, without a gradient.
+    pub mean: Tensor<1>,
+    /// σ² that was used, the batch's divided by n, `[C]`, without a gradient.
+    pub variance: Tensor<1>,
+}
+
+/// γ (x − μ) / √(σ² + ε) + β of `x` `[B, C, H, W]`, and its positive part with the ReLU.
 ///
 /// # Panics
 ///
 /// If the shapes do not fit.
 #[track_caller]
-pub fn batch_norm(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-    relu: bool,
-) -> BatchNormOutput {
+pub fn batch_norm(x: Tensor<4>, by: Normalisation) -> Normalised {
+    apply(x, None, by)
+}
+
+/// [`batch_norm`] of `branch + shortcut`, both `[B, C, H, W]`.
+///
+/// # Panics
+///
+/// If the shapes do not fit.
+#[track_caller]
+pub fn batch_norm_of_sum(branch: Tensor<4>, shortcut: Tensor<4>, by: Normalisation) -> Normalised {
+    apply(branch, Some((Place::Before, shortcut)), by)
+}
+
+/// [`batch_norm`] of `x`, to which `shortcut` is added before the ReLU; both `[B, C, H, W]`.
+///
+/// # Panics
+///
+/// If the shapes do not fit.
+#[track_caller]
+pub fn batch_norm_plus(x: Tensor<4>, shortcut: Tensor<4>, by: Normalisation) -> Normalised {
+    apply(x, Some((Place::After, shortcut)), by)
+}
+
+/// Where a shortcut is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Before,
+    After,
+}
+
+#[track_caller]
+fn apply(x: Tensor<4>, shortcut: Option<(Place, Tensor<4>)>, by: Normalisation) -> Normalised {
     let [_, channels, _, _] = x.dims();
+    let mut vectors = vec![&by.gamma, &by.beta];
+    if let Some(Running { mean, variance }) = &by.running {
+        vectors.extend([mean, variance]);
+    }
+    let images: Vec<_> = [&x].into_iter().chain(shortcut.as_ref().map(|(_, shortcut)| shortcut)).collect();
     assert!(
-        gamma.dims() == [channels] && beta.dims() == [channels],
-        "batch_norm: input {:?}, gamma {:?} and beta {:?} do not fit",
-        x.dims(),
-        gamma.dims(),
-        beta.dims(),
+        vectors.iter().all(|vector| vector.dims() == [channels])
+            && images.iter().all(|image| image.dims() == x.dims()),
+        "batch_norm: images {:?} and numbers of the channels {:?} do not fit",
+        images.iter().map(|image| image.dims()).collect::<Vec<_>>(),
+        vectors.iter().map(|vector| vector.dims()).collect::<Vec<_>>(),
     );
-    if is_on_cpu(&x) && is_on_cpu(&gamma) && is_on_cpu(&beta) && x.shape().num_elements() > 0 {
-        let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
-        let kind = Kind { epsilon, relu };
-        let (output, mean, variance) = <Dispatch as KernelOps>::mentor_batch_norm(x, gamma, beta, kind);
-        BatchNormOutput {
-            output: Tensor::from_dispatch(output),
-            mean: Tensor::from_dispatch(mean),
-            variance: Tensor::from_dispatch(variance),
-        }
-    } else {
-        fallback(x, gamma, beta, epsilon, relu)
+    let on_cpu = vectors.into_iter().all(is_on_cpu) && images.into_iter().all(is_on_cpu);
+    if on_cpu && x.shape().num_elements() > 0 { dispatch(x, shortcut, by) } else { fallback(x, shortcut, by) }
+}
+
+fn dispatch(x: Tensor<4>, shortcut: Option<(Place, Tensor<4>)>, by: Normalisation) -> Normalised {
+    let Outputs { input, output, twin, mean, variance } =
+        <Dispatch as KernelOps>::mentor_batch_norm(Inputs {
+            x: x.into_dispatch(),
+            shortcut: match shortcut {
+                None => Shortcut::None,
+                Some((Place::Before, shortcut)) => Shortcut::Before(shortcut.into_dispatch()),
+                Some((Place::After, shortcut)) => Shortcut::After(shortcut.into_dispatch()),
+            },
+            gamma: by.gamma.into_dispatch(),
+            beta: by.beta.into_dispatch(),
+            given: match by.running {
+                None => Given::Batch,
+                Some(Running { mean, variance }) => {
+                    Given::Running { mean: mean.into_dispatch(), variance: variance.into_dispatch() }
+                }
+            },
+            epsilon: by.epsilon,
+            relu: by.relu,
+        });
+    let [input, output, twin] = [input, output, twin].map(Tensor::from_dispatch);
+    Normalised {
+        input,
+        output,
+        twin,
+        mean: Tensor::from_dispatch(mean),
+        variance: Tensor::from_dispatch(variance),
     }
 }
 
 /// The same by Burn's operations, for devices without kernels.
-pub(crate) fn fallback(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-    relu: bool,
-) -> BatchNormOutput {
-    let found = burn::tensor::module::batch_norm_train(x, gamma, beta, epsilon);
-    let output = if relu { activation::relu(found.output) } else { found.output };
-    BatchNormOutput { output, mean: found.mean.detach(), variance: found.variance.detach() }
-}
-
-/// What is not in the tensors.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind {
-    epsilon: f64,
-    relu: bool,
-}
-
-/// Mean and variance of a channel, in `f64` from partial sums in `f32`.
-#[derive(Clone, Copy, Debug, Default)]
-struct Statistics {
-    mean: f32,
-    variance: f32,
-}
-
-/// What a value of a channel is multiplied by and what is added to it.
-#[derive(Clone, Copy)]
-struct Affine {
-    scale: f32,
-    shift: f32,
-    floor: f32,
-}
-
-impl Affine {
-    fn new(statistics: Statistics, gamma: f32, beta: f32, kind: Kind) -> Self {
-        let scale = gamma * inverse_deviation(statistics, kind);
-        let floor = if kind.relu { 0.0 } else { f32::NEG_INFINITY };
-        Self { scale, shift: beta, floor }
-    }
-}
-
-fn inverse_deviation(statistics: Statistics, kind: Kind) -> f32 {
-    (1.0 / (f64::from(statistics.variance) + kind.epsilon).sqrt()) as f32
-}
-
-/// Output, and the statistics of each channel.
-fn compute(x: &CpuTensor, gamma: &CpuTensor, beta: &CpuTensor, kind: Kind) -> (CpuTensor, Vec<Statistics>) {
-    let shape = x.shape().to_vec();
-    let planes = Planes::of(&shape);
-    let wide = lanes::wide();
-    let (gamma, beta) = (contiguous(gamma.clone()), contiguous(beta.clone()));
-    let (gamma, beta) = (values(&gamma), values(&beta));
-    let source = values(x);
-    let (output, statistics) = for_each_channel(planes, |channel, output| {
-        let count = (planes.batch * planes.plane) as f64;
-        let sum: f64 = planes.of_channel(source, channel).map(|plane| f64::from(sum_on(wide, plane))).sum();
-        let mean = (sum / count) as f32;
-        let squares =
-            planes.of_channel(source, channel).map(|plane| f64::from(squares_on(wide, plane, mean)));
-        let statistics = Statistics { mean, variance: (squares.sum::<f64>() / count) as f32 };
-        let affine = Affine::new(statistics, gamma[channel], beta[channel], kind);
-        for (from, to) in planes.of_channel(source, channel).zip(output) {
-            normalise_on(wide, from, mean, affine, to);
-        }
-        statistics
-    });
-    (to_tensor(output, &shape), statistics)
-}
-
-fn to_tensors(statistics: &[Statistics]) -> (CpuTensor, CpuTensor) {
-    let channels = [statistics.len()];
-    let mean = statistics.iter().map(|statistics| statistics.mean).collect();
-    let variance = statistics.iter().map(|statistics| statistics.variance).collect();
-    (to_tensor(mean, &channels), to_tensor(variance, &channels))
-}
-
-/// Normalisation without a tape.
-pub(crate) fn forward(
-    x: CpuTensor,
-    gamma: &CpuTensor,
-    beta: &CpuTensor,
-    kind: Kind,
-) -> (CpuTensor, CpuTensor, CpuTensor) {
-    let (output, statistics) = compute(&contiguous(x), gamma, beta, kind);
-    let (mean, variance) = to_tensors(&statistics);
-    (output, mean, variance)
-}
-
-type Tracked = FloatTensor<Autodiff<Flex>>;
-
-/// Normalisation with its backward pass on the tape.
-pub(crate) fn record<C: CheckpointStrategy>(
-    x: Tracked,
-    gamma: Tracked,
-    beta: Tracked,
-    kind: Kind,
-) -> (Tracked, Tracked, Tracked) {
-    let nodes = [x.node(), gamma.node(), beta.node()];
-    let (x, gamma, beta) = (contiguous(x.into_primitive()), gamma.into_primitive(), beta.into_primitive());
-    let (output, statistics) = compute(&x, &gamma, &beta, kind);
-    let (mean, variance) = to_tensors(&statistics);
-    let output = match BatchNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(State { kind, x, gamma, beta, statistics }, output),
-        OpsKind::UnTracked(prep) => prep.finish(output),
+fn fallback(x: Tensor<4>, shortcut: Option<(Place, Tensor<4>)>, by: Normalisation) -> Normalised {
+    let Normalisation { gamma, beta, running, epsilon, relu } = by;
+    let (input, after) = match shortcut {
+        None => (x, None),
+        Some((Place::Before, shortcut)) => (x + shortcut, None),
+        Some((Place::After, shortcut)) => (x, Some(shortcut)),
     };
-    let constant = <Autodiff<Flex, C> as AutodiffBackend>::from_inner;
-    (output, constant(mean), constant(variance))
-}
-
-#[derive(Debug)]
-struct BatchNormBackward;
-
-#[derive(Clone, Debug)]
-struct State {
-    kind: Kind,
-    x: CpuTensor,
-    gamma: CpuTensor,
-    beta: CpuTensor,
-    statistics: Vec<Statistics>,
-}
-
-impl Backward<Flex, 3> for BatchNormBackward {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let g = contiguous(grads.consume::<Flex>(&ops.node));
-        let State { kind, x, gamma, beta, statistics } = ops.state;
-        let shape = x.shape().to_vec();
-        let planes = Planes::of(&shape);
-        let wide = lanes::wide();
-        let (gamma, beta) = (contiguous(gamma), contiguous(beta));
-        let (gamma, beta, x, g) = (values(&gamma), values(&beta), values(&x), values(&g));
-        let (dx, sums) = for_each_channel(planes, |channel, dx| {
-            let statistics = statistics[channel];
-            let affine = Affine::new(statistics, gamma[channel], beta[channel], kind);
-            let inverse = inverse_deviation(statistics, kind);
-            let count = (planes.batch * planes.plane) as f64;
-            let both = || planes.of_channel(x, channel).zip(planes.of_channel(g, channel));
-            let (mut sum, mut sum_of_products) = (0.0, 0.0);
-            for (x, g) in both() {
-                let [plain, product] = sums_on(wide, x, g, statistics.mean, affine);
-                sum += f64::from(plain);
-                sum_of_products += f64::from(product);
-            }
-            let sum_of_products = sum_of_products * f64::from(inverse); // Σ g x̂
-            let slope = Slope {
-                mean: statistics.mean,
-                of_gradient: affine.scale,
-                of_deviation: (-f64::from(affine.scale) * f64::from(inverse) * sum_of_products / count)
-                    as f32,
-                constant: (-f64::from(affine.scale) * sum / count) as f32,
-            };
-            for ((x, g), dx) in both().zip(dx) {
-                slope_on(wide, x, g, affine, slope, dx);
-            }
-            [sum as f32, sum_of_products as f32]
-        });
-        let [node_x, node_gamma, node_beta] = ops.parents;
-        if let Some(node) = node_x {
-            grads.register::<Flex>(node.id, to_tensor(dx, &shape));
+    let (mut output, mean, variance) = match running {
+        None => {
+            let found = burn::tensor::module::batch_norm_train(input.clone(), gamma, beta, epsilon);
+            (found.output, found.mean.detach(), found.variance.detach())
         }
-        let channel_gradient =
-            |index: usize| to_tensor(sums.iter().map(|sums| sums[index]).collect(), &[planes.channels]);
-        if let Some(node) = node_gamma {
-            grads.register::<Flex>(node.id, channel_gradient(1));
+        Some(Running { mean, variance }) => {
+            let (mean, variance) = (mean.detach(), variance.detach());
+            let (used_mean, used_variance) = (mean.clone(), variance.clone());
+            let output = burn::tensor::module::batch_norm(
+                input.clone(),
+                gamma,
+                beta,
+                used_mean,
+                used_variance,
+                epsilon,
+            );
+            (output, mean, variance)
         }
-        if let Some(node) = node_beta {
-            grads.register::<Flex>(node.id, channel_gradient(0));
-        }
+    };
+    if let Some(shortcut) = after {
+        output = output + shortcut;
     }
-}
-
-/// dx = of_gradient · g + of_deviation · (x − mean) + constant.
-#[derive(Clone, Copy)]
-struct Slope {
-    mean: f32,
-    of_gradient: f32,
-    of_deviation: f32,
-    constant: f32,
-}
-
-multiversion!(sum_on => sum_of(plane: &[f32]) -> f32);
-
-#[inline(always)]
-fn sum_of<V: Lanes>(plane: &[f32]) -> f32 {
-    sum_over::<32>(plane.len(), |i| plane[i])
-}
-
-multiversion!(squares_on => squares_of(plane: &[f32], mean: f32) -> f32);
-
-#[inline(always)]
-fn squares_of<V: Lanes>(plane: &[f32], mean: f32) -> f32 {
-    sum_over::<32>(plane.len(), |i| (plane[i] - mean) * (plane[i] - mean))
-}
-
-multiversion!(normalise_on => normalise(x: &[f32], mean: f32, affine: Affine, y: &mut [f32]));
-
-#[inline(always)]
-fn normalise<V: Lanes>(x: &[f32], mean: f32, affine: Affine, y: &mut [f32]) {
-    for (x, y) in x.iter().zip(y) {
-        *y = floor_at(V::fused(*x - mean, affine.scale, affine.shift), affine.floor);
+    if relu {
+        output = activation::relu(output);
     }
-}
-
-/// The gradient behind the ReLU, whose argument is computed as the forward pass did, to the bit.
-#[inline(always)]
-fn masked<V: Lanes>(x: f32, g: f32, mean: f32, affine: Affine) -> f32 {
-    if V::fused(x - mean, affine.scale, affine.shift) > affine.floor { g } else { 0.0 }
-}
-
-multiversion!(sums_on => sums_of(x: &[f32], g: &[f32], mean: f32, affine: Affine) -> [f32; 2]);
-
-/// Σ g and Σ g (x − μ).
-#[inline(always)]
-fn sums_of<V: Lanes>(x: &[f32], g: &[f32], mean: f32, affine: Affine) -> [f32; 2] {
-    const WIDTH: usize = 16;
-    let (mut plain, mut products) = ([0.0f32; WIDTH], [0.0f32; WIDTH]);
-    let (x_blocks, g_blocks) = (x.chunks_exact(WIDTH), g.chunks_exact(WIDTH));
-    let rest = x_blocks.remainder().iter().zip(g_blocks.remainder());
-    for (x, g) in x_blocks.zip(g_blocks) {
-        for lane in 0..WIDTH {
-            let g = masked::<V>(x[lane], g[lane], mean, affine);
-            plain[lane] += g;
-            products[lane] = V::fused(g, x[lane] - mean, products[lane]);
-        }
-    }
-    let (mut sum, mut product) = (plain.iter().sum::<f32>(), products.iter().sum::<f32>());
-    for (x, g) in rest {
-        let g = masked::<V>(*x, *g, mean, affine);
-        sum += g;
-        product += g * (x - mean);
-    }
-    [sum, product]
-}
-
-multiversion!(slope_on => slope_of(x: &[f32], g: &[f32], affine: Affine, slope: Slope, dx: &mut [f32]));
-
-#[inline(always)]
-fn slope_of<V: Lanes>(x: &[f32], g: &[f32], affine: Affine, slope: Slope, dx: &mut [f32]) {
-    for ((x, g), dx) in x.iter().zip(g).zip(dx) {
-        let g = masked::<V>(*x, *g, slope.mean, affine);
-        let rest = V::fused(*x - slope.mean, slope.of_deviation, slope.constant);
-        *dx = V::fused(g, slope.of_gradient, rest);
-    }
+    Normalised { input, twin: output.clone(), output, mean, variance }
 }
 
 #[cfg(test)]
@@ -327,69 +193,111 @@ mod tests {
     use crate::testing::{close, random};
     use burn::tensor::{Device, TensorData};
 
-    /// Output, mean, variance, and the gradients of Σ r·y for random r: of x, γ and β.
-    fn run(
-        call: fn(Tensor<4>, Tensor<1>, Tensor<1>, f64, bool) -> BatchNormOutput,
-        shape: [usize; 4],
-        relu: bool,
-    ) -> Vec<Vec<f32>> {
-        let device = Device::flex().autodiff();
-        let count = shape.iter().product();
-        let x: Vec<f32> = random(1, count).into_iter().map(|x| 2.0 * x + 3.0).collect();
-        let x = Tensor::<4>::from_data(TensorData::new(x, shape), &device).require_grad();
-        let channel = |stream| {
-            Tensor::<1>::from_data(TensorData::new(random(stream, shape[1]), [shape[1]]), &device)
-                .require_grad()
-        };
-        let (gamma, beta) = (channel(2), channel(3));
-        let BatchNormOutput { output, mean, variance } =
-            call(x.clone(), gamma.clone(), beta.clone(), 1e-5, relu);
-        let weights = Tensor::<4>::from_data(TensorData::new(random(4, count), shape), &device);
-        let grads = (output.clone() * weights).sum().backward();
-        let found = [
-            output.into_data(),
-            mean.into_data(),
-            variance.into_data(),
-            x.grad(&grads).unwrap().into_data(),
-            gamma.grad(&grads).unwrap().into_data(),
-            beta.grad(&grads).unwrap().into_data(),
-        ];
-        found.into_iter().map(|data| data.try_to_vec().unwrap()).collect()
+    type Call = fn(Tensor<4>, Option<(Place, Tensor<4>)>, Normalisation) -> Normalised;
+
+    /// What is added, whether μ and σ² are given, and whether a ReLU follows.
+    type Form = (Option<Place>, bool, bool);
+
+    fn forms() -> Vec<Form> {
+        let places = [None, Some(Place::Before), Some(Place::After)];
+        let flags = [(false, false), (false, true), (true, false), (true, true)];
+        places.into_iter().flat_map(|place| flags.map(|(given, relu)| (place, given, relu))).collect()
     }
 
-    #[test]
-    fn kernel_and_burn_agree_in_value_statistics_and_gradients() {
-        for shape in [[2, 1, 1, 1], [3, 2, 5, 7], [2, 17, 8, 8], [4, 3, 1, 33]] {
-            for relu in [false, true] {
-                let expected = run(fallback, shape, relu);
-                for level in Level::available() {
-                    let found = with_level(level, || run(batch_norm, shape, relu));
-                    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                        let expected: Vec<f64> = expected.iter().copied().map(f64::from).collect();
-                        // Two values in a channel: x̂ is ±1, and its gradient the difference of equal numbers over σ.
-                        let tolerance = if shape == [2, 1, 1, 1] && index == 3 { 1e-3 } else { 3e-5 };
-                        close(found, &expected, tolerance);
-                    }
-                }
+    /// Input, output, mean, variance, and the gradients of a sum that weights input, output and twin by `readers` times random numbers:
+    /// of x, γ, β and the shortcut.
+    fn run(call: Call, shape: [usize; 4], (place, given, relu): Form, readers: [f32; 3]) -> Vec<Vec<f32>> {
+        let device = Device::flex().autodiff();
+        let count = shape.iter().product();
+        let image = |stream, offset: f32| {
+            let values: Vec<f32> = random(stream, count).into_iter().map(|x| 2.0 * x + offset).collect();
+            Tensor::<4>::from_data(TensorData::new(values, shape), &device)
+        };
+        let vector =
+            |stream| Tensor::<1>::from_data(TensorData::new(random(stream, shape[1]), [shape[1]]), &device);
+        let (x, shortcut) = (image(1, 3.0).require_grad(), image(2, -1.0).require_grad());
+        let (gamma, beta) = (vector(3).require_grad(), vector(4).require_grad());
+        let running = given.then(|| Running { mean: vector(5), variance: vector(6).powi_scalar(2) });
+        let by = Normalisation { gamma: gamma.clone(), beta: beta.clone(), running, epsilon: 1e-5, relu };
+        let found = call(x.clone(), place.map(|place| (place, shortcut.clone())), by);
+        let read = [found.input.clone(), found.output.clone(), found.twin].into_iter().zip(readers).zip(7..);
+        let terms = read.filter(|((_, weight), _)| *weight != 0.0);
+        let terms = terms.map(|((tensor, weight), stream)| (tensor * image(stream, 0.0) * weight).sum());
+        let grads = terms.reduce(|sum, term| sum + term).unwrap().backward();
+        let mut all = vec![found.input.into_data(), found.output.into_data()];
+        all.extend([found.mean.into_data(), found.variance.into_data()]);
+        all.push(x.grad(&grads).unwrap().into_data());
+        // Burn gives no gradient where it is 0 throughout.
+        all.extend([&gamma, &beta].into_iter().filter_map(|vector| Some(vector.grad(&grads)?.into_data())));
+        all.extend(shortcut.grad(&grads).map(|gradient| gradient.into_data()));
+        all.into_iter().map(|data| data.try_to_vec().unwrap()).collect()
+    }
+
+    #[track_caller]
+    fn agree(shape: [usize; 4], form: Form, readers: [f32; 3], tolerance: f64) {
+        let expected = run(fallback, shape, form, readers);
+        for level in Level::available() {
+            let found = with_level(level, || run(apply, shape, form, readers));
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                let expected: Vec<f64> = expected.iter().copied().map(f64::from).collect();
+                close(found, &expected, tolerance);
             }
         }
     }
 
     #[test]
+    fn kernel_and_burn_agree_in_value_statistics_and_gradients() {
+        for form in forms() {
+            for shape in [[3, 2, 5, 7], [2, 17, 8, 8], [4, 3, 1, 33], [2, 1, 40, 40]] {
+                agree(shape, form, [0.0, 1.0, 0.0], 5e-5);
+            }
+            // Two values in a channel: x̂ is ±1, and its gradient the difference of equal numbers over σ.
+            agree([2, 1, 1, 1], form, [0.0, 1.0, 0.0], 1e-3);
+        }
+    }
+
+    #[test]
+    fn gradients_of_all_readers_are_added() {
+        for form in forms() {
+            for readers in [[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.5, 2.0], [1.0, 1.0, 0.0]] {
+                agree([3, 5, 6, 7], form, readers, 5e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn a_loss_of_the_input_alone_passes_the_normalisation_by() {
+        let found = run(apply, [2, 3, 4, 5], (Some(Place::Before), false, true), [1.0, 0.0, 0.0]);
+        let [.., of_x, of_gamma, of_beta, of_shortcut] = &found[..] else { panic!("four gradients") };
+        let expected: Vec<f32> = random(7, 120).into_iter().map(|value| 2.0 * value).collect();
+        assert_eq!([of_x, of_shortcut], [&expected; 2]);
+        assert_eq!([of_gamma, of_beta], [&vec![0.0; 3]; 2]);
+    }
+
+    #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
-        let run_on = |threads| {
+        let run_on = |threads, form| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| run(batch_norm, [5, 12, 9, 7], true))
+            pool.install(|| run(apply, [5, 12, 9, 7], form, [1.0; 3]))
         };
-        assert_eq!(run_on(1), run_on(2));
+        for form in forms() {
+            assert_eq!(run_on(1, form), run_on(2, form));
+        }
     }
 
     #[test]
     fn a_value_that_is_not_a_number_is_not_hidden_by_the_relu() {
         let device = Device::flex();
         let x = Tensor::<4>::from_data(TensorData::new(vec![1.0f32, f32::NAN], [2, 1, 1, 1]), &device);
-        let found = batch_norm(x, Tensor::ones([1], &device), Tensor::zeros([1], &device), 1e-5, true);
-        let output: Vec<f32> = found.output.into_data().try_to_vec().unwrap();
+        let by = Normalisation {
+            gamma: Tensor::ones([1], &device),
+            beta: Tensor::zeros([1], &device),
+            running: None,
+            epsilon: 1e-5,
+            relu: true,
+        };
+        let output: Vec<f32> = batch_norm(x, by).output.into_data().try_to_vec().unwrap();
         assert!(output.iter().all(|value| value.is_nan()));
     }
 }

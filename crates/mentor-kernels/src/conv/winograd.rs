@@ -64,8 +64,7 @@ pub(crate) struct Geometry {
 /// What follows from a [`Geometry`].
 #[derive(Debug)]
 pub(crate) struct Tiling {
-    /// The level of the transforms, which work on one row of tiles after the other: on a longer vector a short row costs as much as
-    /// a long one.
+    /// The level of the transforms, which work on one row of tiles after the other.
     pub(crate) transforms: Level,
     pub(crate) source: Source,
     pub(crate) source_len: usize,
@@ -130,7 +129,6 @@ impl Geometry {
     fn make_tiling(&self) -> Tiling {
         let lanes = self.level.lanes();
         let tiles = self.image.map(|size| (size + 2 * self.padding - 2) / 2);
-        let holds_a_row = |level: &Level| *level <= self.level && level.lanes() >= tiles[1];
         let image_len = self.channels * 4 * (tiles[0] + 2) * (tiles[1] + 1);
         let group = (GROUP_VALUES / image_len).clamp(1, 8);
         let band_tiles = (BAND_VALUES / ELEMENTS / self.channels).clamp(BAND_TILES[0], BAND_TILES[1]);
@@ -147,7 +145,7 @@ impl Geometry {
             image: self.image,
             step: 2,
             planes: vec![[0, 0], [0, 1], [1, 0], [1, 1]],
-            // One more than is read, for `split_group`.
+            // One more than is read, so that it splits.
             rows: tiles[0] + 2,
             pitch: tiles[1] + 1,
             padding: [self.padding; 2],
@@ -155,7 +153,7 @@ impl Geometry {
         let block = (BLOCK_VALUES / ELEMENTS / pitch).max(8) / 8 * 8;
         let small = |at: usize| u32::try_from(at).expect("a group of images of less than 2^32 values");
         Tiling {
-            transforms: Level::available().into_iter().find(holds_a_row).unwrap_or(self.level),
+            transforms: self.level.narrowest(tiles[1]),
             source_len: group * source.image_len() + 2 * lanes,
             source,
             tiles,
@@ -222,7 +220,7 @@ impl Task<'_> {
         let &Self { geometry, tiling, .. } = self;
         let Geometry { level, channels, outputs, .. } = *geometry;
         let mut planes = Scratch::take(tiling.source_len);
-        pad::split_group(tiling.transforms, &tiling.source, images, relu_before, geometry.in_len(), &mut planes);
+        pad::pad_group(level, &tiling.source, images, relu_before, geometry.in_len(), &mut planes);
         let mut values = Scratch::take(ELEMENTS * tiling.element);
         let block = tiling.block.min(outputs);
         let mut products = Scratch::take(ELEMENTS * tiling.block_element);

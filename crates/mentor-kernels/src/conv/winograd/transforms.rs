@@ -17,12 +17,7 @@ pub(super) fn transform_kernel(g: [f32; 9]) -> [f32; ELEMENTS] {
 }
 
 /// Some rows of tiles of one channel of one image, from its four planes.
-pub(super) fn neighbourhoods(
-    tiling: &Tiling,
-    rows: Range<usize>,
-    planes: &[f32],
-    values: &mut [f32],
-) {
+pub(super) fn neighbourhoods(tiling: &Tiling, rows: Range<usize>, planes: &[f32], values: &mut [f32]) {
     let (level, columns) = (tiling.transforms, tiling.tiles[1]);
     assert!(level.exists() && rows.start < rows.end && rows.end < tiling.source.rows);
     assert!(planes.len() >= 4 * tiling.source.plane_len() + 2 * level.lanes());
