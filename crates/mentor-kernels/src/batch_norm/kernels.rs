@@ -1,6 +1,7 @@
-//! The passes over one channel, in vectors.
+//! The passes over a group of channels, in vectors.
 //!
-//! A channel is the list of its planes. What several lists have in common is asserted in [`same_shape`].
+//! A group is the list of its planes, image after image, so that plane i belongs to channel i modulo their number. What several lists
+//! have in common is asserted in [`same_shape`].
 
 use super::moments::{Affine, Moments, Slope};
 use crate::simd::{Level, Simd, with_simd};
@@ -34,53 +35,55 @@ unsafe fn add_on<S: Simd>(from: &[&[f32]], to: &mut [&mut [f32]]) {
     }
 }
 
-/// Mean and variance.
-pub(super) fn moments(level: Level, x: &[&[f32]]) -> Moments {
-    assert!(level.exists());
-    let count = x.iter().map(|plane| plane.len()).sum::<usize>() as f64;
-    let total = &mut 0.0;
+/// Mean and variance of each of `channels`.
+pub(super) fn moments(level: Level, x: &[&[f32]], channels: usize) -> Vec<Moments> {
+    let count = x.iter().step_by(channels).map(|plane| plane.len()).sum::<usize>() as f64;
+    let means: Vec<f32> =
+        sums(level, x, None, channels).into_iter().map(|sum| (sum / count) as f32).collect();
+    let squares = sums(level, x, Some(&means), channels);
+    let pairs = means.into_iter().zip(squares);
+    pairs.map(|(mean, squares)| Moments { mean, variance: (squares / count) as f32 }).collect()
+}
+
+/// Σ x of each channel, or Σ (x − mean)² if there are means.
+fn sums(level: Level, x: &[&[f32]], means: Option<&[f32]>, channels: usize) -> Vec<f64> {
+    assert!(level.exists() && means.is_none_or(|means| means.len() == channels));
+    let mut sums = vec![0.0; channels];
+    let found = &mut sums[..];
     // SAFETY: the level exists.
-    unsafe { with_simd!(level, sum_on(x: &[&[f32]], total: &mut f64)) }
-    let mean = (*total / count) as f32;
-    // SAFETY: the level exists.
-    unsafe { with_simd!(level, squares_on(x: &[&[f32]], mean: f32, total: &mut f64)) }
-    Moments { mean, variance: (*total / count) as f32 }
+    unsafe { with_simd!(level, sums_on(x: &[&[f32]], means: Option<&[f32]>, found: &mut [f64])) }
+    sums
 }
 
 #[inline(always)]
-unsafe fn sum_on<S: Simd>(x: &[&[f32]], sum: &mut f64) {
+unsafe fn sums_on<S: Simd>(x: &[&[f32]], means: Option<&[f32]>, found: &mut [f64]) {
     // SAFETY: the caller knows that the instructions exist.
     unsafe {
-        let mut total = Total::<S>::new();
-        for plane in x {
-            let mut at = 0;
-            while at < plane.len() {
-                total.lanes = S::add(total.lanes, load::<S>(plane, at, 0.0));
-                at += S::LANES;
+        let mut totals: Vec<_> = found.iter().map(|_| Total::<S>::new()).collect();
+        for (index, plane) in x.iter().enumerate() {
+            let channel = index % totals.len();
+            let total = &mut totals[channel];
+            let (mut lanes, mut at) = (total.lanes, 0);
+            match means {
+                None => {
+                    while at < plane.len() {
+                        lanes = S::add(lanes, load::<S>(plane, at, 0.0));
+                        at += S::LANES;
+                    }
+                }
+                Some(means) => {
+                    let mean = means[channel];
+                    while at < plane.len() {
+                        let deviation = S::sub(load::<S>(plane, at, mean), S::splat(mean));
+                        lanes = S::mul_add(deviation, deviation, lanes);
+                        at += S::LANES;
+                    }
+                }
             }
+            total.lanes = lanes;
             total.end_part(plane.len());
         }
-        *sum = total.flush();
-    }
-}
-
-/// Σ (x − mean)².
-#[inline(always)]
-unsafe fn squares_on<S: Simd>(x: &[&[f32]], mean: f32, squares: &mut f64) {
-    // SAFETY: the caller knows that the instructions exist.
-    unsafe {
-        let mut total = Total::<S>::new();
-        let centre = S::splat(mean);
-        for plane in x {
-            let mut at = 0;
-            while at < plane.len() {
-                let deviation = S::sub(load::<S>(plane, at, mean), centre);
-                total.lanes = S::mul_add(deviation, deviation, total.lanes);
-                at += S::LANES;
-            }
-            total.end_part(plane.len());
-        }
-        *squares = total.flush();
+        found.iter_mut().zip(&mut totals).for_each(|(found, total)| *found = total.flush());
     }
 }
 
@@ -89,7 +92,7 @@ pub(super) fn normalise(
     level: Level,
     x: &[&[f32]],
     shortcut: Option<&[&[f32]]>,
-    affine: Affine,
+    affines: &[Affine],
     y: &mut [&mut [f32]],
 ) {
     same_shape_mut(x, y);
@@ -99,7 +102,9 @@ pub(super) fn normalise(
     unsafe {
         with_simd!(
             level,
-            normalise_on(x: &[&[f32]], shortcut: Option<&[&[f32]]>, affine: Affine, y: &mut [&mut [f32]])
+            normalise_on(
+                x: &[&[f32]], shortcut: Option<&[&[f32]]>, affines: &[Affine], y: &mut [&mut [f32]],
+            )
         );
     }
 }
@@ -108,13 +113,14 @@ pub(super) fn normalise(
 unsafe fn normalise_on<S: Simd>(
     x: &[&[f32]],
     shortcut: Option<&[&[f32]]>,
-    affine: Affine,
+    affines: &[Affine],
     y: &mut [&mut [f32]],
 ) {
     // SAFETY: the caller knows that the instructions exist, and that `shortcut` has the planes of `x`.
     unsafe {
-        let floor = S::splat(if affine.relu { 0.0 } else { f32::NEG_INFINITY });
         for (index, (x, y)) in x.iter().zip(y).enumerate() {
+            let affine = affines[index % affines.len()];
+            let floor = S::splat(if affine.relu { 0.0 } else { f32::NEG_INFINITY });
             let mut at = 0;
             while at < x.len() {
                 let mut value = argument::<S>(affine, load::<S>(x, at, 0.0));
@@ -136,7 +142,7 @@ unsafe fn argument<S: Simd>(affine: Affine, x: S::Vector) -> S::Vector {
     unsafe { S::mul_add(S::sub(x, S::splat(affine.mean)), S::splat(affine.scale), S::splat(affine.shift)) }
 }
 
-/// What [`gather`] reads of a channel.
+/// What [`gather`] reads of a group.
 #[derive(Clone, Copy)]
 pub(super) struct Behind<'a> {
     pub(super) x: &'a [&'a [f32]],
@@ -144,30 +150,33 @@ pub(super) struct Behind<'a> {
     pub(super) second: Option<&'a [&'a [f32]]>,
     /// The output, where x alone does not tell what the ReLU let pass.
     pub(super) output: Option<&'a [&'a [f32]]>,
-    pub(super) affine: Affine,
+    pub(super) affines: &'a [Affine],
 }
 
-/// Makes `g` the gradient before the ReLU, and gives Σ g and Σ g (x − mean).
+/// Makes `g` the gradient before the ReLU, and gives Σ g and Σ g (x − mean) of each channel.
 ///
 /// The ReLU's argument is computed as the forward pass did, to the bit.
-pub(super) fn gather(level: Level, from: Behind<'_>, g: &mut [&mut [f32]]) -> [f64; 2] {
+pub(super) fn gather(level: Level, from: Behind<'_>, g: &mut [&mut [f32]]) -> Vec<[f64; 2]> {
     same_shape_mut(from.x, g);
     [from.second, from.output].into_iter().flatten().for_each(|planes| same_shape(from.x, planes));
     assert!(level.exists());
-    let sums = &mut [0.0; 2];
+    let mut sums = vec![[0.0; 2]; from.affines.len()];
+    let found = &mut sums[..];
     // SAFETY: the level exists, and all lists have the planes of `x`.
-    unsafe { with_simd!(level, gather_on(from: Behind<'_>, g: &mut [&mut [f32]], sums: &mut [f64; 2])) }
-    *sums
+    unsafe { with_simd!(level, gather_on(from: Behind<'_>, g: &mut [&mut [f32]], found: &mut [[f64; 2]])) }
+    sums
 }
 
 #[inline(always)]
-unsafe fn gather_on<S: Simd>(from: Behind<'_>, g: &mut [&mut [f32]], sums: &mut [f64; 2]) {
-    let Behind { x, second, output, affine } = from;
+unsafe fn gather_on<S: Simd>(from: Behind<'_>, g: &mut [&mut [f32]], found: &mut [[f64; 2]]) {
+    let Behind { x, second, output, affines } = from;
     // SAFETY: the caller knows that the instructions exist, and that all lists have the planes of `x`.
     unsafe {
-        let (mut plain, mut products) = (Total::<S>::new(), Total::<S>::new());
+        let mut totals: Vec<_> = affines.iter().map(|_| [Total::<S>::new(), Total::<S>::new()]).collect();
         for (index, (x, g)) in x.iter().zip(g).enumerate() {
-            let mut at = 0;
+            let affine = affines[index % affines.len()];
+            let [plain, products] = &mut totals[index % affines.len()];
+            let (mut sum, mut sum_of_products, mut at) = (plain.lanes, products.lanes, 0);
             while at < x.len() {
                 let x = load::<S>(x, at, 0.0);
                 let mut gradient = load::<S>(g, at, 0.0);
@@ -181,15 +190,18 @@ unsafe fn gather_on<S: Simd>(from: Behind<'_>, g: &mut [&mut [f32]], sums: &mut 
                     };
                     gradient = S::masked(gradient, output);
                 }
-                plain.lanes = S::add(plain.lanes, gradient);
-                products.lanes = S::mul_add(gradient, S::sub(x, S::splat(affine.mean)), products.lanes);
+                sum = S::add(sum, gradient);
+                sum_of_products = S::mul_add(gradient, S::sub(x, S::splat(affine.mean)), sum_of_products);
                 store::<S>(g, at, gradient);
                 at += S::LANES;
             }
+            (plain.lanes, products.lanes) = (sum, sum_of_products);
             plain.end_part(x.len());
             products.end_part(x.len());
         }
-        *sums = [plain.flush(), products.flush()];
+        for (found, [plain, products]) in found.iter_mut().zip(&mut totals) {
+            *found = [plain.flush(), products.flush()];
+        }
     }
 }
 
@@ -199,7 +211,7 @@ pub(super) fn slope(
     x: &[&[f32]],
     g: Option<&[&[f32]]>,
     other: Option<&[&[f32]]>,
-    slope: Slope,
+    slopes: &[Slope],
     dx: &mut [&mut [f32]],
 ) {
     same_shape_mut(x, dx);
@@ -210,7 +222,8 @@ pub(super) fn slope(
         with_simd!(
             level,
             slope_on(
-                x: &[&[f32]], g: Option<&[&[f32]]>, other: Option<&[&[f32]]>, slope: Slope, dx: &mut [&mut [f32]],
+                x: &[&[f32]], g: Option<&[&[f32]]>, other: Option<&[&[f32]]>, slopes: &[Slope],
+                dx: &mut [&mut [f32]],
             )
         );
     }
@@ -221,13 +234,13 @@ unsafe fn slope_on<S: Simd>(
     x: &[&[f32]],
     g: Option<&[&[f32]]>,
     other: Option<&[&[f32]]>,
-    slope: Slope,
+    slopes: &[Slope],
     dx: &mut [&mut [f32]],
 ) {
     // SAFETY: the caller knows that the instructions exist, and that all lists have the planes of `x`.
     unsafe {
-        let Slope { mean, of_gradient, of_deviation, constant } = slope;
         for (index, (x, dx)) in x.iter().zip(dx).enumerate() {
+            let Slope { mean, of_gradient, of_deviation, constant } = slopes[index % slopes.len()];
             let mut at = 0;
             while at < x.len() {
                 let deviation = S::sub(load::<S>(x, at, 0.0), S::splat(mean));

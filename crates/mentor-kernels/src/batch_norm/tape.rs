@@ -1,5 +1,7 @@
 //! The operation on tensors of the CPU, with its backward pass.
 
+use std::ops::Range;
+
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -118,13 +120,15 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn affine(&self, channel: usize, moments: Moments) -> Affine {
-        Affine {
+    /// Of some channels, whose moments these are.
+    fn affines(&self, channels: Range<usize>, moments: &[Moments]) -> Vec<Affine> {
+        let affine = |(channel, moments): (usize, &Moments)| Affine {
             mean: moments.mean,
             scale: values(&self.gamma)[channel] * moments.inverse_deviation(self.epsilon),
             shift: values(&self.beta)[channel],
             relu: self.relu,
-        }
+        };
+        channels.zip(moments).map(affine).collect()
     }
 }
 
@@ -155,44 +159,48 @@ fn compute(inputs: Inputs<Flex>) -> (State, CpuTensor) {
         }
     };
     let level = Level::current();
-    let normalise = |channel: usize, x: &[&[f32]], shortcut: Option<&[&[f32]]>, y: &mut [&mut [f32]]| {
-        let moments = given.as_ref().map_or_else(|| kernels::moments(level, x), |given| given[channel]);
-        kernels::normalise(level, x, shortcut, parameters.affine(channel, moments), y);
-        moments
-    };
     let shape = x.shape().to_vec();
     let planes = Planes::of(&shape);
+    let normalise = |group: usize, x: &[&[f32]], shortcut: Option<&[&[f32]]>, y: &mut [&mut [f32]]| {
+        let channels = planes.channels_of(group);
+        let moments = match &given {
+            Some(given) => given[channels.clone()].to_vec(),
+            None => kernels::moments(level, x, channels.len()),
+        };
+        kernels::normalise(level, x, shortcut, &parameters.affines(channels, &moments), y);
+        moments
+    };
     let mut y = filled(shape.iter().product());
-    let channels = planes.split(&mut y).into_par_iter().enumerate();
-    let mut moments = Vec::new();
-    let (x, after) = match shortcut {
+    let groups = planes.split(&mut y).into_par_iter().enumerate();
+    let (x, after, moments) = match shortcut {
         Shortcut::None => {
             let x = contiguous(x);
-            let task = |(channel, mut y): (usize, Written<'_>)| {
-                normalise(channel, &planes.channel(values(&x), channel), None, &mut y)
+            let task = |(group, mut y): (usize, Written<'_>)| {
+                normalise(group, &planes.read(values(&x), group), None, &mut y)
             };
-            channels.map(task).collect_into_vec(&mut moments);
-            (x, false)
+            let moments = groups.flat_map_iter(task).collect();
+            (x, false, moments)
         }
         Shortcut::After(shortcut) => {
             let (x, shortcut) = (contiguous(x), contiguous(shortcut));
-            let task = |(channel, mut y): (usize, Written<'_>)| {
-                let [x, shortcut] = [&x, &shortcut].map(|tensor| planes.channel(values(tensor), channel));
-                normalise(channel, &x, Some(&shortcut), &mut y)
+            let task = |(group, mut y): (usize, Written<'_>)| {
+                let [x, shortcut] = [&x, &shortcut].map(|tensor| planes.read(values(tensor), group));
+                normalise(group, &x, Some(&shortcut), &mut y)
             };
-            channels.map(task).collect_into_vec(&mut moments);
-            (x, true)
+            let moments = groups.flat_map_iter(task).collect();
+            (x, true, moments)
         }
         Shortcut::Before(shortcut) => {
             let shortcut = contiguous(shortcut);
+            let mut moments = Vec::new();
             let sum = with_values(x, |x| {
-                let task = |((channel, mut y), mut x): ((usize, Written<'_>), Written<'_>)| {
-                    kernels::add(level, &planes.channel(values(&shortcut), channel), &mut x);
-                    normalise(channel, &shared(&x), None, &mut y)
+                let task = |((group, mut y), mut x): ((usize, Written<'_>), Written<'_>)| {
+                    kernels::add(level, &planes.read(values(&shortcut), group), &mut x);
+                    normalise(group, &shared(&x), None, &mut y)
                 };
-                channels.zip(planes.split(x)).map(task).collect_into_vec(&mut moments);
+                moments = groups.zip(planes.split(x)).flat_map_iter(task).collect();
             });
-            (sum, false)
+            (sum, false, moments)
         }
     };
     let y = to_tensor(y, &shape);
@@ -255,19 +263,27 @@ fn gradients(state: State) -> Found {
     let (g, second) = (of_outputs.next().unwrap_or_else(zeros), of_outputs.next());
     // Where the moments are constants, the sums do not act on dx.
     let count = if of_batch { (planes.batch * planes.plane) as f64 } else { f64::INFINITY };
-    let task = |channel: usize, g: &mut [&mut [f32]], dx: Option<Written<'_>>| {
-        let x = planes.channel(values(&x), channel);
+    let task = |group: usize, g: &mut [&mut [f32]], dx: Option<Written<'_>>| {
+        let channels = planes.channels_of(group);
+        let x = planes.read(values(&x), group);
         let [second, output, of_input] = [&second, &output, &of_input]
-            .map(|tensor| tensor.as_ref().map(|tensor| planes.channel(values(tensor), channel)));
-        let affine = parameters.affine(channel, moments[channel]);
-        let behind = Behind { x: &x, second: second.as_deref(), output: output.as_deref(), affine };
-        let inverse = moments[channel].inverse_deviation(parameters.epsilon);
-        let [sum, products] = kernels::gather(level, behind, g);
-        let sums = [sum, products * f64::from(inverse)]; // Σ g and Σ g x̂
-        let slope = Slope::new(affine, inverse, sums, count);
+            .map(|tensor| tensor.as_ref().map(|tensor| planes.read(values(tensor), group)));
+        let moments = &moments[channels.clone()];
+        let affines = parameters.affines(channels, moments);
+        let behind =
+            Behind { x: &x, second: second.as_deref(), output: output.as_deref(), affines: &affines };
+        let mut sums = kernels::gather(level, behind, g);
+        let slope = |((affine, moments), sums): ((&Affine, &Moments), &mut [f64; 2])| {
+            let inverse = moments.inverse_deviation(parameters.epsilon);
+            sums[1] *= f64::from(inverse); // Σ g x̂
+            Slope::new(*affine, inverse, *sums, count)
+        };
+        let slopes: Vec<_> = affines.iter().zip(moments).zip(&mut sums).map(slope).collect();
         match dx {
-            Some(mut dx) => kernels::slope(level, &x, Some(&shared(g)), of_input.as_deref(), slope, &mut dx),
-            None => kernels::slope(level, &x, None, of_input.as_deref(), slope, g),
+            Some(mut dx) => {
+                kernels::slope(level, &x, Some(&shared(g)), of_input.as_deref(), &slopes, &mut dx)
+            }
+            None => kernels::slope(level, &x, None, of_input.as_deref(), &slopes, g),
         }
         sums
     };
@@ -275,12 +291,13 @@ fn gradients(state: State) -> Found {
     // Where nobody needs the gradient before the ReLU, dx takes its place.
     let mut dx = after.then(|| filled(shape.iter().product()));
     let g = with_values(g, |g| {
+        let groups = planes.split(g);
         let dx: Vec<_> = match &mut dx {
             Some(dx) => planes.split(dx).into_iter().map(Some).collect(),
-            None => (0..planes.channels).map(|_| None).collect(),
+            None => groups.iter().map(|_| None).collect(),
         };
-        let channels = planes.split(g).into_par_iter().zip(dx).enumerate();
-        channels.map(|(channel, (mut g, dx))| task(channel, &mut g, dx)).collect_into_vec(&mut sums);
+        let groups = groups.into_par_iter().zip(dx).enumerate();
+        sums = groups.flat_map_iter(|(group, (mut g, dx))| task(group, &mut g, dx)).collect();
     });
     let of_parameter = |index: usize| {
         to_tensor(sums.iter().map(|sums: &[f64; 2]| sums[index] as f32).collect(), &[planes.channels])

@@ -56,6 +56,10 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
         let image = &image[at..at + height * width];
         let relu = relu.map(|relu| &relu[at..at + height * width]);
         for (plane, phase) in planes.chunks_exact_mut(source.plane_len()).zip(&source.planes) {
+            // The columns of the image in a row of the plane: `count` of them after `lead`, from column `skip` on.
+            let lead = source.padding[1].saturating_sub(phase[1]).div_ceil(source.step).min(source.pitch);
+            let skip = lead * source.step + phase[1] - source.padding[1].min(lead * source.step + phase[1]);
+            let count = width.saturating_sub(skip).div_ceil(source.step).min(source.pitch - lead);
             for (row, to) in plane.chunks_exact_mut(source.pitch).enumerate() {
                 let padded = source.step * row + phase[0];
                 if padded < source.padding[0] || padded - source.padding[0] >= height {
@@ -64,11 +68,6 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
                 }
                 let at = (padded - source.padding[0]) * width;
                 let from = &image[at..at + width];
-                // The columns of the image start and end here; before and after it is padding.
-                let lead = source.padding[1].saturating_sub(phase[1]).div_ceil(source.step).min(to.len());
-                let skip =
-                    lead * source.step + phase[1] - source.padding[1].min(lead * source.step + phase[1]);
-                let count = width.saturating_sub(skip).div_ceil(source.step).min(to.len() - lead);
                 to[..lead].fill(0.0);
                 to[lead + count..].fill(0.0);
                 let to = &mut to[lead..lead + count];

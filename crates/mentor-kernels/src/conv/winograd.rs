@@ -179,7 +179,7 @@ impl Geometry {
     /// Convolves `images` with `kernel(output, channel)` into `out`.
     pub(crate) fn run(
         &self,
-        kernel: impl Fn(usize, usize) -> [f32; 9],
+        kernel: impl Fn(usize, usize) -> [f32; 9] + Sync,
         images: &[f32],
         relu_before: Option<&[f32]>,
         bias: Option<&[f32]>,
@@ -188,21 +188,34 @@ impl Geometry {
     ) {
         let tiling = self.tiling();
         let mut left = Scratch::take(ELEMENTS * self.outputs * self.channels);
-        for output in 0..self.outputs {
-            let (start, stride) = rows::packed_at(self.level, self.outputs, self.channels, output);
-            for channel in 0..self.channels {
-                let transformed = transform_kernel(kernel(output, channel));
-                let left = left[start + channel * stride..].iter_mut();
-                let elements = left.step_by(self.outputs * self.channels);
-                elements.zip(transformed).for_each(|(to, from)| *to = from);
-            }
-        }
+        self.transform_kernels(kernel, &mut left);
         let task = Task { geometry: self, tiling: &tiling, left: &left, bias, relu };
         let (in_len, out_len) = (self.in_len(), self.outputs * 4 * tiling.tiles[0] * tiling.tiles[1]);
         out.par_chunks_mut(tiling.group * out_len).enumerate().for_each(|(index, out)| {
             let start = index * tiling.group;
             let range = start * in_len..(start + out.len() / out_len) * in_len;
             task.group(&images[range.clone()], relu_before.map(|relu| &relu[range]), out);
+        });
+    }
+
+    /// G g Gᵀ of all kernels, into packed rows for each element.
+    fn transform_kernels(&self, kernel: impl Fn(usize, usize) -> [f32; 9] + Sync, left: &mut [f32]) {
+        let panels: Vec<_> = rows::panels(self.level, self.outputs).collect();
+        let mut parts: Vec<Vec<&mut [f32]>> = panels.iter().map(|_| Vec::with_capacity(ELEMENTS)).collect();
+        for mut element in left.chunks_exact_mut(self.outputs * self.channels) {
+            for (rows, parts) in panels.iter().zip(&mut parts) {
+                parts.push(element.split_off_mut(..rows.len() * self.channels).expect("all panels"));
+            }
+        }
+        panels.into_par_iter().zip(parts).for_each(|(rows, mut parts)| {
+            for channel in 0..self.channels {
+                for (within, output) in rows.clone().enumerate() {
+                    let transformed = transform_kernel(kernel(output, channel));
+                    for (part, value) in parts.iter_mut().zip(transformed) {
+                        part[channel * rows.len() + within] = value;
+                    }
+                }
+            }
         });
     }
 }
