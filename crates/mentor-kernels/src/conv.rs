@@ -216,8 +216,8 @@ impl Task<'_> {
 
     fn group(&self, images: &[f32], relu: Option<&[f32]>, image_len: usize, out: &mut [f32], out_len: usize) {
         let plan = self.plan;
-        let mut source = Scratch::take(plan.source_len);
-        pad::pad_group(&plan.source, images, relu, image_len, &mut source);
+        let mut copy = Scratch::take(plan.source_len);
+        let source = pad::planes(self.level, plan, images, relu, image_len, &mut copy);
         let mut results = Scratch::take(plan.results_len);
         let images = out.len() / out_len;
         let mut left = self.left;
@@ -233,7 +233,7 @@ impl Task<'_> {
             let product = Product {
                 left: this,
                 count: channels,
-                source: &source,
+                source,
                 offsets: &pass.offsets,
                 reads: &pass.vector_reads[..images * pass.vectors],
                 writes: &pass.vector_writes[..images * pass.vectors],

@@ -6,7 +6,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
 use crate::attention;
-use crate::batch_norm::{self, Kind};
+use crate::average_pool;
+use crate::batch_norm;
 use crate::convolution::{self, Geometry};
 use crate::gelu;
 use crate::layer_norm;
@@ -50,13 +51,11 @@ pub(crate) trait KernelOps: Backend {
     /// The largest value of each window.
     fn mentor_max_pool(x: FloatTensor<Self>, windows: Windows) -> FloatTensor<Self>;
 
+    /// The mean of each plane.
+    fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// Normalised x, and mean and variance of its channels.
-    fn mentor_batch_norm(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        kind: Kind,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    fn mentor_batch_norm(#[extension_type] inputs: batch_norm::Inputs<Self>) -> batch_norm::Outputs<Self>;
 
     /// x̂ of each row, times γ plus β.
     fn mentor_layer_norm(
@@ -112,13 +111,12 @@ impl KernelOps for Flex {
         max_pool::forward(x, windows)
     }
 
-    fn mentor_batch_norm(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        kind: Kind,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        batch_norm::forward(x, &gamma, &beta, kind)
+    fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        average_pool::forward(x)
+    }
+
+    fn mentor_batch_norm(inputs: batch_norm::Inputs<Self>) -> batch_norm::Outputs<Self> {
+        batch_norm::forward(inputs)
     }
 
     fn mentor_layer_norm(
@@ -178,13 +176,12 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
         max_pool::record::<C>(x, windows)
     }
 
-    fn mentor_batch_norm(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        kind: Kind,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        batch_norm::record::<C>(x, gamma, beta, kind)
+    fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        average_pool::record::<C>(x)
+    }
+
+    fn mentor_batch_norm(inputs: batch_norm::Inputs<Self>) -> batch_norm::Outputs<Self> {
+        batch_norm::record::<C>(inputs)
     }
 
     fn mentor_layer_norm(

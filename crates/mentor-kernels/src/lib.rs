@@ -24,6 +24,7 @@
 #[cfg(feature = "mimalloc")]
 mod allocator;
 mod attention;
+mod average_pool;
 mod batch_norm;
 mod buffer;
 mod channels;
@@ -38,10 +39,12 @@ mod layer_norm;
 mod linear;
 mod matrices;
 mod max_pool;
+mod outputs;
 mod pointwise;
 mod score_loss;
 mod scratch;
 pub mod simd;
+mod slices;
 #[cfg(test)]
 mod testing;
 mod update;
@@ -49,7 +52,8 @@ mod update;
 #[cfg(feature = "mimalloc")]
 pub use allocator::keep_freed_memory;
 pub use attention::attention;
-pub use batch_norm::{BatchNormOutput, batch_norm};
+pub use average_pool::global_average;
+pub use batch_norm::{Normalisation, Normalised, Running, batch_norm, batch_norm_of_sum, batch_norm_plus};
 pub use convolution::{conv2d, conv2d_relu};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;

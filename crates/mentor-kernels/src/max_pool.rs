@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use crate::buffer::{CpuTensor, contiguous, filled, is_on_cpu, to_tensor, values};
 use crate::extension::KernelOps;
 use crate::pointwise::TASK;
+use crate::simd::{Level, Simd, with_simd};
 
 /// The largest side of a window: a position in it is kept in one byte.
 const MAX_SIDE: usize = 16;
@@ -65,6 +66,11 @@ impl Windows {
         (size + 2 * self.padding - self.side) / self.stride + 1
     }
 
+    /// Windows of 2 × 2 that cover the plane without overlap.
+    fn are_pairs(&self) -> bool {
+        [self.side, self.stride, self.padding] == [2, 2, 0]
+    }
+
     /// The part of the window at `position` that lies in an axis of `size`, and the place of its first value.
     fn clip(&self, position: usize, size: usize) -> (std::ops::Range<usize>, usize) {
         let start = position * self.stride;
@@ -75,16 +81,26 @@ impl Windows {
     }
 
     /// Plane `[H, W]` to `[H', W']`, and the place of the largest in its window, counted in rows of `side`.
-    fn forward(&self, plane: &[f32], [height, width]: [usize; 2], largest: &mut [f32], places: &mut [u8]) {
+    fn forward(
+        &self,
+        level: Level,
+        plane: &[f32],
+        [height, width]: [usize; 2],
+        largest: &mut [f32],
+        places: &mut [u8],
+    ) {
+        if self.are_pairs() {
+            assert!(level.exists());
+            // SAFETY: the level exists.
+            return unsafe {
+                with_simd!(
+                    level,
+                    forward_pairs(plane: &[f32], width: usize, largest: &mut [f32], places: &mut [u8])
+                )
+            };
+        }
         let out_width = self.output(width);
         let rows = largest.chunks_exact_mut(out_width).zip(places.chunks_exact_mut(out_width));
-        if self.side == 2 && self.stride == 2 && self.padding == 0 {
-            let pairs = plane.chunks_exact(2 * width);
-            for ((largest, places), two) in rows.zip(pairs) {
-                forward_pairs(&two[..width], &two[width..], largest, places);
-            }
-            return;
-        }
         for (i, (largest, places)) in rows.enumerate() {
             let (window_rows, skipped_rows) = self.clip(i, height);
             for (j, (largest, place)) in largest.iter_mut().zip(places).enumerate() {
@@ -103,10 +119,10 @@ impl Windows {
     }
 
     /// Gives the gradient of each output of a plane to the place of its largest value.
-    fn backward(&self, gradient: &[f32], places: &[u8], [height, width]: [usize; 2], plane: &mut [f32]) {
+    fn backward(&self, gradient: &[f32], places: &[u8], width: usize, plane: &mut [f32]) {
         let out_width = self.output(width);
         let rows = gradient.chunks_exact(out_width).zip(places.chunks_exact(out_width));
-        if self.side == 2 && self.stride == 2 && self.padding == 0 {
+        if self.are_pairs() {
             // Every value of the plane is written once; an odd last row or column keeps its zeros.
             for ((gradient, places), two) in rows.zip(plane.chunks_exact_mut(2 * width)) {
                 let (upper, lower) = two.split_at_mut(width);
@@ -114,7 +130,6 @@ impl Windows {
             }
             return;
         }
-        let _ = height;
         for (i, (gradient, places)) in rows.enumerate() {
             for (j, (gradient, place)) in gradient.iter().zip(places).enumerate() {
                 let place = usize::from(*place);
@@ -132,17 +147,26 @@ fn exceeds(value: f32, largest: f32) -> bool {
     value > largest || (value.is_nan() && !largest.is_nan())
 }
 
-/// Windows of 2 × 2 without overlap, without a branch, so that the compiler vectorises.
-fn forward_pairs(upper: &[f32], lower: &[f32], largest: &mut [f32], places: &mut [u8]) {
-    let columns = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-    for ((largest, place), (upper, lower)) in largest.iter_mut().zip(places).zip(columns) {
-        let (mut best, mut at) = (upper[0], 0u8);
-        for (value, index) in [(upper[1], 1), (lower[0], 2), (lower[1], 3)] {
-            let better = exceeds(value, best);
-            best = if better { value } else { best };
-            at = if better { index } else { at };
+/// A plane of windows of 2 × 2 without overlap: without a branch, so that the compiler makes vectors of it, as long as `S` allows.
+///
+/// # Safety
+///
+/// The instructions of `S` exist.
+#[inline(always)]
+unsafe fn forward_pairs<S: Simd>(plane: &[f32], width: usize, largest: &mut [f32], places: &mut [u8]) {
+    let rows = largest.chunks_exact_mut(width / 2).zip(places.chunks_exact_mut(width / 2));
+    for ((largest, places), two) in rows.zip(plane.chunks_exact(2 * width)) {
+        let (upper, lower) = two.split_at(width);
+        let columns = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+        for ((largest, place), (upper, lower)) in largest.iter_mut().zip(places).zip(columns) {
+            let (mut best, mut at) = (upper[0], 0u8);
+            for (value, index) in [(upper[1], 1), (lower[0], 2), (lower[1], 3)] {
+                let better = exceeds(value, best);
+                best = if better { value } else { best };
+                at = if better { index } else { at };
+            }
+            (*largest, *place) = (best, at);
         }
-        (*largest, *place) = (best, at);
     }
 }
 
@@ -165,6 +189,7 @@ fn compute(x: CpuTensor, windows: Windows) -> (CpuTensor, Vec<u8>) {
     let count = shape[0] * shape[1] * out_height * out_width;
     let (mut largest, mut places) = (filled(count), vec![0; count]);
     let (plane, out_plane) = (height * width, out_height * out_width);
+    let level = Level::current();
     let planes = (TASK / plane.max(1)).max(1);
     if count > 0 {
         let outputs =
@@ -172,7 +197,7 @@ fn compute(x: CpuTensor, windows: Windows) -> (CpuTensor, Vec<u8>) {
         values(&x).par_chunks(planes * plane).zip(outputs).for_each(|(x, (largest, places))| {
             let outputs = largest.chunks_exact_mut(out_plane).zip(places.chunks_exact_mut(out_plane));
             for (x, (largest, places)) in x.chunks_exact(plane).zip(outputs) {
-                windows.forward(x, [height, width], largest, places);
+                windows.forward(level, x, [height, width], largest, places);
             }
         });
     }
@@ -226,7 +251,7 @@ impl Backward<Flex, 1> for PoolBackward {
             dx.par_chunks_mut(planes * plane).zip(from).for_each(|(dx, (g, places))| {
                 let from = g.chunks_exact(out_plane).zip(places.chunks_exact(out_plane));
                 for (dx, (g, places)) in dx.chunks_exact_mut(plane).zip(from) {
-                    windows.backward(g, places, [height, width], dx);
+                    windows.backward(g, places, width, dx);
                 }
             });
         }
@@ -237,6 +262,7 @@ impl Backward<Flex, 1> for PoolBackward {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::with_level;
     use crate::testing::random;
     use burn::tensor::{Device, TensorData};
 
@@ -253,13 +279,16 @@ mod tests {
     #[test]
     fn kernel_and_burn_give_the_same_values_and_gradients() {
         for (side, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 0), (1, 1, 0), (2, 1, 1)] {
-            for shape in [[1, 1, 3, 3], [2, 3, 8, 6], [1, 2, 7, 9], [3, 40, 5, 4]] {
+            for shape in [[1, 1, 3, 3], [2, 3, 8, 6], [1, 2, 7, 9], [3, 40, 5, 4], [1, 2, 6, 75]] {
                 let x = random(1, shape.iter().product());
-                let found = run(|x| max_pool2d(x, side, stride, padding), &x, shape);
                 let expected = run(|x| fallback(x, side, stride, padding), &x, shape);
-                assert_eq!(found[0], expected[0], "{side} {stride} {padding} {shape:?}");
-                for (found, expected) in found[1].iter().zip(&expected[1]) {
-                    assert!((found - expected).abs() < 1e-5, "{side} {stride} {padding} {shape:?}");
+                for level in Level::available() {
+                    let found =
+                        with_level(level, || run(|x| max_pool2d(x, side, stride, padding), &x, shape));
+                    assert_eq!(found[0], expected[0], "{side} {stride} {padding} {shape:?}");
+                    for (found, expected) in found[1].iter().zip(&expected[1]) {
+                        assert!((found - expected).abs() < 1e-5, "{side} {stride} {padding} {shape:?}");
+                    }
                 }
             }
         }

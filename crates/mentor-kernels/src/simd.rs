@@ -39,6 +39,13 @@ impl Level {
         self <= best()
     }
 
+    /// Of the levels up to this one, that with the shortest vector that holds `count` values: on a longer one a short row costs as
+    /// much as a long one. This level if none does.
+    pub(crate) fn narrowest(self, count: usize) -> Level {
+        let levels = [Level::Portable, Level::Avx2, Level::Avx512].into_iter();
+        levels.filter(|level| *level <= self).find(|level| level.lanes() >= count).unwrap_or(self)
+    }
+
     /// Values in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {

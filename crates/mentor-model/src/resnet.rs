@@ -3,10 +3,11 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use mentor_kernels::Normalised;
 
 use crate::init::Init;
 use crate::layers::{
-    BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, global_average, max_pool, subsample,
+    BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, Sum, global_average, max_pool, subsample,
 };
 use crate::pass::Output;
 use crate::{ModelSpec, Pass};
@@ -62,13 +63,17 @@ impl ResNet {
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
-        let mut x = self.norm.forward_relu(self.stem.forward(images), pass);
+        let stem = self.norm.forward_relu_of(Sum { shortcut: self.stem.forward(images), branch: None }, pass);
+        let mut x = [stem.output, stem.twin];
         if self.pool_stem {
-            x = max_pool(x, 3, 2, 1);
+            let [stem, _] = x;
+            let pooled = max_pool(stem, 3, 2, 1);
+            x = [pooled.clone(), pooled];
         }
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
+        let [x, _] = x;
         let features = global_average(x); // [B, 64] or [B, 512]
         let head = self.head.forward(self.dropout.forward(features.clone(), pass));
         Output { features, head }
@@ -132,10 +137,18 @@ impl BasicBlock {
         }
     }
 
-    fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
-        let branch = self.norm1.forward_relu(self.conv1.forward(input.clone()), pass);
-        let branch = self.norm2.forward(self.conv2.forward(branch), pass);
-        relu(self.shortcut(input, pass) + self.skip.forward(branch, pass))
+    /// From and to two handles of the same values: one for the branch and one for the shortcut of a block.
+    fn forward(&self, [input, twin]: [Tensor<4>; 2], pass: &Pass<'_>) -> [Tensor<4>; 2] {
+        let branch = self.norm1.forward_relu(self.conv1.forward(input), pass);
+        let branch = self.conv2.forward(branch);
+        let shortcut = self.shortcut(twin, pass);
+        if self.skip.acts(pass) {
+            let branch = self.skip.forward(self.norm2.forward(branch, pass), pass);
+            let output = relu(shortcut + branch);
+            return [output.clone(), output];
+        }
+        let Normalised { output, twin, .. } = self.norm2.forward_plus_relu(branch, shortcut, pass);
+        [output, twin]
     }
 
     fn shortcut(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {

@@ -2,9 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use mentor_kernels::Normalised;
 
 use crate::init::Init;
-use crate::layers::{BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, global_average};
+use crate::layers::{BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, Sum, global_average};
 use crate::pass::Output;
 use crate::{ModelSpec, Pass};
 
@@ -41,11 +42,11 @@ impl WideResNet {
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
-        let mut x = self.stem.forward(images);
+        let mut x = Sum { shortcut: self.stem.forward(images), branch: None };
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        let features = global_average(self.norm.forward_relu(x, pass)); // [B, 64K]
+        let features = global_average(self.norm.forward_relu_of(x, pass).output); // [B, 64K]
         Output { head: self.head.forward(features.clone()), features }
     }
 }
@@ -83,14 +84,14 @@ impl PreActivationBlock {
         }
     }
 
-    fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
-        let activated = self.norm1.forward_relu(input.clone(), pass);
+    fn forward(&self, input: Sum, pass: &Pass<'_>) -> Sum {
+        let Normalised { input, output, twin, .. } = self.norm1.forward_relu_of(input, pass);
         let shortcut = match &self.projection {
-            Some(projection) => projection.forward(activated.clone()),
+            Some(projection) => projection.forward(twin),
             None => input,
         };
-        let branch = self.norm2.forward_relu(self.conv1.forward(activated), pass);
+        let branch = self.norm2.forward_relu(self.conv1.forward(output), pass);
         let branch = self.conv2.forward(self.dropout.forward(branch, pass));
-        shortcut + self.skip.forward(branch, pass)
+        Sum { shortcut, branch: Some(self.skip.forward(branch, pass)) }
     }
 }

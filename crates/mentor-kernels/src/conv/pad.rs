@@ -1,16 +1,38 @@
 //! Copying an image into planes with its padding.
 
-use super::plan::Source;
+use super::plan::{Plan, Source};
 use crate::simd::{Level, Simd, with_simd};
+
+/// The planes of up to a group of images: the images themselves if the plan reads those and nothing is masked, or else a padded
+/// copy.
+pub(crate) fn planes<'a>(
+    level: Level,
+    plan: &Plan,
+    images: &'a [f32],
+    relu: Option<&[f32]>,
+    image_len: usize,
+    copy: &'a mut [f32],
+) -> &'a [f32] {
+    if plan.reads_images && relu.is_none() {
+        return images;
+    }
+    pad_group(level, &plan.source, images, relu, image_len, copy);
+    copy
+}
 
 /// Pads up to a group of images of `image_len` values, one after the other.
 pub(crate) fn pad_group(
+    level: Level,
     source: &Source,
     images: &[f32],
     relu: Option<&[f32]>,
     image_len: usize,
     planes: &mut [f32],
 ) {
+    if source.splits() {
+        let narrow = level.narrowest(source.image[1] / 2);
+        return split_group(narrow, source, images, relu, image_len, planes);
+    }
     let padded = source.image_len();
     let count = images.len() / image_len;
     for (index, image) in images.chunks_exact(image_len).enumerate() {
@@ -34,6 +56,10 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
         let image = &image[at..at + height * width];
         let relu = relu.map(|relu| &relu[at..at + height * width]);
         for (plane, phase) in planes.chunks_exact_mut(source.plane_len()).zip(&source.planes) {
+            // The columns of the image in a row of the plane: `count` of them after `lead`, from column `skip` on.
+            let lead = source.padding[1].saturating_sub(phase[1]).div_ceil(source.step).min(source.pitch);
+            let skip = lead * source.step + phase[1] - source.padding[1].min(lead * source.step + phase[1]);
+            let count = width.saturating_sub(skip).div_ceil(source.step).min(source.pitch - lead);
             for (row, to) in plane.chunks_exact_mut(source.pitch).enumerate() {
                 let padded = source.step * row + phase[0];
                 if padded < source.padding[0] || padded - source.padding[0] >= height {
@@ -42,11 +68,6 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
                 }
                 let at = (padded - source.padding[0]) * width;
                 let from = &image[at..at + width];
-                // The columns of the image start and end here; before and after it is padding.
-                let lead = source.padding[1].saturating_sub(phase[1]).div_ceil(source.step).min(to.len());
-                let skip =
-                    lead * source.step + phase[1] - source.padding[1].min(lead * source.step + phase[1]);
-                let count = width.saturating_sub(skip).div_ceil(source.step).min(to.len() - lead);
                 to[..lead].fill(0.0);
                 to[lead + count..].fill(0.0);
                 let to = &mut to[lead..lead + count];
@@ -87,11 +108,11 @@ pub(crate) fn masked(gradient: f32, output: f32) -> f32 {
     if output <= 0.0 { 0.0 } else { gradient }
 }
 
-/// As [`pad_group`] for step 2 with all four planes in order: splits rows into their even and odd columns by vectors.
+/// As [`pad_group`] for a source that [splits](Source::splits): into the even and odd columns of rows, by vectors.
 ///
 /// A vector may write past the end of its row of a plane, up to `source.pitch` values; the next row overwrites that, and behind
 /// the last row the source has one that nobody reads.
-pub(crate) fn split_group(
+fn split_group(
     level: Level,
     source: &Source,
     images: &[f32],
@@ -99,12 +120,10 @@ pub(crate) fn split_group(
     image_len: usize,
     planes: &mut [f32],
 ) {
-    let ([height, width], [top, left]) = (source.image, source.padding);
-    assert!(level.exists() && source.step == 2 && source.planes == [[0, 0], [0, 1], [1, 0], [1, 1]]);
+    let ([height, width], [top, _]) = (source.image, source.padding);
+    assert!(level.exists());
     assert_eq!(image_len, source.channels * height * width);
-    assert!(
-        left <= 2 && (top + height).div_ceil(2) < source.rows && (left + width).div_ceil(2) <= source.pitch
-    );
+    assert!(source.splits());
     assert!(relu.is_none_or(|relu| relu.len() == images.len()));
     assert!(planes.len() >= images.len() / image_len * source.image_len());
     let to = planes.as_mut_ptr();
@@ -113,19 +132,11 @@ pub(crate) fn split_group(
     unsafe {
         with_simd!(level, split(source: &Source, images: &[f32], relu: Option<&[f32]>, to: *mut f32));
     }
-    for (index, plane) in planes[..images.len() / image_len * source.image_len()]
-        .chunks_exact_mut(source.plane_len())
-        .enumerate()
-    {
-        let phase = source.planes[index % 4];
-        let first = |axis: usize| (source.padding[axis].saturating_sub(phase[axis])).div_ceil(2);
-        let end = |axis: usize| (source.padding[axis] + source.image[axis] - phase[axis]).div_ceil(2);
-        plane[..first(0) * source.pitch].fill(0.0);
-        plane[end(0) * source.pitch..].fill(0.0);
-        for row in plane.chunks_exact_mut(source.pitch).take(end(0)).skip(first(0)) {
-            row[..first(1)].fill(0.0);
-            row[end(1)..].fill(0.0);
-        }
+    let all = &mut planes[..images.len() / image_len * source.image_len()];
+    for (index, plane) in all.chunks_exact_mut(source.plane_len()).enumerate() {
+        let [row, _] = source.planes[index % 4];
+        plane[..top.saturating_sub(row).div_ceil(2) * source.pitch].fill(0.0);
+        plane[(top + height - row).div_ceil(2) * source.pitch..].fill(0.0);
     }
 }
 
@@ -142,11 +153,11 @@ unsafe fn split<S: Simd>(source: &Source, images: &[f32], relu: Option<&[f32]>, 
         let mut row = 0;
         while row < height {
             // SAFETY: this plane and row exist, and so do the columns of the two phases; see the checks.
-            let (even, odd) = unsafe {
+            let (lines, even, odd) = unsafe {
                 let plane = to.add((channel * 4 + (row + top) % 2 * 2) * source.plane_len());
                 let line = plane.add((row + top) / 2 * source.pitch);
-                let at = |phase: usize, column: usize| line.add(phase * source.plane_len() + column);
-                (at(left % 2, left / 2), at((left + 1) % 2, left.div_ceil(2)))
+                let lines = [line, line.add(source.plane_len())];
+                (lines, lines[left % 2].add(left / 2), lines[(left + 1) % 2].add(left.div_ceil(2)))
             };
             let from = start + row * width;
             let mut column = 0;
@@ -179,9 +190,29 @@ unsafe fn split<S: Simd>(source: &Source, images: &[f32], relu: Option<&[f32]>, 
                 unsafe { *(if column % 2 == 0 { even } else { odd }).add(column / 2) = value };
                 column += 1;
             }
+            for (phase, line) in lines.into_iter().enumerate() {
+                // SAFETY: the columns left and right of the image are within the row.
+                unsafe {
+                    clear(line, 0, left.saturating_sub(phase).div_ceil(2));
+                    clear(line, (left + width - phase).div_ceil(2), source.pitch);
+                }
+            }
             row += 1;
         }
         start += height * width;
         channel += 1;
+    }
+}
+
+/// Zeros in a row: mostly one or none, for which a call of `memset`, into which the compiler turns plain writes, costs too much.
+///
+/// # Safety
+///
+/// The row has `end` values.
+#[inline(always)]
+unsafe fn clear(row: *mut f32, start: usize, end: usize) {
+    for at in start..end {
+        // SAFETY: `at` is less than `end`.
+        unsafe { row.add(at).write_volatile(0.0) };
     }
 }

@@ -21,6 +21,8 @@ use super::ConvShape;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) source: Source,
+    /// Whether the planes are the image as it is, and no vector reads past its end: a kernel of 1 × 1.
+    pub(crate) reads_images: bool,
     /// Images that are worked on together, at most.
     pub(crate) group: usize,
     /// Values of the padded images of a group, with what vectors read beyond the last.
@@ -57,6 +59,19 @@ impl Source {
 
     pub(crate) fn image_len(&self) -> usize {
         self.channels * self.planes.len() * self.plane_len()
+    }
+
+    /// Whether the planes are the even and odd rows and columns, with room for vectors that reach past the end of a row.
+    pub(crate) fn splits(&self) -> bool {
+        let [rows, pitch] = self.room();
+        let four = self.step == 2 && self.planes == [[0, 0], [0, 1], [1, 0], [1, 1]];
+        four && self.padding[1] <= 2 && self.rows >= rows && self.pitch >= pitch
+    }
+
+    /// The rows and the pitch from which it splits.
+    fn room(&self) -> [usize; 2] {
+        let [rows, columns] = [0, 1].map(|axis| (self.padding[axis] + self.image[axis]).div_ceil(2));
+        [rows + 1, columns.max(2)]
     }
 }
 
@@ -221,10 +236,19 @@ fn make(
             }
         }
     }
+    if source.planes.len() == 4 {
+        let [rows, pitch] = source.room();
+        (source.rows, source.pitch) = (source.rows.max(rows), source.pitch.max(pitch));
+    }
     let image_len = source.image_len();
     let group = (GROUP_VALUES / image_len.max(1)).clamp(1, 8);
     let mut plan = Plan {
         positions: positions(&source, passes[0].1, group),
+        reads_images: source.step == 1
+            && source.padding == [0, 0]
+            && [source.rows, source.pitch] == source.image
+            && passes.iter().all(|(_, positions, _)| *positions == source.image)
+            && source.plane_len() >= lanes,
         source,
         group,
         source_len: group * image_len,

@@ -154,11 +154,11 @@ impl<'a> Panels<'a> {
     ) {
         let (in_image, out_image) = (self.shape.in_image(), self.shape.out_image());
         let positions = self.shape.out_height() * self.shape.out_width();
-        let mut source = Scratch::take(plan.source_len);
+        let mut copy = Scratch::take(plan.source_len);
         let mut right = Scratch::take(plan.group * positions * self.full);
         let groups = x.chunks(plan.group * in_image).zip(dy.chunks(plan.group * out_image));
         for (index, (x, dy)) in groups.enumerate() {
-            pad::pad_group(&plan.source, x, None, in_image, &mut source);
+            let source = pad::planes(self.level, plan, x, None, in_image, &mut copy);
             let relu = relu.map(|relu| &relu[index * plan.group * out_image..][..dy.len()]);
             let table = &plan.positions[..dy.len() / out_image * positions];
             for (panel, bias) in bias.chunks_mut(self.full).enumerate() {
@@ -175,7 +175,7 @@ impl<'a> Panels<'a> {
                 for (table, right) in table.chunks(BAND).zip(right.chunks(BAND * width)) {
                     let vectors = width / self.level.lanes();
                     let offsets = &plan.passes[0].offsets;
-                    let sum = Sum { source: &source, offsets, positions: table, right, vectors };
+                    let sum = Sum { source, offsets, positions: table, right, vectors };
                     outer::add(self.level, &sum, sums);
                 }
             }

@@ -64,13 +64,17 @@ pub(crate) struct Geometry {
 /// What follows from a [`Geometry`].
 #[derive(Debug)]
 pub(crate) struct Tiling {
+    /// The level of the transforms, which work on one row of tiles after the other.
+    pub(crate) transforms: Level,
     pub(crate) source: Source,
     pub(crate) source_len: usize,
     /// Rows and columns of tiles.
     pub(crate) tiles: [usize; 2],
     /// Images of a group, which is a task.
     pub(crate) group: usize,
-    /// Rows of tiles of a band, at most. The rows of a group are cut into bands, which may reach over images.
+    /// Rows of tiles that are whole vectors, or 1 if those are too many for a band.
+    unit: usize,
+    /// Rows of tiles of a band, at most; whole units. The rows of a group are cut into bands, which may reach over images.
     pub(crate) band: usize,
     /// The distance between channels of transformed values: the tiles of a band and room for a vector.
     pub(crate) pitch: usize,
@@ -128,7 +132,10 @@ impl Geometry {
         let image_len = self.channels * 4 * (tiles[0] + 2) * (tiles[1] + 1);
         let group = (GROUP_VALUES / image_len).clamp(1, 8);
         let band_tiles = (BAND_VALUES / ELEMENTS / self.channels).clamp(BAND_TILES[0], BAND_TILES[1]);
-        let band = (band_tiles / tiles[1]).clamp(1, group * tiles[0]);
+        let whole = lanes >> tiles[1].trailing_zeros().min(lanes.ilog2());
+        let unit = if whole * tiles[1] <= BAND_TILES[1] { whole } else { 1 };
+        let band = (band_tiles / tiles[1] + unit / 2).clamp(unit, (group * tiles[0]).next_multiple_of(unit));
+        let band = band / unit * unit;
         // A vector that starts at the last tile of a row may reach past the last tile.
         let pitch = (band * tiles[1]).next_multiple_of(lanes) + lanes;
         // Not a power of two apart: sixteen streams would share a few sets of the first-level cache.
@@ -138,7 +145,7 @@ impl Geometry {
             image: self.image,
             step: 2,
             planes: vec![[0, 0], [0, 1], [1, 0], [1, 1]],
-            // One more than is read, for `split_group`.
+            // One more than is read, so that it splits.
             rows: tiles[0] + 2,
             pitch: tiles[1] + 1,
             padding: [self.padding; 2],
@@ -146,10 +153,12 @@ impl Geometry {
         let block = (BLOCK_VALUES / ELEMENTS / pitch).max(8) / 8 * 8;
         let small = |at: usize| u32::try_from(at).expect("a group of images of less than 2^32 values");
         Tiling {
+            transforms: self.level.narrowest(tiles[1]),
             source_len: group * source.image_len() + 2 * lanes,
             source,
             tiles,
             group,
+            unit,
             band,
             pitch,
             element: apart(self.channels * pitch),
@@ -170,7 +179,7 @@ impl Geometry {
     /// Convolves `images` with `kernel(output, channel)` into `out`.
     pub(crate) fn run(
         &self,
-        kernel: impl Fn(usize, usize) -> [f32; 9],
+        kernel: impl Fn(usize, usize) -> [f32; 9] + Sync,
         images: &[f32],
         relu_before: Option<&[f32]>,
         bias: Option<&[f32]>,
@@ -179,21 +188,34 @@ impl Geometry {
     ) {
         let tiling = self.tiling();
         let mut left = Scratch::take(ELEMENTS * self.outputs * self.channels);
-        for output in 0..self.outputs {
-            let (start, stride) = rows::packed_at(self.level, self.outputs, self.channels, output);
-            for channel in 0..self.channels {
-                let transformed = transform_kernel(kernel(output, channel));
-                let left = left[start + channel * stride..].iter_mut();
-                let elements = left.step_by(self.outputs * self.channels);
-                elements.zip(transformed).for_each(|(to, from)| *to = from);
-            }
-        }
+        self.transform_kernels(kernel, &mut left);
         let task = Task { geometry: self, tiling: &tiling, left: &left, bias, relu };
         let (in_len, out_len) = (self.in_len(), self.outputs * 4 * tiling.tiles[0] * tiling.tiles[1]);
         out.par_chunks_mut(tiling.group * out_len).enumerate().for_each(|(index, out)| {
             let start = index * tiling.group;
             let range = start * in_len..(start + out.len() / out_len) * in_len;
             task.group(&images[range.clone()], relu_before.map(|relu| &relu[range]), out);
+        });
+    }
+
+    /// G g Gᵀ of all kernels, into packed rows for each element.
+    fn transform_kernels(&self, kernel: impl Fn(usize, usize) -> [f32; 9] + Sync, left: &mut [f32]) {
+        let panels: Vec<_> = rows::panels(self.level, self.outputs).collect();
+        let mut parts: Vec<Vec<&mut [f32]>> = panels.iter().map(|_| Vec::with_capacity(ELEMENTS)).collect();
+        for mut element in left.chunks_exact_mut(self.outputs * self.channels) {
+            for (rows, parts) in panels.iter().zip(&mut parts) {
+                parts.push(element.split_off_mut(..rows.len() * self.channels).expect("all panels"));
+            }
+        }
+        panels.into_par_iter().zip(parts).for_each(|(rows, mut parts)| {
+            for channel in 0..self.channels {
+                for (within, output) in rows.clone().enumerate() {
+                    let transformed = transform_kernel(kernel(output, channel));
+                    for (part, value) in parts.iter_mut().zip(transformed) {
+                        part[channel * rows.len() + within] = value;
+                    }
+                }
+            }
         });
     }
 }
@@ -211,11 +233,13 @@ impl Task<'_> {
         let &Self { geometry, tiling, .. } = self;
         let Geometry { level, channels, outputs, .. } = *geometry;
         let mut planes = Scratch::take(tiling.source_len);
-        pad::split_group(level, &tiling.source, images, relu_before, geometry.in_len(), &mut planes);
+        pad::pad_group(level, &tiling.source, images, relu_before, geometry.in_len(), &mut planes);
         let mut values = Scratch::take(ELEMENTS * tiling.element);
         let block = tiling.block.min(outputs);
         let mut products = Scratch::take(ELEMENTS * tiling.block_element);
         let [tile_rows, tile_columns] = tiling.tiles;
+        // The last vector of a row that is not whole vectors writes past its end.
+        let whole_vectors = tile_columns.is_multiple_of(tiling.transforms.lanes());
         let mut results = Scratch::take(4 * tiling.band * tile_columns + 2 * level.lanes());
         for band in tiling.bands(images.len() / geometry.in_len()) {
             let vectors = (band.len() * tile_columns).div_ceil(level.lanes());
@@ -242,10 +266,15 @@ impl Task<'_> {
                     for output in start..end {
                         let from = (output - start) * tiling.pitch + first * tile_columns;
                         let bias = self.bias.map_or(0.0, |bias| bias[output]);
-                        finish(level, tiling, rows.len(), &products[from..], bias, self.relu, &mut results);
                         let to = ((image * outputs + output) * tile_rows + rows.start) * 4 * tile_columns;
-                        let len = 4 * rows.len() * tile_columns;
-                        out[to..to + len].copy_from_slice(&results[..len]);
+                        let out = &mut out[to..to + 4 * rows.len() * tile_columns];
+                        let products = &products[from..];
+                        if whole_vectors {
+                            finish(tiling, rows.len(), products, bias, self.relu, out);
+                        } else {
+                            finish(tiling, rows.len(), products, bias, self.relu, &mut results);
+                            out.copy_from_slice(&results[..out.len()]);
+                        }
                     }
                 }
             }
@@ -254,11 +283,11 @@ impl Task<'_> {
 }
 
 impl Tiling {
-    /// The rows of tiles of `images` images, one after the other, in bands of nearly equal size.
+    /// The rows of tiles of `images` images, one after the other, in bands of nearly equal size: whole units but for the last.
     pub(crate) fn bands(&self, images: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let rows = images * self.tiles[0];
-        let count = rows.div_ceil(self.band);
-        (0..count).map(move |band| band * rows / count..(band + 1) * rows / count)
+        let (rows, unit) = (images * self.tiles[0], self.unit);
+        let (units, count) = (rows.div_ceil(unit), rows.div_ceil(self.band));
+        (0..count).map(move |band| band * units / count * unit..((band + 1) * units / count * unit).min(rows))
     }
 
     /// The images of a band, each with its rows of tiles.
@@ -285,7 +314,7 @@ pub(crate) fn transform_band(
         for channel in 0..geometry.channels {
             let planes = &planes[image * source.image_len() + channel * 4 * source.plane_len()..];
             let values = &mut values[channel * tiling.pitch + first * tiling.tiles[1]..];
-            neighbourhoods(geometry.level, tiling, rows.clone(), planes, values);
+            neighbourhoods(tiling, rows.clone(), planes, values);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Packed rows times vectors that are read through offsets: `results[m, v] = Σ_k left[m, k] source[offset_k + read_v …]`.
 
+use std::ops::Range;
+
 use crate::simd::{Level, Simd, with_simd};
 
 /// The product of packed rows with vectors of `source`.
@@ -51,27 +53,22 @@ pub(crate) fn pack(
     fill: impl Fn(usize, &mut [f32], usize),
 ) {
     assert_eq!(left.len(), count * depth);
-    let mut row = 0;
-    while row < count && depth > 0 {
-        let rows = panel_rows(count - row, tile_rows(level));
-        let panel = &mut left[row * depth..(row + rows) * depth];
-        for within in 0..rows {
-            fill(row + within, &mut panel[within..], rows);
+    for rows in panels(level, if depth > 0 { count } else { 0 }) {
+        let panel = &mut left[rows.start * depth..rows.end * depth];
+        for (within, row) in rows.clone().enumerate() {
+            fill(row, &mut panel[within..], rows.len());
         }
-        row += rows;
     }
 }
 
-/// Where [`pack`] puts a row: value k is at `start + k * stride`.
-pub(crate) fn packed_at(level: Level, count: usize, depth: usize, row: usize) -> (usize, usize) {
-    let full = tile_rows(level);
-    let mut panel = row / full * full;
-    let mut rows = panel_rows(count - panel, full);
-    while panel + rows <= row {
-        panel += rows;
-        rows = panel_rows(count - panel, full);
-    }
-    (panel * depth + row - panel, rows)
+/// The rows of each panel, as [`pack`] lays them out.
+pub(crate) fn panels(level: Level, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let start = next;
+        next += if start < count { panel_rows(count - start, tile_rows(level)) } else { 0 };
+        (start < next).then_some(start..next)
+    })
 }
 
 /// Computes the product into `results`.

@@ -2,8 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
-use burn::tensor::module::batch_norm;
+use mentor_kernels::{Normalisation, Normalised, Running, batch_norm, batch_norm_of_sum, batch_norm_plus};
 
 use super::running::RunningTensor;
 use crate::Pass;
@@ -49,30 +48,64 @@ impl BatchNorm {
 
     /// `[B, C, H, W]`, unchanged in shape.
     pub(crate) fn forward(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
-        self.normalise(input, pass, false)
+        self.apply(pass, false, |by| batch_norm(input, by)).output
     }
 
     /// [`forward`](Self::forward) and a ReLU.
     pub(crate) fn forward_relu(&self, input: Tensor<4>, pass: &Pass<'_>) -> Tensor<4> {
-        self.normalise(input, pass, true)
+        self.apply(pass, true, |by| batch_norm(input, by)).output
     }
 
-    fn normalise(&self, input: Tensor<4>, pass: &Pass<'_>, with_relu: bool) -> Tensor<4> {
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
-        if let Pass::Inference = pass {
-            let (mean, variance) = (self.running_mean.value(), self.running_var.value());
-            let output = batch_norm(input, gamma, beta, mean, variance, EPSILON);
-            return if with_relu { relu(output) } else { output };
-        }
-        let [batch, _, height, width] = input.dims();
-        let count = (batch * height * width) as f64;
-        let unbiased = count / (count - 1.0).max(1.0);
-        let normalised = mentor_kernels::batch_norm(input, gamma, beta, EPSILON, with_relu);
-        let (mean, variance) = (normalised.mean.without_autodiff(), normalised.variance.without_autodiff());
-        self.running_mean.update(|running| running * (1.0 - MOMENTUM) + mean * MOMENTUM);
-        self.running_var.update(|running| running * (1.0 - MOMENTUM) + variance * (MOMENTUM * unbiased));
-        normalised.output
+    /// [`forward_relu`](Self::forward_relu) of a sum, which the same pass computes: it is the `input` of what is returned.
+    pub(crate) fn forward_relu_of(&self, sum: Sum, pass: &Pass<'_>) -> Normalised {
+        self.apply(pass, true, |by| match sum.branch {
+            Some(branch) => batch_norm_of_sum(branch, sum.shortcut, by),
+            None => batch_norm(sum.shortcut, by),
+        })
     }
+
+    /// relu(shortcut + norm(input)), in one pass.
+    pub(crate) fn forward_plus_relu(
+        &self,
+        input: Tensor<4>,
+        shortcut: Tensor<4>,
+        pass: &Pass<'_>,
+    ) -> Normalised {
+        self.apply(pass, true, |by| batch_norm_plus(input, shortcut, by))
+    }
+
+    fn apply(
+        &self,
+        pass: &Pass<'_>,
+        relu: bool,
+        call: impl FnOnce(Normalisation) -> Normalised,
+    ) -> Normalised {
+        let running = match pass {
+            Pass::Inference => {
+                Some(Running { mean: self.running_mean.value(), variance: self.running_var.value() })
+            }
+            Pass::Training(_) => None,
+        };
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        let normalised = call(Normalisation { gamma, beta, running, epsilon: EPSILON, relu });
+        if let Pass::Training(_) = pass {
+            let [batch, _, height, width] = normalised.output.dims();
+            let count = (batch * height * width) as f64;
+            let unbiased = count / (count - 1.0).max(1.0);
+            let mean = normalised.mean.clone().without_autodiff();
+            let variance = normalised.variance.clone().without_autodiff();
+            self.running_mean.update(|running| running * (1.0 - MOMENTUM) + mean * MOMENTUM);
+            self.running_var.update(|running| running * (1.0 - MOMENTUM) + variance * (MOMENTUM * unbiased));
+        }
+        normalised
+    }
+}
+
+/// shortcut + branch, for a normalisation to compute; the shortcut alone where no branch has come yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Sum {
+    pub(crate) shortcut: Tensor<4>,
+    pub(crate) branch: Option<Tensor<4>>,
 }
 
 #[cfg(test)]

@@ -16,9 +16,7 @@ pub(crate) fn subsample(input: Tensor<4>, stride: usize) -> Tensor<4> {
 
 /// Mean over the image plane: `[B, C, H, W]` to `[B, C]`.
 pub(crate) fn global_average(input: Tensor<4>) -> Tensor<2> {
-    let [batch, channels, height, width] = input.dims();
-    // [B, C, H, W] to [B, C, H·W] to [B, C, 1] to [B, C]
-    input.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
+    mentor_kernels::global_average(input)
 }
 
 #[cfg(test)]

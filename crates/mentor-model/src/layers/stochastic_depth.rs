@@ -23,6 +23,11 @@ impl StochasticDepth {
         Self { drop_probability, block }
     }
 
+    /// Whether it changes the branch in this pass.
+    pub(crate) fn acts(&self, pass: &Pass<'_>) -> bool {
+        matches!(pass, Pass::Training(_)) && self.drop_probability > 0.0
+    }
+
     /// The branch `[B, …]` before it is added to the shortcut.
     pub(crate) fn forward<const D: usize>(&self, branch: Tensor<D>, pass: &Pass<'_>) -> Tensor<D> {
         let noise = match pass {

@@ -84,6 +84,25 @@ fn the_gradient_reaches_every_trainable_parameter() {
 }
 
 #[test]
+fn branches_that_noise_scales_by_one_have_the_gradients_of_branches_without_noise() {
+    let device = Device::flex().autodiff();
+    let samples: Vec<u32> = (0..12).collect();
+    let noise = Noise { seed: 0, epoch: 0, samples: &samples };
+    for name in ["resnet-8", "resnet-14", "resnet-18", "wrn-10-2", "wrn-16-1"] {
+        let found = [0.0, 1e-9].map(|stochastic_depth| {
+            let mut spec = ModelSpec::new(name, INPUT, 10);
+            spec.stochastic_depth = stochastic_depth;
+            let model = Model::new(&spec, 0, &device).unwrap();
+            gradients(&model, &loss(&model, &samples, &noise, &device).backward())
+        });
+        for ((path, found), (same, expected)) in found[0].iter().zip(&found[1]) {
+            assert_eq!(path, same, "{name}");
+            assert_close(found, expected, 1e-4);
+        }
+    }
+}
+
+#[test]
 fn gradients_of_chunks_add_up_where_no_batch_statistics_are_used() {
     let device = Device::flex().autodiff();
     let samples: Vec<u32> = (0..8).collect();

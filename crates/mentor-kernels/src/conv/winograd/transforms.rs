@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{ELEMENTS, Tiling};
-use crate::simd::{Level, Simd, with_simd};
+use crate::simd::{Simd, with_simd};
 
 /// G g Gᵀ.
 pub(super) fn transform_kernel(g: [f32; 9]) -> [f32; ELEMENTS] {
@@ -17,14 +17,8 @@ pub(super) fn transform_kernel(g: [f32; 9]) -> [f32; ELEMENTS] {
 }
 
 /// Some rows of tiles of one channel of one image, from its four planes.
-pub(super) fn neighbourhoods(
-    level: Level,
-    tiling: &Tiling,
-    rows: Range<usize>,
-    planes: &[f32],
-    values: &mut [f32],
-) {
-    let columns = tiling.tiles[1];
+pub(super) fn neighbourhoods(tiling: &Tiling, rows: Range<usize>, planes: &[f32], values: &mut [f32]) {
+    let (level, columns) = (tiling.transforms, tiling.tiles[1]);
     assert!(level.exists() && rows.start < rows.end && rows.end < tiling.source.rows);
     assert!(planes.len() >= 4 * tiling.source.plane_len() + 2 * level.lanes());
     // The last row's vector starts at its first column if a row has fewer tiles than a vector.
@@ -101,8 +95,9 @@ unsafe fn neighbourhoods_on<S: Simd>(
 }
 
 /// Aᵀ m A of some rows of tiles of one output of one image, with bias and ReLU, into `plane` `[2 · rows, 2 · columns]`.
+///
+/// `plane` has room for two vectors more unless a row is whole vectors.
 pub(super) fn finish(
-    level: Level,
     tiling: &Tiling,
     rows: usize,
     products: &[f32],
@@ -110,13 +105,14 @@ pub(super) fn finish(
     relu: bool,
     plane: &mut [f32],
 ) {
-    let columns = tiling.tiles[1];
-    assert!(level.exists() && rows > 0 && plane.len() >= 4 * rows * columns + 2 * level.lanes());
+    let (level, columns) = (tiling.transforms, tiling.tiles[1]);
+    let room = if columns.is_multiple_of(level.lanes()) { 0 } else { 2 * level.lanes() };
+    assert!(level.exists() && rows > 0 && plane.len() >= 4 * rows * columns + room);
     let last = (rows - 1) * columns + columns.max(level.lanes());
     assert!(products.len() >= (ELEMENTS - 1) * tiling.block_element + last);
     let (products, plane) = (products.as_ptr(), plane.as_mut_ptr());
     // SAFETY: the level exists. The kernel reads vectors of tiles up to `last` of each element, and writes two vectors
-    // from a column of `plane` on, at most two vectors past its end; both were checked.
+    // from a column of `plane` on, at most two vectors past its end and none if a row is whole vectors; both were checked.
     unsafe {
         with_simd!(
             level,

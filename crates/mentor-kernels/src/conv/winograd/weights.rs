@@ -39,7 +39,7 @@ impl TileSums<'_> {
         let groups = x.chunks(tiling.group * geometry.in_len()).zip(dy.chunks(tiling.group * out_len));
         for (group, (x, dy)) in groups.enumerate() {
             let relu = relu.map(|relu| &relu[group * tiling.group * out_len..][..dy.len()]);
-            pad::split_group(level, &tiling.source, x, None, geometry.in_len(), &mut planes);
+            pad::pad_group(level, &tiling.source, x, None, geometry.in_len(), &mut planes);
             for band in tiling.bands(dy.len() / out_len) {
                 transform_band(geometry, tiling, &planes, band.clone(), &mut values);
                 let tiles = band.len() * tile_columns;

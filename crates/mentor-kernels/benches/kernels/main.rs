@@ -1,4 +1,4 @@
-//! The convolution kernels in GFLOP/s, beside the most that the machine's multiply-adds reach.
+//! The convolution kernels in GFLOP/s, beside the most that the machine's multiply-adds reach, and passes over images in GB/s.
 //!
 //! `cargo bench -p mentor-kernels --bench kernels -- [--threads N] [--repeats N] [part of a name]…`: the least time of the repeats
 //! counts. Without `--threads`, one and two threads are measured.
@@ -9,6 +9,11 @@ use std::time::Instant;
 
 use mentor_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
 use mentor_kernels::simd::Level;
+
+mod passes;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Name, batch, channels in, rows and columns, channels out, kernel, stride, padding.
 const SHAPES: [(&str, [usize; 7]); 12] = [
@@ -53,6 +58,7 @@ fn main() {
                 println!("{name:20} {:>17} {:>17} {:>17}", row[0], row[1], row[2]);
             }
         }
+        pool.install(|| passes::run(repeats, &names));
     }
 }
 
@@ -87,10 +93,16 @@ fn measure(
 
 /// The least of `repeats` times after two that do not count, in seconds.
 fn least(repeats: usize, mut work: impl FnMut()) -> f64 {
+    least_of(repeats, || (), |()| work())
+}
+
+/// [`least`] of work on what is prepared anew each time, which does not count.
+fn least_of<T>(repeats: usize, mut prepare: impl FnMut() -> T, mut work: impl FnMut(T)) -> f64 {
     let alone = rayon::current_num_threads() == 1;
     let mut time = || {
+        let prepared = prepare();
         let (start, start_alone) = (Instant::now(), processor_time());
-        work();
+        work(prepared);
         match (alone, start_alone, processor_time()) {
             (true, Some(start), Some(end)) => end - start,
             _ => start.elapsed().as_secs_f64(),
