@@ -6,15 +6,16 @@
 mod all;
 mod block;
 mod count;
+mod few;
 mod given;
 mod gradient;
 mod mining;
 mod points;
 mod product;
 mod simd;
+mod sink;
 mod square_distances;
 mod table;
-mod weights;
 
 pub use all::{AllTriplets, Coefficients};
 pub use given::Triplet;

@@ -18,7 +18,7 @@ pub(super) struct Points {
     pub(super) width: usize,
     /// `[N, width]`; unit vectors for the cosine.
     pub(super) rows: Vec<f64>,
-    /// The rows once more, as columns.
+    /// The rows once more, transposed in groups.
     panels: Vec<f64>,
     /// Which sample each row is.
     pub(super) order: Vec<usize>,
@@ -83,16 +83,18 @@ impl Points {
         (counts.0 > 0 && counts.1 > 0).then_some(counts)
     }
 
-    /// Distances from some rows to all rows from `columns` on: `out` is `[rows, stride]`, a whole number of
-    /// panels is written from column 0 of `out` to its end, and what lies past the last row means nothing.
-    pub(super) fn distances(&self, rows: Range<usize>, columns: usize, out: Vec<&mut [f64]>) {
+    /// Distances from `rows` to all rows from `columns` on: `out` is `[rows, a whole number of panels]`, and what lies
+    /// past the last row means nothing. Both start at a panel.
+    pub(super) fn distances(&self, rows: Range<usize>, columns: usize, mut out: Vec<&mut [f64]>) {
         let num_columns = out.first().map_or(0, |row| row.len());
-        let panels = &self.panels[columns * self.width..(columns + num_columns) * self.width];
-        let root = self.distance == Distance::Euclidean;
-        let mut out = out;
-        let rows_of = &self.rows[rows.start * self.width..rows.end * self.width];
-        let reborrowed = out.iter_mut().map(|row| &mut **row).collect();
-        dispatch(SquareDistances { rows: rows_of, panels, width: self.width, out: reborrowed, root });
+        let panels = |first: usize, end: usize| &self.panels[first * self.width..end * self.width];
+        dispatch(SquareDistances {
+            rows: panels(rows.start, rows.end.next_multiple_of(WIDTH)),
+            columns: panels(columns, columns + num_columns),
+            width: self.width,
+            out: &mut out,
+            root: self.distance == Distance::Euclidean,
+        });
         if self.distance == Distance::Cosine {
             for (out, row) in out.into_iter().zip(rows) {
                 let end = self.num_samples.min(columns + out.len());
