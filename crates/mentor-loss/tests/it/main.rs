@@ -11,6 +11,7 @@ mod laws;
 mod pairs;
 mod penalties;
 mod ranking;
+mod ranking_golden;
 mod relational;
 mod support;
 mod ugly;
