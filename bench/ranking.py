@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All triplets of a batch: mentor beside pytorch-metric-learning and sentence-transformers, in turns.
+"""All triplets of a batch, and retrieval: mentor beside pytorch-metric-learning and sentence-transformers, in turns.
 
     bench/setup.sh --ranking             once: the peers, pinned, in a virtual environment
     bench/ranking.py --build             builds mentor's side in release mode, then measures
@@ -8,6 +8,9 @@
 Value and gradient of the same embeddings, Euclidean, margin 0.2, mean over active triplets. Each figure is the best of all calls over
 the rounds, timed within each process: on a machine that others use too, the best is what repeats. The ratio is
 the peer's time divided by mentor's: above 1, mentor is faster.
+
+Retrieval: P@1, R-precision and MAP@R of each sample among all others, of clusters as a trained model gives them and of noise, where
+nothing can be skipped. The peer is AccuracyCalculator on exact distances, and has to give the same three numbers.
 """
 
 import argparse
@@ -23,10 +26,13 @@ from harness import Failed, machine_line, run_child, thread_env
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-BUILD = ["cargo", "build", "--release", "-p", "mentor-loss", "--example", "triplet_bench"]
+BUILD = ["cargo", "build", "--release", "-p", "mentor-loss", "-p", "mentor-train", "--examples"]
 PEERS = ["pytorch-metric-learning", "sentence-transformers"]
 # N, D, classes
 BATCHES = [(256, 32, 16), (1024, 128, 64)]
+# The spread of the classes' centres.
+RETRIEVAL = {"clusters": 1.0, "noise": 0.0}
+METRICS = ["precision_at_1", "r_precision", "map_at_r"]
 
 
 def main() -> int:
@@ -34,7 +40,9 @@ def main() -> int:
     if args.build:
         subprocess.run(BUILD, cwd=ROOT, check=True)
     python = Path(os.environ.get("MENTOR_BENCH_VENV", HERE / ".venv")) / "bin" / "python"
-    for path, hint in [(args.example, f"build it: {' '.join(BUILD)}"), (python, "run bench/setup.sh --ranking")]:
+    build = f"build it: {' '.join(BUILD)}"
+    examples = [args.examples / name for name in ["triplet_bench", "retrieval_bench"]]
+    for path, hint in [*((example, build) for example in examples), (python, "run bench/setup.sh --ranking")]:
         if not path.is_file():
             print(f"error: {path} does not exist; {hint}", file=sys.stderr)
             return 2
@@ -48,6 +56,11 @@ def main() -> int:
         if args.large:
             alone(args, (4096, 128, 64), "batch", 1, Path(folder))
             alone(args, (60000, 128, 10), "streamed", args.threads, Path(folder))
+        print("\n| N | D | embeddings | mentor | memory | peer | P@1, R-precision, MAP@R |\n|--:|--:|---|--:|--:|--:|---|", flush=True)
+        for kind in RETRIEVAL:
+            retrieval(args, python, (10000, 128, 10), kind, Path(folder))
+            if args.large:
+                retrieval(args, None, (60000, 128, 10), kind, Path(folder))
     return 0
 
 
@@ -61,8 +74,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3, help="of one turn [%(default)s]")
     parser.add_argument("--threads", type=int, default=cpus, help="of both sides [%(default)s, the CPUs]")
     parser.add_argument("--timeout", type=float, default=900, help="seconds that one run may take [%(default)s]")
-    example = target / "examples" / "triplet_bench"
-    parser.add_argument("--example", type=Path, default=example, help="mentor's side [%(default)s]")
+    parser.add_argument("--examples", type=Path, default=target / "examples", help="mentor's side [%(default)s]")
     return parser.parse_args()
 
 
@@ -70,7 +82,7 @@ def compare(args: argparse.Namespace, python: Path, size: tuple[int, int, int], 
     """One line for each peer."""
     files = write_batch(size, folder)
     env = thread_env(args.threads)
-    commands = {"mentor": [args.example, "batch", *files, args.seconds]}
+    commands = {"mentor": [args.examples / "triplet_bench", "batch", *files, args.seconds]}
     commands |= {peer: [python, HERE / "peers" / "ranking_peers.py", peer, *files, args.seconds] for peer in PEERS}
     best: dict[str, dict] = {}
     for _ in range(args.rounds):
@@ -89,7 +101,7 @@ def compare(args: argparse.Namespace, python: Path, size: tuple[int, int, int], 
 
 def alone(args: argparse.Namespace, size: tuple[int, int, int], form: str, threads: int, folder: Path) -> None:
     """One size that the peers have no memory for."""
-    command = [args.example, form, *write_batch(size, folder), args.seconds]
+    command = [args.examples / "triplet_bench", form, *write_batch(size, folder), args.seconds]
     child = run_child(command, thread_env(threads), args.timeout)
     result = child.json()
     columns = [*map(str, size), ms(result), f"none ({form}, threads: {threads})"]
@@ -97,15 +109,32 @@ def alone(args: argparse.Namespace, size: tuple[int, int, int], form: str, threa
     print(f"| {' | '.join(columns)} | | | {memory} |", flush=True)
 
 
+def retrieval(args: argparse.Namespace, python: Path | None, size: tuple[int, int, int], kind: str, folder: Path) -> None:
+    """One evaluation, once on each side: the peer's takes minutes."""
+    files = write_batch(size, folder, RETRIEVAL[kind])
+    child = run_child([args.examples / "retrieval_bench", *files], thread_env(args.threads), args.timeout)
+    ours = child.json()
+    peer = "none"
+    if python is not None:
+        theirs = run_child([python, HERE / "peers" / "retrieval_peer.py", *files], thread_env(args.threads), args.timeout).json()
+        # Its distances are in f32, in which near samples may change places.
+        if any(abs(ours[name] - theirs[name]) > 1e-4 for name in METRICS):
+            raise Failed(f"the peer finds {theirs}, mentor {ours}")
+        peer = f"{theirs['secs']:.2f} s, {theirs['secs'] / ours['secs']:.1f} times"
+    found = ", ".join(f"{ours[name]:.6f}" for name in METRICS)
+    columns = [*map(str, size[:2]), kind, f"{ours['secs']:.2f} s", f"{child.peak_rss_bytes / 2**20:.0f} MiB", peer, found]
+    print(f"| {' | '.join(columns)} |", flush=True)
+
+
 def ms(result: dict) -> str:
     return f"{1000 * result['secs']:,.2f} ms"
 
 
-def write_batch(size: tuple[int, int, int], folder: Path) -> list[Path]:
+def write_batch(size: tuple[int, int, int], folder: Path, spread: float = 0.3) -> list[Path]:
     """Unit vectors around a centre for each class, the same for the same size."""
     num_samples, dim, num_classes = size
     draw = random.Random(num_samples)
-    centres = [[draw.gauss(0, 0.3) for _ in range(dim)] for _ in range(num_classes)]
+    centres = [[draw.gauss(0, spread) for _ in range(dim)] for _ in range(num_classes)]
     embeddings = array("f")
     for sample in range(num_samples):
         row = [centre + draw.gauss(0, 0.5) for centre in centres[sample % num_classes]]

@@ -104,7 +104,7 @@ pub struct LossConfig {
     /// Which triplets count: `all`, `hard`, `semi-hard`, or `none` for those of `data.triplets`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mining: Option<String>,
-    /// What the sum of a ranking loss is divided by: `valid` or `active`.
+    /// What the sum of a ranking loss is divided by: `valid` (`triplet`'s default) or `active` (`pairwise`'s).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<String>,
     /// Distance of the ranking losses: `euclidean`, `squared` or `cosine`.

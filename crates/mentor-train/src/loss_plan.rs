@@ -300,12 +300,14 @@ impl RankingPlan {
             });
         }
         let given = matches!(form, RankingForm::Triplet { mining: Mining::None, .. });
+        // Most pairs of a batch are negatives that are soon far enough: a mean over all of them would learn slowly.
+        let average = if pairwise { Average::Active } else { Average::Valid };
         let margin = config.margin.unwrap_or(default_margin);
         Self {
             form,
             distance: check.parse("distance", config.distance.as_deref(), Distance::Euclidean),
             margin: check.number("margin", margin, NON_NEGATIVE.0, NON_NEGATIVE.1),
-            average: check.parse("average", config.average.as_deref(), Average::Valid),
+            average: check.parse("average", config.average.as_deref(), average),
             embedding_size: check.at_least_one("embedding_size", model.embedding_size.unwrap_or(64)),
             unit_norm,
             batches: RankingBatches::check(given, data, check),

@@ -436,6 +436,14 @@ mod tests {
     }
 
     #[test]
+    fn pairs_are_averaged_over_the_active_ones_and_triplets_over_all() {
+        for (loss, average) in [("pairwise", "active"), ("triplet", "valid")] {
+            let config = plan(&format!("data.source = 'x'\nloss.name = '{loss}'")).unwrap().to_config();
+            assert_eq!(config.loss.average.as_deref(), Some(average), "{loss}");
+        }
+    }
+
+    #[test]
     fn parameters_of_another_loss_are_refused() {
         assert!(plan("data.source = 'digits'\nloss.margin = 1.0").is_err());
         assert!(plan("data.source = 'digits'\nloss.name = 'svm'\nloss.label_smoothing = 0.1").is_err());

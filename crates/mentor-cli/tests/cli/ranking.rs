@@ -55,6 +55,49 @@ fn a_batch_worked_by_hand_comes_out() {
 }
 
 #[test]
+fn ugly_batches_have_finite_losses_and_gradients() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    write_labels(&path("two.npy"), &[0, 0, 1, 1]);
+    write_labels(&path("one.npy"), &[5, 5, 5, 5]);
+    write_labels(&path("lone.npy"), &[0, 1, 2, 3]);
+    for (name, values) in [
+        ("equal", [1.0; 4]),
+        ("zero", [0.0; 4]),
+        ("large", [1e4, -1e4, 9e3, 0.0]),
+        ("mixed", [0.0, 0.0, 1e-30, 1e4]),
+    ] {
+        let embeddings = format!("{name}.npy");
+        write_embeddings(&path(&embeddings), &values);
+        for labels in ["two", "one", "lone"] {
+            for flags in [
+                "--mining all",
+                "--mining all --margin 0 --average active",
+                "--mining hard",
+                "--mining semi-hard",
+            ] {
+                for distance in ["euclidean", "squared", "cosine"] {
+                    let command = format!(
+                        "loss triplet --embeddings {embeddings} --labels {labels}.npy {flags} --distance {distance} --json"
+                    );
+                    let batch = json(&mentor(dir.path(), &command));
+                    let loss = batch["loss"].as_f64().unwrap_or_else(|| panic!("{command}: {batch}"));
+                    let gradient = batch["gradient"].as_array().unwrap();
+                    let moves = gradient.iter().filter(|row| row[0].as_f64().unwrap() != 0.0).count();
+                    assert!(loss.is_finite() && loss >= 0.0, "{command}: {batch}");
+                    if labels != "two" {
+                        assert_eq!((loss, moves, &batch["num_valid"]), (0.0, 0, &0.into()), "{command}");
+                    }
+                    if name == "equal" || name == "zero" {
+                        assert_eq!(moves, 0, "{command}: {batch}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn files_that_cannot_be_used_are_bad_data_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);

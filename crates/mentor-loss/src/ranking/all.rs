@@ -35,8 +35,9 @@ use crate::{Average, Census, Distance, LossError};
 ///
 /// Distances are sums of squared differences in `f64`, not a Gram matrix: equal points are exactly 0 apart and
 /// nothing cancels. Counts are exact. Sums are in `f64`, taken in an order that does not depend on the number of
-/// threads: the same bits for any. The gradient's products are in `f64` for a batch, and in `f32` when streamed:
-/// the push of a pair is then good to about 1e-7 of its embeddings (about their mean) divided by its distance.
+/// threads: the same bits for any. The gradient's products are in `f64` for a batch, and in `f32` when streamed. Of
+/// pairs nearer than 1/32 of the anchor's distance to the mean, `f32` would lose the difference: they are pushed one by
+/// one in `f64`, and the push of every pair is good to 1e-5 of its size.
 ///
 /// # Parameters
 ///

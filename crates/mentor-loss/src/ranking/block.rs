@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use super::count::{Counter, Totals};
 use super::gradient::Centred;
 use super::points::Points;
-use super::simd::{Element, lane_sums};
-use super::weights::weights_of;
+use super::product;
+use super::simd::{Element, dispatch, lane_sum};
+use super::sink::{Sink, Weighed, WeightRow};
 
 /// Anchors that share one pass over the samples.
 const ROWS: usize = 256;
@@ -48,58 +49,77 @@ pub(super) enum Wanted<'a> {
 }
 
 /// The sums over all triplets and, if wanted, their gradient `[N, width]`, whose products are taken in `T`.
-///
 pub(super) fn all_triplets<T: Element>(points: &Points, margin: f64, wanted: Wanted<'_>) -> (Sums, Vec<f64>) {
     let (num_samples, stride) = (points.num_samples, points.stride());
     let mut sums = Sums::default();
     let mut gradient = Vec::new();
     let mut centred = None;
-    let mut coefficients = None;
+    let mut integers = None;
     match wanted {
         Wanted::Counts => {}
         Wanted::Gradient => {
             gradient = vec![0.0; points.rows.len()];
             centred = Some(Centred::<T>::new(points));
         }
-        Wanted::Coefficients(all) => coefficients = Some(all),
+        Wanted::Coefficients(all) => integers = Some(all),
     }
-    let mut distance_block = vec![0.0; ROWS.min(num_samples) * stride];
-    let mut weight_block = vec![T::default(); distance_block.len()];
+    let block_rows = ROWS.min(num_samples.next_multiple_of(product::ROWS));
+    let mut distance_block = vec![0.0; block_rows * stride];
+    let mut weight_block = vec![T::default(); if centred.is_some() { block_rows * stride } else { 0 }];
     for start in (0..num_samples).step_by(ROWS) {
         let rows = start..num_samples.min(start + ROWS);
         let distance_block = &mut distance_block[..rows.len() * stride];
-        let weight_block = &mut weight_block[..rows.len() * stride];
         distances(points, &rows, distance_block);
-        let integers = match &mut coefficients {
-            Some(all) => {
-                all[rows.start * num_samples..rows.end * num_samples].chunks_mut(num_samples).collect()
-            }
-            None => Vec::new(),
-        };
-        let integers = integers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
-        let anchors: Vec<_> = distance_block
-            .chunks_exact_mut(stride)
-            .zip(weight_block.chunks_exact_mut(stride))
-            .zip(integers)
-            .collect();
-        let anchors = anchors.into_par_iter().enumerate().with_min_len(4).map_init(
-            || Scratch::new(points),
-            |scratch, (row, ((distances, weights), integers))| {
-                let sums = scratch.count(points, margin, start + row, distances);
-                let integers = integers.into_iter().flatten();
-                for (integer, &coefficient) in integers.zip(&scratch.coefficients) {
-                    *integer = coefficient as i32;
-                }
-                (sums, weights_of(points.distance, &scratch.coefficients, distances, weights))
-            },
-        );
-        let (anchors, totals): (Vec<Sums>, Vec<f64>) = anchors.unzip();
-        anchors.iter().for_each(|anchor| sums.add(anchor));
+        let mut sinks: Vec<Sink<'_, T>> = Vec::with_capacity(rows.len());
         if let Some(centred) = &centred {
-            centred.add_gradient(points, start, weight_block, &totals, &mut gradient);
+            let weights = weight_block.chunks_exact_mut(stride);
+            sinks.extend(rows.clone().zip(weights).map(|(row, weights)| {
+                let near = centred.near(points.distance, row);
+                Sink::Weights(WeightRow { distance: points.distance, near, weights, near_pairs: Vec::new() })
+            }));
+        } else if let Some(all) = &mut integers {
+            let block = &mut all[rows.start * num_samples..rows.end * num_samples];
+            sinks.extend(block.chunks_exact_mut(num_samples).map(Sink::Integers));
+        } else {
+            sinks.resize_with(rows.len(), || Sink::Nothing);
+        }
+        let anchors = distance_block.par_chunks_exact_mut(stride).zip(sinks).enumerate().with_min_len(4);
+        let counted = anchors.map_init(Counter::default, |counter, (row, (distances, mut sink))| {
+            let sums = count(counter, points, margin, start + row, distances, &mut sink);
+            (sums, sink.finish())
+        });
+        let (of_anchors, weighed): (Vec<Sums>, Vec<Weighed>) = counted.unzip();
+        of_anchors.iter().for_each(|of_anchor| sums.add(of_anchor));
+        if let Some(centred) = &centred {
+            let padded_rows = rows.len().next_multiple_of(product::ROWS);
+            weight_block[rows.len() * stride..padded_rows * stride].fill(T::default());
+            let weights = &weight_block[..padded_rows * stride];
+            centred.add_gradient(points, start, weights, &weighed, &mut gradient);
         }
     }
     (sums, gradient)
+}
+
+/// Counts the triplets of the anchor whose `distances` these are; the padding becomes far away.
+fn count<T: Element>(
+    counter: &mut Counter,
+    points: &Points,
+    margin: f64,
+    anchor: usize,
+    distances: &mut [f64],
+    sink: &mut Sink<'_, T>,
+) -> Sums {
+    let own = points.class[anchor].clone();
+    let positive_distance = dispatch(|| lane_sum(&distances[own.clone()]));
+    let negative_distance = dispatch(|| lane_sum(&distances[..points.num_samples])) - positive_distance;
+    let Totals { value, num_active, num_hard } = match points.counts(anchor) {
+        Some(_) => counter.count(margin, (anchor, own, points.num_samples), distances, sink),
+        None => {
+            sink.put_none();
+            Totals::default()
+        }
+    };
+    Sums { value, num_active, num_hard, positive_distance, negative_distance }
 }
 
 /// Distances from `rows` to all samples: `out` is `[rows, stride]`.
@@ -114,34 +134,4 @@ pub(super) fn distances(points: &Points, rows: &Range<usize>, out: &mut [f64]) {
     }
     let tiles = tiles.into_par_iter().enumerate();
     tiles.for_each(|(tile, out)| points.distances(rows.clone(), tile * COLUMNS, out));
-}
-
-/// The memory of one thread that counts.
-struct Scratch {
-    counter: Counter,
-    /// The coefficients of one anchor, `[stride]`.
-    coefficients: Vec<f64>,
-}
-
-impl Scratch {
-    fn new(points: &Points) -> Self {
-        Self { counter: Counter::default(), coefficients: vec![0.0; points.stride()] }
-    }
-
-    /// Fills `coefficients` with those of the anchor whose `distances` these are; the padding becomes far away.
-    fn count(&mut self, points: &Points, margin: f64, anchor: usize, distances: &mut [f64]) -> Sums {
-        let own = points.class[anchor].clone();
-        let positive_distance: f64 = distances[own.clone()].iter().sum();
-        let all = lane_sums(&distances[..points.num_samples]);
-        if points.counts(anchor).is_none() {
-            self.coefficients.fill(0.0);
-            distances[points.num_samples..].fill(f64::MAX);
-            return Sums { positive_distance, negative_distance: all - positive_distance, ..Sums::default() };
-        }
-        let place = (anchor, own, points.num_samples);
-        let Totals { value, num_active, num_hard } =
-            self.counter.count(margin, place, distances, &mut self.coefficients);
-        let negative_distance = all - positive_distance;
-        Sums { value, num_active, num_hard, positive_distance, negative_distance }
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::Ranked;
 use super::points::Points;
+use super::sink::weight;
 use crate::{Average, Census, Distance, LossError, TripletRanking};
 
 /// Three samples: an anchor, one that should be near it, and one that should not.
@@ -35,12 +36,10 @@ pub(super) fn of_triplets(
         positive_sum += d_ap;
         negative_sum += d_an;
         census.count(ranking.case(d_ap, d_an));
-        for (other, weight) in [(p, points.weight(slope, d_ap)), (n, points.weight(-slope, d_an))] {
-            for column in 0..points.width {
-                let push = weight * (points.row(a)[column] - points.row(other)[column]);
-                gradient[a * points.width + column] += push;
-                gradient[other * points.width + column] -= push;
-            }
+        for (other, weight) in
+            [(p, weight(points.distance, slope, d_ap)), (n, weight(points.distance, -slope, d_an))]
+        {
+            points.push(&mut gradient, a, other, weight);
         }
     }
     let count = census.denominator(average);
@@ -77,13 +76,12 @@ impl Points {
         }
     }
 
-    /// As `weights_of`, for one pair.
-    fn weight(&self, coefficient: f64, distance: f64) -> f64 {
-        match self.distance {
-            Distance::Euclidean if distance > 0.0 => coefficient / distance,
-            Distance::Euclidean => 0.0,
-            Distance::SquaredEuclidean => 2.0 * coefficient,
-            Distance::Cosine => coefficient,
+    /// Adds weight · (a − b) to the gradient of row a, and takes it from that of row b.
+    pub(super) fn push(&self, gradient: &mut [f64], a: usize, b: usize, weight: f64) {
+        for (column, (x, y)) in self.row(a).iter().zip(self.row(b)).enumerate() {
+            let push = weight * (x - y);
+            gradient[a * self.width + column] += push;
+            gradient[b * self.width + column] -= push;
         }
     }
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::simd::{WIDTH, dispatch};
-use super::square_distances::{SquareDistances, panels};
+use super::pair_sums::{PairTerm, Panels};
+use super::simd::WIDTH;
 use crate::{Distance, LossError};
 
 /// N embeddings with their classes. Rows are sorted by label, so that the positives of an anchor are a range.
@@ -18,8 +18,8 @@ pub(super) struct Points {
     pub(super) width: usize,
     /// `[N, width]`; unit vectors for the cosine.
     pub(super) rows: Vec<f64>,
-    /// The rows once more, as columns.
-    panels: Vec<f64>,
+    /// The rows once more, transposed in groups.
+    panels: Panels,
     /// Which sample each row is.
     pub(super) order: Vec<usize>,
     /// The rows of each row's class.
@@ -67,7 +67,7 @@ impl Points {
             lengths = rows.chunks_exact_mut(width.max(1)).map(normalise).collect();
             lengths.resize(num_samples, 0.0);
         }
-        let panels = panels(&rows, width, stride(num_samples));
+        let panels = Panels::with_stride(&rows, width, stride(num_samples));
         Ok(Self { distance, num_samples, dim, width, rows, panels, order, class, lengths })
     }
 
@@ -83,16 +83,15 @@ impl Points {
         (counts.0 > 0 && counts.1 > 0).then_some(counts)
     }
 
-    /// Distances from some rows to all rows from `columns` on: `out` is `[rows, stride]`, a whole number of
-    /// panels is written from column 0 of `out` to its end, and what lies past the last row means nothing.
-    pub(super) fn distances(&self, rows: Range<usize>, columns: usize, out: Vec<&mut [f64]>) {
-        let num_columns = out.first().map_or(0, |row| row.len());
-        let panels = &self.panels[columns * self.width..(columns + num_columns) * self.width];
-        let root = self.distance == Distance::Euclidean;
-        let mut out = out;
-        let rows_of = &self.rows[rows.start * self.width..rows.end * self.width];
-        let reborrowed = out.iter_mut().map(|row| &mut **row).collect();
-        dispatch(SquareDistances { rows: rows_of, panels, width: self.width, out: reborrowed, root });
+    /// Distances from `rows` to all rows from `columns` on: `out` is `[rows, a whole number of panels]`, and what lies
+    /// past the last row means nothing. Both start at a panel.
+    pub(super) fn distances(&self, rows: Range<usize>, columns: usize, mut out: Vec<&mut [f64]>) {
+        let term = match self.distance {
+            Distance::Euclidean => PairTerm::Distance,
+            // Half of that of unit vectors is the cosine distance.
+            Distance::SquaredEuclidean | Distance::Cosine => PairTerm::SquaredDistance,
+        };
+        self.panels.sums(term, rows.clone(), &self.panels, columns, &mut out);
         if self.distance == Distance::Cosine {
             for (out, row) in out.into_iter().zip(rows) {
                 let end = self.num_samples.min(columns + out.len());

@@ -3,18 +3,28 @@
 //! Rows are padded by zeros to [`WIDTH`] numbers or a multiple, so that no kernel has a remainder. A vector
 //! instruction set changes at most the rounding of sums (with a fused multiply–add or without).
 
-use std::ops::Neg;
-
+use mentor_kernels::simd::Level;
 use pulp::{Scalar, Simd, WithSimd};
 
-/// What rows are padded to: the widest unit of work, two vectors of AVX2.
+/// What rows are padded to: a vector of AVX-512, two of AVX2.
 pub(super) const WIDTH: usize = 8;
 
-/// Runs `operation` with the best vectors of this machine.
+/// Runs `operation` with the vectors of [`Level::current`], the best of this machine unless a test asks for others.
+#[inline(always)]
 pub(super) fn dispatch<Op: WithSimd>(operation: Op) -> Op::Output {
     #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = pulp::x86::V3::try_new() {
-        return Simd::vectorize(simd, operation);
+    {
+        let level = Level::current();
+        if level == Level::Avx512
+            && let Some(simd) = pulp::x86::V4::try_new()
+        {
+            return Simd::vectorize(simd, operation);
+        }
+        if level >= Level::Avx2
+            && let Some(simd) = pulp::x86::V3::try_new()
+        {
+            return Simd::vectorize(simd, operation);
+        }
     }
     #[cfg(target_arch = "aarch64")]
     if let Some(simd) = pulp::aarch64::Neon::try_new() {
@@ -24,9 +34,11 @@ pub(super) fn dispatch<Op: WithSimd>(operation: Op) -> Op::Output {
 }
 
 /// `f32` or `f64`, in vectors.
-pub(super) trait Element: Copy + Default + Neg<Output = Self> + Send + Sync {
-    /// Numbers in 64 bytes, two vectors of AVX2: what rows of this type are padded to.
+pub(super) trait Element: Copy + Default + Send + Sync {
+    /// Numbers in 64 bytes, a vector of AVX-512: how many coordinates are multiplied at once.
     const WIDTH: usize;
+    /// Nearer than this share of its length, a difference of embeddings is not left to products of this type.
+    const NEAR: f64;
     /// A vector of them.
     type Vector<S: Simd>: Copy;
 
@@ -46,9 +58,10 @@ pub(super) trait Element: Copy + Default + Neg<Output = Self> + Send + Sync {
 }
 
 macro_rules! element {
-    ($scalar:ty, $vector:ident, $splat:ident, $add:ident, $mul_add:ident, $as:ident, $as_mut:ident) => {
+    ($scalar:ty, $near:expr, $vector:ident, $splat:ident, $add:ident, $mul_add:ident, $as:ident, $as_mut:ident) => {
         impl Element for $scalar {
             const WIDTH: usize = 64 / size_of::<$scalar>();
+            const NEAR: f64 = $near;
             type Vector<S: Simd> = S::$vector;
 
             #[inline(always)]
@@ -83,15 +96,29 @@ macro_rules! element {
     };
 }
 
-element!(f32, f32s, splat_f32s, add_f32s, mul_add_e_f32s, as_simd_f32s, as_mut_simd_f32s);
-element!(f64, f64s, splat_f64s, add_f64s, mul_add_e_f64s, as_simd_f64s, as_mut_simd_f64s);
+element!(f32, 1.0 / 32.0, f32s, splat_f32s, add_f32s, mul_add_e_f32s, as_simd_f32s, as_mut_simd_f32s);
+element!(f64, 0.0, f64s, splat_f64s, add_f64s, mul_add_e_f64s, as_simd_f64s, as_mut_simd_f64s);
 
 /// A sum in eight lanes: quicker, and more exact, than one number after the other.
-pub(super) fn lane_sums(values: &[f64]) -> f64 {
+#[inline(always)]
+pub(super) fn lane_sum<T: Element>(values: &[T]) -> f64 {
     let mut lanes = [0.0; 8];
     let (chunks, rest) = values.as_chunks::<8>();
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value.widen());
     }
-    lanes.iter().sum::<f64>() + rest.iter().sum::<f64>()
+    lanes.iter().sum::<f64>() + rest.iter().map(|value| value.widen()).sum::<f64>()
+}
+
+/// The least and the largest of some numbers, of which there is at least one.
+pub(super) fn lane_bounds(values: &[f64]) -> (f64, f64) {
+    let (mut least, mut largest) = ([values[0]; 8], [values[0]; 8]);
+    let (chunks, rest) = values.as_chunks::<8>();
+    for chunk in chunks.iter().map(|chunk| &chunk[..]).chain([rest]) {
+        for ((least, largest), &value) in least.iter_mut().zip(&mut largest).zip(chunk) {
+            *least = least.min(value);
+            *largest = largest.max(value);
+        }
+    }
+    (least.into_iter().fold(values[0], f64::min), largest.into_iter().fold(values[0], f64::max))
 }

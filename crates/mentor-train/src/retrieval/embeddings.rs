@@ -1,8 +1,9 @@
-//! Embeddings as they come, their exact distances, and the form that a matrix product takes.
+//! Embeddings as they come, and their exact distances.
 
 use serde::{Deserialize, Serialize};
 
 use super::RetrievalError;
+use super::keys::cosine_key;
 
 /// What near means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,11 @@ impl<'a> Embeddings<'a> {
         self.dim
     }
 
+    /// All values, `[sample, dim]`.
+    pub(super) fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
     /// Sample `index`.
     ///
     /// # Panics
@@ -77,9 +83,8 @@ pub(super) fn exact_key(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     match metric {
         Metric::Euclidean => sum(a, b, |a, b| (a - b) * (a - b)),
         Metric::Cosine => {
-            let lengths = (sum(a, a, |a, b| a * b) * sum(b, b, |a, b| a * b)).sqrt();
-            // The lower bound is for rounding: a cosine of 1 + 1e-16.
-            if lengths == 0.0 { 2.0 } else { (2.0 - 2.0 * (sum(a, b, |a, b| a * b) / lengths)).max(0.0) }
+            let product = |a, b| sum(a, b, |a, b| a * b);
+            cosine_key(product(a, b), product(a, a), product(b, b))
         }
     }
 }
@@ -104,97 +109,6 @@ fn sum(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
         }
     }
     (partial[0] + partial[1]) + (partial[2] + partial[3]) + rest
-}
-
-/// Queries and gallery moved and scaled so that a product in `f32` orders them nearly as [`exact_key`] does:
-/// key ≈ base(query) + base(gallery) − 2·(query · gallery), in units of `exact_key` times a constant.
-pub(super) struct Prepared {
-    /// `[query, dim]`; absent where the queries are the gallery.
-    queries: Option<(Vec<f32>, Vec<f32>)>,
-    /// `[sample, dim]`.
-    pub(super) gallery: Vec<f32>,
-    pub(super) gallery_bases: Vec<f32>,
-    metric: Metric,
-    dim: usize,
-}
-
-impl Prepared {
-    /// Euclidean: about the gallery's mean, which takes out what all share, and divided by the largest value, which keeps
-    /// squares in the range of `f32`. Cosine: unit length, and zero stays zero.
-    pub(super) fn new(metric: Metric, queries: Option<&Embeddings<'_>>, gallery: &Embeddings<'_>) -> Self {
-        let dim = gallery.dim;
-        let mut mean = vec![0.0; dim];
-        let mut scale = 1.0;
-        if metric == Metric::Euclidean {
-            for row in gallery.values.chunks_exact(dim) {
-                mean.iter_mut().zip(row).for_each(|(mean, &value)| *mean += f64::from(value));
-            }
-            mean.iter_mut().for_each(|mean| *mean /= gallery.len().max(1) as f64);
-            let rows = gallery
-                .values
-                .chunks_exact(dim)
-                .chain(queries.iter().flat_map(|q| q.values.chunks_exact(dim)));
-            let largest = rows
-                .flat_map(|row| row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).abs()))
-                .fold(0.0, f64::max);
-            // A value of the smallest size must not become infinite.
-            scale = if largest > 0.0 { (1.0 / largest).min(1e250) } else { 1.0 };
-        }
-        let place = |embeddings: &Embeddings<'_>| match metric {
-            Metric::Euclidean => {
-                let mut placed = Vec::with_capacity(embeddings.values.len());
-                for row in embeddings.values.chunks_exact(dim) {
-                    placed.extend(
-                        row.iter()
-                            .zip(&mean)
-                            .map(|(&value, mean)| ((f64::from(value) - mean) * scale) as f32),
-                    );
-                }
-                let bases = placed.chunks_exact(dim).map(|row| sum(row, row, |a, b| a * b) as f32).collect();
-                (placed, bases)
-            }
-            Metric::Cosine => {
-                let mut placed = Vec::with_capacity(embeddings.values.len());
-                for row in embeddings.values.chunks_exact(dim) {
-                    let length = sum(row, row, |a, b| a * b).sqrt();
-                    let unit =
-                        |&value: &f32| if length == 0.0 { 0.0 } else { (f64::from(value) / length) as f32 };
-                    placed.extend(row.iter().map(unit));
-                }
-                (placed, vec![1.0; embeddings.len()])
-            }
-        };
-        let (placed, gallery_bases) = place(gallery);
-        Self { queries: queries.map(place), gallery: placed, gallery_bases, metric, dim }
-    }
-
-    /// The queries from `first` on, `[count, dim]`.
-    pub(super) fn queries(&self, first: usize, count: usize) -> &[f32] {
-        let values = self.queries.as_ref().map_or(&self.gallery, |(values, _)| values);
-        &values[first * self.dim..(first + count) * self.dim]
-    }
-
-    /// What does not depend on the gallery in the key of a query.
-    pub(super) fn query_base(&self, query: usize) -> f32 {
-        self.queries.as_ref().map_or(&self.gallery_bases, |(_, bases)| bases)[query]
-    }
-
-    /// How far the approximate and the true key of a gallery sample can differ where either is at most `key`.
-    ///
-    /// With u = 2⁻²⁴, a product of `f32` errs by at most D·u·‖a‖‖b‖ in any order of summation, and rounding of inputs,
-    /// bases and their sum adds less than 16·u·(‖a‖² + ‖b‖²); ‖b‖ ≤ ‖a‖ + √key by the triangle inequality.
-    pub(super) fn error_bound(&self, query: usize, key: f64) -> f64 {
-        let sizes = match self.metric {
-            Metric::Euclidean => {
-                let base = f64::from(self.query_base(query));
-                let farthest = base.sqrt() + key.max(0.0).sqrt();
-                base + farthest * farthest
-            }
-            Metric::Cosine => 2.0,
-        };
-        // The last term is for products below the smallest normal number.
-        1.01 * (self.dim as f64 + 16.0) * 2_f64.powi(-24) * sizes + 1e-30
-    }
 }
 
 #[cfg(test)]

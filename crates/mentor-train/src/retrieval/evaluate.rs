@@ -2,25 +2,23 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::embeddings::{Embeddings, Prepared};
+use super::embeddings::Embeddings;
+use super::keys::Keys;
 use super::rank::{Ranked, Ranking, Scratch, sampled};
 use super::{Retrieval, RetrievalError, RetrievalIntervals, RetrievalOptions, bootstrap};
 
-/// Products of a tile, at most, unless one row is longer: 28 MiB, which the C library's allocator keeps for the next
-/// tile instead of giving it back, page by page.
-const TILE_PRODUCTS: usize = 7 << 20;
-/// Queries of a tile, at most.
-const TILE_ROWS: usize = 1024;
+/// Queries that share one pass over the gallery, at most, and the keys that one thread holds for them: 32 MiB.
+const MAX_QUERIES: usize = 64;
+const MAX_KEYS: usize = 4 << 20;
 
 /// Evaluates `queries` against `gallery`, embeddings with their labels; without one, against each other, where no
 /// query is its own neighbour.
 ///
 /// The order of neighbours is exact: that of distances in `f64`, equal ones by the lower index. Memory is that of the
-/// embeddings, once more, and of one tile. Labels are any numbers; equal ones are a class. The result does not depend
-/// on the number of threads.
+/// embeddings in `f64`, and 32 MiB a thread. Labels are any numbers; equal ones are a class. The result does not depend on the
+/// number of threads.
 ///
 /// # Errors
 ///
@@ -54,65 +52,28 @@ pub fn evaluate(
     }
     let relevant =
         |query: usize| class_sizes.get(&query_labels[query]).map_or(0, |&size| size - usize::from(same));
-    let prepared = Prepared::new(options.metric, (!same).then_some(queries), gallery);
-    let ranking = Ranking {
-        prepared: &prepared,
-        metric: options.metric,
-        queries: *queries,
-        gallery: *gallery,
-        labels,
-        same,
-        k: options.k,
-        depth: options.k.max(10),
-        sampled: sampled(gallery.len()),
-    };
-    let mut ranked: Vec<Ranked> = Vec::with_capacity(queries.len());
-    let products = Products::new(&prepared.gallery, gallery.dim());
-    let tile_rows = (TILE_PRODUCTS / gallery.len().max(1)).clamp(1, TILE_ROWS);
-    let mut first = 0;
-    // Without a gallery every query is lone, and there is nothing to multiply.
-    while first < queries.len() && !gallery.is_empty() {
-        let rows = tile_rows.min(queries.len() - first);
-        let tile = products.with(prepared.queries(first, rows), rows);
-        let tile = tile.as_slice::<f32>().expect("an f32 tensor can be read back as f32");
-        let results = tile.par_chunks_exact(gallery.len()).enumerate().map_init(
-            Scratch::default,
-            |scratch, (row, products)| {
-                let query = first + row;
-                let num_relevant = relevant(query);
-                (num_relevant > 0)
-                    .then(|| ranking.rank(query, query_labels[query], num_relevant, products, scratch))
-            },
-        );
-        ranked.extend(results.collect::<Vec<_>>().into_iter().flatten());
-        first += rows;
-    }
+    let keys = Keys::new(options.metric, queries, (!same).then_some(gallery));
+    let ranking =
+        Ranking { labels, same, k: options.k, depth: options.k.max(10), sampled: sampled(gallery.len()) };
+    let tile_queries = (MAX_KEYS / keys.stride().max(1)).clamp(8, MAX_QUERIES) / 8 * 8;
+    let firsts: Vec<usize> = (0..queries.len()).step_by(tile_queries).collect();
+    let tiles = firsts.into_par_iter().map_init(Scratch::default, |scratch, first| {
+        let tile = first..queries.len().min(first + tile_queries);
+        let mut all_keys = std::mem::take(&mut scratch.keys);
+        keys.of(tile.clone(), &mut all_keys);
+        let mut ranked = Vec::with_capacity(tile.len());
+        for (query, keys) in tile.zip(all_keys.chunks_exact_mut(keys.stride().max(1))) {
+            let num_relevant = relevant(query);
+            if num_relevant > 0 {
+                let keys = &mut keys[..gallery.len()];
+                ranked.push(ranking.rank(query, query_labels[query], num_relevant, keys, scratch));
+            }
+        }
+        scratch.keys = all_keys;
+        ranked
+    });
+    let ranked: Vec<Ranked> = tiles.collect::<Vec<_>>().into_iter().flatten().collect();
     Ok(summarise(&ranked, queries.len(), options))
-}
-
-/// Products of rows with every gallery sample: the one place where most of the arithmetic is.
-struct Products {
-    /// `[dim, gallery]`.
-    gallery: Tensor<2>,
-    dim: usize,
-    device: Device,
-}
-
-impl Products {
-    fn new(gallery: &[f32], dim: usize) -> Self {
-        let device = Device::flex();
-        let shape = [gallery.len() / dim, dim];
-        let gallery = Tensor::from_data(TensorData::new(gallery.to_vec(), shape), &device);
-        Self { gallery: gallery.transpose(), dim, device }
-    }
-
-    /// `[rows, gallery]`, row by row.
-    fn with(&self, rows: &[f32], count: usize) -> TensorData {
-        let rows = TensorData::new(rows.to_vec(), [count, self.dim]);
-        let rows: Tensor<2> = Tensor::from_data(rows, &self.device);
-        // Data, not a vector, since that would be a copy.
-        rows.matmul(self.gallery.clone()).into_data()
-    }
 }
 
 fn summarise(ranked: &[Ranked], num_all: usize, options: &RetrievalOptions) -> Retrieval {

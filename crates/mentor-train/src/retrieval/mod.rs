@@ -18,6 +18,7 @@
 mod bootstrap;
 mod embeddings;
 mod evaluate;
+mod keys;
 mod nearest;
 mod rank;
 

@@ -29,11 +29,11 @@ fn plain(
     let mut count = 0;
     for (query, &label) in query_labels.iter().enumerate() {
         let mut order: Vec<usize> = (0..gallery.len()).filter(|&sample| !(same && sample == query)).collect();
+        let keys: Vec<f64> = (0..gallery.len())
+            .map(|sample| key(options.metric, queries.row(query), gallery.row(sample)))
+            .collect();
         // A stable sort keeps the lower index first.
-        order.sort_by(|&a, &b| {
-            let key = |sample| key(options.metric, queries.row(query), gallery.row(sample));
-            key(a).total_cmp(&key(b))
-        });
+        order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]));
         let right: Vec<bool> = order.iter().map(|&sample| labels[sample] == label).collect();
         let relevant = right.iter().filter(|&&right| right).count();
         if relevant == 0 {
@@ -176,6 +176,16 @@ fn galleries_larger_than_the_sample_of_keys_rank_as_by_loops() {
             let found = evaluate(&queries, labels, apart, &options).unwrap();
             assert_equal(&found, plain((&queries, labels), apart, &options), "large gallery");
         }
+    }
+}
+
+#[test]
+fn two_thousand_clusters_or_noise_rank_as_by_loops() {
+    for spread in [0.1, 30.0] {
+        let case = clusters(2000, 128, 10, spread, 0.0, 13);
+        let options = RetrievalOptions { num_resamples: 5, ..RetrievalOptions::default() };
+        let found = evaluate(&case.embeddings(), &case.labels, None, &options).unwrap();
+        assert_equal(&found, plain((&case.embeddings(), &case.labels), None, &options), "two thousand");
     }
 }
 

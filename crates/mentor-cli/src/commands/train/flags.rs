@@ -88,7 +88,7 @@ pub(crate) struct Args {
     pub(super) mining: Option<String>,
 
     /// What the sum of a ranking loss is divided by: all valid pairs or triplets, or those with a loss
-    /// [default: valid]
+    /// [default: active; triplet valid]
     #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["valid", "active"]), help_heading = "Embeddings")]
     pub(super) average: Option<String>,
 
