@@ -4,9 +4,11 @@
 //! into[m, n] = bias[n] + Σ_k left[m, k] · right[k, n]
 //! ```
 //!
-//! The left factor is read where it lies, one broadcast a row and term. Of the right factor a panel, as wide as a tile and
-//! [`BAND`] terms deep, is copied into the first-level cache, where all rows use it. Each result is one sum in the order of
-//! its terms, so its bits depend neither on what is beside it nor on how the work is divided.
+//! Rows of the left factor are read where they lie, one broadcast a row and term. Where its columns are contiguous instead, those
+//! of a band are brought together first: from a wide matrix they would share a few lines of the cache. Of the right
+//! factor a panel, as wide as a tile and [`BAND`] terms deep, is copied into the first-level cache, where all rows use it. Each
+//! result is one sum in the order of its terms, so its bits depend neither on what is beside it nor on how the work is
+//! divided.
 
 use crate::conv::columns;
 use crate::matrices::{Block, Matrix};
@@ -83,9 +85,18 @@ unsafe fn all_panels<S: Simd>(level: Level, product: &Product<'_>, into: &mut Bl
     let mut panel = Scratch::take(BAND.min(depth) * full);
     // The sums of a last panel that ends within a vector.
     let mut edge = Scratch::take(if columns.is_multiple_of(S::LANES) { 0 } else { rows * full });
+    let mut columns_of_left = Scratch::take(if left.strides[0] == 1 { BAND.min(depth) * rows } else { 0 });
     // Once without any terms too: then the results are the bias.
     for term in (0..depth.max(1)).step_by(BAND) {
         let terms = BAND.min(depth - term);
+        let left = if left.strides[0] == 1 {
+            for (at, column) in columns_of_left.chunks_exact_mut(rows).take(terms).enumerate() {
+                column.copy_from_slice(&left.from(0, term + at).values[..rows]);
+            }
+            Matrix { values: &columns_of_left, strides: [1, rows] }
+        } else {
+            left.from(0, term)
+        };
         for start in (0..columns).step_by(full) {
             let count = full.min(columns - start);
             let width = count.next_multiple_of(S::LANES);
@@ -101,7 +112,6 @@ unsafe fn all_panels<S: Simd>(level: Level, product: &Product<'_>, into: &mut Bl
             // The sums begin with the bias in each row, and go on with what they have come to.
             let (from, from_stride) =
                 if term == 0 { (begin.as_ptr(), 0) } else { (to.cast_const(), to_stride) };
-            let left = left.from(0, term);
             let band = Band {
                 left: left.values.as_ptr(),
                 left_strides: left.strides,

@@ -20,9 +20,9 @@ use crate::simd::Level;
 pub(crate) const MIN_ROWS: usize = tiles::ROWS;
 /// Rows of a task, at most: enough to make copying panels cheap, and so few that their part of the left factor stays in the
 /// second-level cache.
-const TASK_ROWS: usize = 22 * tiles::ROWS;
+const TASK_ROWS: usize = 32 * tiles::ROWS;
 /// Tasks for each thread, at least, where there are columns to divide: one that is kept waiting leaves work to the others.
-const TASKS_PER_THREAD: usize = 4;
+const TASKS_PER_THREAD: usize = 2;
 
 /// `x` `[rows, inputs]` · `w` `[inputs, outputs]` + `bias` `[outputs]`, negative results set to zero with `relu`.
 pub(crate) fn forward(sizes: Sizes, x: &[f32], w: &[f32], bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
