@@ -83,8 +83,12 @@ fn main() -> anyhow::Result<()> {
     let mut optimizer = Optimizer::new(plan, Penalty::default());
 
     let (mut steps, mut waits, mut losses) = (Vec::new(), Vec::new(), Vec::new());
+    let mut faults_before = None;
     let mut batches = (0..).flat_map(|epoch| loader.epoch(epoch, 0));
     for step in 0..WARM_UP + args.steps {
+        if step == WARM_UP {
+            faults_before = page_faults();
+        }
         let start = Instant::now();
         let batch: HostBatch = batches.next().context("the loader is endless")??;
         let waited = start.elapsed();
@@ -102,7 +106,8 @@ fn main() -> anyhow::Result<()> {
             waits.push(waited.as_secs_f64());
         }
     }
-    report(&args, num_params, &steps, &waits, &losses);
+    let faults = page_faults().zip(faults_before).map(|(after, before)| (after - before) / args.steps as u64);
+    report(&args, num_params, &steps, &waits, &losses, faults);
     Ok(())
 }
 
@@ -117,12 +122,19 @@ fn noise_images(channels: usize, height: usize, width: usize, count: usize) -> a
     Ok(Dataset::from_parts(classes, format, pixels, targets, ids)?)
 }
 
-fn report(args: &Args, num_params: usize, steps: &[f64], waits: &[f64], losses: &[f32]) {
+fn report(
+    args: &Args,
+    num_params: usize,
+    steps: &[f64],
+    waits: &[f64],
+    losses: &[f32],
+    faults_per_step: Option<u64>,
+) {
     if args.json {
         let value = serde_json::json!({
             "model": args.model, "loss": args.loss, "batch_size": args.batch_size, "num_params": num_params,
             "step_secs": steps, "loader_wait_secs": waits, "peak_rss_bytes": peak_rss_bytes(),
-            "first_loss": losses.first(), "last_loss": losses.last(),
+            "first_loss": losses.first(), "last_loss": losses.last(), "page_faults_per_step": faults_per_step,
         });
         println!("{value}");
         return;
@@ -131,13 +143,14 @@ fn report(args: &Args, num_params: usize, steps: &[f64], waits: &[f64], losses: 
     sorted.sort_by(f64::total_cmp);
     let milliseconds = |secs: f64| Duration::from_secs_f64(secs).as_secs_f64() * 1e3;
     println!(
-        "{} batch {}: median {:.2} ms, least {:.2} ms, waiting for the loader {:.2} %, peak {} MiB",
+        "{} batch {}: median {:.2} ms, least {:.2} ms, waiting for the loader {:.2} %, peak {} MiB, {} page faults a step",
         args.model,
         args.batch_size,
         milliseconds(sorted[sorted.len() / 2]),
         milliseconds(sorted[0]),
         100.0 * waits.iter().sum::<f64>() / (waits.iter().sum::<f64>() + steps.iter().sum::<f64>()),
         peak_rss_bytes().unwrap_or(0) >> 20,
+        faults_per_step.unwrap_or(0),
     );
 }
 
@@ -146,4 +159,12 @@ fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Pages that the system had to find for this process so far, without reading a disk; Linux only. A step that allocates what the last
+/// one freed needs none.
+fn page_faults() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name, which may hold spaces: state, five numbers, flags, and the faults.
+    stat.rsplit(')').next()?.split_whitespace().nth(7)?.parse().ok()
 }

@@ -6,9 +6,8 @@
 //! ```
 //!
 //! A sample is a task. Its heads are read and written where they lie, so that no tensor is permuted or copied, and the
-//! matrices of a head, 16 KiB each for 64 tokens, stay in the cache between the two products and the softmax.
-
-use std::sync::Arc;
+//! matrices of a head, 16 KiB each for 64 tokens, stay in the cache between the two products and the softmax. They are not kept
+//! for the backward pass, which computes P again.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -22,9 +21,11 @@ use rayon::prelude::*;
 use crate::buffer::{CpuTensor, contiguous, filled, is_on_cpu, to_tensor, values};
 use crate::exponential::exp_of_non_positive;
 use crate::extension::KernelOps;
-use crate::lanes::{self, Lanes, multiversion, sum_over};
-use crate::matrices::{Matrix, multiply};
+use crate::gemm::tiles::Product;
+use crate::lanes::{Lanes, multiversion, sum_over};
+use crate::matrices::{Block, Matrix};
 use crate::scratch::Scratch;
+use crate::simd::Level;
 
 /// softmax(Q Kᵀ / √d) V of each head, the heads side by side.
 ///
@@ -100,43 +101,38 @@ impl Sizes {
     }
 }
 
-/// The output and the probabilities `[B, heads, N, N]`.
-fn compute(qkv: &CpuTensor, num_heads: usize) -> (CpuTensor, Vec<f32>) {
+fn compute(qkv: &CpuTensor, num_heads: usize) -> CpuTensor {
     let shape = qkv.shape().to_vec();
     let sizes = Sizes::of(&shape, num_heads);
-    let wide = lanes::wide();
+    let level = Level::current();
     let mut output = filled(shape[0] * sizes.outputs());
-    let mut probabilities = filled(shape[0] * sizes.heads * sizes.square());
-    let samples = output
-        .par_chunks_mut(sizes.outputs())
-        .zip(probabilities.par_chunks_mut(sizes.heads * sizes.square()))
-        .zip(values(qkv).par_chunks(3 * sizes.outputs()));
-    samples
-        .for_each(|((output, probabilities), qkv)| sample_forward(wide, sizes, qkv, probabilities, output));
-    (to_tensor(output, &[shape[0], sizes.tokens, sizes.width()]), probabilities)
+    let samples = output.par_chunks_mut(sizes.outputs()).zip(values(qkv).par_chunks(3 * sizes.outputs()));
+    samples.for_each(|(output, qkv)| sample_forward(level, sizes, qkv, output));
+    to_tensor(output, &[shape[0], sizes.tokens, sizes.width()])
 }
 
-fn sample_forward(wide: bool, sizes: Sizes, qkv: &[f32], probabilities: &mut [f32], output: &mut [f32]) {
+fn sample_forward(level: Level, sizes: Sizes, qkv: &[f32], output: &mut [f32]) {
     let Sizes { tokens, head: size, .. } = sizes;
-    for (head, probabilities) in probabilities.chunks_exact_mut(sizes.square()).enumerate() {
+    let mut probabilities = Scratch::take(sizes.square());
+    for head in 0..sizes.heads {
         let [queries, keys, values] = sizes.parts(qkv, head);
-        multiply([tokens, size, tokens], sizes.scale(), queries, keys.transposed(), probabilities, tokens);
-        softmax_on(wide, tokens, probabilities);
-        let output = &mut output[head * size..];
-        multiply(
-            [tokens, tokens, size],
-            1.0,
-            Matrix::rows(probabilities, tokens),
-            values,
-            output,
-            sizes.width(),
-        );
+        attend(level, sizes, queries, keys, &mut probabilities);
+        let mut output = Block::of(&mut output[head * size..], tokens, size, sizes.width());
+        Product::of(Matrix::rows(&probabilities, tokens), values, tokens).write(level, &mut output);
     }
+}
+
+/// The probabilities of a head.
+fn attend(level: Level, sizes: Sizes, queries: Matrix<'_>, keys: Matrix<'_>, probabilities: &mut [f32]) {
+    let Sizes { tokens, head: size, .. } = sizes;
+    let mut scores = Block::of(probabilities, tokens, tokens, tokens);
+    Product::of(queries, keys.transposed(), size).write(level, &mut scores);
+    softmax_on(level != Level::Portable, tokens, sizes.scale(), probabilities);
 }
 
 /// Without a tape.
 pub(crate) fn forward(qkv: CpuTensor, num_heads: usize) -> CpuTensor {
-    compute(&contiguous(qkv), num_heads).0
+    compute(&contiguous(qkv), num_heads)
 }
 
 /// With the backward pass on the tape.
@@ -146,11 +142,9 @@ pub(crate) fn record<C: CheckpointStrategy>(
 ) -> FloatTensor<Autodiff<Flex>> {
     let (qkv, node) = qkv.into_parts();
     let qkv = contiguous(qkv);
-    let (output, probabilities) = compute(&qkv, num_heads);
+    let output = compute(&qkv, num_heads);
     match AttentionBackward.prepare::<C>([node]).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            prep.finish(State { qkv, num_heads, probabilities: Arc::new(probabilities) }, output)
-        }
+        OpsKind::Tracked(prep) => prep.finish(State { qkv, num_heads }, output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     }
 }
@@ -158,11 +152,11 @@ pub(crate) fn record<C: CheckpointStrategy>(
 #[derive(Debug)]
 struct AttentionBackward;
 
+/// The probabilities are not kept: one product of seven more computes them again.
 #[derive(Clone, Debug)]
 struct State {
     qkv: CpuTensor,
     num_heads: usize,
-    probabilities: Arc<Vec<f32>>,
 }
 
 impl Backward<Flex, 1> for AttentionBackward {
@@ -172,59 +166,52 @@ impl Backward<Flex, 1> for AttentionBackward {
         let [node] = ops.parents;
         let g = contiguous(grads.consume::<Flex>(&ops.node));
         let Some(node) = node else { return };
-        let State { qkv, num_heads, probabilities } = ops.state;
+        let State { qkv, num_heads } = ops.state;
         let shape = qkv.shape().to_vec();
         let sizes = Sizes::of(&shape, num_heads);
-        let wide = lanes::wide();
+        let level = Level::current();
         let mut slopes = filled(shape[0] * 3 * sizes.outputs());
         let samples = slopes
             .par_chunks_mut(3 * sizes.outputs())
             .zip(values(&qkv).par_chunks(3 * sizes.outputs()))
-            .zip(probabilities.par_chunks(sizes.heads * sizes.square()))
             .zip(values(&g).par_chunks(sizes.outputs()));
-        samples.for_each(|(((slopes, qkv), probabilities), g)| {
-            sample_backward(wide, sizes, qkv, probabilities, g, slopes);
-        });
+        samples.for_each(|((slopes, qkv), g)| sample_backward(level, sizes, qkv, g, slopes));
         grads.register::<Flex>(node.id, to_tensor(slopes, &shape));
     }
 }
 
 /// Writes the gradients of a sample's queries, keys and values, side by side as they lie.
-fn sample_backward(
-    wide: bool,
-    sizes: Sizes,
-    qkv: &[f32],
-    probabilities: &[f32],
-    g: &[f32],
-    slopes: &mut [f32],
-) {
+fn sample_backward(level: Level, sizes: Sizes, qkv: &[f32], g: &[f32], slopes: &mut [f32]) {
     let Sizes { tokens, head: size, .. } = sizes;
     let (width, stride) = (sizes.width(), 3 * sizes.width());
+    let mut probabilities = Scratch::take(sizes.square());
     let mut scores = Scratch::take(sizes.square());
-    for (head, probabilities) in probabilities.chunks_exact(sizes.square()).enumerate() {
+    for head in 0..sizes.heads {
         let [queries, keys, values] = sizes.parts(qkv, head);
+        attend(level, sizes, queries, keys, &mut probabilities);
         let g = Matrix::rows(&g[head * size..], width);
-        multiply([tokens, size, tokens], 1.0, g, values.transposed(), &mut scores, tokens);
-        softmax_slope_on(wide, tokens, sizes.scale(), probabilities, &mut scores);
-        let (scores, probabilities) = (Matrix::rows(&scores, tokens), Matrix::rows(probabilities, tokens));
+        let mut of_probabilities = Block::of(&mut scores, tokens, tokens, tokens);
+        Product::of(g, values.transposed(), size).write(level, &mut of_probabilities);
+        softmax_slope_on(level != Level::Portable, tokens, sizes.scale(), &probabilities, &mut scores);
+        let (scores, probabilities) = (Matrix::rows(&scores, tokens), Matrix::rows(&probabilities, tokens));
         let factors = [(scores, keys), (scores.transposed(), queries), (probabilities.transposed(), g)];
         for (part, (left, right)) in factors.into_iter().enumerate() {
             let slopes = &mut slopes[part * width + head * size..];
-            multiply([tokens, tokens, size], 1.0, left, right, slopes, stride);
+            Product::of(left, right, tokens).write(level, &mut Block::of(slopes, tokens, size, stride));
         }
     }
 }
 
-multiversion!(softmax_on => softmax(columns: usize, scores: &mut [f32]));
+multiversion!(softmax_on => softmax(columns: usize, scale: f32, scores: &mut [f32]));
 
-/// The softmax of each row of `[N, columns]`, in place.
+/// The softmax of each row of `[N, columns]` times `scale`, which is positive, in place.
 #[inline(always)]
-fn softmax<V: Lanes>(columns: usize, scores: &mut [f32]) {
+fn softmax<V: Lanes>(columns: usize, scale: f32, scores: &mut [f32]) {
     for row in scores.chunks_exact_mut(columns) {
         // A NaN is not the largest, but its exponential stays one.
         let largest =
             row.iter().fold(f32::MIN, |largest, &score| if score > largest { score } else { largest });
-        row.iter_mut().for_each(|score| *score = exp_of_non_positive::<V>(*score - largest));
+        row.iter_mut().for_each(|score| *score = exp_of_non_positive::<V>((*score - largest) * scale));
         let inverse = 1.0 / sum_over::<16>(columns, |i| row[i]);
         row.iter_mut().for_each(|value| *value *= inverse);
     }

@@ -82,19 +82,18 @@ pub(crate) fn backward(gradient: CpuTensor, x: &CpuTensor) -> CpuTensor {
     pointwise::update(gradient, TASK, |start, part| slope_on(wide, &x[start..][..part.len()], part))
 }
 
-/// The function of `product` `[…, C]` plus `bias` `[C]`, and that sum, which takes the place of `product` where that is not
-/// shared. C is at least 1.
-pub(crate) fn add_bias(product: CpuTensor, bias: &[f32]) -> (CpuTensor, CpuTensor) {
-    let shape = product.shape().to_vec();
-    let outputs = bias.len();
-    let rows = (TASK / outputs).max(1);
-    let mut y = filled(shape.iter().product());
+/// [`backward`], and the function of `x`, which costs little beside it.
+pub(crate) fn backward_with_value(gradient: CpuTensor, x: &CpuTensor) -> (CpuTensor, CpuTensor) {
+    let shape = x.shape().to_vec();
     let wide = lanes::wide();
-    let argument = pointwise::with_values(product, |argument| {
-        let parts = argument.par_chunks_mut(rows * outputs).zip(y.par_chunks_mut(rows * outputs));
-        parts.for_each(|(argument, y)| add_bias_on(wide, bias, argument, y));
+    let x = contiguous(x.clone());
+    let x = values(&x);
+    let mut y = filled(x.len());
+    let slope = pointwise::with_values(gradient, |gradient| {
+        let parts = gradient.par_chunks_mut(TASK).zip(y.par_chunks_mut(TASK));
+        parts.zip(x.par_chunks(TASK)).for_each(|((gradient, y), x)| slope_and_value_on(wide, x, gradient, y));
     });
-    (to_tensor(y, &shape), argument)
+    (slope, to_tensor(y, &shape))
 }
 
 /// The fit of R: u = 1 / (1 + SLOPE t), and the coefficients of u⁹ to u¹.
@@ -143,16 +142,14 @@ fn slope_of<V: Lanes>(x: &[f32], g: &mut [f32]) {
     }
 }
 
-multiversion!(add_bias_on => add_bias_of(bias: &[f32], argument: &mut [f32], y: &mut [f32]));
+multiversion!(slope_and_value_on => slope_and_value_of(x: &[f32], g: &mut [f32], y: &mut [f32]));
 
 #[inline(always)]
-fn add_bias_of<V: Lanes>(bias: &[f32], argument: &mut [f32], y: &mut [f32]) {
-    let rows = argument.chunks_exact_mut(bias.len()).zip(y.chunks_exact_mut(bias.len()));
-    for (argument, y) in rows {
-        for ((x, y), bias) in argument.iter_mut().zip(y).zip(bias) {
-            *x += bias;
-            *y = *x * normal::<V>(*x)[0];
-        }
+fn slope_and_value_of<V: Lanes>(x: &[f32], g: &mut [f32], y: &mut [f32]) {
+    for ((x, g), y) in x.iter().zip(g).zip(y) {
+        let [distribution, density] = normal::<V>(*x);
+        *g *= V::fused(*x, density, distribution);
+        *y = *x * distribution;
     }
 }
 

@@ -17,9 +17,9 @@
 //!
 //! # Invariants
 //!
-//! - The bits of a result do not depend on the number of threads: work is cut into chunks of a fixed size, and sums
-//!   over chunks are taken in their order. They do depend on the instruction set.
-//! - AVX2 with FMA is chosen at run time; every kernel has a portable form, and both are tested.
+//! - The bits of a result do not depend on the number of threads: a sum is taken in the order of its terms, or over
+//!   chunks of a fixed size, which are then added in their order. They do depend on the instruction set.
+//! - AVX-512, or AVX2 with FMA, is chosen at run time; every kernel has a portable form, and all are tested.
 
 #[cfg(feature = "mimalloc")]
 mod allocator;
@@ -57,7 +57,7 @@ pub use batch_norm::{Normalisation, Normalised, Running, batch_norm, batch_norm_
 pub use convolution::{conv2d, conv2d_relu};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
-pub use linear::{linear, linear_gelu, linear_relu};
+pub use linear::{gelu_linear, linear, linear_relu};
 pub use max_pool::max_pool2d;
 pub use score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
 pub use update::SgdUpdate;

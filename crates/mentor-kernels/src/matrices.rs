@@ -1,6 +1,9 @@
-//! Products of small matrices that lie somewhere in larger ones.
+//! Matrices that lie somewhere in slices: those that are read, and those that are written.
 
-/// A matrix in a slice: entry (r, c) is `values[r · row_stride + c · column_stride]`.
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+/// A matrix in a slice: entry (r, c) is `values[r · strides[0] + c · strides[1]]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     pub(crate) values: &'a [f32],
@@ -17,6 +20,23 @@ impl<'a> Matrix<'a> {
         let [rows, columns] = self.strides;
         Self { strides: [columns, rows], ..self }
     }
+
+    /// What lies from this row and column on.
+    pub(crate) fn from(self, row: usize, column: usize) -> Self {
+        let start = row * self.strides[0] + column * self.strides[1];
+        Self { values: &self.values[start.min(self.values.len())..], ..self }
+    }
+
+    /// Panics unless the slice holds every entry of `rows` × `columns`.
+    #[track_caller]
+    pub(crate) fn check(&self, rows: usize, columns: usize) {
+        let (found, needed) = (self.values.len(), reach(rows, columns, self.strides));
+        assert!(
+            found >= needed,
+            "a matrix of {rows} × {columns} with strides {:?} in {found} values",
+            self.strides
+        );
+    }
 }
 
 /// Values that a matrix of `rows` × `columns` reaches.
@@ -24,81 +44,99 @@ fn reach(rows: usize, columns: usize, [row_stride, column_stride]: [usize; 2]) -
     if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + (columns - 1) * column_stride + 1 }
 }
 
-/// `into = factor · left · right` on this thread, where `left` is m × k and `right` k × n; rows of `into` are
-/// `into_stride` apart, and what lies between them is left alone.
-///
-/// # Panics
-///
-/// If a slice is too short for its matrix, or rows of `into` overlap.
-pub(crate) fn multiply(
-    [m, k, n]: [usize; 3],
-    factor: f32,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    into: &mut [f32],
-    into_stride: usize,
-) {
-    assert!(into_stride >= n && into.len() >= reach(m, n, [into_stride, 1]));
-    assert!(left.values.len() >= reach(m, k, left.strides));
-    assert!(right.values.len() >= reach(k, n, right.strides));
-    let signed = |stride: usize| stride as isize;
-    // SAFETY: the slices hold every entry of their matrices, by the assertions, and `into`, whose rows do not overlap,
-    // is borrowed for writing; its former values are not read.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            into.as_mut_ptr(),
-            1,
-            signed(into_stride),
-            false,
-            left.values.as_ptr(),
-            signed(left.strides[1]),
-            signed(left.strides[0]),
-            right.values.as_ptr(),
-            signed(right.strides[1]),
-            signed(right.strides[0]),
-            0.0,
-            factor,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+/// A block of a matrix to be written: rows that are some stride apart. It may hold no values yet.
+pub(crate) struct Block<'a> {
+    first: *mut f32,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    borrow: PhantomData<&'a mut f32>,
+}
+
+// SAFETY: a block is the only way to its entries while it is borrowed, as a mutable slice is.
+unsafe impl Send for Block<'_> {}
+
+impl<'a> Block<'a> {
+    /// The first `rows` × `columns` entries of rows that are `stride` apart.
+    ///
+    /// # Panics
+    ///
+    /// If rows overlap or reach beyond the slice.
+    #[track_caller]
+    pub(crate) fn of(values: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(columns <= stride && values.len() >= reach(rows, columns, [stride, 1]));
+        Self { first: values.as_mut_ptr(), rows, columns, stride, borrow: PhantomData }
+    }
+
+    /// Rows of `columns` entries, one after the other, without values so far.
+    #[track_caller]
+    pub(crate) fn of_uninit(values: &'a mut [MaybeUninit<f32>], rows: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), rows * columns);
+        Self { first: values.as_mut_ptr().cast(), rows, columns, stride: columns, borrow: PhantomData }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The distance between rows.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Where entry (row, column) is.
+    #[inline(always)]
+    pub(crate) fn at(&mut self, row: usize, column: usize) -> *mut f32 {
+        assert!(row < self.rows && column < self.columns);
+        // SAFETY: the entry is one of the block, which lies in one slice.
+        unsafe { self.first.add(row * self.stride + column) }
+    }
+
+    /// Writes some entries of a row.
+    pub(crate) fn write_row(&mut self, row: usize, column: usize, values: &[f32]) {
+        assert!(column + values.len() <= self.columns);
+        if !values.is_empty() {
+            let to = self.at(row, column);
+            // SAFETY: the row has these entries, and nothing else refers to them.
+            unsafe { to.copy_from_nonoverlapping(values.as_ptr(), values.len()) }
+        }
+    }
+
+    /// Cuts it into blocks of at most `rows` × `columns` entries, each with its first row and column.
+    pub(crate) fn grid(self, rows: usize, columns: usize) -> Vec<(usize, usize, Block<'a>)> {
+        let starts = (0..self.rows)
+            .step_by(rows)
+            .flat_map(|row| (0..self.columns).step_by(columns).map(move |column| (row, column)));
+        let block = |(row, column)| {
+            // SAFETY: the entry is one of the block. The new blocks share none, and `self` is gone.
+            let first = unsafe { self.first.add(row * self.stride + column) };
+            let (rows, columns) = (rows.min(self.rows - row), columns.min(self.columns - column));
+            (row, column, Block { first, rows, columns, ..self })
+        };
+        starts.map(block).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, oracle_product, random};
 
     #[test]
-    fn products_are_those_of_the_oracle_and_write_only_their_rows() {
-        for sizes in [[1, 1, 1], [3, 5, 2], [17, 33, 7], [49, 64, 49]] {
-            let [m, k, n] = sizes;
-            let (left, right) = (random(1, m * (k + 3)), random(2, n * (k + 1)));
-            let mut found = vec![f32::NAN; m * (n + 2)];
-            multiply(
-                sizes,
-                0.5,
-                Matrix::rows(&left, k + 3),
-                Matrix::rows(&right, k + 1).transposed(),
-                &mut found,
-                n + 2,
-            );
-            let expected =
-                oracle_product(sizes, |i, l| 0.5 * left[i * (k + 3) + l], |l, j| right[j * (k + 1) + l]);
-            let rows: Vec<f32> = found.chunks(n + 2).flat_map(|row| row[..n].to_vec()).collect();
-            close(&rows, &expected, 1e-5);
-            assert!(found.chunks(n + 2).all(|row| row[n..].iter().all(|value| value.is_nan())));
+    fn a_grid_covers_the_block_and_nothing_else() {
+        let mut values = vec![-1.0; 5 * 9];
+        for (row, column, mut block) in Block::of(&mut values, 5, 7, 9).grid(2, 3) {
+            assert!(block.rows() <= 2 && block.columns() <= 3);
+            for r in 0..block.rows() {
+                let entries = (0..block.columns()).map(|c| ((row + r) * 9 + column + c) as f32);
+                block.write_row(r, 0, &entries.collect::<Vec<_>>());
+            }
         }
-    }
-
-    #[test]
-    #[should_panic(expected = "assertion failed")]
-    fn a_slice_that_is_too_short_is_refused() {
-        multiply([2, 2, 2], 1.0, Matrix::rows(&[0.0; 3], 2), Matrix::rows(&[0.0; 4], 2), &mut [0.0; 4], 2);
+        for (at, value) in values.into_iter().enumerate() {
+            assert_eq!(value, if at % 9 < 7 { at as f32 } else { -1.0 });
+        }
     }
 }

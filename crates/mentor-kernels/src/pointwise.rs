@@ -3,7 +3,7 @@
 use burn::backend::TensorMetadata;
 use rayon::prelude::*;
 
-use crate::buffer::{CpuTensor, contiguous, filled, to_tensor, values};
+use crate::buffer::{CpuTensor, contiguous, to_tensor, values};
 
 /// Values of a task; below two of them one thread does the work.
 pub(crate) const TASK: usize = 1 << 15;
@@ -72,8 +72,7 @@ pub(crate) fn with_values(tensor: CpuTensor, change: impl FnOnce(&mut [f32])) ->
         change(all);
         return tensor;
     }
-    let mut copy = filled(shape.iter().product());
-    copy.copy_from_slice(values(&tensor));
+    let mut copy = values(&tensor).to_vec();
     change(&mut copy);
     to_tensor(copy, &shape)
 }

@@ -124,7 +124,12 @@ impl Block {
         let qkv = self.qkv.forward_tokens(self.norm1.forward(x.clone())); // [B, N, 3D]
         let branch = self.projection.forward_tokens(mentor_kernels::attention(qkv, self.num_heads));
         let x = x + self.skips[0].forward(drop(0, branch), pass);
-        let hidden = drop(1, self.expand.forward_tokens_gelu(self.norm2.forward(x.clone()))); // [B, N, 4D]
-        x + self.skips[1].forward(drop(2, self.contract.forward_tokens(hidden)), pass)
+        let hidden = self.expand.forward_tokens(self.norm2.forward(x.clone())); // [B, N, 4D]
+        let branch = if self.dropouts[1].acts(pass) {
+            self.contract.forward_tokens(drop(1, mentor_kernels::gelu(hidden)))
+        } else {
+            self.contract.forward_tokens_of_gelu(hidden)
+        };
+        x + self.skips[1].forward(drop(2, branch), pass)
     }
 }

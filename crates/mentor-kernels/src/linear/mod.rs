@@ -42,21 +42,25 @@ pub fn linear_relu(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2
     apply(x, weight, bias, Activation::Relu)
 }
 
-/// y = gelu(x W + b), shapes as in [`linear`]; the exact function of [`gelu`](crate::gelu()).
+/// y = gelu(x) W + b, shapes as in [`linear`]; the exact function of [`gelu`](crate::gelu()).
+///
+/// Of x and gelu(x) only x is kept for the backward pass, which computes the other again on its way to the derivative.
 ///
 /// # Panics
 ///
 /// If the shapes do not fit.
-pub fn linear_gelu(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    apply(x, weight, bias, Activation::Gelu)
+pub fn gelu_linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    apply(x, weight, bias, Activation::GeluBefore)
 }
 
-/// What follows the layer in the same pass over memory.
+/// What the layer does beside its product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activation {
     None,
+    /// A ReLU of its output, in the same pass over memory.
     Relu,
-    Gelu,
+    /// A GELU of its input.
+    GeluBefore,
 }
 
 #[track_caller]
@@ -84,11 +88,11 @@ pub(crate) fn fallback(
     bias: Tensor<1>,
     activation: Activation,
 ) -> Tensor<2> {
-    let y = burn::tensor::module::linear(x, weight, Some(bias));
+    let linear = |x| burn::tensor::module::linear(x, weight, Some(bias));
     match activation {
-        Activation::None => y,
-        Activation::Relu => activation::relu(y),
-        Activation::Gelu => activation::gelu(y),
+        Activation::None => linear(x),
+        Activation::Relu => activation::relu(linear(x)),
+        Activation::GeluBefore => linear(activation::gelu(x)),
     }
 }
 
@@ -102,18 +106,7 @@ fn is_blocked(sizes: Sizes) -> bool {
     sizes.outputs > MAX_OUTPUTS && sizes.rows >= MIN_ROWS
 }
 
-/// x W for many outputs.
-fn wide_product(x: &CpuTensor, w: &CpuTensor) -> CpuTensor {
-    let sizes = sizes(x, w);
-    if !is_blocked(sizes) {
-        return Flex::float_matmul(x.clone(), w.clone());
-    }
-    let (x, w) = (contiguous(x.clone()), contiguous(w.clone()));
-    let y = blocked::forward(sizes, values(&x), values(&w), None, false);
-    to_tensor(y, &[sizes.rows, sizes.outputs])
-}
-
-/// The layer on the CPU without its activation, but for a ReLU.
+/// x W + b, and its positive part if `relu`.
 fn product(x: &CpuTensor, w: &CpuTensor, bias: &[f32], relu: bool) -> CpuTensor {
     let sizes = sizes(x, w);
     if sizes.outputs > MAX_OUTPUTS && !is_blocked(sizes) {
@@ -131,36 +124,18 @@ fn product(x: &CpuTensor, w: &CpuTensor, bias: &[f32], relu: bool) -> CpuTensor 
     to_tensor(y, &[sizes.rows, sizes.outputs])
 }
 
-/// The output of the layer, and what its activation's backward pass needs: the output of a ReLU, whose zeros are
-/// its mask, and the argument of a GELU.
-fn compute(
-    x: &CpuTensor,
-    w: &CpuTensor,
-    bias: &CpuTensor,
-    activation: Activation,
-) -> (CpuTensor, Option<CpuTensor>) {
+/// The output of the layer.
+fn compute(x: &CpuTensor, w: &CpuTensor, bias: &CpuTensor, activation: Activation) -> CpuTensor {
     let bias = contiguous(bias.clone());
-    let bias = values(&bias);
     match activation {
-        Activation::None => (product(x, w, bias, false), None),
-        Activation::Relu => {
-            let y = product(x, w, bias, true);
-            (y.clone(), Some(y))
-        }
-        Activation::Gelu if bias.len() > MAX_OUTPUTS => {
-            let (y, argument) = gelu::add_bias(wide_product(x, w), bias);
-            (y, Some(argument))
-        }
-        Activation::Gelu => {
-            let argument = product(x, w, bias, false);
-            (gelu::forward(argument.clone()), Some(argument))
-        }
+        Activation::GeluBefore => product(&gelu::forward(x.clone()), w, values(&bias), false),
+        _ => product(x, w, values(&bias), activation == Activation::Relu),
     }
 }
 
 /// The layer without a tape.
 pub(crate) fn forward(x: &CpuTensor, w: &CpuTensor, bias: &CpuTensor, activation: Activation) -> CpuTensor {
-    compute(x, w, bias, activation).0
+    compute(x, w, bias, activation)
 }
 
 /// The layer with its backward pass on the tape.
@@ -172,12 +147,15 @@ pub(crate) fn record<C: CheckpointStrategy>(
 ) -> FloatTensor<Autodiff<Flex>> {
     let nodes = [x.node(), w.node(), bias.node()];
     // What the backward pass does not ask for is not kept.
-    let (needs_x, needs_w) = (w.is_tracked(), x.is_tracked());
+    let needs_x = w.is_tracked() || activation == Activation::GeluBefore;
+    let needs_w = x.is_tracked();
     let (x, w, bias) = (x.into_primitive(), w.into_primitive(), bias.into_primitive());
-    let (y, of_activation) = compute(&x, &w, &bias, activation);
+    let y = compute(&x, &w, &bias, activation);
     match LinearBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let state = State { x: needs_x.then_some(x), w: needs_w.then_some(w), activation, of_activation };
+            // The zeros of a ReLU's output are its mask.
+            let mask = (activation == Activation::Relu).then(|| y.clone());
+            let state = State { x: needs_x.then_some(x), w: needs_w.then_some(w), activation, mask };
             prep.finish(state, y)
         }
         OpsKind::UnTracked(prep) => prep.finish(y),
@@ -193,7 +171,7 @@ struct State {
     x: Option<CpuTensor>,
     w: Option<CpuTensor>,
     activation: Activation,
-    of_activation: Option<CpuTensor>,
+    mask: Option<CpuTensor>,
 }
 
 impl Backward<Flex, 3> for LinearBackward {
@@ -201,13 +179,10 @@ impl Backward<Flex, 3> for LinearBackward {
 
     fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [node_x, node_w, node_bias] = ops.parents;
-        let State { x, w, activation, of_activation } = ops.state;
+        let State { mut x, w, activation, mask } = ops.state;
         let mut g = contiguous(grads.consume::<Flex>(&ops.node));
-        if let Some(kept) = of_activation {
-            g = match activation {
-                Activation::Gelu => gelu::backward(g, &kept),
-                _ => pointwise::mask_by(g, &kept),
-            };
+        if let Some(mask) = mask {
+            g = pointwise::mask_by(g, &mask);
         }
         let [rows, outputs] = [g.shape()[0], g.shape()[1]];
         let sizes = |inputs| Sizes { rows, inputs, outputs };
@@ -219,7 +194,15 @@ impl Backward<Flex, 3> for LinearBackward {
             } else {
                 blocked::input_gradient(sizes, values(&g), values(&w))
             };
-            grads.register::<Flex>(node.id, to_tensor(dx, &[rows, sizes.inputs]));
+            let mut dx = to_tensor(dx, &[rows, sizes.inputs]);
+            if activation == Activation::GeluBefore {
+                let argument = x.expect("the argument of the GELU is kept");
+                let (slope, value) = gelu::backward_with_value(dx, &argument);
+                (dx, x) = (slope, Some(value));
+            }
+            grads.register::<Flex>(node.id, dx);
+        } else if activation == Activation::GeluBefore {
+            x = x.map(gelu::forward);
         }
         if let Some(node) = node_bias {
             let sums = narrow::column_sums(outputs, values(&g));
@@ -246,7 +229,7 @@ mod tests {
     use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
 
-    const ALL: [Activation; 3] = [Activation::None, Activation::Relu, Activation::Gelu];
+    const ALL: [Activation; 3] = [Activation::None, Activation::Relu, Activation::GeluBefore];
 
     type Call = fn(Tensor<2>, Tensor<2>, Tensor<1>, Activation) -> Tensor<2>;
 
@@ -279,15 +262,20 @@ mod tests {
     }
 
     fn check(sizes: [usize; 3], activation: Activation, tracked: [bool; 3]) {
-        let found = run(apply, sizes, activation, tracked);
-        let portable = with_level(Level::Portable, || run(apply, sizes, activation, tracked));
         let expected = run(fallback, sizes, activation, tracked);
-        for (found, expected) in found.iter().chain(&portable).zip(expected.iter().chain(&expected).cloned())
-        {
-            let expected = expected.map(|values| values.into_iter().map(f64::from).collect::<Vec<_>>());
-            match (found, expected) {
-                (Some(found), Some(expected)) => close(found, &expected, 2e-5),
-                (found, expected) => assert_eq!(found.is_some(), expected.is_some()),
+        for level in Level::available() {
+            let found = with_level(level, || run(apply, sizes, activation, tracked));
+            for (found, expected) in found.iter().zip(&expected) {
+                match (found, expected) {
+                    (Some(found), Some(expected)) => {
+                        close(
+                            found,
+                            &expected.iter().map(|&value| f64::from(value)).collect::<Vec<_>>(),
+                            2e-5,
+                        );
+                    }
+                    (found, expected) => assert_eq!(found.is_some(), expected.is_some()),
+                }
             }
         }
     }

@@ -60,9 +60,10 @@ impl Dense {
         each_token(input, |rows| self.forward(rows))
     }
 
-    /// [`forward_tokens`](Self::forward_tokens) and an exact GELU.
-    pub(crate) fn forward_tokens_gelu(&self, input: Tensor<3>) -> Tensor<3> {
-        each_token(input, |rows| mentor_kernels::linear_gelu(rows, self.weight.val(), self.bias.val()))
+    /// [`forward_tokens`](Self::forward_tokens) behind an exact GELU, which is computed again in the backward pass: one tensor
+    /// of the input's size is kept instead of two.
+    pub(crate) fn forward_tokens_of_gelu(&self, input: Tensor<3>) -> Tensor<3> {
+        each_token(input, |rows| mentor_kernels::gelu_linear(rows, self.weight.val(), self.bias.val()))
     }
 }
 

@@ -23,6 +23,11 @@ impl Dropout {
         Self { rate, layer }
     }
 
+    /// Whether it changes anything.
+    pub(crate) fn acts(&self, pass: &Pass<'_>) -> bool {
+        self.rate > 0.0 && matches!(pass, Pass::Training(_))
+    }
+
     /// Any shape `[B, …]`; the first axis is that of the samples.
     pub(crate) fn forward<const D: usize>(&self, input: Tensor<D>, pass: &Pass<'_>) -> Tensor<D> {
         let noise = match pass {
