@@ -50,6 +50,8 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     mentor_kernels::keep_freed_memory();
+    // As in the binary.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     let args = Args::parse();
     let in_colour = ["wrn-", "resnet-", "vit"].iter().any(|family| args.model.starts_with(family));
     let [channels, height, width] = if in_colour { [3, 32, 32] } else { [1, 28, 28] };

@@ -9,5 +9,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     mentor_kernels::keep_freed_memory();
+    // The thread that trains is one of Rayon's, so that it works on each part of a step instead of handing it over and
+    // sleeping. An error would mean that there is a pool already, which serves as well.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     mentor_cli::run(std::env::args_os())
 }

@@ -1,19 +1,16 @@
-//! Batches, prepared by worker threads ahead of the training step, in an order that does not depend
-//! on them.
+//! What a batch is made of, in an order that is a pure function of seed and epoch; [`Epoch`] makes batches ahead of the
+//! training step.
 
-use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use mentor_random::{Purpose, Stream};
 
 use crate::augment::Augment;
 use crate::class_balance::{self, ClassBalance};
 use crate::cycled::{self, CycledPart};
 use crate::dataset::Dataset;
+use crate::epoch::Epoch;
 use crate::error::DataError;
 use crate::preprocessing::Preprocessing;
 
@@ -63,9 +60,11 @@ pub struct LoaderOptions {
     pub augment: Augment,
     /// Seed of order and augmentation.
     pub seed: u64,
-    /// Worker threads; 0: chosen from the number of cores and the work that an image takes.
+    /// Threads of the loader's own that make batches. 0: half as many as there are cores where images are decoded on
+    /// demand, and none for images in memory, of which Rayon's threads make batches between the parts of a step.
     pub workers: usize,
-    /// Batches that are prepared ahead, at least 1. Together they bound the loader's memory.
+    /// Batches that are made ahead; they bound the loader's memory. 0: chosen, 1 where images are only gathered from
+    /// memory, which takes less time than any step, and 4 where they are decoded or augmented.
     pub prefetch: usize,
     /// How many augmented versions of each image there are: k fixed views, of which epoch e shows view e mod k. `None`: a
     /// new one every epoch. Does not change the order of the samples.
@@ -80,7 +79,7 @@ impl Default for LoaderOptions {
             augment: Augment::None,
             seed: 0,
             workers: 0,
-            prefetch: 4,
+            prefetch: 0,
             views: None,
         }
     }
@@ -118,7 +117,11 @@ pub struct Loader {
     shared: Arc<Shared>,
 }
 
-/// What every worker reads.
+/// Small images are collected before they are turned into numbers: they lie all over memory, and a processor waits for
+/// the bytes of several copies at once, where it would wait for one image after the other.
+const GATHERED_BYTES: usize = 8 << 10;
+
+/// What every batch is made from.
 #[derive(Debug)]
 struct Shared {
     dataset: Arc<Dataset>,
@@ -216,140 +219,35 @@ impl Loader {
 
     /// The batches of an epoch from `first_batch` on, which is 0 unless a run resumes in the middle.
     ///
-    /// Workers start at once and prepare up to `prefetch` batches ahead.
+    /// The first of them are begun at once.
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Epoch {
-        let plan = Arc::new(self.plan(epoch));
-        let num_batches = plan.1.len();
-        let left = num_batches.saturating_sub(first_batch);
-        let stop = Arc::new(AtomicBool::new(false));
-        let (jobs, queue) = unbounded::<Job>();
-        let workers = (0..self.num_workers().min(left))
-            .map(|_| {
-                let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&plan));
-                let (queue, stop) = (queue.clone(), Arc::clone(&stop));
-                std::thread::spawn(move || work(&shared, &plan, epoch, &queue, &stop))
-            })
-            .collect();
-        let mut batches = Epoch {
-            jobs: Some(jobs),
-            pending: VecDeque::new(),
-            next_batch: first_batch.min(num_batches),
-            num_batches,
-            workers,
-            stop,
+        let (samples, ends) = self.plan(epoch);
+        let num_batches = ends.len();
+        let shared = Arc::clone(&self.shared);
+        let make = move |batch: usize| {
+            let start = if batch == 0 { 0 } else { ends[batch - 1] };
+            shared.make_batch(&samples[start..ends[batch]], epoch, batch)
         };
-        for _ in 0..self.shared.options.prefetch.max(1) {
-            batches.request_next();
-        }
-        batches
+        Epoch::new(make, first_batch.min(num_batches)..num_batches, self.num_workers(), self.prefetch())
     }
 
-    /// Gathering bytes from memory is so fast that one thread keeps any model busy; augmentation takes
-    /// some microseconds an image, decoding takes most of a core.
+    /// Decoding takes most of a core.
     fn num_workers(&self) -> usize {
         let Shared { dataset, options, .. } = &*self.shared;
-        if options.workers > 0 {
+        if options.workers > 0 || dataset.in_memory() {
             return options.workers;
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        match (dataset.in_memory(), options.augment) {
-            (true, Augment::None) => 1,
-            (true, _) => (cores / 4).clamp(1, 8),
-            (false, _) => (cores / 2).clamp(1, 16),
+        (cores / 2).clamp(1, 16)
+    }
+
+    fn prefetch(&self) -> usize {
+        let Shared { dataset, options, .. } = &*self.shared;
+        match options.prefetch {
+            0 if dataset.in_memory() && options.augment == Augment::None => 1,
+            0 => 4,
+            chosen => chosen,
         }
-    }
-}
-
-/// A batch to prepare, and where to put it: a slot of its own, so that batches come out in order
-/// whichever worker is faster.
-struct Job {
-    batch: usize,
-    slot: Sender<Result<HostBatch, DataError>>,
-}
-
-/// The batches of one epoch. Dropping it stops the workers and waits for them.
-#[derive(Debug)]
-pub struct Epoch {
-    /// `None` while the workers are being stopped.
-    jobs: Option<Sender<Job>>,
-    pending: VecDeque<Receiver<Result<HostBatch, DataError>>>,
-    next_batch: usize,
-    num_batches: usize,
-    workers: Vec<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Epoch {
-    fn request_next(&mut self) {
-        let Some(jobs) = &self.jobs else { return };
-        if self.next_batch < self.num_batches {
-            let (slot, result) = bounded(1);
-            // Fails only when all workers are gone, which then shows as an empty slot.
-            let _ = jobs.send(Job { batch: self.next_batch, slot });
-            self.pending.push_back(result);
-            self.next_batch += 1;
-        }
-    }
-
-    /// Stops the workers and waits for them. A worker's panic goes on in this thread.
-    fn join(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.jobs = None;
-        self.pending.clear();
-        for worker in self.workers.drain(..) {
-            if let Err(panic) = worker.join()
-                && !std::thread::panicking()
-            {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-}
-
-impl Iterator for Epoch {
-    type Item = Result<HostBatch, DataError>;
-
-    /// The next batch. Waits for it if need be; after an error the epoch goes on with the next batch.
-    fn next(&mut self) -> Option<Self::Item> {
-        let slot = self.pending.pop_front()?;
-        self.request_next();
-        match slot.recv() {
-            Ok(batch) => Some(batch),
-            Err(_) => {
-                self.join();
-                unreachable!("a worker ends without filling its slot only by a panic");
-            }
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.pending.len() + self.num_batches - self.next_batch;
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for Epoch {}
-
-impl Drop for Epoch {
-    fn drop(&mut self) {
-        self.join();
-    }
-}
-
-fn work(
-    shared: &Shared,
-    (samples, ends): &(Vec<u32>, Vec<usize>),
-    epoch: u64,
-    queue: &Receiver<Job>,
-    stop: &AtomicBool,
-) {
-    for Job { batch, slot } in queue {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        let start = if batch == 0 { 0 } else { ends[batch - 1] };
-        // Nobody waits for the slot of an epoch that was dropped.
-        let _ = slot.send(shared.make_batch(&samples[start..ends[batch]], epoch, batch));
     }
 }
 
@@ -363,18 +261,15 @@ impl Shared {
         };
         let view = options.views.map_or(view, |views| view % views);
         let mut pixels = Vec::with_capacity(samples.len() * format.num_values());
-        let mut augmented = match options.augment {
-            Augment::None => Vec::new(),
-            _ => vec![0; format.num_values()],
-        };
-        for &sample in samples {
-            let image = dataset.pixels(sample as usize)?;
-            if options.augment == Augment::None {
-                preprocessing.extend(&image, &mut pixels);
-            } else {
-                options.augment.apply(format, &image, &mut augmented, options.seed, view, sample);
-                preprocessing.extend(&augmented, &mut pixels);
+        let gathered = (GATHERED_BYTES / format.num_values()).max(1);
+        let mut bytes = vec![0; gathered * format.num_values()];
+        for samples in samples.chunks(gathered) {
+            for (&sample, bytes) in samples.iter().zip(bytes.chunks_exact_mut(format.num_values())) {
+                let image = dataset.pixels(sample as usize)?;
+                options.augment.apply(format, &image, bytes, options.seed, view, sample);
             }
+            let bytes = bytes.chunks_exact(format.num_values()).take(samples.len());
+            bytes.for_each(|bytes| preprocessing.extend(bytes, &mut pixels));
         }
         let targets = if dataset.is_labelled() {
             samples.iter().map(|&sample| dataset.targets()[sample as usize]).collect()

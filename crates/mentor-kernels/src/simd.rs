@@ -92,6 +92,12 @@ pub fn with_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Multiply-adds of single values, for loops that the compiler turns into vectors.
+pub(crate) trait Fused {
+    /// a · b + c, rounded once where the level has the instruction.
+    fn fused(a: f32, b: f32, c: f32) -> f32;
+}
+
 /// Operations on a vector of [`LANES`](Simd::LANES) values.
 ///
 /// # Safety
@@ -99,7 +105,7 @@ pub fn with_level<R>(level: Level, work: impl FnOnce() -> R) -> R {
 /// All functions may be called only where the instructions of the implementing level are known to exist; `load` and
 /// `store` need `LANES` values behind the pointer, at any alignment.
 #[allow(clippy::missing_safety_doc, reason = "the trait states it once for all of its functions")]
-pub(crate) trait Simd: Copy {
+pub(crate) trait Simd: Copy + Fused {
     type Vector: Copy;
     const LANES: usize;
     unsafe fn splat(value: f32) -> Self::Vector;
@@ -177,6 +183,14 @@ unsafe fn sums<S: Simd, const R: usize, const V: usize>(
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
+impl Fused for Portable {
+    #[inline(always)]
+    fn fused(a: f32, b: f32, c: f32) -> f32 {
+        // `f32::mul_add` is a call into the mathematics library where the target has no such instruction.
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
+    }
+}
+
 // No function below needs an instruction that the target lacks.
 impl Simd for Portable {
     type Vector = [f32; 4];
@@ -233,15 +247,8 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        // `f32::mul_add` is a call into the mathematics library where the target has no such instruction.
-        let fused = |a: f32, b: f32, c: f32| {
-            if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-                a.mul_add(b, c)
-            } else {
-                a * b + c
-            }
-        };
-        [fused(a[0], b[0], c[0]), fused(a[1], b[1], c[1]), fused(a[2], b[2], c[2]), fused(a[3], b[3], c[3])]
+        let fused = |i: usize| Self::fused(a[i], b[i], c[i]);
+        [fused(0), fused(1), fused(2), fused(3)]
     }
 }
 

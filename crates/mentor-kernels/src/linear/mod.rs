@@ -15,7 +15,6 @@ use burn::tensor::activation;
 
 use crate::buffer::{CpuTensor, contiguous, is_on_cpu, to_tensor, values};
 use crate::extension::KernelOps;
-use crate::lanes::wide;
 use crate::{gelu, pointwise};
 use blocked::MIN_ROWS;
 use narrow::{MAX_OUTPUTS, Sizes};
@@ -117,7 +116,7 @@ fn product(x: &CpuTensor, w: &CpuTensor, bias: &[f32], relu: bool) -> CpuTensor 
         let y = blocked::forward(sizes, values(&x), values(&w), Some(bias), relu);
         return to_tensor(y, &[sizes.rows, sizes.outputs]);
     }
-    let mut y = narrow::forward(wide(), sizes, values(&x), values(&w), bias);
+    let mut y = narrow::forward(sizes, values(&x), values(&w), bias);
     if relu {
         y.iter_mut().for_each(|y| *y = pointwise::floor_at(*y, 0.0));
     }
@@ -190,7 +189,7 @@ impl Backward<Flex, 3> for LinearBackward {
             let w = contiguous(w);
             let sizes = sizes(w.shape()[0]);
             let dx = if outputs <= MAX_OUTPUTS {
-                narrow::input_gradient(wide(), sizes, values(&g), values(&w))
+                narrow::input_gradient(sizes, values(&g), values(&w))
             } else {
                 blocked::input_gradient(sizes, values(&g), values(&w))
             };
@@ -212,7 +211,7 @@ impl Backward<Flex, 3> for LinearBackward {
             let x = contiguous(x);
             let sizes = sizes(x.shape()[1]);
             let dw = if outputs <= MAX_OUTPUTS {
-                narrow::weight_gradient(wide(), sizes, values(&x), values(&g))
+                narrow::weight_gradient(sizes, values(&x), values(&g))
             } else {
                 blocked::weight_gradient(sizes, values(&x), values(&g))
             };

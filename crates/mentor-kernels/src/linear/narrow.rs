@@ -7,18 +7,32 @@
 //! dx[b, k]     = Σ_c g[b, c] w[k, c]
 //! ```
 //!
-//! Rows are worked on in chunks of [`ROWS`], whose part of x stays in the second-level cache; each chunk is a task. The
-//! sums over rows add the chunks in order, so the bits do not depend on the number of threads.
+//! A task has some rows of the result, or some inputs for `dw`, and every sum in it is taken whole, so the bits do not
+//! depend on the number of threads.
+
+mod input_gradient;
+mod scores;
+mod weight_gradient;
 
 use rayon::prelude::*;
 
 use crate::buffer::filled;
-use crate::lanes::{Lanes, multiversion};
+use crate::scratch::Scratch;
+use crate::simd::{Level, with_simd};
+use input_gradient::gradient_of_rows;
+use scores::scores_of_rows;
+use weight_gradient::gradient_of_strip;
 
 /// Outputs up to which these kernels are faster than a blocked matrix product.
 pub(crate) const MAX_OUTPUTS: usize = 32;
-/// Rows of a chunk: 64 rows of 784 values are 200 KiB.
+/// Rows of a task, and of a block of the weight gradient, whose part of x stays in the first-level cache.
 const ROWS: usize = 64;
+/// Inputs of a task of the weight gradient.
+const STRIP: usize = 64;
+/// Lanes of the widest level.
+const MAX_LANES: usize = 16;
+/// Outputs of a tile, at most.
+const MAX_TILE: usize = 5;
 /// Multiply-adds below which a task is not worth handing to another thread.
 const PARALLEL_FROM: usize = 1 << 18;
 
@@ -31,367 +45,211 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    fn parallel(&self) -> bool {
-        self.rows > ROWS && self.rows * self.inputs * self.outputs >= PARALLEL_FROM
+    fn is_empty(&self) -> bool {
+        self.rows * self.inputs * self.outputs == 0
+    }
+
+    /// Runs `task(index, part)` for each part of `results`, in parallel where it is worth it.
+    fn for_each_part(&self, results: &mut [f32], part: usize, task: impl Fn(usize, &mut [f32]) + Sync) {
+        if self.rows * self.inputs * self.outputs >= PARALLEL_FROM {
+            results.par_chunks_mut(part).enumerate().for_each(|(index, part)| task(index, part));
+        } else {
+            results.chunks_mut(part).enumerate().for_each(|(index, part)| task(index, part));
+        }
     }
 }
 
 /// `x` `[rows, inputs]` · `w` `[inputs, outputs]` + `bias` `[outputs]`.
-pub(crate) fn forward(wide: bool, sizes: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
+pub(crate) fn forward(sizes: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f32> {
     let Sizes { rows, inputs, outputs } = sizes;
     assert_eq!([x.len(), w.len(), bias.len()], [rows * inputs, inputs * outputs, outputs]);
-    let transposed = transpose(w, inputs, outputs);
     let mut scores = filled(rows * outputs);
-    if scores.is_empty() {
+    if sizes.is_empty() {
+        scores.chunks_mut(outputs.max(1)).for_each(|row| row.copy_from_slice(bias));
         return scores;
     }
-    let task = |(chunk, scores): (usize, &mut [f32])| {
+    let w = Columns::of(w, sizes);
+    sizes.for_each_part(&mut scores, ROWS * outputs, |part, scores| {
         let rows = scores.len() / outputs;
-        let x = &x[chunk * ROWS * inputs..][..rows * inputs];
-        forward_on(wide, inputs, outputs, x, &transposed, bias, scores);
-    };
-    if sizes.parallel() {
-        scores.par_chunks_mut(ROWS * outputs).enumerate().for_each(task);
-    } else {
-        scores.chunks_mut(ROWS * outputs).enumerate().for_each(task);
-    }
+        let x = &x[part * ROWS * inputs..][..rows * inputs];
+        let w = &w;
+        // SAFETY: the machine has the level, and the slices hold `rows` rows.
+        unsafe { with_simd!(w.level, scores_of_rows(rows: usize, x: &[f32], w: &Columns, bias: &[f32], scores: &mut [f32])) }
+    });
     scores
 }
 
 /// The gradient of the weights, `[inputs, outputs]`, from `x` and `g` `[rows, outputs]`.
-pub(crate) fn weight_gradient(wide: bool, sizes: Sizes, x: &[f32], g: &[f32]) -> Vec<f32> {
+pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], g: &[f32]) -> Vec<f32> {
     let Sizes { rows, inputs, outputs } = sizes;
     assert_eq!([x.len(), g.len()], [rows * inputs, rows * outputs]);
-    let mut parts = filled(rows.div_ceil(ROWS).max(1) * outputs * inputs);
-    if rows * inputs * outputs == 0 {
-        return vec![0.0; inputs * outputs];
+    let level = Level::current();
+    let mut gradient = filled(inputs * outputs);
+    if sizes.is_empty() {
+        return gradient;
     }
-    let task = |((part, x), g): ((&mut [f32], &[f32]), &[f32])| {
-        weight_gradient_on(wide, inputs, outputs, x, g, part);
-    };
-    if sizes.parallel() {
-        let x = x.par_chunks(ROWS * inputs);
-        parts.par_chunks_mut(outputs * inputs).zip(x).zip(g.par_chunks(ROWS * outputs)).for_each(task);
-    } else {
-        let x = x.chunks(ROWS * inputs);
-        parts.chunks_mut(outputs * inputs).zip(x).zip(g.chunks(ROWS * outputs)).for_each(task);
-    }
-    let (sum, rest) = parts.split_at_mut(outputs * inputs);
-    for part in rest.chunks(outputs * inputs) {
-        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
-    transpose(sum, outputs, inputs)
+    sizes.for_each_part(&mut gradient, STRIP * outputs, |part, gradient| {
+        let start = part * STRIP;
+        // SAFETY: the machine has the level, and the strip lies within the inputs.
+        unsafe {
+            with_simd!(level, gradient_of_strip(sizes: Sizes, start: usize, x: &[f32], g: &[f32], gradient: &mut [f32]))
+        }
+    });
+    gradient
 }
 
 /// The gradient of the input, `[rows, inputs]`.
-pub(crate) fn input_gradient(wide: bool, sizes: Sizes, g: &[f32], w: &[f32]) -> Vec<f32> {
+pub(crate) fn input_gradient(sizes: Sizes, g: &[f32], w: &[f32]) -> Vec<f32> {
     let Sizes { rows, inputs, outputs } = sizes;
     assert_eq!([g.len(), w.len()], [rows * outputs, inputs * outputs]);
-    let transposed = transpose(w, inputs, outputs);
     let mut gradient = filled(rows * inputs);
-    if gradient.is_empty() || outputs == 0 {
-        return vec![0.0; rows * inputs];
+    if sizes.is_empty() {
+        return gradient;
     }
-    let task = |(gradient, g): (&mut [f32], &[f32])| {
-        input_gradient_on(wide, inputs, outputs, g, &transposed, gradient);
-    };
-    if sizes.parallel() {
-        gradient.par_chunks_mut(ROWS * inputs).zip(g.par_chunks(ROWS * outputs)).for_each(task);
-    } else {
-        gradient.chunks_mut(ROWS * inputs).zip(g.chunks(ROWS * outputs)).for_each(task);
-    }
+    let w = Columns::of(w, sizes);
+    sizes.for_each_part(&mut gradient, ROWS * inputs, |part, gradient| {
+        let rows = gradient.len() / inputs;
+        let g = &g[part * ROWS * outputs..][..rows * outputs];
+        let w = &w;
+        // SAFETY: the machine has the level, and the slices hold `rows` rows.
+        unsafe {
+            with_simd!(w.level, gradient_of_rows(rows: usize, g: &[f32], w: &Columns, gradient: &mut [f32]))
+        }
+    });
     gradient
 }
 
 /// The sum of the rows of `g` `[rows, outputs]`: the gradient of a bias.
 pub(crate) fn column_sums(outputs: usize, g: &[f32]) -> Vec<f32> {
-    if outputs == 0 {
-        return Vec::new();
-    }
-    // Chunks first, so that the error grows with the square root of the rows at worst.
-    let chunk_sums = |chunk: &[f32]| {
-        let mut part = vec![0.0; outputs];
-        for row in chunk.chunks_exact(outputs) {
-            part.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    // Sixteen rows side by side are one long row, whose sums the compiler turns into vectors.
+    let mut sums = vec![0.0; MAX_LANES * outputs];
+    // Blocks first, so that the error grows with the square root of the rows at worst.
+    for block in g.chunks((ROWS * outputs).max(1)) {
+        let mut part = vec![0.0; sums.len()];
+        for rows in block.chunks(part.len()) {
+            part.iter_mut().zip(rows).for_each(|(sum, value)| *sum += value);
         }
-        part
-    };
-    let parts: Vec<Vec<f32>> = if g.len() >= PARALLEL_FROM {
-        g.par_chunks(ROWS * outputs).map(chunk_sums).collect()
-    } else {
-        g.chunks(ROWS * outputs).map(chunk_sums).collect()
-    };
-    let mut sums = vec![0.0; outputs];
-    for part in parts {
         sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
+    let (total, others) = sums.split_at_mut(outputs);
+    for row in others.chunks_exact(outputs.max(1)) {
+        total.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+    sums.truncate(outputs);
     sums
 }
 
-/// `[rows, columns]` to `[columns, rows]`.
-fn transpose(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut transposed = filled(rows * columns);
-    if rows * columns > 0 {
-        if rows < columns {
-            for (r, row) in matrix.chunks_exact(columns).enumerate() {
-                transposed[r..].iter_mut().step_by(rows).zip(row).for_each(|(to, from)| *to = *from);
-            }
-        } else {
-            for (c, column) in transposed.chunks_exact_mut(rows).enumerate() {
-                column.iter_mut().zip(matrix[c..].iter().step_by(columns)).for_each(|(to, from)| *to = *from);
-            }
+/// The weights, one output after the other, each filled up with zeros to whole vectors.
+struct Columns {
+    level: Level,
+    inputs: usize,
+    outputs: usize,
+    /// Values of an output.
+    stride: usize,
+    values: Scratch,
+}
+
+impl Columns {
+    fn of(w: &[f32], Sizes { inputs, outputs, .. }: Sizes) -> Self {
+        let level = Level::current();
+        let stride = inputs.next_multiple_of(level.lanes());
+        let mut values = Scratch::take(outputs * stride);
+        for (c, column) in values.chunks_exact_mut(stride).enumerate() {
+            column.iter_mut().zip(w[c..].iter().step_by(outputs)).for_each(|(to, from)| *to = *from);
+            column[inputs..].fill(0.0);
         }
+        Self { level, inputs, outputs, stride, values }
     }
-    transposed
 }
 
-/// Runs `$tile::<V, C>` for a run-time `$count` of 1 to 5.
-macro_rules! by_columns {
-    ($count:expr, $tile:ident::<$($generic:tt),*>($($arg:expr),* $(,)?)) => {
-        match $count {
-            1 => $tile::<$($generic,)* 1>($($arg),*),
-            2 => $tile::<$($generic,)* 2>($($arg),*),
-            3 => $tile::<$($generic,)* 3>($($arg),*),
-            4 => $tile::<$($generic,)* 4>($($arg),*),
-            _ => $tile::<$($generic,)* 5>($($arg),*),
-        }
-    };
-}
-
-/// Splits `outputs` into tiles of at most five of nearly equal size.
+/// Splits `outputs` into tiles of at most [`MAX_TILE`] of nearly equal size: where each starts, and how many it has.
 fn tiles(outputs: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = outputs.div_ceil(5);
+    let count = outputs.div_ceil(MAX_TILE);
     (0..count).map(move |tile| {
         let start = tile * outputs / count;
         (start, (tile + 1) * outputs / count - start)
     })
 }
 
-multiversion!(forward_on => forward_chunk(
-    inputs: usize, outputs: usize, x: &[f32], w: &[f32], bias: &[f32], scores: &mut [f32]));
-
-/// One chunk: `x` `[rows, inputs]`, `w` `[outputs, inputs]`, `scores` `[rows, outputs]`.
-#[inline(always)]
-fn forward_chunk<V: Lanes>(
-    inputs: usize,
-    outputs: usize,
-    x: &[f32],
-    w: &[f32],
-    bias: &[f32],
-    scores: &mut [f32],
-) {
-    for (start, count) in tiles(outputs) {
-        let w = &w[start * inputs..][..count * inputs];
-        let mut row = 0;
-        let rows = scores.len() / outputs;
-        while row < rows {
-            let pair = (rows - row).min(2);
-            let x = &x[row * inputs..][..pair * inputs];
-            let to = &mut scores[row * outputs + start..];
-            if pair == 2 {
-                by_columns!(count, dots::<V, 2>(inputs, outputs, x, w, &bias[start..], to));
-            } else {
-                by_columns!(count, dots::<V, 1>(inputs, outputs, x, w, &bias[start..], to));
-            }
-            row += pair;
+/// Runs `$kernel::<$generic…, C>` for a run-time `$count` of 1 to [`MAX_TILE`].
+macro_rules! by_columns {
+    ($count:expr, $kernel:ident::<$($generic:tt),*>($($arg:expr),* $(,)?)) => {
+        match $count {
+            1 => $kernel::<$($generic,)* 1>($($arg),*),
+            2 => $kernel::<$($generic,)* 2>($($arg),*),
+            3 => $kernel::<$($generic,)* 3>($($arg),*),
+            4 => $kernel::<$($generic,)* 4>($($arg),*),
+            _ => $kernel::<$($generic,)* 5>($($arg),*),
         }
-    }
+    };
 }
-
-/// The products of R rows of x with C rows of w.
-#[inline(always)]
-fn dots<V: Lanes, const R: usize, const C: usize>(
-    inputs: usize,
-    outputs: usize,
-    x: &[f32],
-    w: &[f32],
-    bias: &[f32],
-    scores: &mut [f32],
-) {
-    let mut sums = [[V::splat(0.0); C]; R];
-    let x: [&[f32]; R] = std::array::from_fn(|r| &x[r * inputs..][..inputs]);
-    let w: [&[f32]; C] = std::array::from_fn(|c| &w[c * inputs..][..inputs]);
-    let whole = inputs / 8 * 8;
-    let mut k = 0;
-    while k < whole {
-        // A loop, and not `from_fn`: its closure has not the features of this function, so that the load would be a call.
-        let mut vectors = [V::splat(0.0); R];
-        for r in 0..R {
-            // SAFETY: all rows hold `inputs` values, and k + 8 ≤ whole ≤ inputs.
-            vectors[r] = unsafe { V::load_at(x[r], k) };
-        }
-        for c in 0..C {
-            // SAFETY: as above.
-            let w = unsafe { V::load_at(w[c], k) };
-            for r in 0..R {
-                sums[r][c] = vectors[r].mul_add(w, sums[r][c]);
-            }
-        }
-        k += 8;
-    }
-    for r in 0..R {
-        for c in 0..C {
-            let rest: f32 = x[r][whole..].iter().zip(&w[c][whole..]).map(|(x, w)| x * w).sum();
-            scores[r * outputs + c] = sums[r][c].sum() + rest + bias[c];
-        }
-    }
-}
-
-multiversion!(weight_gradient_on => weight_gradient_chunk(
-    inputs: usize, outputs: usize, x: &[f32], g: &[f32], part: &mut [f32]));
-
-/// One chunk: `x` `[rows, inputs]`, `g` `[rows, outputs]`, `part` `[outputs, inputs]`.
-#[inline(always)]
-fn weight_gradient_chunk<V: Lanes>(inputs: usize, outputs: usize, x: &[f32], g: &[f32], part: &mut [f32]) {
-    let whole = inputs / 16 * 16;
-    let mut k = 0;
-    while k < whole {
-        for (start, count) in tiles(outputs) {
-            let to = &mut part[start * inputs + k..];
-            by_columns!(count, outer::<V>(inputs, outputs, &x[k..], &g[start..], to));
-        }
-        k += 16;
-    }
-    for k in whole..inputs {
-        for c in 0..outputs {
-            let column = x[k..].iter().step_by(inputs);
-            part[c * inputs + k] = column.zip(g[c..].iter().step_by(outputs)).map(|(x, g)| x * g).sum();
-        }
-    }
-}
-
-/// Sixteen columns of x times C columns of g, summed over the rows.
-#[inline(always)]
-fn outer<V: Lanes, const C: usize>(inputs: usize, outputs: usize, x: &[f32], g: &[f32], to: &mut [f32]) {
-    let mut sums = [[V::splat(0.0); 2]; C];
-    let rows = g.len().div_ceil(outputs);
-    assert!(x.len() >= (rows - 1) * inputs + 16 && g.len() >= (rows - 1) * outputs + C);
-    for row in 0..rows {
-        // SAFETY: row < rows, and the lengths are checked above.
-        let (x, g) = unsafe {
-            let x = x.get_unchecked(row * inputs..row * inputs + 16);
-            ([V::load_at(x, 0), V::load_at(x, 8)], g.get_unchecked(row * outputs..row * outputs + C))
-        };
-        for c in 0..C {
-            let g = V::splat(g[c]);
-            sums[c] = [x[0].mul_add(g, sums[c][0]), x[1].mul_add(g, sums[c][1])];
-        }
-    }
-    for c in 0..C {
-        sums[c][0].store(&mut to[c * inputs..][..8]);
-        sums[c][1].store(&mut to[c * inputs + 8..][..8]);
-    }
-}
-
-multiversion!(input_gradient_on => input_gradient_chunk(
-    inputs: usize, outputs: usize, g: &[f32], w: &[f32], gradient: &mut [f32]));
-
-/// One chunk: `g` `[rows, outputs]`, `w` `[outputs, inputs]`, `gradient` `[rows, inputs]`.
-#[inline(always)]
-fn input_gradient_chunk<V: Lanes>(inputs: usize, outputs: usize, g: &[f32], w: &[f32], gradient: &mut [f32]) {
-    let whole = inputs / 8 * 8;
-    let (gradient, last) = gradient.split_at_mut(gradient.len() / (4 * inputs) * 4 * inputs);
-    let (g, last_g) = g.split_at(gradient.len() / inputs * outputs);
-    for (gradient, g) in gradient.chunks_mut(4 * inputs).zip(g.chunks(4 * outputs)) {
-        rows_of_input_gradient::<V, 4>(inputs, whole, g, w, gradient);
-    }
-    for (gradient, g) in last.chunks_mut(inputs).zip(last_g.chunks(outputs)) {
-        rows_of_input_gradient::<V, 1>(inputs, whole, g, w, gradient);
-    }
-}
-
-#[inline(always)]
-fn rows_of_input_gradient<V: Lanes, const R: usize>(
-    inputs: usize,
-    whole: usize,
-    g: &[f32],
-    w: &[f32],
-    gradient: &mut [f32],
-) {
-    let outputs = g.len() / R;
-    let mut k = 0;
-    while k < whole {
-        let mut sums = [V::splat(0.0); R];
-        for (c, w) in w.chunks(inputs).enumerate() {
-            let w = V::load(&w[k..k + 8]);
-            for r in 0..R {
-                sums[r] = V::splat(g[r * outputs + c]).mul_add(w, sums[r]);
-            }
-        }
-        for r in 0..R {
-            sums[r].store(&mut gradient[r * inputs + k..][..8]);
-        }
-        k += 8;
-    }
-    for k in whole..inputs {
-        for r in 0..R {
-            let g = &g[r * outputs..][..outputs];
-            gradient[r * inputs + k] = g.iter().zip(w[k..].iter().step_by(inputs)).map(|(g, w)| g * w).sum();
-        }
-    }
-}
+use by_columns;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::with_level;
     use crate::testing::{close, oracle_product, random};
 
     #[test]
-    fn products_are_those_of_a_plain_oracle_in_odd_shapes_and_both_forms() {
+    fn products_are_those_of_a_plain_oracle_in_odd_shapes_on_every_level() {
         let sizes =
             [(1, 1, 1), (3, 7, 2), (2, 8, 5), (65, 17, 3), (130, 100, 10), (64, 33, 32), (7, 784, 11)];
         for (rows, inputs, outputs) in sizes {
             let sizes = Sizes { rows, inputs, outputs };
             let (x, w) = (random(1, rows * inputs), random(2, inputs * outputs));
             let (bias, g) = (random(3, outputs), random(4, rows * outputs));
-            for wide in [false, true] {
-                let mut scores = oracle_product(
-                    [rows, inputs, outputs],
-                    |b, k| x[b * inputs + k],
-                    |k, c| w[k * outputs + c],
-                );
-                scores.iter_mut().enumerate().for_each(|(i, score)| *score += f64::from(bias[i % outputs]));
-                close(&forward(wide, sizes, &x, &w, &bias), &scores, 1e-5);
-                let dw = oracle_product(
-                    [inputs, rows, outputs],
-                    |k, b| x[b * inputs + k],
-                    |b, c| g[b * outputs + c],
-                );
-                close(&weight_gradient(wide, sizes, &x, &g), &dw, 1e-5);
-                let dx = oracle_product(
-                    [rows, outputs, inputs],
-                    |b, c| g[b * outputs + c],
-                    |c, k| w[k * outputs + c],
-                );
-                close(&input_gradient(wide, sizes, &g, &w), &dx, 1e-5);
-                let db = oracle_product([1, rows, outputs], |_, _| 1.0, |b, c| g[b * outputs + c]);
-                close(&column_sums(outputs, &g), &db, 1e-5);
+            let mut scores =
+                oracle_product([rows, inputs, outputs], |b, k| x[b * inputs + k], |k, c| w[k * outputs + c]);
+            scores.iter_mut().enumerate().for_each(|(i, score)| *score += f64::from(bias[i % outputs]));
+            let dw =
+                oracle_product([inputs, rows, outputs], |k, b| x[b * inputs + k], |b, c| g[b * outputs + c]);
+            let dx =
+                oracle_product([rows, outputs, inputs], |b, c| g[b * outputs + c], |c, k| w[k * outputs + c]);
+            let db = oracle_product([1, rows, outputs], |_, _| 1.0, |b, c| g[b * outputs + c]);
+            for level in Level::available() {
+                with_level(level, || {
+                    close(&forward(sizes, &x, &w, &bias), &scores, 1e-5);
+                    close(&weight_gradient(sizes, &x, &g), &dw, 1e-5);
+                    close(&input_gradient(sizes, &g, &w), &dx, 1e-5);
+                    close(&column_sums(outputs, &g), &db, 1e-5);
+                });
             }
         }
     }
 
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
-        let sizes = Sizes { rows: 300, inputs: 784, outputs: 10 };
-        let (x, w, g) = (random(1, 300 * 784), random(2, 7840), random(3, 3000));
+        let sizes = Sizes { rows: 300, inputs: 790, outputs: 10 };
+        let (x, w, g) = (random(1, 300 * 790), random(2, 7900), random(3, 3000));
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                [
-                    forward(true, sizes, &x, &w, &[0.5; 10]),
-                    weight_gradient(true, sizes, &x, &g),
-                    input_gradient(true, sizes, &g, &w),
-                ]
+                let scores = forward(sizes, &x, &w, &[0.5; 10]);
+                [scores, weight_gradient(sizes, &x, &g), input_gradient(sizes, &g, &w)]
             })
         };
         assert_eq!(run(1), run(2));
     }
 
     #[test]
+    fn a_row_has_the_same_bits_whatever_is_beside_it() {
+        let (x, w) = (random(1, 70 * 50), random(2, 500));
+        let of =
+            |rows: usize| forward(Sizes { rows, inputs: 50, outputs: 10 }, &x[..rows * 50], &w, &[0.5; 10]);
+        let all = of(70);
+        for rows in [1, 2, 3, 7, 65] {
+            assert_eq!(of(rows), all[..rows * 10]);
+        }
+    }
+
+    #[test]
     fn empty_batches_give_empty_products_and_gradients_of_zero() {
         let sizes = Sizes { rows: 0, inputs: 3, outputs: 2 };
-        assert!(forward(true, sizes, &[], &[0.0; 6], &[0.0; 2]).is_empty());
-        assert_eq!(weight_gradient(true, sizes, &[], &[]), [0.0; 6]);
-        assert!(input_gradient(true, sizes, &[], &[0.0; 6]).is_empty());
+        assert!(forward(sizes, &[], &[0.0; 6], &[0.0; 2]).is_empty());
+        assert_eq!(weight_gradient(sizes, &[], &[]), [0.0; 6]);
+        assert!(input_gradient(sizes, &[], &[0.0; 6]).is_empty());
+        let sizes = Sizes { rows: 2, inputs: 0, outputs: 2 };
+        assert_eq!(forward(sizes, &[], &[], &[3.0, 4.0]), [3.0, 4.0, 3.0, 4.0]);
     }
 }

@@ -15,7 +15,6 @@ use burn::tensor::{Int, Tensor};
 
 use crate::buffer::{CpuTensor, classes, contiguous, is_on_cpu, to_tensor, values};
 use crate::extension::KernelOps;
-use crate::lanes::wide;
 use crate::pointwise;
 
 /// Which loss.
@@ -88,7 +87,7 @@ fn compute(scores: CpuTensor, targets: &IntTensor<Flex>, formula: Formula) -> (C
     let [num_samples, num_classes] = [shape[0], shape[1]];
     let scores = contiguous(scores);
     let targets = classes(targets, num_classes);
-    let (losses, gradient) = rows::losses(wide(), num_classes, values(&scores), &targets, formula);
+    let (losses, gradient) = rows::losses(num_classes, values(&scores), &targets, formula);
     (to_tensor(losses, &[num_samples]), gradient)
 }
 

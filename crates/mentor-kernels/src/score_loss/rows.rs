@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::Formula;
 use crate::buffer::filled;
 use crate::exponential::exp_of_non_positive;
-use crate::lanes::{Lanes, multiversion};
 use crate::pointwise::floor_at;
+use crate::simd::{Level, Simd, with_simd};
 
 /// Rows of a task. Rows do not depend on each other, so neither do the bits on the number of threads.
 const ROWS: usize = 256;
@@ -16,15 +16,27 @@ type Chunk<'a> = (((&'a mut [f32], &'a mut [f32]), &'a [f32]), &'a [usize]);
 
 /// The loss of each row and its gradient, `[N]` and `[N, C]`; targets are in `0..C`.
 pub(super) fn losses(
-    wide: bool,
     num_classes: usize,
     scores: &[f32],
     targets: &[usize],
     formula: Formula,
 ) -> (Vec<f32>, Vec<f32>) {
+    let level = Level::current();
     let (mut losses, mut gradient) = (filled(targets.len()), filled(scores.len()));
     let task = |(((losses, gradient), scores), targets): Chunk<'_>| match formula {
-        Formula::Softmax => softmax_on(wide, num_classes, scores, targets, losses, gradient),
+        // SAFETY: the machine has the level.
+        Formula::Softmax => unsafe {
+            with_simd!(
+                level,
+                softmax(
+                    num_classes: usize,
+                    scores: &[f32],
+                    targets: &[usize],
+                    losses: &mut [f32],
+                    gradient: &mut [f32],
+                )
+            )
+        },
         Formula::WestonWatkins { margin } => {
             each_row(num_classes, scores, targets, losses, gradient, |scores, target, slope| {
                 weston_watkins(scores, target, margin, slope)
@@ -96,12 +108,13 @@ fn crammer_singer(scores: &[f32], target: usize, margin: f32, slope: &mut [f32])
     if undefined { f32::NAN } else { largest }
 }
 
-multiversion!(softmax_on => softmax(
-    num_classes: usize, scores: &[f32], targets: &[usize], losses: &mut [f32], gradient: &mut [f32]));
-
 /// In three passes over the chunk, so that the exponentials run at full width whatever C is.
+///
+/// # Safety
+///
+/// The instructions of `S` exist.
 #[inline(always)]
-fn softmax<V: Lanes>(
+unsafe fn softmax<S: Simd>(
     num_classes: usize,
     scores: &[f32],
     targets: &[usize],
@@ -120,11 +133,11 @@ fn softmax<V: Lanes>(
         exponents[*target] = f32::MIN; // its exponential is exactly 0
         *loss = lead;
     }
-    gradient.iter_mut().for_each(|value| *value = exp_of_non_positive::<V>(*value));
+    gradient.iter_mut().for_each(|value| *value = exp_of_non_positive::<S>(*value));
     let rows = gradient.chunks_exact_mut(num_classes);
     for (exponentials, (target, loss)) in rows.zip(targets.iter().zip(losses)) {
         let (lead, others) = (*loss, exponentials.iter().sum::<f32>());
-        let own = exp_of_non_positive::<V>(-lead);
+        let own = exp_of_non_positive::<S>(-lead);
         // own − 1 serves as expm1: where M is 0 it is exactly 0, elsewhere the loss is at least ln 2.
         *loss = lead + (others + (own - 1.0)).ln_1p();
         let inverse = 1.0 / (others + own);
@@ -136,15 +149,20 @@ fn softmax<V: Lanes>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::with_level;
+    use crate::testing::{close, random};
 
     #[test]
-    fn wide_and_portable_forms_agree() {
-        let scores = crate::testing::random(1, 300 * 7);
+    fn the_levels_agree() {
+        let scores = random(1, 300 * 7);
         let targets: Vec<usize> = (0..300).map(|i| i % 7).collect();
-        let (portable, slope) = losses(false, 7, &scores, &targets, Formula::Softmax);
-        let (wide, wide_slope) = losses(true, 7, &scores, &targets, Formula::Softmax);
+        let on = |level| with_level(level, || losses(7, &scores, &targets, Formula::Softmax));
         let exact = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-        crate::testing::close(&wide, &exact(&portable), 3e-7);
-        crate::testing::close(&wide_slope, &exact(&slope), 3e-7);
+        let (portable, slope) = on(Level::Portable);
+        for level in Level::available() {
+            let (found, found_slope) = on(level);
+            close(&found, &exact(&portable), 3e-7);
+            close(&found_slope, &exact(&slope), 3e-7);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{Fused, Simd};
 
 /// AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -16,6 +16,13 @@ pub(crate) struct Avx512;
 /// Implements [`Simd`] by one intrinsic a function.
 macro_rules! implement {
     ($level:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $max:ident, $interleave:ident, $deinterleave:ident, $masked:ident, $fma:ident $(, $sums:item)?) => {
+        impl Fused for $level {
+            #[inline(always)]
+            fn fused(a: f32, b: f32, c: f32) -> f32 {
+                a.mul_add(b, c)
+            }
+        }
+
         impl Simd for $level {
             type Vector = $vector;
             const LANES: usize = $lanes;
