@@ -10,7 +10,7 @@ use mentor_loss::{LossError, ScoreLoss};
 use mentor_model::Architecture;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LossConfig, ModelConfig};
+use crate::config::{LossConfig, ModelConfig, OptimizerConfig};
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::plan_error::{Checker, NON_NEGATIVE};
 
@@ -117,6 +117,17 @@ pub struct DistillPlan {
     pub baseline: bool,
     /// Whether the teacher's scores are kept in a file.
     pub cache: bool,
+}
+
+/// Clips the gradient where the user does not say how.
+///
+/// The gradient of the softened part grows with the distance to the teacher's scores, not only up to 1 as that of plain cross-entropy: the first
+/// updates towards a confident teacher can end in infinities.
+pub(crate) fn apply_clipping(distill: &DistillConfig, optimizer: &mut OptimizerConfig) {
+    let of_embeddings_or_classes = matches!(distill.mode.as_deref(), Some("relational" | "cosine" | "hard-labels"));
+    if !of_embeddings_or_classes && distill.soft_weight != Some(0.0) {
+        optimizer.clip_norm.get_or_insert(5.0);
+    }
 }
 
 /// Fills in what a preset says and the user does not.
@@ -264,6 +275,17 @@ mod tests {
         assert_eq!(hinton.architecture.to_string(), "mlp:800,800");
         let hinton = hinton.distill.unwrap();
         assert_eq!((hinton.temperature, hinton.soft_weight, hinton.hard_weight), (20.0, 0.5, 0.1));
+    }
+
+    #[test]
+    fn soft_targets_are_learned_with_clipped_gradients_unless_the_user_says_how() {
+        let clip_norm = |text| plan(text).unwrap().optimizer.clip_norm;
+        assert_eq!(clip_norm("distill.teachers = ['t']"), 5.0);
+        assert_eq!(clip_norm("optimizer.clip_norm = 0\ndistill.teachers = ['t']"), 0.0);
+        // Without soft targets it is plain training, bit for bit.
+        assert_eq!(clip_norm("distill = { teachers = ['t'], soft_weight = 0 }"), 0.0);
+        assert_eq!(clip_norm("distill = { teachers = ['t'], mode = 'hard-labels' }"), 0.0);
+        assert_eq!(clip_norm("distill = { teachers = ['t'], mode = 'relational' }"), 0.0);
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl TryFrom<Config> for Plan {
             mut model,
             mut loss,
             penalty,
-            optimizer,
+            mut optimizer,
             schedule,
             training,
             mut distill,
@@ -90,6 +90,7 @@ impl TryFrom<Config> for Plan {
         if let Some(distill) = &mut distill {
             distill_plan::apply_preset(distill, &mut model, &mut check);
             distill_plan::apply_mode(distill, &mut loss);
+            distill_plan::apply_clipping(distill, &mut optimizer);
         }
 
         let loss = LossPlan::check(loss, &model, &data, &mut check);

@@ -24,7 +24,8 @@ Examples:
 
 The loss is soft-weight · T² · KL(teacher ‖ student) at temperature T + hard-weight · cross-entropy of the labels. The \
 teacher scores each image once, into a file in --out. The same network is trained from scratch in OUT/baseline with the same \
-plan, so that the result says what distillation gained. Ctrl-C and the same command again go on.
+plan, so that the result says what distillation gained. Ctrl-C and the same command again go on. Soft targets are learned with \
+--clip-norm 5 unless you say otherwise: the first steps towards a confident teacher are long.
 
 An embedding model teaches one: mode relational compares the distances within a batch, each over their mean, and any --embedding-size \
 will do; mode cosine compares directions, and needs the teacher's size. The labels' part is then --loss triplet or pairwise, \
