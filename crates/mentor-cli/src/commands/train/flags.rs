@@ -392,6 +392,7 @@ mod tests {
         let softmax = resolved(&["--data", "digits"]);
         let svm = resolved(&["--data", "digits", "--loss", "svm"]);
         let triplet = resolved(&["--data", "digits", "--loss", "triplet"]);
+        let pairwise = resolved(&["--data", "digits", "--loss", "pairwise"]);
         let fields = [
             ("mining", "loss.mining"),
             ("average", "loss.average"),
@@ -430,7 +431,8 @@ mod tests {
             let told = told.split_once(';').map_or(told, |(sgd, _)| sgd);
             let table = match field {
                 "loss.margin" => &svm,
-                "loss.mining" | "loss.average" | "loss.distance" | "model.embedding_size" => &triplet,
+                "loss.average" => &pairwise,
+                "loss.mining" | "loss.distance" | "model.embedding_size" => &triplet,
                 "data.classes_per_batch" | "data.samples_per_class" => &triplet,
                 _ => &softmax,
             };
