@@ -50,21 +50,21 @@ unsafe fn gradient_of<S: Simd, const R: usize>(
         unsafe {
             let from = w.values.as_ptr().add(k);
             let to = gradient.as_mut_ptr().add(row * inputs + k);
-            let (factors, offsets) = (factors[0].as_ptr(), offsets.as_ptr());
+            let (factors, offsets) = (factors.as_ptr().cast(), offsets.as_ptr());
             if k + 2 * S::LANES <= inputs {
                 let from = [from, from.add(S::LANES)];
                 let sums = S::sums::<R, 2>(outputs, factors, offsets, from);
-                for r in 0..R {
-                    S::store(to.add(r * inputs), sums[r][0]);
-                    S::store(to.add(r * inputs + S::LANES), sums[r][1]);
+                for (r, sums) in sums.into_iter().enumerate() {
+                    S::store(to.add(r * inputs), sums[0]);
+                    S::store(to.add(r * inputs + S::LANES), sums[1]);
                 }
                 k += 2 * S::LANES;
             } else {
                 let sums = S::sums::<R, 1>(outputs, factors, offsets, [from]);
                 let mut lanes = [0.0; MAX_LANES];
                 let count = (inputs - k).min(S::LANES);
-                for r in 0..R {
-                    S::store(lanes.as_mut_ptr(), sums[r][0]);
+                for (r, [sums]) in sums.into_iter().enumerate() {
+                    S::store(lanes.as_mut_ptr(), sums);
                     std::ptr::copy_nonoverlapping(lanes.as_ptr(), to.add(r * inputs), count);
                 }
                 k += S::LANES;
