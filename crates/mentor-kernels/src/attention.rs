@@ -22,10 +22,10 @@ use crate::buffer::{CpuTensor, contiguous, filled, is_on_cpu, to_tensor, values}
 use crate::exponential::exp_of_non_positive;
 use crate::extension::KernelOps;
 use crate::gemm::tiles::Product;
-use crate::lanes::{Lanes, multiversion, sum_over};
+use crate::lanes::{multiversion, sum_over};
 use crate::matrices::{Block, Matrix};
 use crate::scratch::Scratch;
-use crate::simd::Level;
+use crate::simd::{Fused, Level};
 
 /// softmax(Q Kᵀ / √d) V of each head, the heads side by side.
 ///
@@ -206,7 +206,7 @@ multiversion!(softmax_on => softmax(columns: usize, scale: f32, scores: &mut [f3
 
 /// The softmax of each row of `[N, columns]` times `scale`, which is positive, in place.
 #[inline(always)]
-fn softmax<V: Lanes>(columns: usize, scale: f32, scores: &mut [f32]) {
+fn softmax<V: Fused>(columns: usize, scale: f32, scores: &mut [f32]) {
     for row in scores.chunks_exact_mut(columns) {
         // A NaN is not the largest, but its exponential stays one.
         let largest =
@@ -222,7 +222,7 @@ multiversion!(softmax_slope_on => softmax_slope(
 
 /// dS from dP, in place: P ∘ (dP − rowsum(dP ∘ P)) · scale.
 #[inline(always)]
-fn softmax_slope<V: Lanes>(columns: usize, scale: f32, probabilities: &[f32], slopes: &mut [f32]) {
+fn softmax_slope<V: Fused>(columns: usize, scale: f32, probabilities: &[f32], slopes: &mut [f32]) {
     for (row, slopes) in probabilities.chunks_exact(columns).zip(slopes.chunks_exact_mut(columns)) {
         let sum = sum_over::<16>(columns, |i| row[i] * slopes[i]);
         for (slope, probability) in slopes.iter_mut().zip(row) {

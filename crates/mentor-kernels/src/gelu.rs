@@ -21,8 +21,9 @@ use rayon::prelude::*;
 use crate::buffer::{CpuTensor, contiguous, filled, is_on_cpu, to_tensor, values};
 use crate::exponential::exp_of_non_positive;
 use crate::extension::KernelOps;
-use crate::lanes::{self, Lanes, multiversion};
+use crate::lanes::{self, multiversion};
 use crate::pointwise::{self, TASK};
+use crate::simd::Fused;
 
 /// y = x Φ(x) for each value, Φ being the distribution function of the standard normal.
 ///
@@ -113,7 +114,7 @@ const INVERSE_SQRT_TAU: f32 = 0.398_942_3;
 
 /// Φ(x) and φ(x).
 #[inline(always)]
-fn normal<V: Lanes>(x: f32) -> [f32; 2] {
+fn normal<V: Fused>(x: f32) -> [f32; 2] {
     let t = x.abs();
     let exponential = exp_of_non_positive::<V>(-0.5 * t * t);
     let u = 1.0 / V::fused(t, SLOPE, 1.0);
@@ -128,14 +129,14 @@ fn normal<V: Lanes>(x: f32) -> [f32; 2] {
 multiversion!(gelu_on => gelu_of(values: &mut [f32]));
 
 #[inline(always)]
-fn gelu_of<V: Lanes>(values: &mut [f32]) {
+fn gelu_of<V: Fused>(values: &mut [f32]) {
     values.iter_mut().for_each(|x| *x *= normal::<V>(*x)[0]);
 }
 
 multiversion!(slope_on => slope_of(x: &[f32], g: &mut [f32]));
 
 #[inline(always)]
-fn slope_of<V: Lanes>(x: &[f32], g: &mut [f32]) {
+fn slope_of<V: Fused>(x: &[f32], g: &mut [f32]) {
     for (x, g) in x.iter().zip(g) {
         let [distribution, density] = normal::<V>(*x);
         *g *= V::fused(*x, density, distribution);
@@ -145,7 +146,7 @@ fn slope_of<V: Lanes>(x: &[f32], g: &mut [f32]) {
 multiversion!(slope_and_value_on => slope_and_value_of(x: &[f32], g: &mut [f32], y: &mut [f32]));
 
 #[inline(always)]
-fn slope_and_value_of<V: Lanes>(x: &[f32], g: &mut [f32], y: &mut [f32]) {
+fn slope_and_value_of<V: Fused>(x: &[f32], g: &mut [f32], y: &mut [f32]) {
     for ((x, g), y) in x.iter().zip(g).zip(y) {
         let [distribution, density] = normal::<V>(*x);
         *g *= V::fused(*x, density, distribution);

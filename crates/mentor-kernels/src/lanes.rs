@@ -1,7 +1,6 @@
 //! Kernels as plain loops that the compiler turns into vectors, in a portable form and one for AVX2: generic over
-//! [`Lanes`], which says how a multiply-add is rounded; [`multiversion!`] chooses at run time.
+//! [`Fused`](crate::simd::Fused), which says how a multiply-add is rounded; [`multiversion!`] chooses at run time.
 
-pub(crate) use crate::simd::Fused as Lanes;
 use crate::simd::Level;
 
 /// Whether kernels called on this thread take their AVX2 form: the machine has it, and no test forces another.
@@ -32,7 +31,7 @@ pub(crate) fn sum_over<const WIDTH: usize>(count: usize, f: impl Fn(usize) -> f3
     sums.iter().sum::<f32>() + rest
 }
 
-/// `multiversion!(kernel::<Lanes>(a: A, b: B) -> R)`: a function `kernel_on(wide, a, b)` that runs `kernel` on AVX2
+/// `multiversion!(kernel::<Fused>(a: A, b: B) -> R)`: a function `kernel_on(wide, a, b)` that runs `kernel` on AVX2
 /// if `wide` (which the caller has from [`wide`]), and in its portable form otherwise.
 macro_rules! multiversion {
     ($(#[$doc:meta])* $name:ident => $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {

@@ -20,7 +20,8 @@ use rayon::prelude::*;
 
 use crate::buffer::{CpuTensor, contiguous, filled, is_on_cpu, to_tensor, values};
 use crate::extension::KernelOps;
-use crate::lanes::{self, Lanes, multiversion, sum_over};
+use crate::lanes::{self, multiversion, sum_over};
+use crate::simd::Fused;
 
 /// Rows of a task, whose parts of dγ and dβ are added in order.
 const ROWS: usize = 64;
@@ -165,7 +166,7 @@ multiversion!(normalise_on => normalise(
     x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f64, statistics: &mut [Statistics], y: &mut [f32]));
 
 #[inline(always)]
-fn normalise<V: Lanes>(
+fn normalise<V: Fused>(
     x: &[f32],
     gamma: &[f32],
     beta: &[f32],
@@ -191,7 +192,7 @@ multiversion!(slopes_on => slopes(
 
 /// Writes dx and adds to dγ and dβ, which lie side by side in `sums`.
 #[inline(always)]
-fn slopes<V: Lanes>(
+fn slopes<V: Fused>(
     x: &[f32],
     g: &[f32],
     gamma: &[f32],

@@ -124,9 +124,8 @@ pub struct DistillPlan {
 /// The gradient of the softened part grows with the distance to the teacher's scores, not only up to 1 as that of plain cross-entropy: the first
 /// updates towards a confident teacher can end in infinities.
 pub(crate) fn apply_clipping(distill: &DistillConfig, optimizer: &mut OptimizerConfig) {
-    let of_embeddings_or_classes =
-        matches!(distill.mode.as_deref(), Some("relational" | "cosine" | "hard-labels"));
-    if !of_embeddings_or_classes && distill.soft_weight != Some(0.0) {
+    let soft = matches!(distill.mode.as_deref(), None | Some("soft"));
+    if soft && distill.soft_weight != Some(0.0) {
         optimizer.clip_norm.get_or_insert(5.0);
     }
 }
