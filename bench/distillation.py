@@ -41,8 +41,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", type=lambda text: text.split(","), default=["errors", "missing"], help="[errors,missing]")
     parser.add_argument("--seeds", type=int, default=3, help="students, each with its baseline [%(default)s]")
     parser.add_argument("--teachers", type=int, default=1, help="an ensemble of so many [%(default)s]")
-    parser.add_argument("--teacher-epochs", type=int, default=60, help="[%(default)s]")
-    parser.add_argument("--epochs", type=int, default=30, help="of students and baselines [%(default)s]")
+    parser.add_argument("--teacher-epochs", type=int, default=100, help="[%(default)s]")
+    parser.add_argument("--epochs", type=int, default=40, help="of students and baselines [%(default)s]")
     parser.add_argument("--rounds", type=int, default=4, help="of the cost [%(default)s]")
     parser.add_argument("--class", dest="missing", type=int, default=3, help="left out of the transfer set [%(default)s]")
     args = parser.parse_args()
@@ -62,7 +62,7 @@ def teachers(args: argparse.Namespace) -> list[object]:
     flags: list[object] = []
     for seed in range(args.teachers):
         run = args.out / f"teacher-{seed}"
-        recipe = ["--model", "mlp:1200,1200", "--dropout", 0.25, "--augment", "shift:1", "--learning-rate", 0.05]
+        recipe = ["--model", "mlp:1200,1200", "--dropout", 0.15, "--augment", "shift:1", "--learning-rate", 0.05]
         recipe += ["--epochs", args.teacher_epochs, "--seed", seed, "--out", run, "-q"]
         mentor(args, "train", "--data", args.data, *recipe)
         flags += ["--teacher", run]
@@ -71,7 +71,7 @@ def teachers(args: argparse.Namespace) -> list[object]:
 
 
 def distil(args: argparse.Namespace, data: Path, run: Path, seed: int, *more: object) -> dict:
-    recipe = ["--model", "mlp:800,800", "--temperature", 20, "--epochs", args.epochs, "--seed", seed, "--out", run, "-q"]
+    recipe = ["--model", "mlp:800,800", "--temperature", 20, "--warmup-epochs", 1, "--epochs", args.epochs, "--seed", seed, "--out", run, "-q"]
     return mentor(args, "distill", *teachers_of(args), "--data", data, *recipe, *more)
 
 

@@ -3,7 +3,7 @@
 
     bench/setup.sh                       once: the peers, pinned, in a virtual environment
     bench/run.py --build                 builds mentor in release mode, then measures everything
-    bench/run.py --only steps,startup    some sections: linear, objective, steps, startup
+    bench/run.py --only steps,startup    some sections: linear, objective, steps, accuracy, startup
     bench/run.py --peers-only            without mentor
 
 Needs only Python 3.11 itself; the peers run in their virtual environment (MENTOR_BENCH_VENV, default bench/.venv).
@@ -110,7 +110,7 @@ def missing(args: argparse.Namespace, bench: Bench) -> list[str]:
     """One line for each thing that the chosen sections need and that is not there."""
     problems = []
     build = f"build it: {' '.join(BUILD)} (or pass --build, or --peers-only)"
-    needs_mentor = {"linear", "objective", "startup"} & set(args.only)
+    needs_mentor = {"linear", "objective", "accuracy", "startup"} & set(args.only)
     if bench.mentor and needs_mentor and not bench.mentor.is_file():
         problems.append(f"{bench.mentor} does not exist; {build}")
     if bench.step_bench and "steps" in args.only and not bench.step_bench.is_file():

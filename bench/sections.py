@@ -14,6 +14,9 @@ EPOCHS = 5
 # The NLL that scikit-learn's LogisticRegression reaches in its first seconds; both sides are timed to the same value.
 TARGET_NLL = 0.487
 MAX_OBJECTIVE_EPOCHS = 16
+# Of `cnn`, for both sides: a test accuracy of 0.92 in few epochs.
+CNN_RECIPE = ["--batch-size", 64, "--learning-rate", 0.03, "--warmup-epochs", 0.3, "--dropout", 0.25, "--l2", 1e-4]
+CNN_EPOCHS = 3
 SCALINGS = {"unit": "x/255", "feature": "standardised pixels"}
 
 
@@ -65,11 +68,11 @@ class Bench:
             series.error = f"{series.name}: {type(failure).__name__}: {failure}"
             self.errors.append(series.error)
 
-    def mentor_train(self, out: Path, loss: str, epochs: int) -> tuple[dict, int]:
-        """Trains `linear` with mentor's defaults: {epoch_secs, num_train} and the peak memory."""
+    def mentor_train(self, out: Path, epochs: int, *recipe: object) -> tuple[dict, int]:
+        """Trains with mentor's defaults where the recipe says nothing: {epoch_secs, num_train} and the peak memory."""
         sets = [part for assignment in self.mentor_sets for part in ("--set", assignment)]
         child = self.child(
-            self.mentor, "train", "--data", self.data, "--model", "linear", "--loss", loss,
+            self.mentor, "train", "--data", self.data, *recipe,
             "--epochs", epochs, "--quiet", "--json", "--out", out, *sets,
         )  # fmt: skip
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -106,7 +109,7 @@ def linear(bench: Bench) -> list[dict]:
         def measure_mentor():
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "run"
-                trained, rss = bench.mentor_train(out, loss, EPOCHS)
+                trained, rss = bench.mentor_train(out, EPOCHS, "--model", "linear", "--loss", loss)
                 accuracy = bench.mentor_eval(out, "test")["accuracy"]
             secs, num_train = statistics.median(trained["epoch_secs"]), trained["num_train"]
             mentor.add(secs, rss, accuracy=accuracy, num_train=num_train)
@@ -147,7 +150,7 @@ def objective(bench: Bench) -> list[dict]:
         for length in [epochs] if epochs else range(1, MAX_OBJECTIVE_EPOCHS + 1):
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "run"
-                trained, rss = bench.mentor_train(out, "softmax", length)
+                trained, rss = bench.mentor_train(out, length, "--model", "linear", "--loss", "softmax")
                 nll = bench.mentor_eval(out, "train")["data_loss"]
             if nll <= TARGET_NLL:
                 epochs = length
@@ -237,6 +240,35 @@ def steps(bench: Bench) -> list[dict]:
     return everything
 
 
+def accuracy(bench: Bench) -> list[dict]:
+    """The whole training of `cnn` by one recipe, in as many epochs as both sides need for the goal: 0.92 on the test set."""
+    variants = {"torch eager": "contiguous", "torch channels_last": "channels_last"}
+    mentor, peers = Series("mentor cnn"), {name: Series(name) for name in variants}
+
+    def measure_mentor():
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            trained, rss = bench.mentor_train(out, CNN_EPOCHS, "--model", "cnn", "--val-fraction", 0.05, *CNN_RECIPE)
+            reached = bench.mentor_eval(out, "test")["accuracy"]
+        mentor.add(sum(trained["epoch_secs"]), rss, accuracy=reached, num_train=trained["num_train"])
+
+    def measure_peer(name: str):
+        same = ["--train-samples", mentor.notes["num_train"]] if mentor.secs else []
+        settings = ["--threads", bench.threads, "--memory-format", variants[name]]
+        found, rss = bench.peer("torch_train.py", "--epochs", CNN_EPOCHS, *CNN_RECIPE, *settings, *same)
+        peers[name].add(sum(found["epoch_secs"]), rss, accuracy=found["test_accuracy"])
+
+    for _ in range(bench.rounds):
+        if bench.mentor:
+            bench.turn(mentor, measure_mentor)
+        for name, peer in peers.items():
+            bench.turn(peer, lambda: measure_peer(name))
+    job = f"cnn, {CNN_EPOCHS} epochs"
+    rows = [row(job, mentor, peer, lambda side: f"{side.notes['accuracy']:.4f}") for peer in peers.values()]
+    print(table(HEADER, rows) + "\n\nReached: test accuracy.", flush=True)
+    return figures(mentor, *peers.values())
+
+
 def startup(bench: Bench) -> list[dict]:
     """From fork to exit of `mentor --help`; the goal is under 20 ms."""
     mentor = Series("mentor --help")
@@ -261,5 +293,6 @@ SECTIONS = {
     "linear": Section("Linear classifiers against scikit-learn's SGDClassifier: one epoch", linear),
     "objective": Section("Time to the same objective against scikit-learn's LogisticRegression", objective),
     "steps": Section("One training step against PyTorch", steps),
+    "accuracy": Section("Training to a test accuracy against PyTorch", accuracy),
     "startup": Section("Start of the binary", startup),
 }

@@ -56,6 +56,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", default="cnn", help="[%(default)s]")
     parser.add_argument("--rounds", type=int, default=3, help="of the whole method [%(default)s]")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the images without labels [%(default)s]")
+    parser.add_argument("--learning-rate", type=float, default=0.05, help="[%(default)s]")
     parser.add_argument("--ratio", type=float, default=2, help="pseudo-labelled images beside each of 32 labelled ones [%(default)s]")
     args = parser.parse_args()
     if unknown := [name for name in args.only if name not in NAMES]:
@@ -81,7 +82,7 @@ def measured(args: argparse.Namespace, name: str, seed: int) -> dict[str, float]
 
 def self_train(args: argparse.Namespace, name: str, seed: int, *more: object) -> dict:
     words = ["self-train", "--data", args.data, "--labels-per-class", args.labels, "--model", args.model, "--epochs", args.epochs]
-    words += ["--ratio", args.ratio, "--seed", seed, *more, "--out", args.out / f"{name}-{seed}", "-q", "--json"]
+    words += ["--learning-rate", args.learning_rate, "--ratio", args.ratio, "--seed", seed, *more, "--out", args.out / f"{name}-{seed}", "-q", "--json"]
     command = [str(args.mentor.resolve()), *map(str, words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)

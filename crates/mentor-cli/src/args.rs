@@ -11,7 +11,7 @@ use crate::error::Failure;
 const EXAMPLES: &str = "\
 Examples:
   mentor demo
-      train three models on embedded digits in under a minute and write a report
+      six lessons on embedded digits in about a minute, and a report
   mentor data photos/
       describe and check a data set before training on it
   mentor train --data photos/ --model cnn --epochs 10 --out runs/photos

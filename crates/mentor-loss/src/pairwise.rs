@@ -164,13 +164,38 @@ impl PairwiseRanking {
         self.losses(distances.unsqueeze(), same.float().unsqueeze()).reshape([num_pairs])
     }
 
-    /// The mean over all pairs of a batch: `embeddings` `[N, D]` and `labels` `[N]` give `[1]`; 0 if there is no pair.
+    /// The mean over the pairs of a batch that `average` names: `embeddings` `[N, D]` and `labels` `[N]` give `[1]`; 0 if there is
+    /// no pair.
     ///
     /// # Panics
     ///
     /// If the shapes do not fit; the message names both.
     #[track_caller]
     pub fn of_batch(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, average: Average) -> Tensor<1> {
+        let num_samples = embeddings.dims()[0];
+        let losses = self.losses_of_batch(embeddings, labels);
+        let count = match average {
+            Average::Valid => Tensor::full([1], num_ordered_pairs(num_samples), &losses.device()),
+            Average::Active => num_active(losses.clone().detach()),
+        };
+        losses.sum().div(count.clamp_min(1.0))
+    }
+
+    /// Share of the pairs of a batch whose loss is above 0, `[1]`; 0 if there is no pair. Arguments as of
+    /// [`of_batch`](Self::of_batch).
+    ///
+    /// # Panics
+    ///
+    /// If the shapes do not fit; the message names both.
+    #[track_caller]
+    pub fn share_active(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+        let count = num_ordered_pairs(embeddings.dims()[0]);
+        num_active(self.losses_of_batch(embeddings.detach(), labels)).div_scalar(count.max(1.0))
+    }
+
+    /// `[N, N]`. The diagonal is no pair: a positive at distance 0, whose loss is 0. Each other pair occurs twice.
+    #[track_caller]
+    fn losses_of_batch(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
         let [num_samples, _] = embeddings.dims();
         assert!(
             labels.dims() == [num_samples],
@@ -179,16 +204,7 @@ impl PairwiseRanking {
         );
         let column = labels.reshape([num_samples, 1]);
         let same = column.clone().equal(column.transpose()).float();
-        let losses = self.losses(self.distance.matrix(embeddings), same);
-        // The diagonal is no pair: a positive at distance 0, whose loss is 0. Each other pair occurs twice.
-        let count = match average {
-            Average::Valid => {
-                let count = num_samples * num_samples.saturating_sub(1);
-                Tensor::full([1], count as f64, &losses.device())
-            }
-            Average::Active => losses.clone().detach().greater_elem(0.0).float().sum(),
-        };
-        losses.sum().div(count.clamp_min(1.0))
+        self.losses(self.distance.matrix(embeddings), same)
     }
 
     fn losses(&self, distances: Tensor<2>, same: Tensor<2>) -> Tensor<2> {
@@ -201,4 +217,11 @@ impl PairwiseRanking {
             }
         }
     }
+}
+fn num_ordered_pairs(num_samples: usize) -> f64 {
+    (num_samples * num_samples.saturating_sub(1)) as f64
+}
+
+fn num_active(losses: Tensor<2>) -> Tensor<1> {
+    losses.greater_elem(0.0).float().sum()
 }

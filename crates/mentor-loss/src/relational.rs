@@ -224,12 +224,12 @@ impl EmbeddingCosine {
         let num_samples = student.dims()[0];
         let (unit, length) = unit(student.clone().detach());
         let (wanted, wanted_length) = self::unit(teacher.detach());
-        let undirected = length.clone().mul(wanted_length).equal_scalar(0.0); // [N, 1]
+        let still = length.clone().equal_scalar(0.0);
+        let undirected = still.clone().bool_or(wanted_length.equal_scalar(0.0)); // [N, 1]
         let apart = unit.clone().sub(wanted);
         let values = apart.clone().square().sum_dim(1).div_scalar(2.0); // 1 − cos
         // cos·ŝ − t̂ = (ŝ − t̂) − (1 − cos)·ŝ
         let gradient = apart.sub(unit.mul(values.clone()));
-        let still = length.clone().equal_scalar(0.0);
         let gradient = gradient.div(length.mask_fill(still, 1.0));
         let dims = gradient.dims();
         let gradient = gradient.mask_fill(undirected.clone().expand(dims), 0.0);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::evaluate::{judge, summarise};
 use crate::fidelity::{Probabilities, accuracy};
 use crate::prior::{class_shares, match_prior};
-use crate::temperature::fit_temperature;
+use crate::temperature::{TEMPERATURES, fit_temperature};
 
 /// Rounds of temperature and biases, which each change what the other is fitted to.
 const MAX_ROUNDS: usize = 30;
@@ -25,6 +25,9 @@ pub struct Calibration {
 pub struct CalibrationFit {
     /// What was fitted.
     pub calibration: Calibration,
+    /// Whether the temperature is an end of [`TEMPERATURES`](crate::TEMPERATURES), because the best one lies beyond: a model without
+    /// error on these samples could be ever surer.
+    pub at_limit: bool,
     /// Number of samples.
     pub num_samples: usize,
     /// Expected calibration error of the raw scores, of 15 bins.
@@ -91,7 +94,7 @@ pub enum Prior {
 
 /// Fits a temperature, and with a prior also class biases, to raw row-major `scores` `[N, C]`.
 ///
-/// Temperature by [`fit_temperature`], biases by [`match_prior`], in turns until neither changes: biases are matched at
+/// Temperature by [`fit_temperature`], biases by [`match_prior`], in turns until the temperature stays or is at its limit: biases are matched at
 /// the temperature, and the temperature is fitted with the biases in place, because a class that the model lacks makes it look
 /// far too sure.
 ///
@@ -120,18 +123,19 @@ pub fn calibrate(
         Prior::Given(shares) => Some(shares.clone()),
     };
     let mut calibration = Calibration { temperature: 1.0, biases: Vec::new() };
-    let mut mean_before = Vec::new();
+    let (mut mean_before, mut at_limit) = (Vec::new(), false);
     if let Some(wanted) = &wanted {
         calibration.biases = match_prior(scores, num_classes, wanted)?.biases;
     }
     for _ in 0..MAX_ROUNDS {
         let fit = fit_temperature(&calibration.applied(scores, num_classes), num_classes, targets)?;
-        calibration.temperature *= fit.temperature;
+        at_limit = fit.at_limit;
+        calibration.temperature = (calibration.temperature * fit.temperature).clamp(TEMPERATURES[0], TEMPERATURES[1]);
         let Some(wanted) = &wanted else { break };
         calibration.biases.clear();
         let found = match_prior(&calibration.applied(scores, num_classes), num_classes, wanted)?;
         (calibration.biases, mean_before) = (found.biases, found.before);
-        if (fit.temperature - 1.0).abs() < 1e-6 {
+        if at_limit || (fit.temperature - 1.0).abs() < 1e-6 {
             break;
         }
     }
@@ -160,6 +164,7 @@ pub fn calibrate(
         accuracy_after: accuracy(&says[1], targets),
         classes: classes.collect(),
         calibration,
+        at_limit,
     })
 }
 
@@ -300,5 +305,17 @@ mod tests {
         let expected = fit_temperature(&scores, 3, &targets).unwrap();
         assert_eq!(fit.calibration.temperature, expected.temperature);
         assert!(calibrate(&scores, 3, &vec![3; 300], &Prior::OfLabels).is_err());
+    }
+
+    #[test]
+    fn a_model_without_error_ends_at_the_limit_and_says_so() {
+        let scores = [[4.0_f32, 0.0], [0.0, 4.0]].concat().repeat(20);
+        let targets = [0, 1].repeat(20);
+        for prior in [Prior::None, Prior::OfLabels, Prior::Given(vec![0.5, 0.5])] {
+            let fit = calibrate(&scores, 2, &targets, &prior).unwrap();
+            assert!(fit.at_limit && fit.calibration.temperature == TEMPERATURES[0], "{prior:?}: {fit:?}");
+        }
+        let (scores, targets) = lacking();
+        assert!(!calibrate(&scores, 3, &targets, &Prior::OfLabels).unwrap().at_limit);
     }
 }

@@ -94,7 +94,8 @@ pub struct EpochMetrics {
     /// `val_data_loss + penalty`; absent without validation samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
-    /// Mean data loss of the validation samples.
+    /// Mean data loss of the validation samples; of triplets the mean hinge over all valid ones of up to 2,048 samples, whatever is mined,
+    /// at margin 0 for the soft margin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_data_loss: Option<f64>,
     /// Accuracy on the validation samples.

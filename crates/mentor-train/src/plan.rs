@@ -281,7 +281,7 @@ impl Defaults {
             Scores(ScoreLossPlan::Svm { hinge: Hinge::WestonWatkins, .. }) => 0.2,
             Scores(ScoreLossPlan::Svm { hinge: Hinge::CrammerSinger, .. }) => 0.5,
             Scores(ScoreLossPlan::Softmax { .. }) => 1.0,
-            // A mean over all pairs, most of which lie beyond the margin, gives small steps.
+            // The pulls and pushes of the many pairs of a batch nearly cancel, so that steps are small.
             Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => 2.5,
             Ranking(_) => 1.0,
         };

@@ -203,6 +203,24 @@ impl SelfTrainPlan {
             format!("self-training has softmax as its loss, not {}", taught.loss.name())
         });
         check.check(!taught.full_batch, || "gd does not self-train: use sgd".into());
+        let method = check.parse("method", config.method.as_deref(), SelfTrainMethod::NoisyStudent);
+        if method == SelfTrainMethod::PseudoLabel {
+            let of_rounds = [
+                ("labels", config.labels.is_some()),
+                ("rounds", config.rounds.is_some()),
+                ("threshold", config.threshold.is_some()),
+                ("label_kind", config.label_kind.is_some()),
+                ("top_k", config.top_k.is_some()),
+                ("balance", config.balance.is_some()),
+                ("per_class", config.per_class.is_some()),
+                ("max_copies", config.max_copies.is_some()),
+            ];
+            for (name, _) in of_rounds.iter().filter(|(_, given)| *given) {
+                check.problems.push(format!(
+                    "{name} is of the rounds of noisy-student, and method pseudo-label has none: leave it out"
+                ));
+            }
+        }
         let student = check.parse("student", config.student.as_deref(), taught.architecture.clone());
         let threshold = check.number(
             "threshold",
@@ -237,7 +255,7 @@ impl SelfTrainPlan {
         Self {
             pool,
             labels: config.labels,
-            method: check.parse("method", config.method.as_deref(), SelfTrainMethod::NoisyStudent),
+            method,
             rounds: check.at_least_one("rounds", config.rounds.unwrap_or(3)),
             student,
             threshold,
@@ -273,19 +291,21 @@ impl SelfTrainPlan {
             LabelKind::Hard => ("hard", None),
             LabelKind::Soft { top_k } => ("soft", (top_k != usize::MAX).then_some(top_k)),
         };
+        // Lee's method refuses what only rounds have.
+        let has_rounds = self.method == SelfTrainMethod::NoisyStudent;
         SelfTrainConfig {
             unlabelled,
             labels_per_class,
             labels: self.labels.clone(),
             method: Some(self.method.to_string()),
-            rounds: Some(self.rounds),
+            rounds: has_rounds.then_some(self.rounds),
             student: Some(self.student.to_string()),
-            threshold: Some(self.threshold),
-            label_kind: Some(label_kind.to_owned()),
+            threshold: has_rounds.then_some(self.threshold),
+            label_kind: has_rounds.then(|| label_kind.to_owned()),
             top_k,
-            balance: Some(self.balance),
+            balance: has_rounds.then_some(self.balance),
             per_class: self.per_class,
-            max_copies: Some(self.max_copies),
+            max_copies: has_rounds.then_some(self.max_copies),
             ratio: Some(self.ratio),
             augment: Some(self.augment),
             dropout: Some(self.dropout),
@@ -322,7 +342,8 @@ mod tests {
         for extra in [
             "labels_per_class = 5",
             "unlabelled = 'x', labels = 'y', label_kind = 'hard', balance = false",
-            "unlabelled = 'x', top_k = 3, per_class = 10, method = 'pseudo-label', student = 'wrn-16-2', distill_to = 'mlp:9'",
+            "unlabelled = 'x', top_k = 3, per_class = 10, student = 'wrn-16-2', distill_to = 'mlp:9'",
+            "labels_per_class = 5, method = 'pseudo-label', ratio = 2.0",
         ] {
             let config = plan(&format!("self_train = {{ {extra} }}")).unwrap().to_config();
             assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
@@ -345,6 +366,7 @@ mod tests {
             ("labels_per_class = 2, student = 'lenet'", "lenet"),
             ("labels_per_class = 2, method = 'fixmatch'", "noisy-student and pseudo-label"),
             ("labels_per_class = 2, balance = false, per_class = 3", "per_class"),
+            ("labels_per_class = 2, method = 'pseudo-label', threshold = 0.9", "threshold is of the rounds"),
         ] {
             let error = plan(&format!("self_train = {{ {extra} }}")).unwrap_err();
             assert!(error.problems.len() == 1 && error.to_string().contains(word), "{extra}: {error}");

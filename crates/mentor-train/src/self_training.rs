@@ -108,7 +108,7 @@ pub struct Leaks {
 /// A model of self-training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// `baseline`, `teacher`, `round N`, `distilled`.
+    /// `baseline`, `teacher`, `round N`, `pseudo-label`, `distilled`.
     pub name: String,
     /// Name of the network.
     pub architecture: String,

@@ -103,6 +103,12 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, classes: &[String]) -> St
         fit.accuracy_after,
         fit.accuracy_before,
     );
+    if fit.at_limit {
+        text.push_str(
+            "  note               the temperature is the end of its range: a model that makes no error here, or has learned nothing, \
+             says nothing of how sure to be; calibrate on images that it was not trained on\n",
+        );
+    }
     if !fit.classes.is_empty() {
         let mut table = Table::new(&[
             ("class", Align::Left),

@@ -22,7 +22,7 @@ One line a file, in the order given; folders are searched through, in natural or
 A file that cannot be decoded is reported on standard error, the others are predicted, and the exit status is 3.
 
 JSON: path, predicted, confidence, and with --top 2 or more top[] (class, confidence). Confidence is \
-the softmax of the scores, also for an SVM, which is not trained to make it a probability.";
+the softmax of the scores, calibrated where `mentor calibrate` was run; also for an SVM, which is not trained to make it a probability.";
 
 /// Classify image files with a trained model
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,10 @@
 //! Embedding models from the command line: train, eval, embed, search.
 
 use std::fs;
+use std::path::Path;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{ListAccessor, RowAccessor};
 
 use crate::fixtures::{PER_CLASS, image_folder};
 use crate::{assert_fails, json, mentor, stderr, stdout};
@@ -44,6 +48,14 @@ fn an_embedding_model_is_trained_evaluated_embedded_and_searched() {
     assert_eq!(ids.lines().count(), 1 + 2 * PER_CLASS);
     assert_eq!(ids.lines().nth(3), Some("photos/cat/img2.png"), "natural order");
 
+    let embedded = mentor(dir.path(), "embed run photos --out vectors.parquet");
+    assert!(embedded.status.success(), "{}", stderr(&embedded));
+    let rows = parquet_rows(&dir.path().join("vectors.parquet"));
+    assert_eq!((rows.len(), rows[2].0.as_str()), (2 * PER_CLASS, "photos/cat/img2.png"));
+    let values: Vec<u8> =
+        rows.iter().flat_map(|(_, values)| values).flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(values, bytes[128..], "the same values as in the npy file");
+
     let split = mentor(dir.path(), "embed run photos --split train --out e.npy --labels l.npy");
     assert!(split.status.success(), "{}", stderr(&split));
     let value =
@@ -57,6 +69,18 @@ fn an_embedding_model_is_trained_evaluated_embedded_and_searched() {
     assert_eq!(value["neighbours"].as_array().unwrap().len(), 3);
     let found = stdout(&mentor(dir.path(), "search run --index photos --query photos/dog/img1.png --top 2"));
     assert!(found.starts_with("photos/dog/img1.png\n"), "{found}");
+}
+
+/// The path and the values of each row.
+fn parquet_rows(path: &Path) -> Vec<(String, Vec<f32>)> {
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let rows = reader.get_row_iter(None).unwrap().map(Result::unwrap);
+    rows.map(|row| {
+        let list = row.get_list(row.len() - 1).unwrap();
+        let values = (0..list.len()).map(|at| list.get_float(at).unwrap()).collect();
+        (row.get_string(0).unwrap().clone(), values)
+    })
+    .collect()
 }
 
 #[test]

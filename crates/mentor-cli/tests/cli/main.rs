@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "clippy's exception for tests does not reach helpers of an integration test"
+    reason = "clippy's exception for tests does not reach an integration test's other functions"
 )]
 
 mod bad_input;

@@ -68,7 +68,7 @@ pub(crate) fn numbered_classes<'a>(
     let trained = parts.clone().next().and_then(|(_, labels)| labels.iter().copied().max()).unwrap_or(-1);
     seen.retain(|&label| label >= 0);
     let contiguous = seen.iter().zip(0..).take_while(|&(&label, expected)| label == expected).count() as i64;
-    let num_classes = contiguous.min(trained + 1);
+    let num_classes = contiguous.min(trained.saturating_add(1));
     for (path, labels) in parts {
         if let Some(index) = labels.iter().position(|label| !(0..num_classes).contains(label)) {
             let hint = match num_classes {
@@ -100,11 +100,12 @@ mod tests {
     #[test]
     fn labels_with_a_gap_or_below_zero_or_unknown_to_training_are_refused() {
         assert_eq!(classes(&[1, 0, 2], &[0]).unwrap(), ["0", "1", "2"]);
-        let cases: [(&[i64], &[i64], &str); 4] = [
+        let cases: [(&[i64], &[i64], &str); 5] = [
             (&[0, 1, 255], &[0], "train: label 255 at index 2"),
             (&[0, -1], &[0], "train: label -1 at index 1"),
             (&[0, 1], &[1, 2], "test: label 2 at index 1"),
             (&[1, 2], &[1], "train: label 1 at index 0"),
+            (&[0, i64::MAX], &[0], "train: label 9223372036854775807 at index 1"),
         ];
         for (train, test, start) in cases {
             let message = classes(train, test).unwrap_err().to_string();

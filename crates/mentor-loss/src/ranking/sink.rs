@@ -38,7 +38,8 @@ impl<T: Element> Sink<'_, T> {
         match self {
             Self::Nothing => {}
             Self::Integers(all) => {
-                let integers = all[first..].iter_mut().zip(coefficients);
+                // The last distances may be padding alone, past the N integers.
+                let integers = all.get_mut(first..).unwrap_or_default().iter_mut().zip(coefficients);
                 integers.for_each(|(integer, &coefficient)| *integer = coefficient as i32);
             }
             Self::Weights(row) => row.put(first, distances, coefficients),

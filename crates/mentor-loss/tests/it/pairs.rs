@@ -141,6 +141,10 @@ fn batches_of_pairs_equal_the_loops() {
             };
             gradient::gradient_check(&POINTS, [4, 3], loss, mean, 2e-6).unwrap();
         }
+        let terms = terms(&POINTS.map(f64::from));
+        let expected = terms.iter().filter(|&&term| term > 0.0).count() as f32 / terms.len() as f32;
+        let device = Device::flex();
+        assert_eq!(values(pairs.share_active(rows(&POINTS, 3), marks(&labels, &device))), [expected]);
     }
     let pairs = PairwiseRanking::new(PairForm::Lecture, 1.0, Distance::Euclidean).unwrap();
     let alone = pairs.of_batch(rows(&[1.0], 1), marks(&[0], &Device::flex()), Average::Valid);

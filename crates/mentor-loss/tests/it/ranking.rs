@@ -110,7 +110,7 @@ const DISTANCES: [Distance; 3] = [Distance::Euclidean, Distance::SquaredEuclidea
 #[test]
 fn random_batches_equal_the_loops() {
     for (seed, (n, dim, classes)) in
-        [(40, 7, 5), (96, 33, 3), (130, 16, 2), (300, 5, 7), (61, 1, 9)].into_iter().enumerate()
+        [(40, 7, 5), (96, 33, 3), (130, 16, 2), (250, 3, 4), (300, 5, 7), (61, 1, 9)].into_iter().enumerate()
     {
         let batch = Batch::random(n, dim, seed as u64, |i| (i * i) as u32 % classes);
         for distance in DISTANCES {

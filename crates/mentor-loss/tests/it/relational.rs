@@ -87,6 +87,16 @@ fn blocks_of_rows_give_what_one_block_gives() {
 }
 
 #[test]
+fn the_cosine_does_not_depend_on_lengths_however_small() {
+    let (student, teacher) = ([3.0_f32, 4.0], [4.0_f32, 3.0]);
+    let [small_student, small_teacher] = [student, teacher].map(|row| row.map(|value| 1e-23 * value));
+    for teacher in [teacher, small_teacher] {
+        let value = values(cosine(&teacher)(tensor(&small_student, [1, 2], &Device::flex())));
+        assert_close(&value, &[1.0 - 0.96], 1e-6);
+    }
+}
+
+#[test]
 fn equal_embeddings_have_no_direction_and_no_nan() {
     let teacher = normal(3, 4 * 2);
     let [same, twins] = [[1.5, -2.0].repeat(4), [1.0, 1.0, 1.0, 1.0, 3.0, 0.0, -2.0, 0.5].to_vec()];

@@ -1,6 +1,6 @@
 //! The families as their users see them: shapes, sizes, noise, files, gradients, learning.
 
-#![allow(clippy::unwrap_used, reason = "helpers outside of test functions")]
+#![allow(clippy::unwrap_used, reason = "clippy's exception for tests reaches only test functions")]
 
 mod families;
 mod files;

@@ -69,7 +69,7 @@ impl<'a> Ranking<'a> {
         Ok(Self { plan, ranking, data, loss, order, warnings, device })
     }
 
-    /// Mean loss over all pairs or triplets of some of these samples.
+    /// Mean loss over all pairs, or the mean hinge over all valid triplets, whatever is mined, of some of these samples.
     pub(crate) fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<f64, TrainError> {
         let dim = self.ranking.embedding_size;
         let stride = labels.len().div_ceil(NUM_LOSS_SAMPLES).max(1);
@@ -81,7 +81,7 @@ impl<'a> Ranking<'a> {
                 let targets = targets_to_device(&labels, &self.device);
                 let values = TensorData::new(values, [labels.len(), dim]);
                 let embeddings = Tensor::<2>::from_data(values, &self.device);
-                Ok(pairs.of_batch(embeddings, targets, Average::Valid).into_scalar::<f64>())
+                Ok(pairs.of_batch(embeddings, targets, self.ranking.average).into_scalar::<f64>())
             }
             RankingLoss::Triplets(_) => Ok(self.all_triplets()?.counts(&values, &labels)?.loss),
         }
@@ -112,6 +112,8 @@ impl<'a> Ranking<'a> {
                 let labels = targets_to_device(&batch.targets, &embeddings.device());
                 let values = to_host(embeddings.clone().inner());
                 measures.extend(self::measures(&self.all_triplets()?.counts(&values, &batch.targets)?));
+                let active = pairs.share_active(embeddings.clone().inner(), labels.clone().inner());
+                measures.push(Measure { name: "share_active", sum: Sum::Device(Box::new(active)), weight: 1.0 });
                 pairs.of_batch(embeddings, labels, self.ranking.average)
             }
             RankingLoss::Triplets(triplets) => {
@@ -126,6 +128,9 @@ impl<'a> Ranking<'a> {
                     _ => triplets.of_batch(embeddings, &batch.targets)?,
                 };
                 measures.extend(self::measures(&found.ranked));
+                let Census { num_active, num_valid, .. } = found.ranked.census;
+                let weight = num_valid as f64;
+                measures.push(Measure { name: "share_active", sum: Sum::Host(num_active as f64), weight });
                 found.loss
             }
         };
@@ -133,9 +138,10 @@ impl<'a> Ranking<'a> {
     }
 
     /// All triplets of some samples, whichever are trained on; at the margin of pairs, too, they say how far apart
-    /// the classes are.
+    /// the classes are. The soft margin has none, and is counted at 0.
     fn all_triplets(&self) -> Result<AllTriplets, LossError> {
-        AllTriplets::new(self.ranking.distance, self.ranking.margin, Average::Valid)
+        let margin = self.plan.loss.ranking_margin().unwrap_or(0.0);
+        AllTriplets::new(self.ranking.distance, margin, Average::Valid)
     }
 }
 
@@ -229,14 +235,13 @@ fn norm_and_spread(embeddings: Tensor<2>) -> [Measure; 2] {
 
 /// Counts and distances of the triplets of a batch, as shares and means.
 fn measures(ranked: &Ranked) -> Vec<Measure> {
-    let Census { num_valid, num_active, num_easy, num_semi_hard, num_hard } = ranked.batch;
+    let Census { num_valid, num_easy, num_semi_hard, num_hard, .. } = ranked.batch;
     let share = |name, count: u64| Measure { name, sum: Sum::Host(count as f64), weight: num_valid as f64 };
     let mean = |name, value: Option<f64>| {
         let weight = if value.is_some() { 1.0 } else { 0.0 };
         Measure { name, sum: Sum::Host(value.unwrap_or(0.0)), weight }
     };
     vec![
-        share("share_active", num_active),
         share("share_easy", num_easy),
         share("share_semi_hard", num_semi_hard),
         share("share_hard", num_hard),

@@ -17,7 +17,7 @@ const MAX_KEYS: usize = 4 << 20;
 /// query is its own neighbour.
 ///
 /// The order of neighbours is exact: that of distances in `f64`, equal ones by the lower index. Memory is that of the
-/// embeddings in `f64`, and 32 MiB a thread. Labels are any numbers; equal ones are a class. The result does not depend on the
+/// embeddings in `f64`, and 32 MiB a thread up to half a million of them. Labels are any numbers; equal ones are a class. The result does not depend on the
 /// number of threads.
 ///
 /// # Errors

@@ -7,6 +7,9 @@ use std::path::Path;
 use super::RunDirError;
 use super::error::io;
 
+/// What the name of a file ends in until it is whole.
+pub(super) const TEMPORARY: &str = ".tmp";
+
 /// Writes a file whole or not at all, and durably: beside its place, synced, then renamed.
 ///
 /// # Errors
@@ -14,7 +17,7 @@ use super::error::io;
 /// When the file system refuses.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
+    name.push(TEMPORARY);
     let temporary = path.with_file_name(name);
     let written = File::create(&temporary)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::atomic::TEMPORARY;
 pub use self::atomic::write_atomically;
 pub use self::error::RunDirError;
 pub(crate) use self::error::io;
@@ -64,10 +65,12 @@ impl RunDir {
     /// configuration is not `config`.
     pub fn create(path: &Path, config: &Config) -> Result<Self, RunDirError> {
         let config_path = path.join(CONFIG_FILE);
+        // What a process leaves behind that was killed before it had written the configuration.
+        let begun = [LOCK_FILE.to_owned(), format!("{CONFIG_FILE}{TEMPORARY}")];
         let occupied = path.exists()
             && fs::read_dir(path)
                 .map_err(io(path, "open as a directory"))?
-                .any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK_FILE));
+                .any(|entry| entry.is_ok_and(|entry| begun.iter().all(|name| entry.file_name() != name.as_str())));
         if occupied && !config_path.exists() {
             return Err(RunDirError::NotARun { path: path.to_owned() });
         }
@@ -319,6 +322,15 @@ mod tests {
         fs::write(dir.path().join("thesis.tex"), "do not lose").unwrap();
         assert!(matches!(RunDir::create(dir.path(), &config(1)), Err(RunDirError::NotARun { .. })));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_before_its_first_file_was_whole_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [LOCK_FILE, "config.toml.tmp"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert!(RunDir::create(dir.path(), &config(1)).is_ok());
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Layout {
         self.block(block).1.len() as u64 * self.row_bytes
     }
 
-    /// Where a block begins; that of the last but one is the end of the file.
+    /// Where a block begins; that of one past the last is the end of the file.
     pub(crate) fn block_position(&self, block: usize) -> u64 {
         if block == self.num_blocks {
             return self.file_bytes;

@@ -257,9 +257,10 @@ impl Objective for Distilled<'_> {
     fn complete(&self, run_dir: &RunDir, summary: &mut Summary) -> Result<(), TrainError> {
         let found = run_dir.distillation()?;
         let num_params = self.teachers.iter().map(|teacher| teacher.model().num_params()).sum();
-        let val_accuracy = found.teacher_accuracy.filter(|_| found.split == "val");
+        let on_val = found.split == "val";
+        let val_accuracy = found.teacher_accuracy.filter(|_| on_val);
         summary.teacher = Some(TeacherSummary { val_accuracy, num_params, measures: BTreeMap::new() });
-        summary.baseline = found.baseline;
+        summary.baseline = found.baseline.filter(|_| on_val);
         summary.measures.insert("agreement".to_owned(), found.agreement);
         summary.measures.insert("mean_kl".to_owned(), found.mean_kl);
         Ok(())

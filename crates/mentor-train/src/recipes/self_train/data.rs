@@ -219,13 +219,14 @@ fn split_canary(labelled: &Dataset, fraction: f64, seed: u64) -> (Dataset, Datas
     (labelled.subset(&taught), labelled.subset(&canary))
 }
 
-/// The share of a class, at least five, but never more than a fifth of few labels: they teach more than they audit.
+/// The share of a class, at least five, but never more than a fifth of few labels: they teach more than they audit. At least one
+/// label teaches.
 fn canary_size(num_labels: usize, fraction: f64) -> usize {
     if fraction == 0.0 {
         return 0;
     }
     let share = (num_labels as f64 * fraction).round() as usize;
-    share.max(MIN_CANARY).min((num_labels / 5).max(share))
+    share.max(MIN_CANARY).min((num_labels / 5).max(share)).min(num_labels.saturating_sub(1))
 }
 
 /// The samples of each class.
@@ -338,6 +339,6 @@ mod tests {
     fn few_labels_give_few_canaries() {
         let sizes = [1, 4, 5, 9, 10, 25, 100, 1000].map(|labels| canary_size(labels, 0.05));
         assert_eq!(sizes, [0, 0, 1, 1, 2, 5, 5, 50]);
-        assert_eq!((canary_size(1000, 0.0), canary_size(10, 0.5)), (0, 5));
+        assert_eq!((canary_size(1000, 0.0), canary_size(10, 0.5), canary_size(1, 0.5)), (0, 5, 0));
     }
 }

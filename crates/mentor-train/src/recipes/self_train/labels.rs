@@ -150,7 +150,8 @@ pub(super) fn choose(work: &Work<'_>, set: &LabelSet, given: bool) -> Result<Cho
         let row = row?;
         let of_pool = if given { offered.get(next) == Some(&(row_number as u32)) } else { next < pool.len() };
         if of_pool {
-            selector.push(&row.id, &row.scores)?;
+            // By the name it has here: labels are of the image itself, whatever its file was called when it was labelled.
+            selector.push(pool.id(next), &row.scores)?;
             next += 1;
         } else if let Some(audit) = &mut audit {
             let target = canary.targets()[row_number - pool.len()];

@@ -10,11 +10,11 @@ use mentor_model::Model;
 use super::data::{Batches, Images};
 use super::objective::{NoisyStudent, Unlabelled};
 use super::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
-use crate::distill_plan::{DistillMode, DistillPlan};
+use crate::distill_plan::{DistillMode, DistillPlan, SOFT_TARGETS_CLIP_NORM};
 use crate::error::TrainError;
 use crate::event::TrainEvent;
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
-use crate::plan::Plan;
+use crate::plan::{OptimizerPlan, Plan};
 use crate::pseudo_labels::{LabelSet, WeightRamp};
 use crate::recipes::distill::teacher::Teacher;
 use crate::recipes::distill::{Place, distill_on};
@@ -257,12 +257,15 @@ impl Work<'_> {
             baseline: false,
             cache: true,
         };
+        let plan = self.plain();
+        let clip_norm = if plan.optimizer.clip_norm > 0.0 { plan.optimizer.clip_norm } else { SOFT_TARGETS_CLIP_NORM };
         Plan {
             architecture: small,
             dropout: 0.0,
             stochastic_depth: 0.0,
+            optimizer: OptimizerPlan { clip_norm, ..plan.optimizer },
             distill: Some(distill),
-            ..self.plain()
+            ..plan
         }
     }
 
