@@ -73,8 +73,13 @@ fn bad(path: &Path, reason: String) -> DataError {
 /// The bytes of a file of at most the allowed length; the inner error is a reason to call it bad.
 pub(crate) fn read_limited(path: &Path, limits: &Limits) -> Result<Result<Vec<u8>, String>, DataError> {
     let io = |error| DataError::io(path, error);
+    // Before it is opened: a pipe would keep its reader waiting.
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
+        return Ok(Err("is no file".to_owned()));
+    }
+    let length = metadata.len();
     let file = File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
     let too_large = |length: u64| {
         Ok(Err(format!("{length} bytes are over the limit of {} (`max_file_bytes`)", limits.max_file_bytes)))
     };
@@ -82,7 +87,7 @@ pub(crate) fn read_limited(path: &Path, limits: &Limits) -> Result<Result<Vec<u8
         return too_large(length);
     }
     let mut bytes = Vec::with_capacity(length as usize);
-    // The file may grow while it is read, and a device has no length.
+    // The file may grow while it is read.
     file.take(limits.max_file_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > limits.max_file_bytes {
         return too_large(bytes.len() as u64);

@@ -7,8 +7,24 @@ use crate::{Average, LossError, TripletRanking};
 
 /// Triplet ranking on a batch: which triplets, what loss, what average.
 ///
+/// # Definition
+///
+/// ```text
+/// L = (1/Z) Σ_t L_t          t the triplets that the mining selects, L_t as in TripletRanking, Z by the average
+/// ```
+///
+/// # Shapes
+///
+/// Embeddings `[N, D]`, row-major on slices, and labels `[N]`; one loss.
+///
+/// # Numerics
+///
 /// Everything is computed on the host in `f64`, with [`AllTriplets`] for all triplets and one by one for chosen ones; the
 /// tensor form hands that value and that gradient to automatic differentiation.
+///
+/// # Parameters
+///
+/// Those of [`TripletRanking`]; [`Mining`] and [`Average`] have no numbers.
 ///
 /// # Gradient
 ///
@@ -30,6 +46,15 @@ use crate::{Average, LossError, TripletRanking};
 /// assert!(TripletLoss::new(soft, Mining::All, Average::Valid).is_err()); // the exact sum needs a hinge
 /// # Ok::<(), mentor_loss::LossError>(())
 /// ```
+///
+/// # Differs from
+///
+/// Others' miners and averages under the same names: the table in docs/definitions.md, triplet ranking.
+///
+/// # Source
+///
+/// All and hard: A. Hermans, L. Beyer, B. Leibe, arXiv 1703.07737, equations 5 and 6. Semi-hard: F. Schroff, D. Kalenichenko,
+/// J. Philbin, "FaceNet", CVPR 2015, section 3.2, in the form of TensorFlow Addons.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TripletLoss {
     ranking: TripletRanking,

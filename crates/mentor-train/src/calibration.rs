@@ -130,7 +130,8 @@ pub fn calibrate(
     for _ in 0..MAX_ROUNDS {
         let fit = fit_temperature(&calibration.applied(scores, num_classes), num_classes, targets)?;
         at_limit = fit.at_limit;
-        calibration.temperature = (calibration.temperature * fit.temperature).clamp(TEMPERATURES[0], TEMPERATURES[1]);
+        calibration.temperature =
+            (calibration.temperature * fit.temperature).clamp(TEMPERATURES[0], TEMPERATURES[1]);
         let Some(wanted) = &wanted else { break };
         calibration.biases.clear();
         let found = match_prior(&calibration.applied(scores, num_classes), num_classes, wanted)?;

@@ -13,7 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::objective::Validation;
-use crate::run_dir::{RunDirError, write_atomically};
+use crate::run_dir::{RunDirError, write_alone};
 
 /// Checkpoints kept, so that a damaged newest one costs little.
 const NUM_KEPT: usize = 2;
@@ -132,7 +132,7 @@ impl Checkpoint {
         metadata.insert("blake3".to_owned(), digest(&progress, &views));
         metadata.insert("progress".to_owned(), progress);
         let file = safetensors::serialize(views, Some(metadata)).expect("names and shapes are valid");
-        write_atomically(&folder.join(format!("step-{:012}.safetensors", self.progress.step)), &file)?;
+        write_alone(&folder.join(format!("step-{:012}.safetensors", self.progress.step)), &file)?;
         for old in newest_first(folder)?.iter().skip(NUM_KEPT) {
             // A file that cannot be deleted costs space, not correctness.
             let _ = fs::remove_file(old);

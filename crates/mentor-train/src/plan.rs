@@ -74,6 +74,8 @@ impl TryFrom<Config> for Plan {
 
     fn try_from(config: Config) -> Result<Self, PlanError> {
         let mut config = config;
+        let mut check = Checker { problems: Vec::new() };
+        check.whole_numbers(&config);
         self_train_plan::apply_defaults(&mut config);
         let Config {
             data,
@@ -86,7 +88,6 @@ impl TryFrom<Config> for Plan {
             mut distill,
             self_train,
         } = config;
-        let mut check = Checker { problems: Vec::new() };
         if let Some(distill) = &mut distill {
             distill_plan::apply_preset(distill, &mut model, &mut check);
             distill_plan::apply_mode(distill, &mut loss);
@@ -94,7 +95,12 @@ impl TryFrom<Config> for Plan {
         }
 
         let loss = LossPlan::check(loss, &model, &data, &mut check);
-        let source = data.source.unwrap_or_default();
+        // The same folder with and without a slash at its end is one source, and one run.
+        let named = data.source.unwrap_or_default();
+        let source = match named.trim_end_matches('/') {
+            "" => named,
+            trimmed => trimmed.to_owned(),
+        };
         check.check(!source.is_empty(), || {
             "no data is named; give --data digits, or the path of an image folder, IDX folder, CSV manifest or npz file".into()
         });

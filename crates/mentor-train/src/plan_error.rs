@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use serde::Serialize;
+use serde_json::Value;
+
 /// Everything that is wrong with a configuration, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
@@ -43,6 +46,29 @@ impl Checker {
             self.problems.push(format!("{name} is 0, and must be at least 1"));
         }
         value
+    }
+
+    /// TOML has whole numbers below 2^63; a configuration with larger ones could not be read again.
+    pub(crate) fn whole_numbers(&mut self, config: &impl Serialize) {
+        let value = serde_json::to_value(config).unwrap_or_default();
+        self.whole_numbers_of("", &value);
+    }
+
+    fn whole_numbers_of(&mut self, name: &str, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    self.whole_numbers_of(
+                        &format!("{name}{}{key}", if name.is_empty() { "" } else { "." }),
+                        value,
+                    );
+                }
+            }
+            Value::Number(number) if number.is_u64() && !number.is_i64() => {
+                self.problems.push(format!("{name} is {number}, and must be below 2^63"));
+            }
+            _ => {}
+        }
     }
 
     /// What `text` names; `fallback` where there is no text, or with a problem where it names nothing.

@@ -44,15 +44,9 @@ impl TrainingData {
         &self.classes
     }
 
-    /// The files that were left out and are to be listed, one a line: path, split, reason, separated by tabs.
+    /// As [`quarantined`], of all splits.
     pub(crate) fn quarantined(&self) -> String {
-        let line = |note: &Note| match note {
-            Note::BadImage { file, quarantine: true } => {
-                Some(format!("{}\t{}\t{}\n", file.path, file.split, file.reason))
-            }
-            _ => None,
-        };
-        self.notes.iter().filter_map(line).collect()
+        quarantined(&self.notes)
     }
 
     /// The head of a classifier of these classes.
@@ -65,4 +59,15 @@ impl TrainingData {
         let format = self.train.format();
         [format.channels, format.height, format.width]
     }
+}
+
+/// Of these notes the files that were left out and are to be listed, one a line: path, split, reason, separated by tabs.
+pub(crate) fn quarantined(notes: &[Note]) -> String {
+    let line = |note: &Note| match note {
+        Note::BadImage { file, quarantine: true } => {
+            Some(format!("{}\t{}\t{}\n", file.path, file.split, file.reason))
+        }
+        _ => None,
+    };
+    notes.iter().filter_map(line).collect()
 }

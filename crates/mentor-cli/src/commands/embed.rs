@@ -81,8 +81,14 @@ impl Embedded {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    for path in [Some(&args.out), args.ids.as_ref(), args.labels.as_ref()].into_iter().flatten() {
+    let files: Vec<_> =
+        [Some(&args.out), args.ids.as_ref(), args.labels.as_ref()].into_iter().flatten().collect();
+    for (index, path) in files.iter().enumerate() {
         check_writable(path)?;
+        if files[..index].contains(path) {
+            let error = anyhow!("{}: is named for two of --out, --ids and --labels", path.display());
+            return Err(Failure::usage(error).help("give each its own file"));
+        }
     }
     let device = args.device.open()?;
     let trained = TrainedModel::load(&args.run, &device.device)?;

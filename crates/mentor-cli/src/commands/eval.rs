@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use mentor_data::{Note, Source, Split};
 use mentor_model::Head;
 use mentor_train::retrieval::{self, Embeddings, Retrieval, RetrievalOptions};
-use mentor_train::{Evaluation, SampleResult, TrainedModel, class_differences};
+use mentor_train::{Evaluation, SampleResult, TrainedModel, class_differences, write_atomically};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -247,8 +247,8 @@ fn check_classes(data: &str, found: &[String], expected: &[String]) -> Result<()
 fn write_per_sample(path: &Path, evaluated: &Evaluated) -> Result<(), Failure> {
     let classes = evaluated.dataset.classes();
     let name = |class: u32| classes.get(class as usize).map_or("", String::as_str);
-    let write = || -> Result<(), csv::Error> {
-        let mut writer = csv::Writer::from_path(path)?;
+    let table = || -> Result<Vec<u8>, anyhow::Error> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["id", "target", "predicted", "confidence", "loss"])?;
         for (index, sample) in evaluated.samples.iter().enumerate() {
             let numbers = [sample.confidence.to_string(), sample.loss.to_string()];
@@ -256,9 +256,9 @@ fn write_per_sample(path: &Path, evaluated: &Evaluated) -> Result<(), Failure> {
             let id = evaluated.dataset.id(index);
             writer.write_record([id, name(sample.target), name(sample.predicted), confidence, loss])?;
         }
-        Ok(writer.flush()?)
+        Ok(writer.into_inner()?)
     };
-    write().map_err(|error| Failure::failed(error).context(format!("{}: cannot be written", path.display())))
+    Ok(write_atomically(path, &table().map_err(Failure::failed)?)?)
 }
 
 fn table(evaluation: &Evaluation) -> String {

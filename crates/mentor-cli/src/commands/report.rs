@@ -1,9 +1,8 @@
 //! `mentor report`: runs side by side in one HTML file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use mentor_train::write_atomically;
 
 use crate::error::Failure;
 use crate::output;
@@ -45,8 +44,5 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Renders the runs into a file.
 pub(super) fn write(out: &Path, reports: &[RunReport]) -> Result<(), Failure> {
-    fs::write(out, report::render(reports)).map_err(|error| {
-        Failure::failed(anyhow!("{}: cannot write the report: {error}", out.display()))
-            .help("choose another --out")
-    })
+    Ok(write_atomically(out, report::render(reports).as_bytes())?)
 }

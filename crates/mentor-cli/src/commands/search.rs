@@ -27,7 +27,10 @@ JSON: query, neighbours[] (path, distance).";
 
 /// Find the images nearest to an image, by their embeddings
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "mentor search <RUN> --index <PATH>... --query <PATH>... [OPTIONS]"
+)]
 pub(crate) struct Args {
     /// Directory of a complete run
     #[arg(value_name = "RUN")]

@@ -226,15 +226,21 @@ fn is_image(path: &Path) -> bool {
 /// What lies in a folder, hidden entries left out, in natural order. Links are followed.
 fn read_folder(folder: &Path) -> Result<Vec<Entry>, DataError> {
     let io = |error| DataError::io(folder, error);
-    let entry = |found: DirEntry| {
+    let entry = |found: DirEntry| -> Result<Entry, DataError> {
         let path = found.path();
         // A dangling link stays in the list, so that it is reported as a file that cannot be read.
         let is_folder = path.metadata().is_ok_and(|metadata| metadata.is_dir());
-        Entry { name: found.file_name().to_string_lossy().into_owned(), path, is_folder }
+        let name = found.file_name();
+        // Two such folders could look like one class.
+        if is_folder && name.to_str().is_none() {
+            let reason = "the name of the folder is not UTF-8, and so no name of a class; rename it";
+            return Err(DataError::io(&path, std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)));
+        }
+        Ok(Entry { name: name.to_string_lossy().into_owned(), path, is_folder })
     };
     let mut entries = Vec::new();
     for found in std::fs::read_dir(folder).map_err(io)? {
-        let entry = entry(found.map_err(io)?);
+        let entry = entry(found.map_err(io)?)?;
         if !entry.name.starts_with('.') {
             entries.push(entry);
         }

@@ -144,6 +144,7 @@ impl<'a> NpzReader<'a> {
                 }
                 true
             })?;
+            check_end(reader)?;
             Ok(labels)
         };
         self.with_array(name, read)?.map(|(_, labels)| labels)
@@ -187,7 +188,8 @@ impl<'a> NpzReader<'a> {
                 for_each(header, reader, num, |_, number| {
                     bytes.push((as_float(number) * scale).round() as u8);
                     true
-                })
+                })?;
+                check_end(reader)
             };
             let appended = self.with_array(name, append)?;
             self.bytes = bytes;
@@ -203,9 +205,9 @@ impl<'a> NpzReader<'a> {
         let mut bytes = std::mem::take(&mut self.bytes);
         let start = bytes.len();
         let append = |_: &Header, reader: &mut dyn Read| {
-            reader.take(num).read_to_end(&mut bytes).map_err(|error| format!("cannot be read ({error})"))?;
+            reader.take(num).read_to_end(&mut bytes).map_err(cannot_be_read)?;
             match (bytes.len() - start) as u64 {
-                found if found == num => Ok(()),
+                found if found == num => check_end(reader),
                 found => Err(truncated(num, found)),
             }
         };
@@ -318,4 +320,16 @@ fn channels_to_front(format: &ImageFormat, bytes: &mut [u8]) {
             }
         }
     }
+}
+
+/// Nothing follows the last element. Reading on is also what makes the archive compare its checksum.
+fn check_end(reader: &mut dyn Read) -> Result<(), String> {
+    match reader.read(&mut [0]).map_err(cannot_be_read)? {
+        0 => Ok(()),
+        _ => Err("has more bytes than its header declares".to_owned()),
+    }
+}
+
+fn cannot_be_read(error: std::io::Error) -> String {
+    format!("cannot be read ({error})")
 }

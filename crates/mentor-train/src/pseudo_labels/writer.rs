@@ -18,9 +18,9 @@ use super::manifest::{LabelsHeader, Manifest};
 use super::schema::{GROUP_ROWS, HEADER_KEY, LabelsError, damaged, schema};
 use super::shard::Shard;
 use super::target::Prediction;
-use crate::run_dir::io;
+use crate::run_dir::{beside, io};
 
-/// Writes one file, row by row. Until [`LabelsWriter::finish`] the rows are in `FILE.tmp`, which is removed when the writer
+/// Writes one file, row by row. Until [`LabelsWriter::finish`] the rows are in a file beside it, which is removed when the writer
 /// is dropped. Equal rows and headers give equal bytes.
 pub struct LabelsWriter {
     path: PathBuf,
@@ -68,9 +68,7 @@ impl LabelsWriter {
     ///
     /// When it cannot be written.
     pub fn create(path: &Path, header: LabelsHeader, shard: Shard) -> Result<Self, LabelsError> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
+        let temporary = beside(path, &format!(".{}.tmp", std::process::id()));
         let file = File::create(&temporary).map_err(io(&temporary, "write"))?;
         let file = Hashing { file: BufWriter::new(file), hasher: blake3::Hasher::new() };
         let json = serde_json::to_string(&header).expect("plain data");
@@ -133,8 +131,11 @@ impl LabelsWriter {
         let num_bytes = file.metadata().map_err(io(&self.temporary, "read"))?.len();
         // The old manifest must not vouch for the new file.
         let manifest_path = Manifest::path_of(&self.path);
-        if manifest_path.exists() {
-            fs::remove_file(&manifest_path).map_err(io(&manifest_path, "delete"))?;
+        match fs::remove_file(&manifest_path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io(&manifest_path, "delete")(error).into());
+            }
+            _ => {}
         }
         fs::rename(&self.temporary, &self.path).map_err(io(&self.path, "write"))?;
         let manifest =

@@ -113,7 +113,11 @@ impl<'a> Ranking<'a> {
                 let values = to_host(embeddings.clone().inner());
                 measures.extend(self::measures(&self.all_triplets()?.counts(&values, &batch.targets)?));
                 let active = pairs.share_active(embeddings.clone().inner(), labels.clone().inner());
-                measures.push(Measure { name: "share_active", sum: Sum::Device(Box::new(active)), weight: 1.0 });
+                measures.push(Measure {
+                    name: "share_active",
+                    sum: Sum::Device(Box::new(active)),
+                    weight: 1.0,
+                });
                 pairs.of_batch(embeddings, labels, self.ranking.average)
             }
             RankingLoss::Triplets(triplets) => {

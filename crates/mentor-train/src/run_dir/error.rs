@@ -44,13 +44,13 @@ pub enum RunDirError {
         message: String,
     },
     /// The run was never finished, so it has no model yet.
-    #[error("{}: the run is not complete, so it has no model yet; run the same `mentor train` command again to continue it", path.display())]
+    #[error("{}: the run is not complete, so it has no model yet; run the command that began it again to continue it", path.display())]
     Incomplete {
         /// The directory.
         path: PathBuf,
     },
     /// There is no run.
-    #[error("{}: holds no run (there is no config.toml); name the --out directory of a `mentor train`", path.display())]
+    #[error("{}: holds no run (there is no config.toml); name the --out directory of a command that trained", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,

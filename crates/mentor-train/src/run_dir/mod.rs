@@ -34,6 +34,7 @@ use serde::de::DeserializeOwned;
 
 use self::atomic::TEMPORARY;
 pub use self::atomic::write_atomically;
+pub(crate) use self::atomic::{beside, write_alone};
 pub use self::error::RunDirError;
 pub(crate) use self::error::io;
 pub use self::metrics::MetricsWriter;
@@ -68,9 +69,9 @@ impl RunDir {
         // What a process leaves behind that was killed before it had written the configuration.
         let begun = [LOCK_FILE.to_owned(), format!("{CONFIG_FILE}{TEMPORARY}")];
         let occupied = path.exists()
-            && fs::read_dir(path)
-                .map_err(io(path, "open as a directory"))?
-                .any(|entry| entry.is_ok_and(|entry| begun.iter().all(|name| entry.file_name() != name.as_str())));
+            && fs::read_dir(path).map_err(io(path, "open as a directory"))?.any(|entry| {
+                entry.is_ok_and(|entry| begun.iter().all(|name| entry.file_name() != name.as_str()))
+            });
         if occupied && !config_path.exists() {
             return Err(RunDirError::NotARun { path: path.to_owned() });
         }
@@ -244,7 +245,7 @@ impl RunDir {
     ///
     /// When the file system refuses.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunDirError> {
-        write_atomically(&self.path.join(name), bytes)
+        write_alone(&self.path.join(name), bytes)
     }
 
     /// Writes `value` as indented JSON.

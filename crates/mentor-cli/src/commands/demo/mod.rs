@@ -177,7 +177,7 @@ fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6
     let run = args.out.join(lesson.name);
     // The story is told above; of the progress only the bar is of interest.
     let mut progress = Progress::bar_only(args.quiet);
-    let outcome = train::train_into(&plan, &run, device, &mut progress);
+    let outcome = train::train_into(&plan, &run, device, &mut progress, "the demo begins afresh each time");
     drop(progress);
     if let Outcome::Interrupted { .. } = outcome? {
         return Err(Failure::failed(anyhow::anyhow!("the demo was interrupted")));

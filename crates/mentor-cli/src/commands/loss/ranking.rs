@@ -63,17 +63,17 @@ pub(super) struct TripletArgs {
     soft_margin: bool,
 
     /// Which triplets: all valid ones, the hardest of each anchor, or the semi-hard ones of FaceNet
-    #[arg(long, value_name = "NAME", default_value = "all",
+    #[arg(long, value_name = "NAME", default_value = "all", conflicts_with = "d_ap",
           value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard"]))]
     mining: String,
 
     /// What the sum is divided by: the selected triplets, or those with a loss greater than 0
-    #[arg(long, value_name = "NAME", default_value = "valid",
+    #[arg(long, value_name = "NAME", default_value = "valid", conflicts_with = "d_ap",
           value_parser = PossibleValuesParser::new(Average::NAMES))]
     average: String,
 
     /// The distance
-    #[arg(long, value_name = "NAME", default_value = "euclidean",
+    #[arg(long, value_name = "NAME", default_value = "euclidean", conflicts_with = "d_ap",
           value_parser = PossibleValuesParser::new(Distance::NAMES))]
     distance: String,
 

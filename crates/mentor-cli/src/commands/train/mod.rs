@@ -4,6 +4,8 @@ mod flags;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
+use mentor_data::Source;
 use mentor_train::{Config, Outcome, Plan, RunDir, Summary, TrainEvent, train};
 
 use crate::device::OpenDevice;
@@ -37,8 +39,9 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     let plan = Plan::try_from(config).map_err(Failure::usage)?;
     let device = args.device.open()?;
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
+    check_outside_of_data(&plan, &out)?;
     let mut progress = Progress::new(args.quiet);
-    let outcome = train_into(&plan, &out, &device, &mut progress);
+    let outcome = train_into(&plan, &out, &device, &mut progress, "the same command continues the run");
     drop(progress);
     let (summary, already) = match outcome? {
         Outcome::Complete(summary) => (summary, false),
@@ -59,12 +62,33 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     output::text(&result(&out, &summary))
 }
 
-/// Trains, or continues, until done or interrupted; an interruption is a failure with its own exit status.
+/// A run inside an image folder would be taken for a class of it.
+fn check_outside_of_data(plan: &Plan, out: &Path) -> Result<(), Failure> {
+    let Ok(data) = Path::new(&plan.source).canonicalize() else { return Ok(()) };
+    let place = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+    let there = place.ancestors().find_map(|place| place.canonicalize().ok());
+    let inside = data.is_dir() && there.is_some_and(|there| there.starts_with(&data));
+    if !inside
+        || !Source::open(&plan.source, &plan.options).is_ok_and(|source| source.kind() == "image folder")
+    {
+        return Ok(());
+    }
+    let error = anyhow!(
+        "{}: lies in the image folder {}, and would be taken for a class",
+        out.display(),
+        plan.source
+    );
+    Err(Failure::usage(error).help("choose an --out outside of the data"))
+}
+
+/// Trains, or continues, until done or interrupted; an interruption is a failure with its own exit status, and `again` says what the
+/// same command does then.
 pub(super) fn train_into(
     plan: &Plan,
     out: &Path,
     device: &OpenDevice,
     progress: &mut Progress,
+    again: &str,
 ) -> Result<Outcome, Failure> {
     let interruption = Interruption::watch()
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
@@ -73,13 +97,11 @@ pub(super) fn train_into(
     if let Outcome::Interrupted { step } = outcome {
         progress.clear();
         if step == 0 {
-            output::note(
-                "interrupted before the first update\nhelp: the same command goes on from what is done",
-            );
+            output::note(&format!("interrupted before the first update\nhelp: {again}"));
             return Err(Failure::status_only(interruption.status()));
         }
         output::note(&format!(
-            "interrupted after update {}, with a checkpoint written in {}\nhelp: the same command continues the run",
+            "interrupted after update {}, with a checkpoint written in {}\nhelp: {again}",
             count(step),
             out.display()
         ));

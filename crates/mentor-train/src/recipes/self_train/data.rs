@@ -14,7 +14,7 @@ use crate::error::TrainError;
 use crate::plan::Plan;
 use crate::self_train_plan::{Pool, SelfTrainPlan};
 use crate::self_training::Leaks;
-use crate::training_data::TrainingData;
+use crate::training_data::{self, TrainingData};
 
 /// Canary images of a class, unless it has too few labels.
 const MIN_CANARY: usize = 5;
@@ -52,6 +52,7 @@ impl Images {
         // Students are compared on it.
         let val = Arc::new(source.load(Split::Val)?);
         let mut warnings: Vec<String> = all.notes.iter().map(ToString::to_string).collect();
+        let mut quarantined = all.quarantined();
         let (labelled, offered) = match &self_train.pool {
             Pool::AllBut { labels_per_class } => {
                 take_labels(&source, &all.train, *labels_per_class, plan.seed)?
@@ -61,6 +62,7 @@ impl Images {
                 let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..plan.options.clone() };
                 let pool = Source::open_unlabelled(data, &options)?;
                 warnings.extend(pool.notes().iter().map(ToString::to_string));
+                quarantined.push_str(&training_data::quarantined(pool.notes()));
                 ((*all.train).clone(), pool.load_as(Split::Train, source.format())?)
             }
         };
@@ -95,7 +97,7 @@ impl Images {
             ..all.clone()
         };
         Ok(Self {
-            quarantined: all.quarantined(),
+            quarantined,
             labelled: of(labelled),
             taught: of(taught),
             val,

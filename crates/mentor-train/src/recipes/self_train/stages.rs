@@ -82,7 +82,8 @@ impl Work<'_> {
             augment: *augment,
             dropout: *dropout,
             stochastic_depth: *stochastic_depth,
-            seed: self.plan.seed.wrapping_add(number as u64),
+            // A configuration holds seeds below 2^63.
+            seed: self.plan.seed.wrapping_add(number as u64) & i64::MAX as u64,
             ..self.plain()
         }
     }
@@ -258,7 +259,8 @@ impl Work<'_> {
             cache: true,
         };
         let plan = self.plain();
-        let clip_norm = if plan.optimizer.clip_norm > 0.0 { plan.optimizer.clip_norm } else { SOFT_TARGETS_CLIP_NORM };
+        let clip_norm =
+            if plan.optimizer.clip_norm > 0.0 { plan.optimizer.clip_norm } else { SOFT_TARGETS_CLIP_NORM };
         Plan {
             architecture: small,
             dropout: 0.0,
