@@ -107,11 +107,52 @@ fn an_array_with_a_value_that_is_not_a_number() {
 }
 
 #[test]
+fn an_array_whose_checksum_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = npz(&[0.5; 16], &[0, 1, 0, 1]);
+    let pixel = 0.5_f32.to_le_bytes();
+    let at = bytes.windows(4).position(|window| window == pixel).unwrap();
+    // 0.5 becomes another number that an image may hold.
+    bytes[at + 2] ^= 1;
+    fs::write(dir.path().join("data.npz"), bytes).unwrap();
+    assert_bad_data(dir.path(), "data.npz", "cannot be read (");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_among_the_images_and_a_class_whose_name_is_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    image_folder(&data, &["cat", "dog"]);
+    let pipe = data.join("cat/pipe.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_bad_data(dir.path(), "data", "pipe.png: is no file");
+    fs::remove_file(pipe).unwrap();
+    fs::create_dir(data.join(std::ffi::OsStr::from_bytes(b"c\xfft"))).unwrap();
+    assert_bad_data(dir.path(), "data", "is not UTF-8");
+}
+
+#[test]
+fn a_run_inside_the_folder_that_it_learns_from() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("run"), &["cat", "dog"]);
+    let inside = mentor(dir.path(), "train --data run --epochs 1 --out run/runs/a");
+    assert_fails(&inside, 2, "lies in the image folder run");
+    assert!(!dir.path().join("run/runs").exists());
+    // A slash at its end makes no other data of it.
+    assert!(mentor(dir.path(), "train --data run --epochs 1 --out a").status.success());
+    assert!(mentor(dir.path(), "train --data run/ --epochs 1 --out a").status.success());
+}
+
+#[test]
 fn configurations_that_make_no_sense() {
     let dir = tempfile::tempdir().unwrap();
     let digits = format!("{TRAIN} digits");
     assert_refused(dir.path(), &format!("{digits} --l2 -1e-3"), "l2 is -0.001");
     assert_refused(dir.path(), &format!("{digits} --learning-rate NaN"), "learning_rate is NaN");
+    let seed = "training.seed is 9223372036854775808, and must be below 2^63";
+    assert_refused(dir.path(), &format!("{digits} --seed 9223372036854775808"), seed);
     assert_refused(
         dir.path(),
         &format!("{digits} --set optimizer.learning_rat=1"),

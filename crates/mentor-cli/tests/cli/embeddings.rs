@@ -98,6 +98,7 @@ fn what_does_not_go_with_embeddings_is_one_clear_line() {
         (format!("{train} --loss triplet --mining none --triplets missing.csv --out x"), 3, "missing.csv"),
         (format!("{train} --embedding-size 8 --out x"), 2, "embedding_size needs a ranking loss"),
         ("predict run photos".to_owned(), 2, "gives embeddings, not classes"),
+        ("embed run photos --out e.npy --ids e.npy".to_owned(), 2, "e.npy: is named for two"),
         ("eval run --per-sample x.csv".to_owned(), 2, "--per-sample"),
         ("eval classifier --gallery train".to_owned(), 2, "--gallery is for embeddings"),
         ("embed run photos --out nowhere/x.npy".to_owned(), 2, "there is no folder nowhere"),

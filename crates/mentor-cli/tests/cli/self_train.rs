@@ -121,6 +121,19 @@ fn shards_are_written_once_and_teach_a_student() {
     let summary = json(&mentor(dir.path(), &given));
     assert!(summary["rounds"][0]["num_pseudo_labels"].as_u64().unwrap() > 0, "{summary}");
 
+    // Labels are of images, whatever their files are called.
+    fs::create_dir(dir.path().join("renamed")).unwrap();
+    for index in 0..24 {
+        let [from, to] = [format!("loose/{index}.png"), format!("renamed/new-{index}.png")];
+        fs::copy(dir.path().join(from), dir.path().join(to)).unwrap();
+    }
+    fs::write(dir.path().join("renamed/zzz.png"), "no picture").unwrap();
+    let renamed = given.replace("--unlabelled loose", "--unlabelled renamed --on-bad-image quarantine");
+    let summary_of_renamed = json(&mentor(dir.path(), &renamed.replace("--out run", "--out again")));
+    assert_eq!(summary_of_renamed["weights_blake3"], summary["weights_blake3"]);
+    let list = fs::read_to_string(dir.path().join("again/quarantine.txt")).unwrap();
+    assert!(list.lines().count() == 1 && list.contains("zzz.png"), "{list}");
+
     assert!(
         mentor(dir.path(), "train --data data --model mlp:8 --epochs 1 --seed 3 --out other")
             .status
