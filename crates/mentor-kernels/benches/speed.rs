@@ -1,13 +1,14 @@
 //! The kernels' speed beside Burn's own operations, on two threads or as many as there are.
 //!
 //! ```text
-//! cargo bench -p mentor-kernels --bench speed [-- linear | layer_norm | gelu | attention]
+//! cargo bench -p mentor-kernels --bench speed [-- linear | layer_norm | gelu | attention | losses | update]
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its figures and may stop")]
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use mentor_kernels::SgdUpdate;
 use mentor_random::{Purpose, Stream};
 
 fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -134,12 +135,70 @@ fn attention(device: &Device) {
     forward_backward("attention 64x64x576, 3 heads", 3.0 * flops, "GFLOP/s", &x, ours, burn_attention);
 }
 
+/// Scores of a large batch and ten classes: read once, and the gradient written once.
+fn losses(device: &Device) {
+    let [rows, classes] = [4096, 10];
+    let scores = random([rows, classes], device);
+    let bytes = 4.0 * (rows * classes) as f64;
+    let labels: Vec<i32> = (0..rows as i32).map(|row| row % classes as i32).collect();
+    let targets = |device: &Device| Tensor::<1, Int>::from_data(labels.as_slice(), device);
+    // Burn's loss takes the mean itself.
+    let burn_softmax = |x: Tensor<2>| {
+        let targets = targets(&x.device()).unsqueeze_dim(1);
+        burn::tensor::activation::log_softmax(x, 1).gather(1, targets).neg()
+    };
+    let softmax = |x: Tensor<2>| {
+        let targets = targets(&x.device());
+        mentor_kernels::softmax_cross_entropy(x, targets).unsqueeze_dim(1)
+    };
+    forward_backward("softmax 4096x10", 2.0 * bytes, "GB/s", &scores, softmax, burn_softmax);
+    let burn_hinge = |x: Tensor<2>| {
+        let targets = targets(&x.device()).unsqueeze_dim(1);
+        let own = x.clone().gather(1, targets);
+        // The target's own term is the margin.
+        burn::tensor::activation::relu(x.sub(own).add_scalar(1.0)).sum_dim(1).sub_scalar(1.0)
+    };
+    let hinge = |x: Tensor<2>| {
+        let targets = targets(&x.device());
+        mentor_kernels::weston_watkins(x, targets, 1.0).unsqueeze_dim(1)
+    };
+    forward_backward("Weston-Watkins 4096x10", 2.0 * bytes, "GB/s", &scores, hinge, burn_hinge);
+}
+
+/// Weights, gradient and velocity are read, weights and velocity written.
+fn update(device: &Device) {
+    let shape = [1200, 1200];
+    let bytes = 5.0 * 4.0 * (shape[0] * shape[1]) as f64;
+    let gradient = random(shape, device);
+    let sgd = SgdUpdate { learning_rate: 1e-6, momentum: 0.9, nesterov: true, l2_slope: 1e-4, scale: 1.0 };
+    let time = |step: &dyn Fn(Tensor<2>, Tensor<2>) -> (Tensor<2>, Tensor<2>)| {
+        let mut state = Some((random(shape, device), random(shape, device)));
+        least(|| state = state.take().map(|(weights, velocity)| step(weights, velocity)))
+    };
+    let ours = time(&|weights, velocity| {
+        let (weights, velocity) = sgd.apply(weights, gradient.clone(), Some(velocity));
+        (weights, velocity.unwrap())
+    });
+    let burn = time(&|weights, velocity| {
+        let gradient = gradient.clone() + weights.clone() * 1e-4;
+        let velocity = velocity * 0.9 + gradient.clone();
+        (weights - (gradient + velocity.clone() * 0.9) * 1e-6, velocity)
+    });
+    line("update 1200x1200, Nesterov, L2", bytes, "GB/s", ours, burn);
+}
+
 fn main() {
     let device = Device::flex();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     type Group = fn(&Device);
-    let groups =
-        [("linear", linear as Group), ("layer_norm", layer_norm), ("gelu", gelu), ("attention", attention)];
+    let groups = [
+        ("linear", linear as Group),
+        ("layer_norm", layer_norm),
+        ("gelu", gelu),
+        ("attention", attention),
+        ("losses", losses),
+        ("update", update),
+    ];
     for (name, group) in groups {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             group(&device);
