@@ -31,14 +31,14 @@ fn notices(run: &RunReport) -> String {
                 escape(reason.trim_end_matches('.'))
             ));
         }
-        if run.analysis.is_none() {
+        if run.analysis.is_none() && run.embeddings.is_none() {
             notices.push("<code>analysis.json</code> is missing, so only the curves are shown.".to_owned());
         }
     } else {
         let done = run.history.epochs.len() as u64;
         let planned = run.config.training.epochs.map(|epochs| format!(" of {}", count(epochs as u64)));
         notices.push(format!(
-            "<b>This run is not complete.</b> It shows {}{} so far; run the same <code>mentor train</code> command \
+            "<b>This run is not complete.</b> It shows {}{} so far; run the command that began it \
              again to continue it.",
             counted(done, "epoch", "epochs"),
             planned.unwrap_or_default()
