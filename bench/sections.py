@@ -68,8 +68,8 @@ class Bench:
             series.error = f"{series.name}: {type(failure).__name__}: {failure}"
             self.errors.append(series.error)
 
-    def mentor_train(self, out: Path, epochs: int, *recipe: object) -> tuple[dict, int]:
-        """Trains with mentor's defaults where the recipe says nothing: {epoch_secs, num_train} and the peak memory."""
+    def mentor_train(self, out: Path, epochs: int, *recipe: object) -> tuple[list[float], int]:
+        """Trains with mentor's defaults where the recipe says nothing: the seconds of each epoch and the peak memory."""
         sets = [part for assignment in self.mentor_sets for part in ("--set", assignment)]
         child = self.child(
             self.mentor, "train", "--data", self.data, *recipe,
@@ -79,9 +79,7 @@ class Bench:
         epoch_secs = [line["train_secs"] for line in lines if line["kind"] == "epoch"]
         if len(epoch_secs) != epochs:
             raise Failed(f"{out}/metrics.jsonl has {len(epoch_secs)} epochs")
-        # Metrics have only some of the steps of a long run, so they do not say it.
-        num_train = self.mentor_eval(out, "train")["num_samples"]
-        return {"epoch_secs": epoch_secs, "num_train": num_train}, child.peak_rss_bytes
+        return epoch_secs, child.peak_rss_bytes
 
     def mentor_eval(self, out: Path, split: str) -> dict:
         return self.child(self.mentor, "eval", out, "--data", self.data, "--split", split, "--json").json()
@@ -110,10 +108,10 @@ def linear(bench: Bench) -> list[dict]:
         def measure_mentor():
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "run"
-                trained, rss = bench.mentor_train(out, EPOCHS, "--model", "linear", "--loss", loss)
+                epoch_secs, rss = bench.mentor_train(out, EPOCHS, "--model", "linear", "--loss", loss)
                 accuracy = bench.mentor_eval(out, "test")["accuracy"]
-            secs, num_train = statistics.median(trained["epoch_secs"]), trained["num_train"]
-            mentor.add(secs, rss, accuracy=accuracy, num_train=num_train)
+                num_train = bench.mentor_eval(out, "train")["num_samples"]
+            mentor.add(statistics.median(epoch_secs), rss, accuracy=accuracy, num_train=num_train)
 
         def measure_peer(scaling: str):
             # As many samples as mentor trained on: it holds some out for validation.
@@ -151,12 +149,13 @@ def objective(bench: Bench) -> list[dict]:
         for length in [epochs] if epochs else range(1, MAX_OBJECTIVE_EPOCHS + 1):
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "run"
-                trained, rss = bench.mentor_train(out, length, "--model", "linear", "--loss", "softmax")
-                nll = bench.mentor_eval(out, "train")["data_loss"]
+                epoch_secs, rss = bench.mentor_train(out, length, "--model", "linear", "--loss", "softmax")
+                reached = bench.mentor_eval(out, "train")
+            nll = reached["data_loss"]
             if nll <= TARGET_NLL:
                 epochs = length
-                secs, work = sum(trained["epoch_secs"]), f"{length} epochs"
-                mentor.add(secs, rss, nll=nll, work=work, num_train=trained["num_train"])
+                work = f"{length} epochs"
+                mentor.add(sum(epoch_secs), rss, nll=nll, work=work, num_train=reached["num_samples"])
                 return
         raise Failed(f"NLL {nll:.4f} after {length} epochs; the target is {TARGET_NLL}")
 
@@ -249,9 +248,11 @@ def accuracy(bench: Bench) -> list[dict]:
     def measure_mentor():
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
-            trained, rss = bench.mentor_train(out, CNN_EPOCHS, "--model", "cnn", "--val-fraction", 0.05, *CNN_RECIPE)
+            epoch_secs, rss = bench.mentor_train(out, CNN_EPOCHS, "--model", "cnn", "--val-fraction", 0.05, *CNN_RECIPE)
             reached = bench.mentor_eval(out, "test")["accuracy"]
-        mentor.add(sum(trained["epoch_secs"]), rss, accuracy=reached, num_train=trained["num_train"])
+            # As `eval` counts them: metrics have only some of the steps of a long run.
+            num_train = bench.mentor_eval(out, "train")["num_samples"]
+        mentor.add(sum(epoch_secs), rss, accuracy=reached, num_train=num_train)
 
     def measure_peer(name: str):
         same = ["--train-samples", mentor.notes["num_train"]] if mentor.secs else []

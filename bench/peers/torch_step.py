@@ -31,24 +31,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="linear | mlp:1200,1200 | cnn | wrn-16-2 | vit-4-192-4")
     parser.add_argument("--loss", choices=["softmax", "svm"], default="softmax")
-    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=20, help="timed steps")
     parser.add_argument("--warmup", type=int, default=5, help="steps before them that are not timed")
-    parser.add_argument("--memory-format", choices=["contiguous", "channels_last"], default="contiguous")
     updates = ["default", "fused"]
     parser.add_argument("--update", choices=updates, default="fused", help="implementation of torch.optim.SGD")
     parser.add_argument("--compile", action="store_true", help="torch.compile the model (needs a C++ compiler)")
     parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--l2", type=float, default=0.0, help="λ of Σw²; torch's weight_decay is 2λ")
-    parser.add_argument("--threads", type=int, default=cpu_count())
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
-    args = parser.parse_args()
+    args, memory_format = begin(parser)
 
-    torch.manual_seed(args.seed)
-    torch.set_num_threads(args.threads)
     model, shape = build(args.model)
-    memory_format = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[args.memory_format]
     model = model.to(memory_format=memory_format)
     batches = make_batches(args, shape, memory_format)
     num_params = sum(p.numel() for p in model.parameters())
@@ -98,6 +89,21 @@ def main() -> None:
     )
 
 
+def begin(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, torch.memory_format]:
+    """Adds and takes the arguments that all trainings have, seeds, and sets the threads."""
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--memory-format", choices=["contiguous", "channels_last"], default="contiguous")
+    parser.add_argument("--l2", type=float, default=0.0, help="λ of Σw²; torch's weight_decay is 2λ")
+    parser.add_argument("--threads", type=int, default=cpu_count())
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+    return args, formats[args.memory_format]
+
+
 def weston_watkins(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Mean over the batch of Σ_{j≠y} max(0, s_j − s_y + 1). PyTorch's fused form divides by the classes."""
     return F.multi_margin_loss(scores, targets) * scores.shape[1]
@@ -115,15 +121,20 @@ def make_batches(args: argparse.Namespace, shape: tuple[int, int, int], memory_f
     """Up to 8 batches, ready in memory: the data set's first images where the shape is theirs, else noise."""
     count = 8 * args.batch_size
     if shape == (1, 28, 28) and args.data.is_dir():
-        images, labels = load(args.data, "train", limit=count)
-        pixels = torch.from_numpy(images.astype(np.float32) / 255).reshape(-1, *shape)
-        targets = torch.from_numpy(labels.astype(np.int64))
+        pixels, targets = tensors(args.data, "train", count)
     else:
         pixels = torch.rand(count, *shape)
         targets = torch.randint(NUM_CLASSES, (count,))
     pixels = (pixels - pixels.mean()) / pixels.std()
     split = zip(pixels.split(args.batch_size), targets.split(args.batch_size))
     return [(x.contiguous(memory_format=memory_format), y) for x, y in split if len(x) == args.batch_size]
+
+
+def tensors(data: Path, split: str, limit: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images [N, 1, 28, 28] from 0 to 1, and labels [N]."""
+    images, labels = load(data, split, limit)
+    pixels = torch.from_numpy(images.astype(np.float32) / 255).unsqueeze(1)
+    return pixels, torch.from_numpy(labels.astype(np.int64))
 
 
 def build(name: str) -> tuple[nn.Module, tuple[int, int, int]]:

@@ -11,14 +11,12 @@ Reading, standardising and the test are not timed. Prints one JSON object.
 import argparse
 import math
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
-from common import cpu_count, emit, load, peak_rss_bytes
+from common import emit, peak_rss_bytes
 from torch import nn
 from torch.nn import functional as F
-from torch_step import build, parameter_groups
+from torch_step import begin, build, parameter_groups, tensors
 
 
 def main() -> None:
@@ -26,22 +24,13 @@ def main() -> None:
     parser.add_argument("--model", default="cnn", help="cnn or mlp:1200,1200 [%(default)s]")
     parser.add_argument("--train-samples", type=int, help="so many of the training images [all]")
     parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, required=True)
     parser.add_argument("--warmup-epochs", type=float, default=0.0)
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--l2", type=float, default=0.0, help="λ of Σw²; torch's weight_decay is 2λ")
-    parser.add_argument("--memory-format", choices=["contiguous", "channels_last"], default="contiguous")
-    parser.add_argument("--threads", type=int, default=cpu_count())
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
-    args = parser.parse_args()
+    args, memory_format = begin(parser)
 
-    torch.manual_seed(args.seed)
-    torch.set_num_threads(args.threads)
-    memory_format = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[args.memory_format]
     model = network(args).to(memory_format=memory_format)
-    images, targets = tensors(args, "train")
+    images, targets = tensors(args.data, "train", args.train_samples)
     mean, deviation = images.mean(), images.std()
     images = ((images - mean) / deviation).contiguous(memory_format=memory_format)
     optimizer = torch.optim.SGD(parameter_groups(model, args.l2), lr=0.0, momentum=0.9, nesterov=True, fused=True)
@@ -61,16 +50,16 @@ def main() -> None:
     rss = peak_rss_bytes()
 
     model.eval()
-    images, targets = tensors(args, "test")
+    test = [part.split(500) for part in tensors(args.data, "test")]
     with torch.no_grad():
-        right = sum(int((model((x - mean) / deviation).argmax(1) == y).sum()) for x, y in zip(images.split(500), targets.split(500)))
+        right = [model((x - mean) / deviation).argmax(1) == y for x, y in zip(*test)]
     emit(
         {
             "peer": f"torch {torch.__version__}",
             "epoch_secs": epoch_secs,
-            "num_train": args.train_samples or 60_000,
+            "num_train": len(images),
             "num_params": sum(p.numel() for p in model.parameters()),
-            "test_accuracy": right / len(targets),
+            "test_accuracy": torch.cat(right).double().mean().item(),
             "peak_rss_bytes": rss,
         }
     )
@@ -95,13 +84,6 @@ def factor(step: int, steps_per_epoch: int, args: argparse.Namespace) -> float:
     if step < warmup:
         return min(1.0, (step + 1) / warmup)
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, args.epochs * steps_per_epoch - warmup)))
-
-
-def tensors(args: argparse.Namespace, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images [N, 1, 28, 28] from 0 to 1, and labels [N]."""
-    images, labels = load(args.data, split, args.train_samples if split == "train" else None)
-    pixels = torch.from_numpy(images.astype(np.float32) / 255).unsqueeze(1)
-    return pixels, torch.from_numpy(labels.astype(np.int64))
 
 
 if __name__ == "__main__":

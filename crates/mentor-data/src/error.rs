@@ -38,6 +38,12 @@ pub enum DataError {
         /// What to do next.
         hint: String,
     },
+    /// The name of a class folder is no text: two such folders could look like one class.
+    #[error("{}: the name of the folder is not UTF-8, and so no name of a class; rename it", path.display())]
+    ClassName {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Fewer than two classes.
     #[error("{}: holds only the class {class:?}; a classifier needs at least two", path.display())]
     OneClass {

@@ -172,30 +172,22 @@ impl PairwiseRanking {
     /// If the shapes do not fit; the message names both.
     #[track_caller]
     pub fn of_batch(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, average: Average) -> Tensor<1> {
-        let num_samples = embeddings.dims()[0];
-        let losses = self.losses_of_batch(embeddings, labels);
-        let count = match average {
-            Average::Valid => Tensor::full([1], num_ordered_pairs(num_samples), &losses.device()),
-            Average::Active => num_active(losses.clone().detach()),
-        };
-        losses.sum().div(count.clamp_min(1.0))
+        self.of_batch_with_share(embeddings, labels, average).0
     }
 
-    /// Share of the pairs of a batch whose loss is above 0, `[1]`; 0 if there is no pair. Arguments as of
-    /// [`of_batch`](Self::of_batch).
+    /// As [`of_batch`](Self::of_batch), and the share of the pairs whose loss is above 0, `[1]`, which is not differentiable; 0 if there
+    /// is no pair.
     ///
     /// # Panics
     ///
     /// If the shapes do not fit; the message names both.
     #[track_caller]
-    pub fn share_active(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-        let count = num_ordered_pairs(embeddings.dims()[0]);
-        num_active(self.losses_of_batch(embeddings.detach(), labels)).div_scalar(count.max(1.0))
-    }
-
-    /// `[N, N]`. The diagonal is no pair: a positive at distance 0, whose loss is 0. Each other pair occurs twice.
-    #[track_caller]
-    fn losses_of_batch(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<2> {
+    pub fn of_batch_with_share(
+        &self,
+        embeddings: Tensor<2>,
+        labels: Tensor<1, Int>,
+        average: Average,
+    ) -> (Tensor<1>, Tensor<1>) {
         let [num_samples, _] = embeddings.dims();
         assert!(
             labels.dims() == [num_samples],
@@ -204,7 +196,15 @@ impl PairwiseRanking {
         );
         let column = labels.reshape([num_samples, 1]);
         let same = column.clone().equal(column.transpose()).float();
-        self.losses(self.distance.matrix(embeddings), same)
+        let losses = self.losses(self.distance.matrix(embeddings), same);
+        // The diagonal is no pair: a positive at distance 0, whose loss is 0. Each other pair occurs twice.
+        let num_pairs = (num_samples * num_samples.saturating_sub(1)) as f64;
+        let num_active = losses.clone().detach().greater_elem(0.0).float().sum();
+        let count = match average {
+            Average::Valid => Tensor::full([1], num_pairs, &losses.device()),
+            Average::Active => num_active.clone(),
+        };
+        (losses.sum().div(count.clamp_min(1.0)), num_active.div_scalar(num_pairs.max(1.0)))
     }
 
     fn losses(&self, distances: Tensor<2>, same: Tensor<2>) -> Tensor<2> {
@@ -217,11 +217,4 @@ impl PairwiseRanking {
             }
         }
     }
-}
-fn num_ordered_pairs(num_samples: usize) -> f64 {
-    (num_samples * num_samples.saturating_sub(1)) as f64
-}
-
-fn num_active(losses: Tensor<2>) -> Tensor<1> {
-    losses.greater_elem(0.0).float().sum()
 }

@@ -58,10 +58,8 @@ impl Checker {
         match value {
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    self.whole_numbers_of(
-                        &format!("{name}{}{key}", if name.is_empty() { "" } else { "." }),
-                        value,
-                    );
+                    let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                    self.whole_numbers_of(&name, value);
                 }
             }
             Value::Number(number) if number.is_u64() && !number.is_i64() => {

@@ -44,11 +44,6 @@ impl TrainingData {
         &self.classes
     }
 
-    /// As [`quarantined`], of all splits.
-    pub(crate) fn quarantined(&self) -> String {
-        quarantined(&self.notes)
-    }
-
     /// The head of a classifier of these classes.
     pub(crate) fn classifier(&self) -> Head {
         Head::Classifier { num_classes: self.classes.len() }

@@ -233,8 +233,7 @@ fn read_folder(folder: &Path) -> Result<Vec<Entry>, DataError> {
         let name = found.file_name();
         // Two such folders could look like one class.
         if is_folder && name.to_str().is_none() {
-            let reason = "the name of the folder is not UTF-8, and so no name of a class; rename it";
-            return Err(DataError::io(&path, std::io::Error::new(std::io::ErrorKind::InvalidInput, reason)));
+            return Err(DataError::ClassName { path });
         }
         Ok(Entry { name: name.to_string_lossy().into_owned(), path, is_folder })
     };

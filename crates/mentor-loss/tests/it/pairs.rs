@@ -144,7 +144,9 @@ fn batches_of_pairs_equal_the_loops() {
         let terms = terms(&POINTS.map(f64::from));
         let expected = terms.iter().filter(|&&term| term > 0.0).count() as f32 / terms.len() as f32;
         let device = Device::flex();
-        assert_eq!(values(pairs.share_active(rows(&POINTS, 3), marks(&labels, &device))), [expected]);
+        let labels = marks(&labels, &device);
+        let (_, share) = pairs.of_batch_with_share(rows(&POINTS, 3), labels, Average::Valid);
+        assert_eq!(values(share), [expected]);
     }
     let pairs = PairwiseRanking::new(PairForm::Lecture, 1.0, Distance::Euclidean).unwrap();
     let alone = pairs.of_batch(rows(&[1.0], 1), marks(&[0], &Device::flex()), Average::Valid);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::LabelsError;
 use super::shard::Shard;
-use crate::run_dir::{io, write_atomically};
+use crate::run_dir::{beside, io, write_atomically};
 
 /// What the labels are of. Shards that belong together have equal headers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,9 +60,7 @@ impl Manifest {
 
     /// Where the manifest of a file is: its name with `.json` added.
     pub fn path_of(labels: &Path) -> PathBuf {
-        let mut name = labels.file_name().unwrap_or_default().to_owned();
-        name.push(".json");
-        labels.with_file_name(name)
+        beside(labels, ".json")
     }
 
     pub(super) fn write(&self, labels: &Path) -> Result<(), LabelsError> {

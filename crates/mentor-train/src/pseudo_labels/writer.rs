@@ -18,7 +18,7 @@ use super::manifest::{LabelsHeader, Manifest};
 use super::schema::{GROUP_ROWS, HEADER_KEY, LabelsError, damaged, schema};
 use super::shard::Shard;
 use super::target::Prediction;
-use crate::run_dir::{beside, io};
+use crate::run_dir::{io, own_temporary};
 
 /// Writes one file, row by row. Until [`LabelsWriter::finish`] the rows are in a file beside it, which is removed when the writer
 /// is dropped. Equal rows and headers give equal bytes.
@@ -68,7 +68,7 @@ impl LabelsWriter {
     ///
     /// When it cannot be written.
     pub fn create(path: &Path, header: LabelsHeader, shard: Shard) -> Result<Self, LabelsError> {
-        let temporary = beside(path, &format!(".{}.tmp", std::process::id()));
+        let temporary = own_temporary(path);
         let file = File::create(&temporary).map_err(io(&temporary, "write"))?;
         let file = Hashing { file: BufWriter::new(file), hasher: blake3::Hasher::new() };
         let json = serde_json::to_string(&header).expect("plain data");

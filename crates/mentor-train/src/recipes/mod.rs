@@ -21,7 +21,7 @@ use crate::recipes::ranking::Ranking;
 pub use crate::recipes::self_train::{Labelling, label};
 use crate::recipes::supervised::Supervised;
 use crate::run_dir::{RunDir, Summary};
-use crate::training_data::TrainingData;
+use crate::training_data::{TrainingData, quarantined};
 use crate::training_loop::{Job, run};
 
 /// How a call of [`train`] ended.
@@ -155,7 +155,7 @@ pub(crate) fn train_on(
         observer(&TrainEvent::Warning(warning));
     }
     if plan.options.on_bad_image == BadImage::Quarantine {
-        run_dir.write("quarantine.txt", data.quarantined().as_bytes())?;
+        run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;
     }
     let job = Job { plan, run_dir, data, objective, device, device_name };
     run(&job, model, stop, observer)

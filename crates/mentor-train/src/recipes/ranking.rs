@@ -112,13 +112,10 @@ impl<'a> Ranking<'a> {
                 let labels = targets_to_device(&batch.targets, &embeddings.device());
                 let values = to_host(embeddings.clone().inner());
                 measures.extend(self::measures(&self.all_triplets()?.counts(&values, &batch.targets)?));
-                let active = pairs.share_active(embeddings.clone().inner(), labels.clone().inner());
-                measures.push(Measure {
-                    name: "share_active",
-                    sum: Sum::Device(Box::new(active)),
-                    weight: 1.0,
-                });
-                pairs.of_batch(embeddings, labels, self.ranking.average)
+                let (loss, active) = pairs.of_batch_with_share(embeddings, labels, self.ranking.average);
+                let sum = Sum::Device(Box::new(active.inner()));
+                measures.push(Measure { name: "share_active", sum, weight: 1.0 });
+                loss
             }
             RankingLoss::Triplets(triplets) => {
                 let found = match triplets.mining() {

@@ -23,13 +23,18 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
         return fs::write(path, bytes).map_err(io(path, "write"));
     }
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    replace(path, &beside(path, &format!(".{}{TEMPORARY}", std::process::id())), bytes)
+    replace(path, &own_temporary(path), bytes)
 }
 
 /// As [`write_atomically`], in a directory that this process alone writes: the next one overwrites what it leaves behind when it is
 /// killed.
 pub(crate) fn write_alone(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
     replace(path, &beside(path, TEMPORARY), bytes)
+}
+
+/// What `path` is called until it is whole, where other processes may write it too.
+pub(crate) fn own_temporary(path: &Path) -> PathBuf {
+    beside(path, &format!(".{}{TEMPORARY}", std::process::id()))
 }
 
 /// `path` with its name made longer.

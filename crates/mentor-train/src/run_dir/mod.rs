@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 
 use self::atomic::TEMPORARY;
 pub use self::atomic::write_atomically;
-pub(crate) use self::atomic::{beside, write_alone};
+pub(crate) use self::atomic::{beside, own_temporary, write_alone};
 pub use self::error::RunDirError;
 pub(crate) use self::error::io;
 pub use self::metrics::MetricsWriter;

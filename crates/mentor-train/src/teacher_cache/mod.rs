@@ -30,6 +30,8 @@ pub use key::{CacheKey, CacheShape};
 use key::{describe, differences};
 use layout::{Header, Layout, block_hash};
 
+use crate::run_dir::beside;
+
 /// Why a cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -234,12 +236,6 @@ impl TeacherCache {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(end);
-    path.with_file_name(name)
 }
 
 /// The file of a build in progress, locked until it is dropped.

@@ -52,7 +52,7 @@ impl Images {
         // Students are compared on it.
         let val = Arc::new(source.load(Split::Val)?);
         let mut warnings: Vec<String> = all.notes.iter().map(ToString::to_string).collect();
-        let mut quarantined = all.quarantined();
+        let mut quarantined = training_data::quarantined(&all.notes);
         let (labelled, offered) = match &self_train.pool {
             Pool::AllBut { labels_per_class } => {
                 take_labels(&source, &all.train, *labels_per_class, plan.seed)?
