@@ -22,7 +22,7 @@ use crate::buffer::{CpuTensor, contiguous, filled, is_on_cpu, to_tensor, values}
 use crate::exponential::exp_of_non_positive;
 use crate::extension::KernelOps;
 use crate::gemm::tiles::Product;
-use crate::lanes::{multiversion, sum_over};
+use crate::lanes::{max_over, multiversion, sum_over};
 use crate::matrices::{Block, Matrix};
 use crate::scratch::Scratch;
 use crate::simd::{Fused, Level};
@@ -209,8 +209,7 @@ multiversion!(softmax_on => softmax(columns: usize, scale: f32, scores: &mut [f3
 fn softmax<V: Fused>(columns: usize, scale: f32, scores: &mut [f32]) {
     for row in scores.chunks_exact_mut(columns) {
         // A NaN is not the largest, but its exponential stays one.
-        let largest =
-            row.iter().fold(f32::MIN, |largest, &score| if score > largest { score } else { largest });
+        let largest = max_over::<16>(row);
         row.iter_mut().for_each(|score| *score = exp_of_non_positive::<V>((*score - largest) * scale));
         let inverse = 1.0 / sum_over::<16>(columns, |i| row[i]);
         row.iter_mut().for_each(|value| *value *= inverse);

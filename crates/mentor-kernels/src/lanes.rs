@@ -28,7 +28,33 @@ pub(crate) fn sum_over<const WIDTH: usize>(count: usize, f: impl Fn(usize) -> f3
         }
     }
     let rest: f32 = (whole..count).map(f).sum();
-    sums.iter().sum::<f32>() + rest
+    by_halves(sums, |a, b| a + b) + rest
+}
+
+/// The largest of some values, at least `f32::MIN`, in `WIDTH` lanes; a NaN is passed over.
+#[inline(always)]
+pub(crate) fn max_over<const WIDTH: usize>(values: &[f32]) -> f32 {
+    let larger = |largest: f32, value: f32| if value > largest { value } else { largest };
+    let mut lanes = [f32::MIN; WIDTH];
+    let (blocks, rest) = values.as_chunks::<WIDTH>();
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(lane, value)| *lane = larger(*lane, *value));
+    }
+    rest.iter().fold(by_halves(lanes, larger), |largest, &value| larger(largest, value))
+}
+
+/// One value of a power of two: one after the other, each operation would wait for the last.
+#[inline(always)]
+fn by_halves<const WIDTH: usize>(mut lanes: [f32; WIDTH], combine: impl Fn(f32, f32) -> f32) -> f32 {
+    const { assert!(WIDTH.is_power_of_two()) }
+    let mut half = WIDTH / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = combine(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// `multiversion!(kernel::<Fused>(a: A, b: B) -> R)`: a function `kernel_on(wide, a, b)` that runs `kernel` on AVX2
@@ -56,3 +82,24 @@ macro_rules! multiversion {
     };
 }
 pub(crate) use multiversion;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_and_the_rest_are_all_counted() {
+        for count in 0..70u16 {
+            let values: Vec<f32> = (0..count).map(f32::from).collect();
+            assert_eq!(sum_over::<16>(values.len(), |i| values[i]), values.iter().sum::<f32>());
+            for place in 0..values.len() {
+                let mut values = values.clone();
+                values[place] = 99.0;
+                assert_eq!(max_over::<16>(&values), 99.0);
+                values[place] = f32::NAN;
+                let largest = values.iter().copied().filter(|value| !value.is_nan()).fold(f32::MIN, f32::max);
+                assert_eq!(max_over::<16>(&values), largest);
+            }
+        }
+    }
+}
