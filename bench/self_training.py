@@ -54,9 +54,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="[%(default)s]")
     parser.add_argument("--labels", type=int, default=100, help="of each class [%(default)s]")
     parser.add_argument("--model", default="cnn", help="[%(default)s]")
-    parser.add_argument("--rounds", type=int, default=3, help="of the whole method [%(default)s]")
-    parser.add_argument("--epochs", type=int, default=2, help="passes over the images without labels [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=2, help="of the whole method [%(default)s]")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the images without labels [%(default)s]")
     parser.add_argument("--learning-rate", type=float, default=0.05, help="[%(default)s]")
+    parser.add_argument("--clip-norm", type=float, default=2, help="without it some students diverge at this rate [%(default)s]")
     parser.add_argument("--ratio", type=float, default=2, help="pseudo-labelled images beside each of 32 labelled ones [%(default)s]")
     args = parser.parse_args()
     if unknown := [name for name in args.only if name not in NAMES]:
@@ -82,7 +83,8 @@ def measured(args: argparse.Namespace, name: str, seed: int) -> dict[str, float]
 
 def self_train(args: argparse.Namespace, name: str, seed: int, *more: object) -> dict:
     words = ["self-train", "--data", args.data, "--labels-per-class", args.labels, "--model", args.model, "--epochs", args.epochs]
-    words += ["--learning-rate", args.learning_rate, "--ratio", args.ratio, "--seed", seed, *more, "--out", args.out / f"{name}-{seed}", "-q", "--json"]
+    words += ["--learning-rate", args.learning_rate, "--clip-norm", args.clip_norm, "--ratio", args.ratio, "--seed", seed, *more]
+    words += ["--out", args.out / f"{name}-{seed}", "-q", "--json"]
     command = [str(args.mentor.resolve()), *map(str, words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)

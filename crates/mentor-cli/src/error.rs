@@ -117,7 +117,7 @@ impl From<mentor_data::DataError> for Failure {
         match error {
             mentor_data::DataError::InvalidOption { .. } => Self::usage(error),
             mentor_data::DataError::BadImage { path, reason } => {
-                let help = "repair or remove the file, or train with --on-bad-image skip or quarantine";
+                let help = "repair or remove the file; training leaves it out with --on-bad-image skip or quarantine";
                 Self::data(anyhow::anyhow!("{}: {reason}", path.display())).help(help)
             }
             error => Self::data(error),
@@ -162,9 +162,10 @@ impl From<TrainError> for Failure {
             TrainError::Plan(error) => error.into(),
             TrainError::RunDir(error) => error.into(),
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),
-            TrainError::DataChanged | TrainError::Teacher { .. } | TrainError::SelfTrain { .. } => {
-                Self::data(error)
-            }
+            TrainError::DataChanged
+            | TrainError::LessonsChanged
+            | TrainError::Teacher { .. }
+            | TrainError::SelfTrain { .. } => Self::data(error),
             TrainError::Labels(LabelsError::File(error)) => error.into(),
             TrainError::Labels(error) => Self::data(error),
             TrainError::Load(error) => error.into(),

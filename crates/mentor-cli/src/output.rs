@@ -25,7 +25,20 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
 
 /// Writes a line of progress or advice to standard error, unless nobody reads it any more.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
+}
+
+/// The same text with control characters as escapes: a file's name may hold what would move a terminal's cursor.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => shown.push('\n'),
+            control if control.is_control() => shown.extend(control.escape_default()),
+            character => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// Whether standard error is a terminal, on which a progress bar can be drawn.
@@ -39,5 +52,15 @@ fn finish(result: io::Result<()>) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::status_only(0)),
         result => result
             .map_err(|error| Failure::failed(error).context("cannot write the result to standard output")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_lines_and_letters_kept() {
+        assert_eq!(printable("caf\u{e9}\n\u{1b}[2J\r"), "caf\u{e9}\n\\u{1b}[2J\\r");
     }
 }

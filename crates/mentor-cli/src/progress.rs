@@ -82,7 +82,9 @@ impl Progress {
             let total = started.steps_per_epoch.saturating_mul(started.epochs as u64);
             self.bar = bar(total, started.resumed_step);
         }
-        self.since = Instant::now();
+        // Stages follow one another: each has its own speed and health.
+        (self.since, self.num_samples) = (Instant::now(), 0);
+        self.health.clear();
         self.started = Some(started.clone());
     }
 

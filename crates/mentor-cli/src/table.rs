@@ -63,6 +63,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A p-value with two digits, which of a small one are none.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.01 { "p < 0.01".to_owned() } else { format!("p = {p:.2}") }
+}
+
 /// Seconds for a person: `31 ms`, `8.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
 pub(crate) fn duration(secs: f64) -> String {
     let whole = secs.round() as u64;

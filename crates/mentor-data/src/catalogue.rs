@@ -1,5 +1,6 @@
 //! What a source holds, before anything is removed: classes, samples, splits, and where the pictures are.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -198,10 +199,22 @@ pub(crate) fn bad_image(
     match policy {
         BadImage::Error => Err(DataError::BadImage { path: path.to_owned(), reason }),
         BadImage::Skip | BadImage::Quarantine => Ok(Note::BadImage {
-            file: BadFile { split, id, path: path.display().to_string(), reason },
+            file: BadFile { split, id, path: on_one_line(path), reason },
             quarantine: policy == BadImage::Quarantine,
         }),
     }
+}
+
+/// A path with control characters as escapes, so that a list of paths has one a line.
+fn on_one_line(path: &Path) -> String {
+    let mut line = String::new();
+    for character in path.to_string_lossy().chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 type Probe = Result<(blake3::Hash, Option<Header>), (PathBuf, String)>;
@@ -217,7 +230,16 @@ fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Resu
             }
             Pictures::Files(paths) => {
                 let path = &paths[listed.row as usize];
-                let bytes = read_limited(path, &options.limits)?;
+                let bytes = match read_limited(path, &options.limits) {
+                    // A link that leads nowhere, or a file of somebody else, is one bad image among others.
+                    Err(DataError::NotFound { .. }) => {
+                        Err("no such file, or a link that leads nowhere".to_owned())
+                    }
+                    Err(DataError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                        Err("may not be read (permission denied)".to_owned())
+                    }
+                    other => other?,
+                };
                 let probed = bytes.and_then(|bytes| {
                     let header = read_header(&bytes, &options.limits)?;
                     Ok((blake3::hash(&bytes), Some(header)))

@@ -46,7 +46,7 @@ pub use format::{ImageFormat, Resize};
 pub use inspect::{ClassCount, Inspection, SizeCount, inspect};
 pub use loader::{HostBatch, Loader, LoaderOptions, Order};
 pub use natural::natural_order;
-pub use near_duplicates::{Fingerprint, MAX_DISTANCE, Match, Protected, Similarity, near_duplicates};
+pub use near_duplicates::{Fingerprint, MAX_DISTANCE, Match, Protected, Similarity};
 pub use notes::{BadFile, Note};
 pub use options::{BadImage, Limits, OpenOptions, SplitBy};
 pub use preprocessing::Preprocessing;

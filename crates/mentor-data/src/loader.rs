@@ -39,13 +39,28 @@ pub enum Order {
     /// Batches with a fixed number of samples of each of some parts of the data set, one part after the other; the loader's
     /// `batch_size` is not looked at. Each part is gone through in one shuffled pass after the other, on across epochs, so
     /// that a small part comes again and again while a large one is seen once. A pure function of the seed and the
-    /// number of the batch. Each batch shows new augmented versions, since a sample may come several times in an epoch.
+    /// number of the batch.
     Cycled {
         /// The parts, at least one.
         parts: Vec<CycledPart>,
         /// Batches of an epoch, at least 1.
         num_batches: usize,
     },
+}
+
+impl Order {
+    /// Which version of its samples, of augmentation and dropout, a batch shows: one an epoch, or where a sample may come
+    /// several times in an epoch one a batch.
+    ///
+    /// `batch` counts from 0 within `epoch`, which has `num_batches`.
+    pub fn version(&self, epoch: u64, batch: usize, num_batches: usize) -> u64 {
+        match self {
+            Self::Sequential | Self::Shuffled => epoch,
+            Self::ClassBalanced { .. } | Self::Triplets(_) | Self::Cycled { .. } => {
+                epoch * num_batches as u64 + batch as u64
+            }
+        }
+    }
 }
 
 /// How batches are made.
@@ -66,8 +81,8 @@ pub struct LoaderOptions {
     /// Batches that are made ahead; they bound the loader's memory. 0: chosen, 1 where images are only gathered from
     /// memory, which takes less time than any step, and 4 where they are decoded or augmented.
     pub prefetch: usize,
-    /// How many augmented versions of each image there are: k fixed views, of which epoch e shows view e mod k. `None`: a
-    /// new one every epoch. Does not change the order of the samples.
+    /// How many augmented versions of each image there are: k fixed views, of which version v shows view v mod k
+    /// ([`Order::version`]). `None`: every version is a new one. Does not change the order of the samples.
     pub views: Option<NonZeroU64>,
 }
 
@@ -226,7 +241,8 @@ impl Loader {
         let shared = Arc::clone(&self.shared);
         let make = move |batch: usize| {
             let start = if batch == 0 { 0 } else { ends[batch - 1] };
-            shared.make_batch(&samples[start..ends[batch]], epoch, batch)
+            let version = shared.options.order.version(epoch, batch, num_batches);
+            shared.make_batch(&samples[start..ends[batch]], version)
         };
         Epoch::new(make, first_batch.min(num_batches)..num_batches, self.num_workers(), self.prefetch())
     }
@@ -252,14 +268,10 @@ impl Loader {
 }
 
 impl Shared {
-    fn make_batch(&self, samples: &[u32], epoch: u64, batch: usize) -> Result<HostBatch, DataError> {
+    fn make_batch(&self, samples: &[u32], version: u64) -> Result<HostBatch, DataError> {
         let Self { dataset, preprocessing, options } = self;
         let format = dataset.format();
-        let view = match &options.order {
-            Order::Cycled { num_batches, .. } => epoch * *num_batches as u64 + batch as u64,
-            _ => epoch,
-        };
-        let view = options.views.map_or(view, |views| view % views);
+        let view = options.views.map_or(version, |views| version % views);
         let mut pixels = Vec::with_capacity(samples.len() * format.num_values());
         let gathered = (GATHERED_BYTES / format.num_values()).max(1);
         let mut bytes = vec![0; gathered * format.num_values()];

@@ -9,6 +9,7 @@ use crate::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, Pic
 use crate::error::TrainError;
 use crate::evaluate::{SampleResult, summarise};
 use crate::recipes::supervised::Supervised;
+use crate::stretch::one_of_each_stretch;
 use crate::trajectory::{Trajectory, flatten, unflatten};
 use crate::weights::WeightStatistics;
 
@@ -122,8 +123,9 @@ fn landscapes(
     let Some((index, label)) = most_changed(&parameters(last), start) else { return Ok((None, None)) };
 
     let all = objective.data.train.len();
-    let num_samples = all.min(NUM_LANDSCAPE_SAMPLES);
-    let indices: Vec<u32> = (0..num_samples).map(|sample| (sample * all / num_samples) as u32).collect();
+    let stretches = one_of_each_stretch(all, all.div_ceil(NUM_LANDSCAPE_SAMPLES).max(1));
+    let indices: Vec<u32> = stretches.into_iter().map(|sample| sample as u32).collect();
+    let num_samples = indices.len();
     let subset = Arc::new(objective.data.train.subset(&indices));
     let cost = |flat: &[f32]| -> Result<f64, TrainError> {
         let mut tensors = parameters(last);

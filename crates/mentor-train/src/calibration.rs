@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::{judge, summarise};
+use crate::evaluate::{calibration_bins, expected_calibration_error, judge};
 use crate::fidelity::{Probabilities, accuracy};
 use crate::prior::{class_shares, match_prior};
 use crate::temperature::{TEMPERATURES, fit_temperature};
@@ -129,9 +129,9 @@ pub fn calibrate(
     }
     for _ in 0..MAX_ROUNDS {
         let fit = fit_temperature(&calibration.applied(scores, num_classes), num_classes, targets)?;
-        at_limit = fit.at_limit;
         calibration.temperature =
             (calibration.temperature * fit.temperature).clamp(TEMPERATURES[0], TEMPERATURES[1]);
+        at_limit = TEMPERATURES.contains(&calibration.temperature);
         let Some(wanted) = &wanted else { break };
         calibration.biases.clear();
         let found = match_prior(&calibration.applied(scores, num_classes), num_classes, wanted)?;
@@ -173,8 +173,7 @@ pub fn calibrate(
 pub(crate) fn expected_error(scores: &[f32], num_classes: usize, targets: &[u32]) -> f64 {
     let rows = scores.chunks_exact(num_classes).zip(targets);
     let results: Vec<_> = rows.map(|(row, &target)| judge(row, target, 0.0)).collect();
-    let classes = vec![String::new(); num_classes];
-    summarise("", &classes, &results, 0.0).ece
+    expected_calibration_error(&calibration_bins(&results))
 }
 
 /// Why scores cannot be calibrated.

@@ -39,6 +39,9 @@ pub(crate) struct Progress {
     pub(crate) wall_secs: f64,
     /// Fingerprint of the training and validation data.
     pub(crate) data_blake3: String,
+    /// Hash of what else is learned from, such as teachers.
+    #[serde(default)]
+    pub(crate) lessons_blake3: String,
     /// Updates done at each row of the trajectory.
     pub(crate) trajectory_steps: Vec<u64>,
 }

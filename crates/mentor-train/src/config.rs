@@ -48,10 +48,10 @@ pub struct DataConfig {
     /// Change of the training images: `none`, `shift`, `shift:N`, `standard` or `rand-augment:N,M`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
-    /// Classes of one batch; ranking losses only.
+    /// Classes of one batch, fewer where the data has fewer; ranking losses only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes_per_batch: Option<usize>,
-    /// Samples of each class of a batch; ranking losses only.
+    /// Samples of each class of a batch, fewer where the classes have fewer; ranking losses only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_per_class: Option<usize>,
     /// CSV file of triplets (anchor, positive, negative) of training images; `loss.mining` none only.
@@ -229,16 +229,18 @@ impl Config {
             origin: origin.to_owned(),
             message: error.message().replace('\n', " "),
         };
-        // Once as it stands, so that a mistake in the file is reported as one of the file.
-        toml::from_str::<Config>(text).map_err(|error| {
+        // First as it stands, so that a mistake in the file is reported as one of the file.
+        let mut config: Config = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
             parse_error(&format!("{origin}:{line}"), error)
         })?;
         let mut table: toml::Table = toml::from_str(text).map_err(|error| parse_error(origin, error))?;
         for assignment in assignments {
             assign(&mut table, assignment)?;
+            let parsed = table.clone().try_into();
+            config = parsed.map_err(|error| parse_error(&format!("--set {assignment}"), error))?;
         }
-        table.try_into().map_err(|error| parse_error("--set", error))
+        Ok(config)
     }
 
     /// The configuration as TOML.

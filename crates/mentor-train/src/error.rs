@@ -86,9 +86,9 @@ pub enum TrainError {
         /// Ids of the samples with such a loss, at most ten.
         samples: Vec<String>,
     },
-    /// The model scores validation samples with numbers that are not finite.
+    /// Weights, or the scores of validation samples, are not finite numbers.
     #[error(
-        "the validation loss is not finite after epoch {epoch}: the weights have overflowed; \
+        "the weights have overflowed in epoch {epoch}; \
          lower --learning-rate, and choose another --out"
     )]
     Overflowed {
@@ -101,4 +101,10 @@ pub enum TrainError {
          restore the data, or choose another --out"
     )]
     DataChanged,
+    /// A teacher, or the file of triplets, is not the one that the run began with.
+    #[error(
+        "a teacher, or the file of triplets, has changed since this run began, so it cannot be continued; \
+         restore it, or choose another --out"
+    )]
+    LessonsChanged,
 }

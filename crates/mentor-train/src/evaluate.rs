@@ -120,7 +120,7 @@ fn rows_of_samples(
     Ok(rows)
 }
 
-/// One row of scores against its target. Scores that are not finite lose to all that are.
+/// One row of scores against its target. A NaN loses to all numbers.
 pub(crate) fn judge(scores: &[f32], target: u32, loss: f64) -> SampleResult {
     let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
     let mut predicted = 0;
@@ -154,11 +154,8 @@ pub(crate) fn summarise(
     for result in results {
         confusion[result.target as usize][result.predicted as usize] += 1;
     }
-    let calibration = calibrate(results);
-    let ece = calibration
-        .iter()
-        .map(|bin| share(bin.num_samples as usize) * (bin.confidence - bin.accuracy).abs())
-        .sum();
+    let calibration = calibration_bins(results);
+    let ece = expected_calibration_error(&calibration);
     Evaluation {
         split: split.to_owned(),
         num_samples,
@@ -174,7 +171,15 @@ pub(crate) fn summarise(
     }
 }
 
-fn calibrate(results: &[SampleResult]) -> Vec<CalibrationBin> {
+/// ECE: Σ (samples of a bin / samples) · |confidence − accuracy|.
+pub(crate) fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
+    let num_samples = bins.iter().map(|bin| bin.num_samples).sum::<u64>().max(1) as f64;
+    let part =
+        |bin: &CalibrationBin| bin.num_samples as f64 / num_samples * (bin.confidence - bin.accuracy).abs();
+    bins.iter().map(part).sum()
+}
+
+pub(crate) fn calibration_bins(results: &[SampleResult]) -> Vec<CalibrationBin> {
     let mut bins = vec![(0_u64, 0.0, 0_u64); NUM_CALIBRATION_BINS];
     for result in results {
         // A confidence of 1 belongs to the last bin; NaN, of scores that overflowed, to the first.

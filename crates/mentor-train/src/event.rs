@@ -40,7 +40,7 @@ pub struct Started {
     pub model: String,
     /// Trainable parameters.
     pub num_params: usize,
-    /// Names of the classes.
+    /// Classes.
     pub num_classes: usize,
     /// Samples of the training split.
     pub num_train: usize,

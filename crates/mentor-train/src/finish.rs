@@ -33,6 +33,7 @@ pub(crate) fn finish(
         loss: config.loss,
         penalty: config.penalty,
         data: DataConfig { augment: None, ..config.data },
+        source_blake3: Some(job.data.source_blake3.clone()),
         weights_blake3: weights_blake3.clone(),
         calibration: None,
     };

@@ -39,6 +39,7 @@ mod run_dir;
 mod schedule;
 mod self_train_plan;
 pub mod self_training;
+mod stretch;
 mod teacher_cache;
 mod temperature;
 mod trained_model;

@@ -24,6 +24,11 @@ pub(crate) trait Objective {
         None
     }
 
+    /// A hash of what is learned from beside the data; a run is continued with the same only. Empty where there is nothing else.
+    fn lessons_blake3(&self) -> String {
+        String::new()
+    }
+
     /// What the user should hear before the first step.
     fn warnings(&self) -> &[String] {
         &[]

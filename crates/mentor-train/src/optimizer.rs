@@ -172,6 +172,10 @@ impl ModuleMapper for Update<'_> {
 impl Update<'_> {
     /// The proximal step of L1, which enters the velocity as the gradient that it stands for.
     fn shrink<const D: usize>(&mut self, id: ParamId, weights: Tensor<D>) -> Tensor<D> {
+        // Late in a schedule the rate may be too small for an f32, and a step of 0 has no subgradient to divide by it.
+        if self.update.learning_rate as f32 == 0.0 {
+            return weights;
+        }
         let shrunk = soft_threshold(weights.clone(), self.update.learning_rate * self.optimizer.penalty.l1());
         if let Some(velocity) = self.optimizer.velocity.remove::<D>(id) {
             let subgradient = (weights - shrunk.clone()).div_scalar(self.update.learning_rate);
@@ -235,6 +239,11 @@ mod tests {
 
     /// Weights of one input and two classes after each of three updates with gradient 1 and rate 1.
     fn three_updates(momentum: f64, nesterov: bool, penalty: Penalty) -> Vec<f32> {
+        updates([1.0; 3], momentum, nesterov, penalty)
+    }
+
+    /// The same with these rates.
+    fn updates(rates: [f64; 3], momentum: f64, nesterov: bool, penalty: Penalty) -> Vec<f32> {
         struct Ones<'a>(&'a mut GradientsParams);
         impl ModuleVisitor for Ones<'_> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -252,15 +261,22 @@ mod tests {
         let mut optimizer = Optimizer::new(plan, penalty);
         let mut model =
             Model::new(&ModelSpec::new("linear", [1, 1, 1], 2), 0, &Device::flex().autodiff()).unwrap();
-        (0..3)
-            .map(|_| {
+        rates
+            .into_iter()
+            .map(|rate| {
                 let mut gradients = GradientsParams::new();
                 model.visit(&mut Ones(&mut gradients));
-                model = optimizer.step(model.clone(), gradients, 1.0);
+                model = optimizer.step(model.clone(), gradients, rate);
                 let tensors = parameters(&model);
                 tensors.iter().find(|tensor| tensor.is_penalised()).unwrap().values[0]
             })
             .collect()
+    }
+
+    #[test]
+    fn a_rate_too_small_for_an_f32_changes_nothing() {
+        let l1 = Penalty::new(0.25, 0.0).unwrap();
+        assert_close(&updates([1.0, 1e-50, 1e-50], 0.9, false, l1), [-0.75; 3]);
     }
 
     fn assert_close(found: &[f32], expected: [f32; 3]) {

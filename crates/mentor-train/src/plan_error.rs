@@ -33,7 +33,7 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// `value`, or `fallback` and a problem where it does not hold. NaN never holds.
+    /// `value`, and a problem where it does not hold. NaN never holds.
     pub(crate) fn number(&mut self, name: &str, value: f64, holds: fn(f64) -> bool, range: &str) -> f64 {
         if !(value.is_finite() && holds(value)) {
             self.problems.push(format!("{name} is {value}, and must be {range}"));

@@ -1,10 +1,11 @@
 //! A model that was trained: loaded from its run directory, ready to evaluate and predict.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mentor_data::{DataError, Dataset, Split};
+use mentor_data::{DataError, Dataset};
 use mentor_loss::{LossError, Penalty, ScoreLoss};
 use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blake3};
 
@@ -83,7 +84,7 @@ impl TrainedModel {
         Ok(Self { file, model, loss, penalty, device: device.clone() })
     }
 
-    /// Evaluates the classifier on `dataset`: the sums, and each sample in order. Classes and confidences are those of the
+    /// Evaluates the classifier on `dataset`, which the evaluation calls `split`: the sums, and each sample in order. Classes and confidences are those of the
     /// calibrated scores, where there is a calibration; losses are those of the raw ones, which training minimised.
     ///
     /// # Errors
@@ -97,7 +98,7 @@ impl TrainedModel {
     pub fn evaluate(
         &self,
         dataset: &Arc<Dataset>,
-        split: Split,
+        split: impl fmt::Display,
         batch_size: usize,
     ) -> Result<(Evaluation, Vec<SampleResult>), DataError> {
         assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");

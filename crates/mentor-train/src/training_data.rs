@@ -15,6 +15,8 @@ pub(crate) struct TrainingData {
     pub(crate) val: Option<Arc<Dataset>>,
     pub(crate) preprocessing: Preprocessing,
     pub(crate) fingerprint: String,
+    /// That of the source; [`TrainingData::fingerprint`] is another one where not all of its training images are learned from.
+    pub(crate) source_blake3: String,
     /// Class names, in the order of the scores: the data's own, or the teacher's where it has no labels.
     pub(crate) classes: Vec<String>,
     /// What the user should hear about the data.
@@ -34,6 +36,7 @@ impl TrainingData {
             notes: source.notes().iter().chain(decoding).cloned().collect(),
             preprocessing: Preprocessing::fit(&train),
             fingerprint: source.fingerprint(),
+            source_blake3: source.fingerprint(),
             classes: train.classes().to_vec(),
             train,
             val,

@@ -77,6 +77,7 @@ struct Run<'a> {
     trajectory: Trajectory,
     metrics: MetricsWriter,
     loader: Loader,
+    order: Order,
     batches_per_epoch: usize,
     last_checkpoint: Instant,
     clock: Instant,
@@ -88,7 +89,7 @@ impl Run<'_> {
     /// Returns the last model, and whether `stop` ended the loop.
     fn epochs(&mut self, mut model: Model) -> Result<(Model, bool), TrainError> {
         while self.progress.epoch < self.job.plan.epochs && self.progress.stopped.is_none() {
-            let start = Instant::now();
+            let mut lap = Instant::now();
             let mut waited = Duration::ZERO;
             let mut gradients = GradientsParams::new();
             let mut batches = self.loader.epoch(self.progress.epoch as u64, self.progress.batch);
@@ -106,13 +107,14 @@ impl Run<'_> {
                 if self.observed.is_full() || epoch_is_over {
                     self.read_back()?;
                 }
+                let totals = &mut self.progress.totals;
+                totals.train_secs += std::mem::replace(&mut lap, Instant::now()).elapsed().as_secs_f64();
+                totals.loader_wait_secs += std::mem::take(&mut waited).as_secs_f64();
                 // Between two updates only: the gradients of `gd` under way are not part of a checkpoint.
                 if gradients.is_empty() && !epoch_is_over && self.checkpoint_if_due(&model)? {
                     return Ok((model, true));
                 }
             }
-            self.progress.totals.train_secs += start.elapsed().as_secs_f64();
-            self.progress.totals.loader_wait_secs += waited.as_secs_f64();
             self.end_epoch(&model)?;
             if self.checkpoint_if_due(&model)? {
                 return Ok((model, true));
@@ -128,10 +130,9 @@ impl Run<'_> {
         let num_samples = batch.samples.len();
         let samples_of_update = if plan.optimizer.full_batch { data.train.len() } else { num_samples };
         let images = images_to_device(&mut batch, device);
-        // In cycled batches a sample may come several times in an epoch, each time with noise of its own.
-        let cycled = matches!(objective.order(), Order::Cycled { .. });
-        let epoch = if cycled { self.progress.step } else { self.progress.epoch as u64 };
-        let noise = Noise { seed: plan.seed, epoch, samples: &batch.samples };
+        let Progress { epoch, batch: at, .. } = self.progress;
+        let version = self.order.version(epoch as u64, at, self.batches_per_epoch);
+        let noise = Noise { seed: plan.seed, epoch: version, samples: &batch.samples };
         let loss = objective.batch_loss(model, images, &batch, &Pass::Training(&noise))?;
         let num_losses = loss.losses.dims()[0];
         let denominator = samples_of_update as f64 * (num_losses as f64 / num_samples as f64);
@@ -161,7 +162,15 @@ impl Run<'_> {
             return Err(TrainError::Overflowed { epoch: self.progress.epoch + 1 });
         }
         let statistics = WeightStatistics::of(model);
+        if !statistics.rms().is_finite() {
+            return Err(TrainError::Overflowed { epoch: self.progress.epoch + 1 });
+        }
         let penalty = statistics.penalty(&self.job.plan.penalty);
+        // The loss on validation is that of the model that is judged, with its own weights' penalty.
+        let val_penalty = match self.average.as_slice() {
+            [] => penalty,
+            _ => WeightStatistics::of(&judged).penalty(&self.job.plan.penalty),
+        };
         let totals = std::mem::take(&mut self.progress.totals);
         let train_data_loss = totals.data_loss / totals.num_samples as f64;
         let val_data_loss = validation.as_ref().map(|validation| validation.data_loss);
@@ -175,7 +184,7 @@ impl Run<'_> {
             train_data_loss,
             train_accuracy: totals.num_correct.map(|count| count as f64 / totals.num_samples as f64),
             penalty,
-            val_loss: val_data_loss.map(|data_loss| data_loss + penalty),
+            val_loss: val_data_loss.map(|data_loss| data_loss + val_penalty),
             val_data_loss,
             val_accuracy: validation.as_ref().and_then(|validation| validation.accuracy),
             num_zero_weights: statistics.num_zero,
@@ -268,7 +277,11 @@ impl<'a> Run<'a> {
     ) -> Result<(Self, Model), TrainError> {
         let mut optimizer = Optimizer::new(job.plan.optimizer.clone(), job.plan.penalty);
         let mut trajectory = Trajectory::new(job.plan.epochs, model.num_params());
-        let mut progress = Progress { data_blake3: job.data.fingerprint.clone(), ..Progress::default() };
+        let mut progress = Progress {
+            data_blake3: job.data.fingerprint.clone(),
+            lessons_blake3: job.objective.lessons_blake3(),
+            ..Progress::default()
+        };
         let (mut best, mut average) = (Vec::new(), Vec::new());
         if let Some((checkpoint, damaged)) = Checkpoint::load_newest(&job.run_dir.checkpoints())? {
             for reason in damaged {
@@ -276,6 +289,9 @@ impl<'a> Run<'a> {
             }
             if checkpoint.progress.data_blake3 != progress.data_blake3 {
                 return Err(TrainError::DataChanged);
+            }
+            if checkpoint.progress.lessons_blake3 != progress.lessons_blake3 {
+                return Err(TrainError::LessonsChanged);
             }
             model = with_parameters(model, checkpoint.model)?;
             optimizer.restore(&model, checkpoint.velocity, &job.device.clone().without_autodiff());
@@ -295,9 +311,10 @@ impl<'a> Run<'a> {
                 average = parameters(&model);
             }
         }
+        let order = job.objective.order();
         let options = LoaderOptions {
             batch_size: job.plan.optimizer.batch_size,
-            order: job.objective.order(),
+            order: order.clone(),
             augment: job.plan.augment,
             seed: job.plan.seed,
             views: job.objective.views(),
@@ -315,6 +332,7 @@ impl<'a> Run<'a> {
             best,
             average,
             trajectory,
+            order,
             batches_per_epoch: loader.num_batches(),
             loader,
             last_checkpoint: Instant::now(),

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use mentor_data::Split;
 use mentor_model::Head;
 use mentor_train::{CalibrationFit, Prior, RunDir, TrainedModel, calibrate};
 
+use super::part::Part;
 use crate::device::DeviceChoice;
 use crate::error::Failure;
 use crate::output;
@@ -36,9 +36,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
-    /// Which part: train, val or test
+    /// Which part: train, val or test; or all, for a folder of nothing but images to calibrate on
     #[arg(long, value_name = "SPLIT", default_value = "val")]
-    split: Split,
+    split: Part,
 
     /// Change class biases until mean probabilities are the shares of the labels of the split
     #[arg(long, conflicts_with = "prior")]
@@ -60,6 +60,9 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// A loss of accuracy that is worth a warning.
+const NOTABLE_FALL: f64 = 0.01;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
@@ -84,6 +87,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         _ => Failure::data(error),
     })?;
     RunDir::open(&args.run)?.calibrate(fit.calibration.clone())?;
+    if fit.accuracy_after < fit.accuracy_before - NOTABLE_FALL {
+        output::note(&format!(
+            "warning: accuracy falls from {:.4} to {:.4} on these images, whose classes have other shares than the prior; calibrate on \
+             images that have it, or without one",
+            fit.accuracy_before, fit.accuracy_after
+        ));
+    }
     if args.json {
         return output::json(&fit);
     }
@@ -93,10 +103,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn text(args: &Args, data: &str, fit: &CalibrationFit, classes: &[String]) -> String {
     let images = count(fit.num_samples as u64);
     let mut text = format!(
-        "{} on {data}, {} split: {images} images\n  temperature        {:.4}\n  calibration error  {:.4}, before {:.4}\n  \
+        "{} on {data}, {}: {images} images\n  temperature        {:.4}\n  calibration error  {:.4}, before {:.4}\n  \
          accuracy           {:.4}, before {:.4}\n",
         args.run.display(),
-        args.split,
+        args.split.described(),
         fit.calibration.temperature,
         fit.ece_after,
         fit.ece_before,

@@ -8,7 +8,7 @@ use mentor_train::{DistillConfig, Summary};
 
 use super::train;
 use crate::error::Failure;
-use crate::table::count;
+use crate::table::{count, p_value};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -118,11 +118,11 @@ pub(super) fn result(summary: &Summary) -> Vec<(&'static str, String)> {
     ];
     if let Some(baseline) = &summary.baseline {
         let text = format!(
-            "{}from scratch; only the student has {} right, only the baseline {} (p = {:.2})",
+            "{}from scratch; only the student has {} right, only the baseline {} ({})",
             figure(baseline.val_accuracy, &baseline.measures),
             count(baseline.only_student),
             count(baseline.only_baseline),
-            baseline.p_value
+            p_value(baseline.p_value)
         );
         lines.push(("baseline", text));
     }

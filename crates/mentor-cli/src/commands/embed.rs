@@ -139,6 +139,7 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
     };
     let source = Source::open(&path.to_string_lossy(), &trained.file.data.options)?;
     let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);
+    source.notes().iter().chain(dataset.notes()).for_each(|note| output::note(&format!("warning: {note}")));
     Ok(Embedded {
         values: trained.embed(&dataset, args.batch_size)?,
         ids: (0..dataset.len()).map(|index| dataset.id(index).to_owned()).collect(),

@@ -10,6 +10,7 @@ use mentor_train::retrieval::{self, Embeddings, Retrieval, RetrievalOptions};
 use mentor_train::{Evaluation, SampleResult, TrainedModel, class_differences, write_atomically};
 use serde::Serialize;
 
+use super::part::Part;
 use crate::device::DeviceChoice;
 use crate::error::Failure;
 use crate::output;
@@ -22,7 +23,8 @@ const EXAMPLES: &str = "\
 Examples:
   mentor eval runs/b
       the test split of the data that the model was trained on
-  mentor eval runs/b --data more/ --split test --json --per-sample losses.csv
+  mentor eval runs/b --data more/ --split all --json --per-sample losses.csv
+      every image of another folder, and not a test split drawn from it
   mentor eval runs/faces --split test --gallery train
       an embedding model: for each test image, how many of its nearest training images are of its class
 
@@ -46,9 +48,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
-    /// Which part: train, val or test
+    /// Which part: train, val or test; or all, for a folder of nothing but images to test on
     #[arg(long, value_name = "SPLIT", default_value = "test")]
-    split: Split,
+    split: Part,
 
     /// Write id, target, predicted, confidence and loss of every image to a CSV file
     #[arg(long, value_name = "FILE")]
@@ -112,9 +114,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return output::json(&evaluated.evaluation);
     }
     let heading = format!(
-        "{} on {data}, {} split: {} images\n",
+        "{} on {data}, {}: {} images\n",
         args.run.display(),
-        args.split,
+        args.split.described(),
         count(evaluated.evaluation.num_samples as u64)
     );
     output::text(&(heading + &table(&evaluated.evaluation)))
@@ -123,9 +125,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 /// Retrieval among embeddings, as JSON has it.
 #[derive(Serialize)]
 pub(super) struct RetrievalResult {
-    split: Split,
+    split: Part,
     /// The split that is searched; the evaluated one, each query left out, where none is named.
-    gallery: Split,
+    gallery: Part,
     #[serde(flatten)]
     pub(super) retrieval: Retrieval,
 }
@@ -154,19 +156,21 @@ fn run_retrieval(args: &Args, trained: &TrainedModel, data: &str) -> Result<(), 
 pub(super) fn retrieve(
     trained: &TrainedModel,
     data: &str,
-    split: Split,
+    split: Part,
     gallery: Option<Split>,
     batch_size: usize,
 ) -> Result<RetrievalResult, Failure> {
     let source = Source::open(data, &trained.file.data.options)?;
-    let embed = |split| -> Result<_, Failure> {
-        let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);
+    warn_of_changed_data(trained, &source);
+    let embed = |part: Part| -> Result<_, Failure> {
+        let dataset = part.load(&source, &trained.file.preprocessing.format)?;
         warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
         Ok((trained.embed(&dataset, batch_size)?, dataset))
     };
     let (values, queries) = embed(split)?;
     let dim = values.len() / queries.len().max(1);
     let rows = |values| Embeddings::new(values, dim.max(1)).map_err(Failure::data);
+    let gallery = gallery.map(Part::Split);
     let searched = match gallery.filter(|&gallery| gallery != split) {
         Some(gallery) => Some(embed(gallery)?),
         None => None,
@@ -195,6 +199,19 @@ fn retrieval_table(found: &Retrieval) -> String {
     lines.iter().map(|(name, value, more)| format!("  {name:<15} {value:.4}{more}\n")).collect()
 }
 
+/// Splits that are drawn by chance are drawn anew of data that has changed: what was trained on may then be tested on.
+fn warn_of_changed_data(trained: &TrainedModel, source: &Source) {
+    let file = &trained.file;
+    let own = file.data.source.as_deref() == Some(source.name());
+    if own && file.source_blake3.as_ref().is_some_and(|blake3| *blake3 != source.fingerprint()) {
+        output::note(&format!(
+            "warning: {}: its training or validation images have changed since the model was trained; unless it has splits of its \
+             own, the model may have learned from some of these",
+            source.name()
+        ));
+    }
+}
+
 /// What was left out changes the numbers, so that it is never silent.
 fn warn_of_bad_images<'a>(notes: impl Iterator<Item = &'a Note>) {
     for note in notes.filter(|note| matches!(note, Note::BadImage { .. })) {
@@ -213,7 +230,7 @@ pub(super) struct Evaluated {
 pub(super) fn evaluate(
     trained: &TrainedModel,
     data: &str,
-    split: Split,
+    split: Part,
     batch_size: usize,
 ) -> Result<Evaluated, Failure> {
     let dataset = labelled(trained, data, split)?;
@@ -221,16 +238,17 @@ pub(super) fn evaluate(
     Ok(Evaluated { evaluation, samples, dataset })
 }
 
-/// A split of data with the classes of a classifier, in its format; what is left out of it is said.
+/// A part of data with the classes of a classifier, in its format; what is left out of it is said.
 pub(super) fn labelled(
     trained: &TrainedModel,
     data: &str,
-    split: Split,
+    split: Part,
 ) -> Result<Arc<mentor_data::Dataset>, Failure> {
     let file = &trained.file;
     let source = Source::open(data, &file.data.options)?;
     check_classes(data, source.classes(), &file.classes)?;
-    let dataset = Arc::new(source.load_as(split, &file.preprocessing.format)?);
+    warn_of_changed_data(trained, &source);
+    let dataset = split.load(&source, &file.preprocessing.format)?;
     warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
     Ok(dataset)
 }

@@ -84,7 +84,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let found = detect_shard(|name| std::env::var(name).ok(), args.num_shards).map_err(Failure::usage);
     let shard = match args.shard {
         Some(shard) => shard,
-        None => found?.unwrap_or(Shard::WHOLE),
+        None => match (found?, args.num_shards) {
+            (Some(shard), _) => shard,
+            (None, None) => Shard::WHOLE,
+            (None, Some(count)) => {
+                let error = anyhow!("--num-shards {count}: nothing says which of them this one is");
+                return Err(Failure::usage(error).help("add --shard I/N, or run it in an indexed job"));
+            }
+        },
     };
     let path = place(&args.out, shard)?;
     let device = args.device.open()?;

@@ -10,6 +10,7 @@ pub(crate) mod eval;
 pub(crate) mod label;
 pub(crate) mod loss;
 pub(crate) mod models;
+mod part;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod search;

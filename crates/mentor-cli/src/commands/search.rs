@@ -21,7 +21,8 @@ Examples:
 
 The search is exact. Distances are those that the model was trained with, Euclidean or cosine; of unit norm, \
 Euclidean ones lie between 0 (the same) and 2. \
-A query that lies in the index finds itself first, at distance 0.
+A query that lies in the index finds itself, or \
+an earlier file of the same pixels, at a distance of 0 but for rounding.
 
 JSON: query, neighbours[] (path, distance).";
 

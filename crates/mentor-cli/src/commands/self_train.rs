@@ -7,7 +7,7 @@ use mentor_train::{SelfTrainConfig, Summary};
 
 use super::train;
 use crate::error::Failure;
-use crate::table::count;
+use crate::table::{count, p_value};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -185,11 +185,11 @@ pub(super) fn result(summary: &Summary) -> Vec<(String, String)> {
         lines.push(("test accuracy".to_owned(), format!("{accuracy:.4}")));
         if let Some(baseline) = &summary.baseline {
             let text = format!(
-                "{} on labels alone; only the student has {} test images right, only the baseline {} (p = {:.2})",
+                "{} on labels alone; only the student has {} test images right, only the baseline {} ({})",
                 shown(baseline.test_accuracy),
                 count(baseline.only_student),
                 count(baseline.only_baseline),
-                baseline.p_value
+                p_value(baseline.p_value)
             );
             lines.push(("baseline".to_owned(), text));
         }

@@ -177,8 +177,19 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
 /// A tick with as many decimals as its step needs.
 fn tick_label(tick: f64, step: f64) -> String {
     let size = tick.abs().max(if step.is_finite() { step } else { 0.0 });
-    let label = if size >= 1e5 || (size > 0.0 && size < 1e-4) {
-        format!("{tick:e}")
+    let label = if tick == 0.0 && (size >= 1e5 || size < 1e-4) {
+        "0".to_owned()
+    } else if size >= 1e5 || (size > 0.0 && size < 1e-4) {
+        // As many digits as tell it from its neighbour, and no zero at their end.
+        let digits = (tick.abs() / step).log10().ceil().clamp(0.0, 6.0) as usize;
+        let text = format!("{tick:.digits$e}");
+        let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
+        let mantissa = if mantissa.contains('.') {
+            mantissa.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            mantissa
+        };
+        format!("{mantissa}e{power}")
     } else {
         let decimals =
             if step.is_finite() && step > 0.0 { (-step.log10().floor()).clamp(0.0, 6.0) } else { 2.0 };
@@ -212,6 +223,16 @@ mod tests {
             labels(&Axis::all_shares("")),
             ["0\u{202f}%", "20\u{202f}%", "40\u{202f}%", "60\u{202f}%", "80\u{202f}%", "100\u{202f}%"]
         );
+    }
+
+    #[test]
+    fn huge_and_tiny_labels_have_no_digits_of_rounding() {
+        assert_eq!(
+            labels(&Axis::between("", 0.0, 3e33)),
+            ["0", "5e32", "1e33", "1.5e33", "2e33", "2.5e33", "3e33"]
+        );
+        assert_eq!(labels(&Axis::between("", 0.0, 4e-5)), ["0", "1e−5", "2e−5", "3e−5", "4e−5"]);
+        assert_eq!(labels(&Axis::between("", 1_000_000.0, 1_000_004.0))[1], "1.000001e6");
     }
 
     #[test]

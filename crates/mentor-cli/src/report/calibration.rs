@@ -7,7 +7,7 @@ use mentor_train::pseudo_labels::audit::wilson_interval;
 
 use super::axis::Axis;
 use super::html::{Key, figure, legend};
-use super::numbers::{count, counted, percent};
+use super::numbers::{count, counted, percent, value};
 use super::svg::{Coordinate, Plot, WIDTH, Words, open};
 
 /// Where the plot's own x axis begins and ends, so that the bars below stand under their dots.
@@ -17,8 +17,9 @@ const STRIP: f64 = 74.0;
 /// A bin with fewer samples says little: its dot is hollow.
 const FEW: u64 = 10;
 
-/// The reliability diagram with the number of samples in each bin.
-pub(super) fn panel(evaluation: &Evaluation, loss: &str, id: &str) -> String {
+/// The reliability diagram of the raw scores, with the number of samples in each bin; `temperature` is the one that
+/// calibration has stored beside them.
+pub(super) fn panel(evaluation: &Evaluation, loss: &str, temperature: Option<f64>, id: &str) -> String {
     let bins = &evaluation.calibration;
     let mut plot = Plot::new(Axis::all_shares("confidence"), Axis::all_shares("share right"));
     plot.segment("diagonal", (0.0, 0.0), (1.0, 1.0));
@@ -58,9 +59,16 @@ pub(super) fn panel(evaluation: &Evaluation, loss: &str, id: &str) -> String {
     } else {
         " (of the softmax of the scores, which this loss does not train to be probabilities)".to_owned()
     };
+    let stored = temperature.map_or(String::new(), |temperature| {
+        format!(
+            " These are the scores as they were trained; the model has been calibrated since, with temperature <b>{}</b>, and \
+             <code>mentor eval</code> and <code>predict</code> answer with it.",
+            value(temperature)
+        )
+    });
     let caption = format!(
         "Of the samples to which the model gave, say, 80\u{202f}% confidence{origin}, 80\u{202f}% should be right: dots below \
-         the diagonal are over-confident; here the expected calibration error (ECE) is <b>{}</b>, and the model is {lean}.",
+         the diagonal are over-confident; here the expected calibration error (ECE) is <b>{}</b>, and the model is {lean}.{stored}",
         percent(evaluation.ece)
     );
     figure("Calibration", &(legend(&keys) + &svg + &strip(bins, id)), &caption)
@@ -146,11 +154,12 @@ mod tests {
         let mut evaluation = fixture::analysis().evaluation;
         let bin = |confidence, accuracy| vec![CalibrationBin { num_samples: 10, confidence, accuracy }];
         evaluation.calibration = bin(0.9, 0.7);
-        assert!(panel(&evaluation, "softmax", "r").contains("is over-confident"));
+        assert!(panel(&evaluation, "softmax", None, "r").contains("is over-confident"));
         evaluation.calibration = bin(0.6, 0.8);
-        assert!(panel(&evaluation, "softmax", "r").contains("is under-confident"));
+        let html = panel(&evaluation, "softmax", Some(1.5), "r");
+        assert!(html.contains("is under-confident") && html.contains("temperature <b>1.5"), "{html}");
         evaluation.calibration = Vec::new();
-        assert!(!panel(&evaluation, "svm", "r").contains("NaN"));
+        assert!(!panel(&evaluation, "svm", None, "r").contains("NaN"));
     }
 
     #[test]

@@ -57,13 +57,11 @@ pub(super) fn shares(label: &str, series: &[Series]) -> Axis {
 }
 
 /// The values that an axis must hold: not the noise of single updates, unless there is nothing else, and where
-/// the axis is for `settled` values, not those of the first tenth of training. The rest runs along its edge.
+/// the axis is for `settled` values, not those of the first tenth of a line. The rest runs along its edge.
 fn main_values(series: &[Series], settled: bool) -> Vec<f64> {
-    let longest = series.iter().map(|line| line.points.len()).max().unwrap_or(0);
-    let end = series.iter().filter_map(|line| line.points.last()).map(|point| point.0).fold(0.0, f64::max);
-    let start = if settled && longest >= 10 { end / 10.0 } else { 0.0 };
     let values = |line: &Series| -> Vec<f64> {
-        line.points.iter().filter(|point| point.0 > start).map(|point| point.1).collect()
+        let skipped = if settled { line.points.len() / 10 } else { 0 };
+        line.points[skipped..].iter().map(|point| point.1).collect()
     };
     let main: Vec<f64> = series.iter().filter(|line| line.class != NOISE).flat_map(values).collect();
     if main.is_empty() { series.iter().flat_map(values).collect() } else { main }

@@ -88,7 +88,15 @@ pub(super) fn method(config: &Config) -> String {
         Some(other) => other.to_owned(),
         None => "an optimiser".to_owned(),
     };
-    format!("{loss}{penalty}, trained by {optimizer}")
+    let learned = match (&config.distill, &config.self_train) {
+        (Some(distill), _) => match distill.teachers.len() {
+            1 => ", distilled from a teacher".to_owned(),
+            count => format!(", distilled from {count} teachers"),
+        },
+        (_, Some(_)) => ", self-trained".to_owned(),
+        _ => String::new(),
+    };
+    format!("{loss}{penalty}{learned}, trained by {optimizer}")
 }
 
 /// λ of L1 and of L2; 0 where there is none.

@@ -1,6 +1,6 @@
 //! Curves over training: loss, its two parts, accuracy, learning rate; of one run or of several.
 
-use mentor_train::EpochMetrics;
+use mentor_train::{Config, EpochMetrics};
 
 use super::RunReport;
 use super::chart::{Chart, NOISE, Series, draw, linear, log_if_wide, shares};
@@ -116,8 +116,13 @@ pub(super) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         keys.push((format!("mark {dashes}"), other.to_owned()));
         Some(keys)
     };
-    let losses: std::collections::BTreeSet<_> = runs.iter().map(|run| &run.config.loss.name).collect();
-    let comparable = losses.len() <= 1;
+    // Teachers and pseudo-labels make other losses of the same name.
+    let objective = |run: &RunReport| {
+        let Config { loss, distill, self_train, .. } = &run.config;
+        (loss.name.clone(), distill.is_some(), self_train.is_some())
+    };
+    let objectives: std::collections::BTreeSet<_> = runs.iter().map(objective).collect();
+    let comparable = objectives.len() <= 1;
     let loss = Chart {
         id: "all-loss".to_owned(),
         heading: "Loss",

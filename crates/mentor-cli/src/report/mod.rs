@@ -64,6 +64,8 @@ pub(crate) struct RunReport {
     self_training: Option<SelfTraining>,
     /// Of a student that gives embeddings.
     embedding_fidelity: Option<EmbeddingFidelity>,
+    /// That of the stored calibration, if the model has been calibrated.
+    temperature: Option<f64>,
 }
 
 impl RunReport {
@@ -80,6 +82,7 @@ impl RunReport {
         let (embeddings, distillation) = (dir.embedding_analysis()?, unless_incomplete(dir.distillation())?);
         let self_training = unless_incomplete(dir.self_training())?;
         let embedding_fidelity = unless_incomplete(dir.embedding_fidelity())?;
+        let calibration = unless_incomplete(dir.model_file())?.and_then(|file| file.calibration);
         Ok(Self {
             path: path.to_owned(),
             config,
@@ -90,6 +93,7 @@ impl RunReport {
             distillation,
             self_training,
             embedding_fidelity,
+            temperature: calibration.map(|calibration| calibration.temperature),
         })
     }
 

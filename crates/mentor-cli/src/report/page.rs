@@ -120,7 +120,7 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
         let loss = run.config.loss.name.as_deref().unwrap_or("softmax");
         let mut predictions = confusion::panel(run, &evaluation.confusion, id);
         predictions += &classes::panel(&evaluation.per_class);
-        predictions += &calibration::panel(evaluation, loss, id);
+        predictions += &calibration::panel(evaluation, loss, run.temperature, id);
         if !analysis.hardest.is_empty() {
             predictions += &hardest::panel(run, &analysis.hardest);
         }

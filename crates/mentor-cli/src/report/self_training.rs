@@ -88,9 +88,11 @@ fn curve(found: &SelfTraining, id: &str) -> String {
             .filter_map(|round| Some((round as f64, stage(round).and_then(value)?)))
             .collect()
     };
+    // The first round's labels are the first teacher's; each round then audits its own student.
+    let first =
+        found.rounds.first().and_then(|round| Some((0.0, round.audit.as_ref()?.overall().precision()?)));
     let audits = found.rounds.iter().filter_map(|round| {
-        // A round's labels are its teacher's, the model before.
-        Some((round.summary.round as f64 - 1.0, round.summary.audit_precision?))
+        Some((round.summary.round as f64, round.student_audit.as_ref()?.overall().precision()?))
     });
     let chart = Chart {
         id: format!("{id}-rounds"),
@@ -100,7 +102,7 @@ fn curve(found: &SelfTraining, id: &str) -> String {
         series: vec![
             Series::line("val", "validation accuracy", points(|stage| Some(stage.val_accuracy))),
             Series::line("train dashed", "test accuracy", points(|stage| stage.test_accuracy)),
-            Series::line("penalty dotted", "precision on the canary", audits.collect()),
+            Series::line("penalty dotted", "precision on the canary", first.into_iter().chain(audits).collect()),
         ],
         keys: None,
         mark: None,

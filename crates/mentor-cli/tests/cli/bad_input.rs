@@ -258,3 +258,18 @@ fn devices_that_are_not_there() {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_are_bad_images_and_their_names_stay_on_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    image_folder(&data, &["cat", "dog"]);
+    std::os::unix::fs::symlink("nowhere.png", data.join("cat").join("lost\t\u{1b}[2J.png")).unwrap();
+    assert_bad_data(dir.path(), "data", "a link that leads nowhere");
+    let left_out = mentor(dir.path(), &format!("{TRAIN} data --on-bad-image quarantine"));
+    assert!(left_out.status.success(), "{}", stderr(&left_out));
+    assert!(stderr(&left_out).contains(r"lost\t\u{1b}[2J.png"), "{}", stderr(&left_out));
+    let listed = fs::read_to_string(dir.path().join("run/quarantine.txt")).unwrap();
+    assert_eq!(listed.matches('\t').count(), 2, "{listed}");
+}

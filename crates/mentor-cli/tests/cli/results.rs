@@ -192,3 +192,24 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn all_of_another_folder_is_evaluated_and_a_folder_that_grew_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("photos"), &["cat", "dog"]);
+    image_folder(&dir.path().join("others"), &["cat", "dog"]);
+    let trained = mentor(dir.path(), "train --data photos --model linear --epochs 2 --out run -q");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    for (flags, split, num_samples) in [("", "test", 4), ("--split all", "all", 24)] {
+        let found = json(&mentor(dir.path(), &format!("eval run --data others --json {flags}")));
+        assert_eq!(
+            (found["split"].as_str(), found["num_samples"].as_u64()),
+            (Some(split), Some(num_samples))
+        );
+    }
+    assert!(stderr(&mentor(dir.path(), "eval run")).is_empty());
+    fs::copy(dir.path().join("photos/cat/img0.png"), dir.path().join("photos/dog/new.png")).unwrap();
+    let warned = mentor(dir.path(), "eval run");
+    assert!(stderr(&warned).contains("have changed since the model was trained"), "{}", stderr(&warned));
+    assert_fails(&mentor(dir.path(), "eval run --split some"), 2, "write train, val, test or all");
+}

@@ -128,11 +128,14 @@ fn shards_are_written_once_and_teach_a_student() {
         fs::copy(dir.path().join(from), dir.path().join(to)).unwrap();
     }
     fs::write(dir.path().join("renamed/zzz.png"), "no picture").unwrap();
+    // The header of this one is whole, so that only decoding shows what it is.
+    let whole = fs::read(dir.path().join("renamed/new-0.png")).unwrap();
+    fs::write(dir.path().join("renamed/zzzz.png"), &whole[..whole.len() - 20]).unwrap();
     let renamed = given.replace("--unlabelled loose", "--unlabelled renamed --on-bad-image quarantine");
     let summary_of_renamed = json(&mentor(dir.path(), &renamed.replace("--out run", "--out again")));
     assert_eq!(summary_of_renamed["weights_blake3"], summary["weights_blake3"]);
     let list = fs::read_to_string(dir.path().join("again/quarantine.txt")).unwrap();
-    assert!(list.lines().count() == 1 && list.contains("zzz.png"), "{list}");
+    assert!(list.lines().count() == 2 && list.contains("zzz.png") && list.contains("zzzz.png"), "{list}");
 
     assert!(
         mentor(dir.path(), "train --data data --model mlp:8 --epochs 1 --seed 3 --out other")

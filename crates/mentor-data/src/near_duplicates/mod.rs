@@ -5,8 +5,6 @@ mod multi_index;
 
 use std::cmp::Reverse;
 
-use rayon::prelude::*;
-
 pub use fingerprint::Fingerprint;
 pub use multi_index::MAX_DISTANCE;
 
@@ -27,11 +25,9 @@ impl Default for Similarity {
     }
 }
 
-/// An image of the pool that shows the same picture as a protected one.
+/// The protected image that shows the same picture as another one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Match {
-    /// Position in the pool.
-    pub pool: usize,
     /// Position among the protected images: of the most similar one, the first of equal ones.
     pub protected: usize,
     /// Bits in which the hashes differ.
@@ -50,6 +46,18 @@ pub struct Match {
 ///
 /// **Source.** Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, section 3.2.1 (the hash;
 /// here from a thumbnail of 16 × 16 and the lowest 64 coefficients).
+///
+/// ```
+/// use mentor_data::{Fingerprint, ImageFormat, Protected, Similarity};
+/// let format = ImageFormat::new(1, 8, 8);
+/// let image: Vec<u8> = (0..64).map(|i| (i * i % 200) as u8).collect();
+/// let brighter: Vec<u8> = image.iter().map(|value| value + 20).collect();
+/// let upside_down: Vec<u8> = image.iter().rev().copied().collect();
+/// let print = |image: &[u8]| Fingerprint::new(&format, image);
+/// let protected = Protected::new(vec![print(&image)], Similarity::default());
+/// assert_eq!(protected.find(&print(&brighter)).unwrap().protected, 0);
+/// assert!(protected.find(&print(&upside_down)).is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Protected {
     fingerprints: Vec<Fingerprint>,
@@ -69,14 +77,14 @@ impl Protected {
         Self { index: MultiIndex::new(hashes), fingerprints, similarity }
     }
 
-    /// The most similar protected image, if any matches. `pool` is the position to report.
-    pub fn find(&self, pool: usize, fingerprint: &Fingerprint) -> Option<Match> {
+    /// The most similar protected image, if any matches.
+    pub fn find(&self, fingerprint: &Fingerprint) -> Option<Match> {
         let mut best: Option<Match> = None;
         self.index.visit(fingerprint.hash(), self.similarity.max_distance, |protected, distance| {
             let correlation = fingerprint.correlation(&self.fingerprints[protected]);
             // A NaN cannot match; there is none among finite thumbnails.
             if correlation >= self.similarity.min_correlation {
-                let found = Match { pool, protected, distance, correlation };
+                let found = Match { protected, distance, correlation };
                 if best.is_none_or(|best| is_closer(&found, &best)) {
                     best = Some(found);
                 }
@@ -89,35 +97,6 @@ impl Protected {
 fn is_closer(a: &Match, b: &Match) -> bool {
     let key = |m: &Match| (m.correlation, Reverse(m.distance), Reverse(m.protected));
     key(a).partial_cmp(&key(b)).is_some_and(std::cmp::Ordering::is_gt)
-}
-
-/// The images of `pool` that show the same picture as one of `protected`, in the order of the pool.
-///
-/// ```
-/// use mentor_data::{Fingerprint, ImageFormat, Similarity, near_duplicates};
-/// let format = ImageFormat::new(1, 8, 8);
-/// let image: Vec<u8> = (0..64).map(|i| (i * i % 200) as u8).collect();
-/// let brighter: Vec<u8> = image.iter().map(|value| value + 20).collect();
-/// let upside_down: Vec<u8> = image.iter().rev().copied().collect();
-/// let prints = |images: &[&[u8]]| -> Vec<_> { images.iter().map(|image| Fingerprint::new(&format, image)).collect() };
-/// let found = near_duplicates(&prints(&[&upside_down, &brighter]), &prints(&[&image]), Similarity::default());
-/// assert_eq!(found.len(), 1);
-/// assert_eq!((found[0].pool, found[0].protected), (1, 0));
-/// ```
-///
-/// # Panics
-///
-/// As [`Protected::new`].
-pub fn near_duplicates(
-    pool: &[Fingerprint],
-    protected: &[Fingerprint],
-    similarity: Similarity,
-) -> Vec<Match> {
-    let protected = Protected::new(protected.to_vec(), similarity);
-    pool.par_iter()
-        .enumerate()
-        .filter_map(|(position, fingerprint)| protected.find(position, fingerprint))
-        .collect()
 }
 
 #[cfg(test)]
@@ -136,6 +115,12 @@ mod tests {
         Fingerprint::new(&ImageFormat::new(1, 24, 24), pixels)
     }
 
+    /// Of each image the place of its twin.
+    fn twins(images: &[Fingerprint], protected: Vec<Fingerprint>) -> Vec<Option<usize>> {
+        let protected = Protected::new(protected, Similarity::default());
+        images.iter().map(|image| protected.find(image).map(|found| found.protected)).collect()
+    }
+
     #[test]
     fn brightened_copies_are_found_and_nothing_else() {
         let protected: Vec<Fingerprint> = (0..300).map(|sample| print(&noise(sample))).collect();
@@ -145,9 +130,8 @@ mod tests {
                 _ => print(&noise(sample + 1000)),
             })
             .collect();
-        let found = near_duplicates(&pool, &protected, Similarity::default());
-        let pairs: Vec<[usize; 2]> = found.iter().map(|found| [found.pool, found.protected]).collect();
-        assert_eq!(pairs, (0..30).map(|i| [i * 10, i * 10]).collect::<Vec<_>>());
+        let expected: Vec<_> = (0..300).map(|sample| (sample % 10 == 0).then_some(sample)).collect();
+        assert_eq!(twins(&pool, protected), expected);
     }
 
     #[test]
@@ -155,15 +139,15 @@ mod tests {
         let image = noise(1);
         let mut touched = image.clone();
         touched[300] ^= 0x1f;
-        let protected = [print(&touched), print(&image), print(&image)];
-        let found = near_duplicates(&[print(&image)], &protected, Similarity::default());
-        assert_eq!((found[0].protected, found[0].distance), (1, 0));
+        let protected = vec![print(&touched), print(&image), print(&image)];
+        let found = Protected::new(protected, Similarity::default()).find(&print(&image)).unwrap();
+        assert_eq!((found.protected, found.distance), (1, 0));
     }
 
     #[test]
     fn an_empty_side_has_no_matches() {
         let some = [print(&noise(0))];
-        assert!(near_duplicates(&[], &some, Similarity::default()).is_empty());
-        assert!(near_duplicates(&some, &[], Similarity::default()).is_empty());
+        assert!(twins(&[], some.to_vec()).is_empty());
+        assert_eq!(twins(&some, Vec::new()), [None]);
     }
 }

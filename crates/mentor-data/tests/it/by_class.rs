@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mentor_data::{
-    ClassBalance, DataError, Dataset, HostBatch, ImageFormat, Loader, LoaderOptions, Note, OpenOptions,
-    Order, Preprocessing, Source, Split, SplitBy, read_triplets,
+    Augment, ClassBalance, DataError, Dataset, HostBatch, ImageFormat, Loader, LoaderOptions, Note,
+    OpenOptions, Order, Preprocessing, Source, Split, SplitBy, read_triplets,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -221,4 +221,28 @@ fn given_triplets_stay_together_and_come_once_an_epoch() {
     found.sort_unstable();
     assert_eq!(found, *triplets);
     assert_ne!(loader.order(3), loader.order(4));
+}
+
+#[test]
+fn a_sample_that_comes_again_in_an_epoch_is_changed_anew() {
+    let format = ImageFormat::new(1, 8, 8);
+    let pixels = (0..22 * 64).map(|i| (i * 37 % 251) as u8).collect();
+    let targets = (0..22).map(|sample| u32::from(sample >= 20)).collect();
+    let ids = (0..22).map(|sample| sample.to_string()).collect();
+    let classes = vec!["many".to_owned(), "two".to_owned()];
+    let dataset = Arc::new(Dataset::from_parts(classes, format, pixels, targets, ids).unwrap());
+    let order = Order::ClassBalanced { classes_per_batch: 2, samples_per_class: 2 };
+    let options =
+        LoaderOptions { batch_size: 4, order, augment: Augment::Standard, ..LoaderOptions::default() };
+    let preprocessing = Preprocessing::fit(&dataset);
+    let batches: Vec<HostBatch> =
+        Loader::new(dataset, preprocessing, options).epoch(0, 0).map(Result::unwrap).collect();
+    let shown: Vec<Vec<u32>> = batches
+        .iter()
+        .flat_map(|batch| batch.samples.iter().zip(batch.pixels.chunks(64)))
+        .filter(|(sample, _)| **sample == 21)
+        .map(|(_, pixels)| pixels.iter().map(|value| value.to_bits()).collect())
+        .collect();
+    let distinct: BTreeSet<&Vec<u32>> = shown.iter().collect();
+    assert!(shown.len() == 10 && distinct.len() > 5, "{} of {}", distinct.len(), shown.len());
 }

@@ -106,7 +106,7 @@ impl AllTriplets {
     /// The loss of a data set of any size: loss and census are those of [`of_batch`](Self::of_batch) to the last bit,
     /// the gradient is a little less exact and takes half the time.
     ///
-    /// Memory: 2 KiB for each sample, and five times the embeddings in `f64`; nothing that grows with N².
+    /// Memory: 3 KiB for each sample, and five times the embeddings in `f64`; nothing that grows with N².
     ///
     /// # Errors
     ///

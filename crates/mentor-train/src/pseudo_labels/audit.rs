@@ -151,6 +151,9 @@ impl Audit {
     }
 }
 
+/// Labelled canary images of a class, below which its precision alone raises no alarm.
+const MIN_OF_CLASS: u64 = 5;
+
 /// A precision that fell out of the interval of an earlier round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
@@ -168,7 +171,8 @@ pub struct Alarm {
 ///
 /// **Definition.** An alarm where the precision now is strictly below the lower end of the reference's Wilson interval: at the two-sided `level`
 /// for all classes together, and at 1 − (1 − level)/C for each of C classes (Bonferroni), since with ten classes and 0.95 some class
-/// falls below its own by chance in many rounds. Without labelled images, before or now, there is no precision and no alarm.
+/// falls below its own by chance in many rounds. A class with fewer than 5 labelled images, before or now, raises no alarm: one image
+/// more or less that is right would. Without any labelled images there is no precision and no alarm.
 ///
 /// # Panics
 ///
@@ -181,7 +185,9 @@ pub fn alarms(reference: &Audit, now: &Audit, level: f64) -> Vec<Alarm> {
         (now < interval.low).then_some(Alarm { class, before, interval, now })
     };
     let class_level = 1.0 - (1.0 - level) / now.classes.len().max(1) as f64;
+    let enough = |audit: &ClassAudit| audit.num_labelled >= MIN_OF_CLASS;
     let classes = (0..).zip(reference.classes.iter().zip(&now.classes));
+    let classes = classes.filter(|(_, (before, now))| enough(before) && enough(now));
     alarm(None, reference.overall(), now.overall(), level)
         .into_iter()
         .chain(classes.filter_map(|(class, (before, now))| alarm(Some(class), *before, *now, class_level)))
@@ -262,5 +268,14 @@ mod tests {
         let before = audit(&[(10, 10), (10, 10)]);
         assert!(alarms(&before, &audit(&[(0, 0), (10, 10)]), 0.95).is_empty());
         assert!(alarms(&Audit::new(2), &before, 0.95).is_empty());
+    }
+
+    #[test]
+    fn few_images_of_a_class_are_no_reason_for_an_alarm_of_their_own() {
+        let before = audit(&[(4, 4), (5, 5), (10, 10)]);
+        let found = alarms(&before, &audit(&[(5, 0), (4, 0), (10, 10)]), 0.95);
+        assert!(found.iter().all(|alarm| alarm.class.is_none()), "{found:?}");
+        let found = alarms(&before, &audit(&[(4, 4), (5, 0), (10, 10)]), 0.95);
+        assert!(found.iter().any(|alarm| alarm.class == Some(1)), "{found:?}");
     }
 }

@@ -119,7 +119,7 @@ impl LabelsWriter {
     ///
     /// # Errors
     ///
-    /// A failed write; then `path` is as it was.
+    /// A failed write; then `path` is as it was, though without its manifest where the last step failed.
     pub fn finish(mut self) -> Result<Manifest, LabelsError> {
         if !self.group.ids.is_empty() {
             self.write_group()?;

@@ -125,18 +125,34 @@ pub(crate) struct Trainee<'a> {
 }
 
 impl Trainee<'_> {
+    /// The summary of the complete run in `place`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it learned from something else, or is damaged.
+    pub(crate) fn completed(&self, place: &Path) -> Result<Option<Summary>, TrainError> {
+        match RunDir::completed(place, &self.plan.to_config())? {
+            Some(summary) if summary.data_blake3 != self.data.fingerprint => Err(TrainError::DataChanged),
+            found => Ok(found),
+        }
+    }
+
     /// The network with its first weights.
     pub(crate) fn model(&self, device: &Device) -> Result<Model, TrainError> {
-        let Self { plan, data, head, .. } = self;
-        let spec = ModelSpec {
-            architecture: plan.architecture.to_string(),
-            input: data.input(),
-            head: *head,
-            dropout: plan.dropout,
-            stochastic_depth: plan.stochastic_depth,
-        };
-        Ok(Model::new(&spec, plan.seed, device)?)
+        network(self.plan, self.data, self.head, device)
     }
+}
+
+/// A network with its first weights.
+fn network(plan: &Plan, data: &TrainingData, head: Head, device: &Device) -> Result<Model, TrainError> {
+    let spec = ModelSpec {
+        architecture: plan.architecture.to_string(),
+        input: data.input(),
+        head,
+        dropout: plan.dropout,
+        stochastic_depth: plan.stochastic_depth,
+    };
+    Ok(Model::new(&spec, plan.seed, device)?)
 }
 
 /// Trains into the run directory, or continues there.

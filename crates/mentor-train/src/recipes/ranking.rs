@@ -21,6 +21,7 @@ use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
 use crate::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 use crate::run_dir::RunDir;
+use crate::stretch::one_of_each_stretch;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
 
@@ -69,11 +70,12 @@ impl<'a> Ranking<'a> {
         Ok(Self { plan, ranking, data, loss, order, warnings, device })
     }
 
-    /// Mean loss over all pairs, or the mean hinge over all valid triplets, whatever is mined, of some of these samples.
+    /// Loss of all pairs, averaged as in training, or the mean hinge over all valid triplets, whatever is mined, of some of these
+    /// samples.
     pub(crate) fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<f64, TrainError> {
         let dim = self.ranking.embedding_size;
         let stride = labels.len().div_ceil(NUM_LOSS_SAMPLES).max(1);
-        let rows: Vec<usize> = (0..labels.len()).step_by(stride).collect();
+        let rows = one_of_each_stretch(labels.len(), stride);
         let values: Vec<f32> = rows.iter().flat_map(|&row| &values[row * dim..][..dim]).copied().collect();
         let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
         match &self.loss {
@@ -87,10 +89,12 @@ impl<'a> Ranking<'a> {
         }
     }
 
-    /// Retrieval among validation samples, as the loss means near.
+    /// Retrieval among validation samples, as the loss means near; its intervals, which nobody looks at in training, are those of
+    /// one resample.
     pub(crate) fn retrieval(&self, values: &[f32], labels: &[u32]) -> Result<Retrieval, TrainError> {
         let embeddings = Embeddings::new(values, self.ranking.embedding_size)?;
-        let options = RetrievalOptions { metric: self.ranking.metric(), ..RetrievalOptions::default() };
+        let metric = self.ranking.metric();
+        let options = RetrievalOptions { metric, num_resamples: 1, ..RetrievalOptions::default() };
         Ok(evaluate(&embeddings, labels, None, &options)?)
     }
 
@@ -152,9 +156,11 @@ fn order(batches: &RankingBatches, data: &TrainingData) -> Result<(Order, Vec<St
         RankingBatches::ClassBalanced { classes_per_batch, samples_per_class } => {
             let counts = data.train.class_counts();
             let num_classes = counts.iter().filter(|&&count| count > 0).count();
-            // A batch of all classes is the most that there can be.
+            // A batch of all classes is the most that there can be, and of each no more images than the largest has.
             let classes_per_batch = (*classes_per_batch).min(num_classes);
-            let balance = ClassBalance::of(&data.train, classes_per_batch, *samples_per_class)?;
+            let largest = counts.iter().copied().max().unwrap_or(0);
+            let samples_per_class = (*samples_per_class).min(largest.max(2));
+            let balance = ClassBalance::of(&data.train, classes_per_batch, samples_per_class)?;
             let warning = |classes: &[u32], what: &str| {
                 let first = data.classes().get(*classes.first()? as usize)?;
                 Some(format!("{} of the classes, such as {first:?}, {what}", classes.len()))
@@ -162,7 +168,7 @@ fn order(batches: &RankingBatches, data: &TrainingData) -> Result<(Order, Vec<St
             let short = format!("have fewer than {samples_per_class} training images and give all they have");
             let lone = "have one training image: it can be a negative, never a positive";
             let warnings = [warning(&balance.lone_classes, lone), warning(&balance.short_classes, &short)];
-            let order = Order::ClassBalanced { classes_per_batch, samples_per_class: *samples_per_class };
+            let order = Order::ClassBalanced { classes_per_batch, samples_per_class };
             Ok((order, warnings.into_iter().flatten().collect()))
         }
         RankingBatches::Triplets(path) => {
@@ -174,6 +180,15 @@ fn order(batches: &RankingBatches, data: &TrainingData) -> Result<(Order, Vec<St
 impl Objective for Ranking<'_> {
     fn order(&self) -> Order {
         self.order.clone()
+    }
+
+    fn lessons_blake3(&self) -> String {
+        let Order::Triplets(triplets) = &self.order else { return String::new() };
+        let mut hasher = blake3::Hasher::new();
+        triplets.as_flattened().iter().for_each(|sample| {
+            hasher.update(&sample.to_le_bytes());
+        });
+        hasher.finalize().to_hex().to_string()
     }
 
     fn warnings(&self) -> &[String] {

@@ -86,7 +86,7 @@ impl Objective for Supervised<'_> {
         let svm = matches!(self.plan.loss, LossPlan::Scores(ScoreLossPlan::Svm { .. }));
         (svm && train_data_loss == 0.0 && penalty.is_zero() && !noise).then(|| {
             "the SVM's data loss is exactly 0 and nothing is penalised, so its gradient is 0 and \
-             more updates change nothing; add --l2, raise --margin, or use --loss softmax to go on"
+             more updates teach nothing; add --l2, raise --margin, or use --loss softmax to go on"
                 .to_owned()
         })
     }

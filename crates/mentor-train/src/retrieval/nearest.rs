@@ -15,7 +15,8 @@ pub struct Neighbour {
 }
 
 /// The `k` samples of `index` that are nearest to `query`, nearest first, equal distances by the lower row; all of them
-/// where there are fewer. Distances are those of `f64`; a query that is itself in the index finds itself first, at 0.
+/// where there are fewer. Distances are those of `f64`; a query that is itself in the index finds itself at
+/// 0, or an equal one of a lower index.
 ///
 /// Takes one pass over the index.
 ///

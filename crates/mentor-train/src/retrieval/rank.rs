@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use mentor_random::{Purpose, Stream};
+use crate::stretch::one_of_each_stretch;
 
 /// Places of the sample from which the threshold of the candidates is guessed.
 const SAMPLE: usize = 2048;
@@ -36,16 +36,12 @@ pub(super) struct Ranking<'a> {
     pub(super) sampled: Vec<usize>,
 }
 
-/// One sample of each stretch of a gallery, in a place drawn by chance: samples at equal steps would all be of one class
-/// where classes come in turn.
+/// Samples of a gallery from whose keys a threshold is guessed; none of a small gallery.
 pub(super) fn sampled(num_samples: usize) -> Vec<usize> {
-    let stride = num_samples.div_ceil(SAMPLE).max(1);
-    if stride == 1 {
-        return Vec::new();
+    match num_samples.div_ceil(SAMPLE) {
+        0 | 1 => Vec::new(),
+        stride => one_of_each_stretch(num_samples, stride),
     }
-    let mut stream = Stream::new(0, Purpose::Analysis, &[2]);
-    let starts = (0..num_samples).step_by(stride);
-    starts.map(|start| start + stream.below(stride.min(num_samples - start) as u64) as usize).collect()
 }
 
 /// Memory that one thread uses again for each query.

@@ -4,7 +4,6 @@
 //! config.toml        the resolved configuration; the same one continues the run
 //! metrics.jsonl      one line an update (thinned) and an epoch
 //! checkpoints/       last states, newest valid one wins
-//! trajectory.f32     weights after some epochs, of small models
 //! model.safetensors  the chosen weights          \
 //! model.json         architecture, classes, data  | written when the run is complete
 //! analysis.json      what the report draws        |
@@ -53,6 +52,8 @@ pub struct RunDir {
     path: PathBuf,
     /// Held while training, so that two processes do not write the same run.
     _lock: Option<File>,
+    /// Whether only this process writes here.
+    alone: bool,
 }
 
 impl RunDir {
@@ -89,7 +90,7 @@ impl RunDir {
             fs::TryLockError::WouldBlock => RunDirError::Locked { path: path.to_owned() },
             fs::TryLockError::Error(source) => io(&lock_path, "lock")(source),
         })?;
-        let run = Self { path: path.to_owned(), _lock: Some(lock) };
+        let run = Self { path: path.to_owned(), _lock: Some(lock), alone: true };
         if occupied {
             run.check(config)?;
         } else {
@@ -131,12 +132,12 @@ impl RunDir {
         if !path.join(CONFIG_FILE).is_file() {
             return Err(RunDirError::Missing { path: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), _lock: None })
+        Ok(Self { path: path.to_owned(), _lock: None, alone: false })
     }
 
-    /// A directory of files that belong to a run, whether or not it is a run itself.
+    /// A directory of files that belong to a run which this process has locked, whether or not it is a run itself.
     pub(crate) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), _lock: None }
+        Self { path: path.to_owned(), _lock: None, alone: true }
     }
 
     /// The directory.
@@ -228,15 +229,25 @@ impl RunDir {
     ///
     /// As [`RunDir::summary`].
     pub fn model(&self) -> Result<(ModelFile, Vec<u8>), RunDirError> {
-        let path = self.path.join("model.json");
-        let file: ModelFile = self.read_json("model.json")?;
-        if file.format != MODEL_FORMAT {
-            let message = format!("it has format {}, and this mentor reads {MODEL_FORMAT}", file.format);
-            return Err(RunDirError::Damaged { path, message });
-        }
+        let file = self.model_file()?;
         let weights = self.path.join("model.safetensors");
         let bytes = fs::read(&weights).map_err(io(&weights, "read"))?;
         Ok((file, bytes))
+    }
+
+    /// The description of the model of a complete run.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::summary`].
+    pub fn model_file(&self) -> Result<ModelFile, RunDirError> {
+        let file: ModelFile = self.read_json("model.json")?;
+        if file.format != MODEL_FORMAT {
+            let path = self.path.join("model.json");
+            let message = format!("it has format {}, and this mentor reads {MODEL_FORMAT}", file.format);
+            return Err(RunDirError::Damaged { path, message });
+        }
+        Ok(file)
     }
 
     /// Writes a file whole or not at all, and durably.
@@ -245,7 +256,8 @@ impl RunDir {
     ///
     /// When the file system refuses.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunDirError> {
-        write_alone(&self.path.join(name), bytes)
+        let path = self.path.join(name);
+        if self.alone { write_alone(&path, bytes) } else { write_atomically(&path, bytes) }
     }
 
     /// Writes `value` as indented JSON.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mentor_train::{MetricsLine, Outcome, RunDir, Summary};
+use mentor_train::{MetricsLine, Outcome, RunDir, Summary, TrainError};
 
 use crate::runs::{complete, run, run_until};
 
@@ -207,4 +207,24 @@ fn the_labels_part_alone_is_plain_ranking_and_a_live_teacher_gives_the_same_embe
     let cut = dir.path().join("cut");
     assert_eq!(run_until(&text, &cut, 1).0.unwrap(), Outcome::Interrupted { step: 1 });
     assert_eq!(weights(&complete(&text, &cut)), weights(&cached));
+}
+
+#[test]
+fn a_student_goes_on_with_the_teacher_that_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let teacher = |seed: u64| {
+        let place = dir.path().join("changing");
+        let _ = fs::remove_dir_all(&place);
+        let text = "data.source = 'digits'\nmodel.name = 'mlp:8'\noptimizer.batch_size = 128";
+        complete(&format!("{text}\ntraining = {{ epochs = 1, seed = {seed} }}"), &place);
+        place
+    };
+    let place = teacher(1).display().to_string();
+    let text = format!("{STUDENT}\ndistill = {{ teachers = [{place:?}], baseline = false, cache = false }}");
+    let out = dir.path().join("student");
+    assert_eq!(run_until(&text, &out, 1).0.unwrap(), Outcome::Interrupted { step: 1 });
+    teacher(2);
+    assert!(matches!(run(&text, &out).0, Err(TrainError::LessonsChanged)));
+    teacher(1);
+    complete(&text, &out);
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use mentor_data::{Source, Split};
 use mentor_train::retrieval::{Embeddings, RetrievalOptions, evaluate};
-use mentor_train::{MetricsLine, RunDir, TrainError, TrainEvent, TrainedModel};
+use mentor_train::{MetricsLine, Outcome, RunDir, TrainError, TrainEvent, TrainedModel};
 
-use crate::runs::{complete, run};
+use crate::runs::{complete, run, run_until};
 
 const DIGITS: &str = "data.source = 'digits'\nmodel.name = 'mlp:64'\ndata.classes_per_batch = 8";
 
@@ -84,14 +84,31 @@ fn given_triplets_alone_decide_what_is_alike() {
     let summary = complete(&text, &out);
     assert_eq!(summary.steps, 30 * 3, "five triplets, two a batch");
     assert_eq!(summary.train_loss, 0.0, "the margin holds for all of them: {summary:?}");
+
+    // A run goes on with its own triplets only.
+    let cut = dir.path().join("cut");
+    assert_eq!(run_until(&text, &cut, 4).0.unwrap(), Outcome::Interrupted { step: 4 });
+    let given = fs::read_to_string(&triplets).unwrap();
+    fs::write(&triplets, given.lines().take(4).collect::<Vec<_>>().join("\n")).unwrap();
+    assert!(matches!(run(&text, &cut).0, Err(TrainError::LessonsChanged)));
+    fs::write(&triplets, given).unwrap();
+    assert_eq!(complete(&text, &cut).weights_blake3, summary.weights_blake3);
 }
 
 #[test]
 fn batches_that_the_data_cannot_make_are_refused_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let (outcome, _) =
-        run("data = { source = 'digits', samples_per_class = 500 }\nloss.name = 'triplet'", &out);
+    // One image of each of four classes: no batch has two of one.
+    let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let images =
+        [&[0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2][..], &(0..16).collect::<Vec<u8>>()].concat();
+    fs::write(data.join("train-images-idx3-ubyte"), images).unwrap();
+    fs::write(data.join("train-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 2, 3]).unwrap();
+    let options = "options = { val_fraction = 0.0, test_fraction = 0.0 }";
+    let text = format!("data = {{ source = '{}', {options} }}\nloss.name = 'triplet'", data.display());
+    let (outcome, _) = run(&text, &out);
     let Err(TrainError::Data(error)) = outcome else { panic!("{outcome:?}") };
     assert!(error.to_string().contains("samples_per_class"), "{error}");
     assert!(!out.exists());

@@ -13,6 +13,7 @@ use mentor_model::Head;
 use mentor_train::{Config, Outcome, Plan, RunDir, TrainedModel};
 
 use self::student::STUDENT;
+use super::part::Part;
 use super::{eval, loss, report, train};
 use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::Failure;
@@ -192,13 +193,13 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
     let trained = TrainedModel::load(run, &device.device)?;
     let data = trained.file.data.source.clone().unwrap_or_default();
     let (name, val, test, told) = if let Head::Embedding { .. } = trained.file.spec.head {
-        let found = eval::retrieve(&trained, &data, Split::Test, None, BATCH_SIZE)?.retrieval;
+        let found = eval::retrieve(&trained, &data, Part::Split(Split::Test), None, BATCH_SIZE)?.retrieval;
         let right = (found.precision_at_1 * found.num_queries as f64).round();
         let told =
             format!("Of {right} of {} test images the nearest other is of their class.", found.num_queries);
         ("P@1", summary.measures.get("val_precision_at_1").copied(), found.precision_at_1, told)
     } else {
-        let found = eval::evaluate(&trained, &data, Split::Test, BATCH_SIZE)?.evaluation;
+        let found = eval::evaluate(&trained, &data, Part::Split(Split::Test), BATCH_SIZE)?.evaluation;
         let right = (found.accuracy * found.num_samples as f64).round();
         let mut told = format!("{what}: {right} of {} test images are right.", found.num_samples);
         told.extend(self_train::compare(&summary));

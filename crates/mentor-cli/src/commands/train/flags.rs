@@ -113,7 +113,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
     pub(super) classes_per_batch: Option<usize>,
 
-    /// Images of each class of a batch [default: 8]
+    /// Images of each class of a batch; fewer where the classes have fewer [default: 8]
     #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
     pub(super) samples_per_class: Option<usize>,
 

@@ -97,7 +97,7 @@ pub(super) fn train_into(
     if let Outcome::Interrupted { step } = outcome {
         progress.clear();
         if step == 0 {
-            output::note(&format!("interrupted before the first update\nhelp: {again}"));
+            output::note(&format!("interrupted; what was finished is kept\nhelp: {again}"));
             return Err(Failure::status_only(interruption.status()));
         }
         output::note(&format!(

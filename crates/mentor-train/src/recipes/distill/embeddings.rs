@@ -10,7 +10,7 @@ use mentor_loss::{EmbeddingCosine, RelationalDistance};
 use mentor_model::{Model, Pass};
 
 use super::objective::judged;
-use super::teacher::{Teacher, TeacherOutputs};
+use super::teacher::{Teacher, TeacherOutputs, weights_of};
 use crate::distill_plan::{DistillMode, DistillPlan};
 use crate::embedding_fidelity::{
     EmbeddingFidelity, MeasuredEmbeddings, Neighbourhoods, measures as retrieval_measures,
@@ -134,6 +134,10 @@ impl DistilledEmbeddings<'_> {
 impl Objective for DistilledEmbeddings<'_> {
     fn order(&self) -> Order {
         self.hard().map_or(Order::Shuffled, Objective::order)
+    }
+
+    fn lessons_blake3(&self) -> String {
+        weights_of(self.teachers)
     }
 
     fn views(&self) -> Option<NonZeroU64> {

@@ -23,7 +23,7 @@ use mentor_model::Head;
 use self::embeddings::DistilledEmbeddings;
 use self::objective::{Distilled, judged};
 use self::teacher::{Shown, Teacher, TeacherOutputs, cached};
-use super::{Halt, Outcome, Trainee, of_labels, train_on};
+use super::{Halt, Outcome, Trainee, network, of_labels, train_on};
 use crate::distill_plan::{DistillMode, DistillPlan};
 use crate::error::TrainError;
 use crate::event::TrainEvent;
@@ -84,6 +84,9 @@ fn student(
 ) -> Result<Outcome, Halt> {
     let Place { out, device, device_name, stop } = *place;
     let losses = Losses::of(plan, distill, data, teachers, device)?;
+    let head = losses.head(data);
+    // A network that cannot be built begins no run, and no teacher's work.
+    network(plan, data, head, device)?;
     let run_dir = RunDir::create(out, &plan.to_config())?;
     let outputs = teacher_outputs(plan, distill, teachers, data, place, observer)?;
     let (_, dataset) = judged(data);
@@ -102,7 +105,7 @@ fn student(
     };
 
     observer(&TrainEvent::Stage(format!("student: {} with {}", plan.architecture, describe(distill))));
-    let (objective, head): (Box<dyn Objective>, Head) = match losses {
+    let objective: Box<dyn Objective> = match losses {
         Losses::Scores { hard, loss } => {
             let supervised =
                 data.train.is_labelled().then(|| Supervised::new(plan, data, hard, device.clone()));
@@ -119,7 +122,7 @@ fn student(
                 warnings,
                 device: device.clone(),
             };
-            (Box::new(objective), data.classifier())
+            Box::new(objective)
         }
         Losses::Embeddings { student, ranking } => {
             if let Some(ranking) = ranking.as_ref().filter(|_| distill.hard_weight > 0.0) {
@@ -138,7 +141,7 @@ fn student(
                 warnings,
                 device: device.clone(),
             };
-            (Box::new(objective), student.head())
+            Box::new(objective)
         }
     };
     let trainee = Trainee { plan, data, objective: &*objective, head };
@@ -152,6 +155,14 @@ enum Losses<'a> {
 }
 
 impl<'a> Losses<'a> {
+    /// What the student ends with.
+    fn head(&self, data: &TrainingData) -> Head {
+        match self {
+            Self::Scores { .. } => data.classifier(),
+            Self::Embeddings { student, .. } => student.head(),
+        }
+    }
+
     /// # Errors
     ///
     /// When the data or the teachers do not suit the student: before anything is written.
@@ -188,12 +199,11 @@ fn baseline(
 ) -> Result<PathBuf, Halt> {
     let run = place.out.join("baseline");
     let plain = Plan { distill: None, ..plan.clone() };
-    let config = plain.to_config();
-    if RunDir::completed(&run, &config)?.is_none() {
+    let (objective, head) = of_labels(&plain, data, place.device)?;
+    let trainee = Trainee { plan: &plain, data, objective: &*objective, head };
+    if trainee.completed(&run)?.is_none() {
         observer(&TrainEvent::Stage(format!("baseline: {} from scratch", plan.architecture)));
-        let (objective, head) = of_labels(&plain, data, place.device)?;
-        let trainee = Trainee { plan: &plain, data, objective: &*objective, head };
-        let run_dir = RunDir::create(&run, &config)?;
+        let run_dir = RunDir::create(&run, &plain.to_config())?;
         let Place { device, device_name, stop, .. } = *place;
         let outcome = train_on(&trainee, &run_dir, device, device_name, stop, observer)?;
         if let Outcome::Interrupted { step } = outcome {

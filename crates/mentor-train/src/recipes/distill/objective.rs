@@ -10,7 +10,7 @@ use mentor_data::{Dataset, HostBatch, Order};
 use mentor_loss::{Distillation as Loss, DistillationTerms};
 use mentor_model::{Model, Pass};
 
-use super::teacher::{Teacher, TeacherOutputs};
+use super::teacher::{Teacher, TeacherOutputs, weights_of};
 use crate::analysis::Picture;
 use crate::distill_plan::DistillPlan;
 use crate::error::TrainError;
@@ -180,6 +180,10 @@ impl Distilled<'_> {
 impl Objective for Distilled<'_> {
     fn order(&self) -> Order {
         Order::Shuffled
+    }
+
+    fn lessons_blake3(&self) -> String {
+        weights_of(self.teachers)
     }
 
     fn views(&self) -> Option<NonZeroU64> {

@@ -134,6 +134,11 @@ impl Teacher {
     }
 }
 
+/// The hashes of their weights: a student does not change its teachers half-way.
+pub(super) fn weights_of(teachers: &[Teacher]) -> String {
+    teachers.iter().map(|teacher| teacher.trained.file.weights_blake3.as_str()).collect()
+}
+
 /// How the student sees images, and so the teacher: the samples of a data set in their views.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown<'a> {

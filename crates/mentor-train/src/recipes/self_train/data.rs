@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mentor_data::{
-    CycledPart, DataError, Dataset, Fingerprint, OpenOptions, Order, Preprocessing, Similarity, Source,
-    Split, near_duplicates,
+    CycledPart, DataError, Dataset, Fingerprint, Note, OpenOptions, Order, Preprocessing, Protected,
+    Similarity, Source, Split,
 };
 use mentor_random::{Purpose, Stream};
 use rayon::prelude::*;
@@ -49,8 +49,11 @@ impl Images {
     pub(super) fn load(plan: &Plan, self_train: &SelfTrainPlan) -> Result<Self, TrainError> {
         let source = Source::open(&plan.source, &plan.options)?;
         let all = TrainingData::of(&source)?;
-        // Students are compared on it.
-        let val = Arc::new(source.load(Split::Val)?);
+        // Students are compared on it; loading it says what is wrong where there is none.
+        let val = match &all.val {
+            Some(val) => val.clone(),
+            None => Arc::new(source.load(Split::Val)?),
+        };
         let mut warnings: Vec<String> = all.notes.iter().map(ToString::to_string).collect();
         let mut quarantined = training_data::quarantined(&all.notes);
         let (labelled, offered) = match &self_train.pool {
@@ -61,9 +64,11 @@ impl Images {
                 // All of it is training, but for splits that the folder itself has.
                 let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..plan.options.clone() };
                 let pool = Source::open_unlabelled(data, &options)?;
-                warnings.extend(pool.notes().iter().map(ToString::to_string));
-                quarantined.push_str(&training_data::quarantined(pool.notes()));
-                ((*all.train).clone(), pool.load_as(Split::Train, source.format())?)
+                let offered = pool.load_as(Split::Train, source.format())?;
+                let notes: Vec<Note> = pool.notes().iter().chain(offered.notes()).cloned().collect();
+                warnings.extend(notes.iter().map(ToString::to_string));
+                quarantined.push_str(&training_data::quarantined(&notes));
+                ((*all.train).clone(), offered)
             }
         };
         let (taught, canary) = split_canary(&labelled, self_train.canary_fraction, plan.seed);
@@ -291,20 +296,22 @@ impl Guard<'_> {
         }
         let (mut protected, mut names) = (Vec::new(), Vec::new());
         for dataset in [Some(val), test, Some(canary)].into_iter().flatten() {
-            protected.extend(fingerprints(dataset)?);
+            protected.extend(pictures(dataset)?);
             names.extend((0..dataset.len()).map(|index| dataset.id(index)));
         }
-        let matches = near_duplicates(&fingerprints(offered)?, &protected, Similarity::default());
-        let near: HashMap<usize, usize> = matches.iter().map(|found| (found.pool, found.protected)).collect();
+        let protected = Protected::new(protected, Similarity::default());
+        let twin = |index: usize| Ok(protected.find(&picture(offered, index)?).map(|found| found.protected));
+        let near: Vec<Option<usize>> =
+            (0..offered.len()).into_par_iter().map(twin).collect::<Result<_, DataError>>()?;
         let mut leaks = Leaks { num_offered: offered.len(), kept: keep_near, ..Leaks::default() };
         let mut kept = Vec::with_capacity(offered.len());
         for index in 0..offered.len() {
-            let twin = match (known.get(offered.image_blake3(index)), near.get(&index)) {
+            let twin = match (known.get(offered.image_blake3(index)), near[index]) {
                 (Some(twin), _) => {
                     leaks.num_exact += 1;
                     twin
                 }
-                (None, Some(&twin)) => {
+                (None, Some(twin)) => {
                     leaks.num_near += 1;
                     if keep_near {
                         kept.push(index as u32);
@@ -324,13 +331,14 @@ impl Guard<'_> {
     }
 }
 
-fn fingerprints(dataset: &Dataset) -> Result<Vec<Fingerprint>, DataError> {
-    let print = |index: usize| {
-        let mut bytes = vec![0; dataset.format().num_values()];
-        dataset.read(index, &mut bytes)?;
-        Ok(Fingerprint::new(dataset.format(), &bytes))
-    };
-    (0..dataset.len()).into_par_iter().map(print).collect()
+fn pictures(dataset: &Dataset) -> Result<Vec<Fingerprint>, DataError> {
+    (0..dataset.len()).into_par_iter().map(|index| picture(dataset, index)).collect()
+}
+
+fn picture(dataset: &Dataset, index: usize) -> Result<Fingerprint, DataError> {
+    let mut bytes = vec![0; dataset.format().num_values()];
+    dataset.read(index, &mut bytes)?;
+    Ok(Fingerprint::new(dataset.format(), &bytes))
 }
 
 #[cfg(test)]

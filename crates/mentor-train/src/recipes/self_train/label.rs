@@ -48,10 +48,10 @@ pub fn label(
     let file = &teacher.trained().file;
     let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..file.data.options.clone() };
     let source = Source::open_unlabelled(data, &options)?;
-    for note in source.notes() {
+    let images = source.load_as(Split::Train, &file.preprocessing.format)?;
+    for note in source.notes().iter().chain(images.notes()) {
         observer(&TrainEvent::Warning(note.to_string()));
     }
-    let images = source.load_as(Split::Train, &file.preprocessing.format)?;
     let header = LabelsHeader {
         teacher_blake3: file.weights_blake3.clone(),
         images_blake3: images.images_blake3(),

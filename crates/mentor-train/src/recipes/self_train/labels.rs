@@ -15,7 +15,7 @@ use crate::error::TrainError;
 use crate::evaluate::SampleResult;
 use crate::pseudo_labels::audit::{Audit, ClassAudit};
 use crate::pseudo_labels::{
-    Balance, LabelSet, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
+    Balance, LabelSet, LabelsError, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
     changed_labels, finished_shard,
 };
 use crate::recipes::Halt;
@@ -112,7 +112,12 @@ pub(super) fn write(
     for index in 0..count {
         let shard = Shard { index, count };
         let path = folder.join(shard.file_name());
-        if finished_shard(&path, &header, shard)?.is_some() {
+        let finished = finished_shard(&path, &header, shard).map_err(|error| match error {
+            // Whole, but of other images.
+            LabelsError::Damaged { .. } => TrainError::DataChanged,
+            error => error.into(),
+        })?;
+        if finished.is_some() {
             continue;
         }
         if index == 0 {
@@ -212,7 +217,7 @@ pub(super) fn sheets(images: &Images, chosen: &Chosen) -> Result<Vec<ClassSheet>
     Ok(sheets)
 }
 
-/// Classes and accuracy of samples in order.
+/// Predicted classes of samples in order.
 pub(super) fn predicted(results: &[SampleResult]) -> Vec<u32> {
     results.iter().map(|result| result.predicted).collect()
 }

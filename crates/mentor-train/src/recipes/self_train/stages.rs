@@ -155,16 +155,12 @@ impl Work<'_> {
     /// Trains into `place`, or continues there; what is complete is kept.
     pub(super) fn train(&mut self, place: &str, title: &str, trainee: &Trainee<'_>) -> Result<Summary, Halt> {
         let place = self.out.join(place);
-        let config = trainee.plan.to_config();
-        if let Some(summary) = RunDir::completed(&place, &config)? {
-            if summary.data_blake3 != trainee.data.fingerprint {
-                return Err(TrainError::DataChanged.into());
-            }
+        if let Some(summary) = trainee.completed(&place)? {
             return Ok(summary);
         }
         self.go_on()?;
         self.say(format!("{title}: {}", trainee.plan.architecture));
-        let run_dir = RunDir::create(&place, &config)?;
+        let run_dir = RunDir::create(&place, &trainee.plan.to_config())?;
         let Self { device, device_name, stop, .. } = *self;
         match train_on(trainee, &run_dir, device, device_name, stop, self.observer)? {
             Outcome::Complete(summary) | Outcome::AlreadyComplete(summary) => Ok(summary),
@@ -281,7 +277,8 @@ impl Work<'_> {
             return Ok(());
         }
         let teacher: PathBuf = self.out.join(chosen);
-        let plan = self.distilled(&teacher);
+        // Seen from the small model's run, so that the whole can be moved.
+        let plan = self.distilled(&Path::new("..").join(chosen));
         let rows: Vec<u32> = (0..self.images.pool.len() as u32).collect();
         let mut data = self.images.with_rows(&rows, &vec![0; rows.len()], b"distillation");
         data.train = std::sync::Arc::new((*data.train).clone().without_labels());
