@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What distillation gains on Fashion-MNIST: a wide perceptron with dropout and shifts teaches a smaller plain one.
+"""What distillation gains on Fashion-MNIST: wide perceptrons with dropout, shifts and L2 teach a smaller plain one.
 
     bench/distillation.py --mentor target/release/mentor            the errors of student and baseline, over the seeds
     bench/distillation.py --only missing --class 3                  a transfer set without one class, before and after calibration
@@ -40,7 +40,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/distillation"), help="place of the runs [%(default)s]")
     parser.add_argument("--only", type=lambda text: text.split(","), default=["errors", "missing"], help="[errors,missing]")
     parser.add_argument("--seeds", type=int, default=3, help="students, each with its baseline [%(default)s]")
-    parser.add_argument("--teachers", type=int, default=1, help="an ensemble of so many [%(default)s]")
+    parser.add_argument("--teachers", type=int, default=4, help="an ensemble of so many [%(default)s]")
     parser.add_argument("--teacher-epochs", type=int, default=100, help="[%(default)s]")
     parser.add_argument("--epochs", type=int, default=40, help="of students and baselines [%(default)s]")
     parser.add_argument("--rounds", type=int, default=4, help="of the cost [%(default)s]")
@@ -62,7 +62,7 @@ def teachers(args: argparse.Namespace) -> list[object]:
     flags: list[object] = []
     for seed in range(args.teachers):
         run = args.out / f"teacher-{seed}"
-        recipe = ["--model", "mlp:1200,1200", "--dropout", 0.15, "--augment", "shift:1", "--learning-rate", 0.05]
+        recipe = ["--model", "mlp:1200,1200", "--dropout", 0.2, "--augment", "shift:1", "--learning-rate", 0.05, "--l2", 5e-5]
         recipe += ["--epochs", args.teacher_epochs, "--seed", seed, "--out", run, "-q"]
         mentor(args, "train", "--data", args.data, *recipe)
         flags += ["--teacher", run]
@@ -71,7 +71,8 @@ def teachers(args: argparse.Namespace) -> list[object]:
 
 
 def distil(args: argparse.Namespace, data: Path, run: Path, seed: int, *more: object) -> dict:
-    recipe = ["--model", "mlp:800,800", "--temperature", 20, "--warmup-epochs", 1, "--epochs", args.epochs, "--seed", seed, "--out", run, "-q"]
+    recipe = ["--model", "mlp:800,800", "--temperature", 20, "--soft-weight", 1, "--hard-weight", 0, "--learning-rate", 0.05]
+    recipe += ["--warmup-epochs", 1, "--epochs", args.epochs, "--seed", seed, "--out", run, "-q"]
     return mentor(args, "distill", *teachers_of(args), "--data", data, *recipe, *more)
 
 

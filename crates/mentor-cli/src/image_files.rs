@@ -3,17 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mentor_data::{DataError, decode_file, natural_order};
+use mentor_data::{DataError, decode_file, has_image_extension, natural_order};
 use mentor_train::{ModelFile, TrainedModel};
 use rayon::prelude::*;
 
 use crate::output;
 
-/// Extensions that are taken from a folder; a file that is named is tried whatever its name.
-const EXTENSIONS: [&str; 13] =
-    ["png", "jpg", "jpeg", "gif", "bmp", "webp", "pnm", "pbm", "pgm", "ppm", "pam", "tif", "tiff"];
-
-/// The files in the order named, those of a folder in natural order, and what is wrong with the rest.
+/// The files in the order named, those of a folder that are taken for images in natural order, and what is wrong with the rest. A
+/// file that is named is tried whatever its name.
 pub(crate) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
     let mut files = Vec::new();
     let mut problems = Vec::new();
@@ -96,15 +93,10 @@ fn search(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {
         // A link to a folder is not followed: it may lead back here.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             search(&path, files, problems);
-        } else if is_image_name(&path) && !path.is_dir() {
+        } else if has_image_extension(&path) && !path.is_dir() {
             files.push(path);
         }
     }
-}
-
-fn is_image_name(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ pub use notes::{BadFile, Note};
 pub use options::{BadImage, Limits, OpenOptions, SplitBy};
 pub use preprocessing::Preprocessing;
 pub use rand_augment::{Operation, RandAugment};
+pub use readers::has_image_extension;
 pub use source::Source;
 pub use split::Split;
 pub use triplets::read_triplets;

@@ -104,7 +104,7 @@ impl Raster {
 }
 
 /// Brightness by ITU-R BT.601, with Pillow's rounding: 0.299 R + 0.587 G + 0.114 B.
-fn luma(red: u8, green: u8, blue: u8) -> u8 {
+pub(crate) fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000) >> 16) as u8
 }
 

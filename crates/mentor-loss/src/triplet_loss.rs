@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::explicit_gradient::with_gradient;
 use crate::ranking::{AllTriplets, Mining, Ranked, Triplet, ranked_of_mined, ranked_of_triplets};
 use crate::{Average, LossError, TripletRanking};
 
@@ -158,13 +159,10 @@ fn values(embeddings: &Tensor<2>) -> Vec<f32> {
     data.as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default()
 }
 
-/// A tensor with this value whose derivative with respect to `embeddings` is this gradient: a linear function of the
-/// embeddings, less what it gives here.
+/// The loss `[1]` with its gradient with respect to `embeddings`.
 fn attach(embeddings: Tensor<2>, ranked: &Ranked) -> Tensor<1> {
     let device = embeddings.device();
     let gradient: Vec<f32> = ranked.gradient.iter().map(|&value| value as f32).collect();
     let gradient = Tensor::<2>::from_data(TensorData::new(gradient, embeddings.dims()), &device);
-    // x − x is exactly 0 in every coordinate, and so is the sum.
-    let zero = embeddings.clone().sub(embeddings.detach()).mul(gradient).sum();
-    zero.add_scalar(ranked.loss)
+    with_gradient(Tensor::from_floats([ranked.loss as f32], &device), embeddings, gradient)
 }

@@ -122,14 +122,7 @@ impl TryFrom<Config> for Plan {
         let l1 = check.number("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
         let l2 = check.number("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
 
-        let full_batch = match optimizer.name.as_deref().unwrap_or("sgd") {
-            "sgd" => false,
-            "gd" => true,
-            other => {
-                check.problems.push(format!("optimizer \"{other}\" is not known; there are sgd and gd"));
-                false
-            }
-        };
+        let full_batch = full_batch(optimizer.name.as_deref(), &mut check);
         let defaults = Defaults::of(&architecture, &loss, full_batch);
         let augment = data.augment.unwrap_or(Augment::None);
         if full_batch {
@@ -142,49 +135,10 @@ impl TryFrom<Config> for Plan {
                 format!("{exact}, and the batch norm of {architecture} mixes the samples of a chunk: use sgd")
             });
         }
-        let momentum = check.number("momentum", optimizer.momentum.unwrap_or(0.9), BELOW_ONE.0, BELOW_ONE.1);
-        let optimizer = OptimizerPlan {
-            full_batch,
-            learning_rate: check.number(
-                "learning_rate",
-                optimizer.learning_rate.unwrap_or(defaults.learning_rate),
-                POSITIVE.0,
-                POSITIVE.1,
-            ),
-            momentum,
-            nesterov: optimizer.nesterov.unwrap_or(momentum > 0.0 && l1 == 0.0),
-            batch_size: check.at_least_one("batch_size", optimizer.batch_size.unwrap_or(defaults.batch_size)),
-            clip_norm: check.number(
-                "clip_norm",
-                optimizer.clip_norm.unwrap_or(0.0),
-                NON_NEGATIVE.0,
-                NON_NEGATIVE.1,
-            ),
-        };
+        let optimizer = optimizer_plan(&optimizer, full_batch, &defaults, l1, &mut check);
         if let LossPlan::Ranking(ranking) = &loss {
-            check.check(!full_batch, || {
-                format!("gd sums over samples, and {} over pairs of them: use sgd", loss.name())
-            });
-            if let RankingBatches::Triplets(_) = ranking.batches {
-                check.check(optimizer.batch_size >= 3, || {
-                    format!("batch_size is {}, and a triplet has three images", optimizer.batch_size)
-                });
-            }
-            if let Some(batch_size) = ranking.batch_size() {
-                check.check(optimizer.batch_size == batch_size, || {
-                    format!(
-                        "batch_size is {}, and must be classes_per_batch x samples_per_class = {batch_size}: leave it out",
-                        optimizer.batch_size
-                    )
-                });
-            }
+            check_batches(ranking, loss.name(), &optimizer, &mut check);
         }
-        check.check(!optimizer.nesterov || momentum > 0.0, || {
-            "nesterov needs a momentum greater than 0".into()
-        });
-        check.check(!optimizer.nesterov || l1 == 0.0, || {
-            "nesterov does not go with l1, whose proximal step it would weigh wrongly: leave it out".into()
-        });
 
         let epochs = check.at_least_one("epochs", training.epochs.unwrap_or(defaults.epochs));
         let schedule = schedule_plan(schedule, epochs, defaults.warmup_epochs, full_batch, &mut check);
@@ -225,6 +179,57 @@ impl TryFrom<Config> for Plan {
             self_train,
         };
         if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
+    }
+}
+
+/// Whether the optimiser makes one update an epoch.
+fn full_batch(name: Option<&str>, check: &mut Checker) -> bool {
+    match name.unwrap_or("sgd") {
+        "sgd" => false,
+        "gd" => true,
+        other => {
+            check.problems.push(format!("optimizer \"{other}\" is not known; there are sgd and gd"));
+            false
+        }
+    }
+}
+
+fn optimizer_plan(
+    config: &OptimizerConfig,
+    full_batch: bool,
+    defaults: &Defaults,
+    l1: f64,
+    check: &mut Checker,
+) -> OptimizerPlan {
+    let rate = config.learning_rate.unwrap_or(defaults.learning_rate);
+    let learning_rate = check.number("learning_rate", rate, POSITIVE.0, POSITIVE.1);
+    let momentum = check.number("momentum", config.momentum.unwrap_or(0.9), BELOW_ONE.0, BELOW_ONE.1);
+    let nesterov = config.nesterov.unwrap_or(momentum > 0.0 && l1 == 0.0);
+    check.check(!nesterov || momentum > 0.0, || "nesterov needs a momentum greater than 0".into());
+    check.check(!nesterov || l1 == 0.0, || {
+        "nesterov does not go with l1, whose proximal step it would weigh wrongly: leave it out".into()
+    });
+    let batch_size = check.at_least_one("batch_size", config.batch_size.unwrap_or(defaults.batch_size));
+    let clip_norm =
+        check.number("clip_norm", config.clip_norm.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+    OptimizerPlan { full_batch, learning_rate, momentum, nesterov, batch_size, clip_norm }
+}
+
+/// A ranking loss decides what a batch holds.
+fn check_batches(ranking: &RankingPlan, loss: &str, optimizer: &OptimizerPlan, check: &mut Checker) {
+    check.check(!optimizer.full_batch, || {
+        format!("gd sums over samples, and {loss} over pairs of them: use sgd")
+    });
+    let given = optimizer.batch_size;
+    if let RankingBatches::Triplets(_) = ranking.batches {
+        check.check(given >= 3, || format!("batch_size is {given}, and a triplet has three images"));
+    }
+    if let Some(needed) = ranking.batch_size() {
+        check.check(given == needed, || {
+            format!(
+                "batch_size is {given}, and must be classes_per_batch x samples_per_class = {needed}: leave it out"
+            )
+        });
     }
 }
 

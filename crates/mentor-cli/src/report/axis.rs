@@ -177,23 +177,20 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
 /// A tick with as many decimals as its step needs.
 fn tick_label(tick: f64, step: f64) -> String {
     let size = tick.abs().max(if step.is_finite() { step } else { 0.0 });
-    let label = if tick == 0.0 && (size >= 1e5 || size < 1e-4) {
+    let label = if size == 0.0 || (1e-4..1e5).contains(&size) {
+        let decimals =
+            if step.is_finite() && step > 0.0 { (-step.log10().floor()).clamp(0.0, 6.0) } else { 2.0 };
+        format!("{tick:.*}", decimals as usize)
+    } else if tick == 0.0 {
         "0".to_owned()
-    } else if size >= 1e5 || (size > 0.0 && size < 1e-4) {
+    } else {
         // As many digits as tell it from its neighbour, and no zero at their end.
         let digits = (tick.abs() / step).log10().ceil().clamp(0.0, 6.0) as usize;
         let text = format!("{tick:.digits$e}");
         let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
-        let mantissa = if mantissa.contains('.') {
-            mantissa.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            mantissa
-        };
+        let whole = !mantissa.contains('.');
+        let mantissa = if whole { mantissa } else { mantissa.trim_end_matches('0').trim_end_matches('.') };
         format!("{mantissa}e{power}")
-    } else {
-        let decimals =
-            if step.is_finite() && step > 0.0 { (-step.log10().floor()).clamp(0.0, 6.0) } else { 2.0 };
-        format!("{tick:.*}", decimals as usize)
     };
     label.replace('-', "−")
 }

@@ -57,10 +57,16 @@ pub(super) fn shares(label: &str, series: &[Series]) -> Axis {
 }
 
 /// The values that an axis must hold: not the noise of single updates, unless there is nothing else, and where
-/// the axis is for `settled` values, not those of the first tenth of a line. The rest runs along its edge.
+/// the axis is for `settled` values, not those of the first tenth of a line, or of the first half of a short one beside longer ones.
+/// The rest runs along its edge.
 fn main_values(series: &[Series], settled: bool) -> Vec<f64> {
+    let longest = series.iter().map(|line| line.points.len()).max().unwrap_or(0);
     let values = |line: &Series| -> Vec<f64> {
-        let skipped = if settled { line.points.len() / 10 } else { 0 };
+        let skipped = match line.points.len() {
+            length if settled && length >= 10 => length / 10,
+            length if settled && longest >= 10 => length / 2,
+            _ => 0,
+        };
         line.points[skipped..].iter().map(|point| point.1).collect()
     };
     let main: Vec<f64> = series.iter().filter(|line| line.class != NOISE).flat_map(values).collect();
@@ -142,6 +148,10 @@ mod tests {
             (1..=20).map(|x| (f64::from(x), if x < 3 { 0.1 } else { 0.96 })).collect();
         assert_eq!(main_values(&[series("train", &points)], true), [0.96; 18]);
         assert_eq!(main_values(&[series("train", &points[..5])], true).len(), 5);
+        // A short line keeps its end beside a long one.
+        let both = [series("train", &points), series("val", &[(1.0, 0.2), (2.0, 0.8)])];
+        assert_eq!(main_values(&both, true).last(), Some(&0.8));
+        assert!(!main_values(&both, true).contains(&0.2));
     }
 
     #[test]

@@ -1,16 +1,12 @@
 //! Operations that move an image away from, or towards, a duller version of itself: Pillow's `ImageEnhance`.
 
 use crate::format::ImageFormat;
+use crate::raster::luma;
 
 /// `dull + factor·(value − dull)`, in f32 and rounded towards zero as Pillow's `Image.blend`; the cast keeps it
 /// within a byte.
 fn blend(dull: u8, value: u8, factor: f32) -> u8 {
     (f32::from(dull) + factor * f32::from(i16::from(value) - i16::from(dull))) as u8
-}
-
-/// Luma of ITU-R 601, in the fixed-point arithmetic of Pillow's conversion to gray.
-fn luma([red, green, blue]: [u8; 3]) -> u8 {
-    ((19595 * u32::from(red) + 38470 * u32::from(green) + 7471 * u32::from(blue) + 0x8000) >> 16) as u8
 }
 
 /// The three planes of a colour image; `None` for a gray one.
@@ -27,7 +23,7 @@ fn planes(image: &mut [u8], plane: usize) -> Option<[&mut [u8]; 3]> {
 pub(super) fn color(image: &mut [u8], plane: usize, factor: f32) {
     let Some([red, green, blue]) = planes(image, plane) else { return };
     for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-        let gray = luma([*red, *green, *blue]);
+        let gray = luma(*red, *green, *blue);
         for value in [red, green, blue] {
             *value = blend(gray, *value, factor);
         }
@@ -41,7 +37,7 @@ pub(super) fn contrast(image: &mut [u8], plane: usize, factor: f32) {
             .iter()
             .zip(&*green)
             .zip(&*blue)
-            .map(|((&red, &green), &blue)| u64::from(luma([red, green, blue])))
+            .map(|((&red, &green), &blue)| u64::from(luma(red, green, blue)))
             .sum(),
         None => image.iter().map(|&value| u64::from(value)).sum(),
     };

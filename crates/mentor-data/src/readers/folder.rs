@@ -12,8 +12,8 @@ use crate::options::SplitBy;
 use crate::split::Split;
 
 /// Extensions of files that are taken for images. What they hold is found out from their content.
-const EXTENSIONS: [&str; 12] =
-    ["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "pnm", "pgm", "ppm", "pbm"];
+const EXTENSIONS: [&str; 13] =
+    ["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "pnm", "pgm", "ppm", "pbm", "pam"];
 
 struct Entry {
     name: String,
@@ -142,7 +142,7 @@ fn hint_for(entries: &[Entry]) -> String {
     };
     match with("csv").or_else(|| with("npz")) {
         Some(entry) => format!("if {} describes the data, name that file instead", entry.path.display()),
-        None if entries.iter().any(|entry| !entry.is_folder && is_image(&entry.path)) => {
+        None if entries.iter().any(|entry| !entry.is_folder && has_image_extension(&entry.path)) => {
             "put the images of each class into a folder with its name; images without labels serve only where none \
              are needed, such as distillation without a hard term"
                 .to_owned()
@@ -208,7 +208,7 @@ fn collect_entries(
                 return Err(DataError::Damaged { path: entry.path, reason });
             }
             collect_files(&entry.path, &id, depth + 1, ignored, files)?;
-        } else if is_image(&entry.path) {
+        } else if has_image_extension(&entry.path) {
             files.push((id, entry.path));
         } else {
             ignored.add(&id, false);
@@ -217,8 +217,8 @@ fn collect_entries(
     Ok(())
 }
 
-/// By its extension; what the file holds is found out later.
-fn is_image(path: &Path) -> bool {
+/// Whether a file in a folder is taken for an image: by its extension, such as `png`; what it holds is found out later.
+pub fn has_image_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
 }

@@ -13,6 +13,8 @@ pub(crate) mod manifest;
 pub(crate) mod npy;
 mod npz;
 
+pub use folder::has_image_extension;
+
 /// Name of the embedded data set. A folder of that name is opened as `./digits`.
 pub(crate) const DIGITS: &str = "digits";
 

@@ -305,8 +305,8 @@ impl Guard<'_> {
             (0..offered.len()).into_par_iter().map(twin).collect::<Result<_, DataError>>()?;
         let mut leaks = Leaks { num_offered: offered.len(), kept: keep_near, ..Leaks::default() };
         let mut kept = Vec::with_capacity(offered.len());
-        for index in 0..offered.len() {
-            let twin = match (known.get(offered.image_blake3(index)), near[index]) {
+        for (index, near) in near.into_iter().enumerate() {
+            let twin = match (known.get(offered.image_blake3(index)), near) {
                 (Some(twin), _) => {
                     leaks.num_exact += 1;
                     twin

@@ -15,8 +15,8 @@ use crate::trajectory::Trajectory;
 
 /// Where the targets of unlabelled images come from.
 pub(super) enum Unlabelled {
-    /// A teacher: one target a sample after the labelled ones.
-    Given { targets: Vec<SoftTarget>, kind: LabelKind },
+    /// A teacher: targets, and which of them each sample after the labelled ones has; copies of an image share one.
+    Given { targets: Vec<SoftTarget>, of_rows: Vec<u32>, kind: LabelKind },
     /// The network's own classes in this update (Lee), with the weight of the epoch.
     Own { ramp: WeightRamp, steps_per_epoch: f64 },
 }
@@ -38,8 +38,10 @@ impl NoisyStudent<'_> {
     fn unlabelled(&self, scores: Tensor<2>, samples: &[u32], pass: &Pass<'_>) -> (Tensor<1>, f64) {
         let (num_rows, num_classes) = (samples.len(), scores.dims()[1]);
         match &self.unlabelled {
-            Unlabelled::Given { targets, kind } => {
-                let rows = samples.iter().map(|&sample| &targets[(sample - self.num_labelled) as usize]);
+            Unlabelled::Given { targets, of_rows, kind } => {
+                let target =
+                    |&sample: &u32| &targets[of_rows[(sample - self.num_labelled) as usize] as usize];
+                let rows = samples.iter().map(target);
                 match kind {
                     LabelKind::Hard => {
                         let labels: Vec<u32> = rows.map(|target| target.top[0].0).collect();

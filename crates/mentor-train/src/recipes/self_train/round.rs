@@ -84,7 +84,7 @@ impl Work<'_> {
             Some((reason, alarms)) => {
                 (round.summary.reason, round.alarms) = (reason, alarms);
             }
-            None => self.learn(before, &chosen, &mut round)?,
+            None => self.learn(before, chosen, &mut round)?,
         }
         let RoundSummary { accepted, reason, .. } = &round.summary;
         let verdict = if *accepted { "accepted" } else { "rolled back" };
@@ -205,10 +205,11 @@ impl Work<'_> {
     }
 
     /// Trains the student and judges it.
-    fn learn(&mut self, before: &Before<'_>, chosen: &Chosen, round: &mut Round) -> Result<(), Halt> {
+    fn learn(&mut self, before: &Before<'_>, chosen: Chosen, round: &mut Round) -> Result<(), Halt> {
         let number = before.number;
-        let (mut rows, mut labels, mut targets, mut told) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for label in &chosen.selection.labels {
+        let (mut rows, mut labels, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut targets, mut of_rows) = (Vec::new(), Vec::new());
+        for label in chosen.selection.labels {
             let place = chosen.places[&label.id];
             for &(class, probability) in &label.target.top {
                 told.extend(class.to_le_bytes());
@@ -217,13 +218,14 @@ impl Work<'_> {
             for _ in 0..label.copies {
                 rows.push(place);
                 labels.push(label.label);
-                targets.push(label.target.clone());
+                of_rows.push(targets.len() as u32);
             }
+            targets.push(label.target);
         }
         let data = self.images.with_rows(&rows, &labels, &told);
         let plan = self.noisy(number);
         let place = format!("round-{number}/student");
-        let unlabelled = Unlabelled::Given { targets, kind: self.self_train.label_kind };
+        let unlabelled = Unlabelled::Given { targets, of_rows, kind: self.self_train.label_kind };
         let title = format!("round {number}: student with {} pseudo-labels", round.selection.num_chosen);
         let summary = self.train_student(&place, &title, &plan, &data, unlabelled)?;
         let accuracy = val_accuracy(&summary);
