@@ -84,8 +84,9 @@ impl TrainedModel {
         Ok(Self { file, model, loss, penalty, device: device.clone() })
     }
 
-    /// Evaluates the classifier on `dataset`, which the evaluation calls `split`: the sums, and each sample in order. Classes and confidences are those of the
-    /// calibrated scores, where there is a calibration; losses are those of the raw ones, which training minimised.
+    /// Evaluates the classifier on `dataset`, which the evaluation calls `split`: the sums, and each sample in order. Classes
+    /// and confidences are those of the calibrated scores, where there is a calibration; losses are those of the raw ones,
+    /// which training minimised.
     ///
     /// # Errors
     ///

@@ -31,12 +31,13 @@ impl TrainingData {
     pub(crate) fn of(source: &Source) -> Result<Self, DataError> {
         let train = Arc::new(source.load(Split::Train)?);
         let val = if source.has(Split::Val) { Some(Arc::new(source.load(Split::Val)?)) } else { None };
+        let fingerprint = source.fingerprint();
         let decoding = [Some(&train), val.as_ref()].into_iter().flatten().flat_map(|split| split.notes());
         Ok(Self {
             notes: source.notes().iter().chain(decoding).cloned().collect(),
             preprocessing: Preprocessing::fit(&train),
-            fingerprint: source.fingerprint(),
-            source_blake3: source.fingerprint(),
+            source_blake3: fingerprint.clone(),
+            fingerprint,
             classes: train.classes().to_vec(),
             train,
             val,

@@ -137,7 +137,8 @@ impl Objective for DistilledEmbeddings<'_> {
     }
 
     fn lessons_blake3(&self) -> String {
-        weights_of(self.teachers)
+        // Of the labels' part too, which may have triplets.
+        weights_of(self.teachers) + &self.hard().map_or_else(String::new, Objective::lessons_blake3)
     }
 
     fn views(&self) -> Option<NonZeroU64> {
