@@ -35,7 +35,7 @@ struct Args {
     model: String,
     #[arg(long, default_value_t = 128)]
     batch_size: usize,
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     steps: usize,
     /// softmax or svm.
     #[arg(long, default_value = "softmax")]

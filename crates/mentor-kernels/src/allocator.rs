@@ -19,11 +19,11 @@ unsafe extern "C" {
 ///
 /// Every training step frees what the next one allocates. Once a second mimalloc would hand all of that to
 /// the system, and each page of it would be faulted in and cleared anew. `MIMALLOC_PURGE_DELAY` in the environment
-/// (milliseconds; −1 for ever) takes precedence. Call it first in `main`: mimalloc does not guard its
-/// options against other threads.
+/// (milliseconds; −1 for ever) takes precedence. Call it first in `main`, before there are other threads: mimalloc
+/// does not guard its options against them.
 pub fn keep_freed_memory() {
-    // SAFETY: the function is mimalloc's, with this signature in `mimalloc.h`; it checks the option's number and
-    // stores a word that other threads read at worst a moment too late.
+    // SAFETY: the function is mimalloc's, with this signature in `mimalloc.h`; it checks the option's number. It stores a
+    // word without a lock, which the caller keeps other threads from reading meanwhile.
     unsafe { mi_option_set_default(PURGE_DELAY, MILLISECONDS) }
 }
 

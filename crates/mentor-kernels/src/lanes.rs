@@ -57,8 +57,8 @@ fn by_halves<const WIDTH: usize>(mut lanes: [f32; WIDTH], combine: impl Fn(f32, 
     lanes[0]
 }
 
-/// `multiversion!(kernel::<Fused>(a: A, b: B) -> R)`: a function `kernel_on(wide, a, b)` that runs `kernel` on AVX2
-/// if `wide` (which the caller has from [`wide`]), and in its portable form otherwise.
+/// `multiversion!(name => kernel(a: A, b: B) -> R)`: a function `name(wide, a, b)` that runs `kernel::<Avx2>` if `wide`
+/// (which the caller has from [`wide`]), and `kernel::<Portable>` otherwise.
 macro_rules! multiversion {
     ($(#[$doc:meta])* $name:ident => $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
         $(#[$doc])*

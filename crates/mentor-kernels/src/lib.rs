@@ -19,6 +19,8 @@
 //!
 //! - The bits of a result do not depend on the number of threads: a sum is taken in the order of its terms, or over
 //!   chunks of a fixed size, which are then added in their order. They do depend on the instruction set.
+//! - One product is still the engine's, whose bits may depend on the size of the caches as well: fewer rows than a tile
+//!   times a weight of more than 32 columns.
 //! - AVX-512, or AVX2 with FMA, is chosen at run time; every kernel has a portable form, and all are tested.
 
 #[cfg(feature = "mimalloc")]

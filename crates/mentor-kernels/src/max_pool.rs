@@ -30,12 +30,16 @@ const MAX_SIDE: usize = 16;
 ///
 /// # Panics
 ///
-/// If `stride` is 0, `padding` more than half of `side`, or a window larger than the padded image.
+/// If `stride` is 0, `padding` more than half of `side`, a window larger than the padded image, or the image empty.
 #[track_caller]
 pub fn max_pool2d(x: Tensor<4>, side: usize, stride: usize, padding: usize) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     assert!(
-        side > 0 && stride > 0 && 2 * padding <= side && height.min(width) + 2 * padding >= side,
+        side > 0
+            && stride > 0
+            && 2 * padding <= side
+            && height * width > 0
+            && height.min(width) + 2 * padding >= side,
         "max_pool2d: windows of {side}, stride {stride} and padding {padding} do not fit {:?}",
         x.dims(),
     );

@@ -20,13 +20,13 @@ pub(crate) fn add_bias_relu(y: CpuTensor, bias: &[f32], relu: bool) -> CpuTensor
     })
 }
 
-/// The gradient where the output was positive, 0 elsewhere; in place where `gradient` is not shared.
+/// The gradient before a ReLU with this output; in place where `gradient` is not shared.
 pub(crate) fn mask_by(gradient: CpuTensor, output: &CpuTensor) -> CpuTensor {
     let output = contiguous(output.clone());
     let output = values(&output);
     update(gradient, TASK, |start, part| {
         let output = &output[start..][..part.len()];
-        part.iter_mut().zip(output).for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 });
+        part.iter_mut().zip(output).for_each(|(g, y)| *g = masked(*g, *y));
     })
 }
 
@@ -40,6 +40,12 @@ pub(crate) fn scale_rows(matrix: CpuTensor, factors: &[f32]) -> CpuTensor {
             row.iter_mut().for_each(|value| *value *= factor);
         }
     })
+}
+
+/// The gradient before a ReLU from the one after it, and the ReLU's output. A NaN lets the gradient pass.
+#[inline(always)]
+pub(crate) fn masked(gradient: f32, output: f32) -> f32 {
+    if output <= 0.0 { 0.0 } else { gradient }
 }
 
 /// The larger of the two, and NaN for NaN.

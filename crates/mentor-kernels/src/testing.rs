@@ -18,7 +18,7 @@ pub(crate) fn oracle_product(
     (0..m * n).map(|index| entry(index / n, index % n)).collect()
 }
 
-/// Fails unless each value is within `tolerance · (1 + |expected|)`, times the size of a sum's terms at most 100.
+/// Fails unless each value is within `tolerance · (1 + |expected|)`.
 #[track_caller]
 pub(crate) fn close(found: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());

@@ -7,7 +7,7 @@
 //! - [`ranking`]: ranking losses in the same way, every triplet one by one;
 //! - [`distillation`]: the same for the losses of students and teachers;
 //! - [`strategies`]: proptest inputs, scores with their targets;
-//! - [`tiny`]: the smallest real data sets, written as PNG folders, IDX files and CSV manifests.
+//! - [`tiny`]: the smallest real data set, written as a folder of PNG files.
 
 pub mod distillation;
 pub mod gradient;

@@ -1,7 +1,7 @@
-//! The smallest real data sets: a few images whose class a linear model can see, in the formats that we read.
+//! The smallest real data set: a few images whose class a linear model can see.
 //!
-//! Images are gray squares with one bright quarter; the class says which. Each sample has its own background, so
-//! no two are byte-identical.
+//! Images are gray squares with one bright quarter; the class says which. Each of 256 samples has its own background, so
+//! that no two are byte-identical.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,12 @@ use std::path::Path;
 pub const CLASSES: [&str; 4] = ["lower-left", "lower-right", "upper-left", "upper-right"];
 
 /// One image: `side`×`side` gray pixels, row-major, bright in the quarter that `class` (an index of [`CLASSES`]) names.
+///
+/// # Panics
+///
+/// If `sample` is not below 256: its image would be that of another.
 pub fn image(class: usize, sample: usize, side: usize) -> Vec<u8> {
+    assert!(sample < 256, "there are 256 samples, and no {sample}");
     let half = side / 2;
     (0..side * side)
         .map(|pixel| {
@@ -69,21 +74,6 @@ pub fn png(width: usize, height: usize, channels: usize, pixels: &[u8]) -> Vec<u
     file
 }
 
-/// The bytes of an IDX file of unsigned bytes with these dimensions.
-///
-/// # Panics
-///
-/// If the dimensions do not give the number of bytes.
-pub fn idx(dimensions: &[usize], bytes: &[u8]) -> Vec<u8> {
-    assert_eq!(dimensions.iter().product::<usize>(), bytes.len(), "dimensions {dimensions:?}");
-    let mut file = vec![0, 0, 0x08, dimensions.len() as u8];
-    for &dimension in dimensions {
-        file.extend((dimension as u32).to_be_bytes());
-    }
-    file.extend_from_slice(bytes);
-    file
-}
-
 /// Writes an image folder: `root/<class>/<sample>.png`, `per_class` images of each of the [`CLASSES`].
 ///
 /// `first_sample` keeps splits apart: the same numbers give the same images.
@@ -101,45 +91,6 @@ pub fn write_image_folder(root: &Path, per_class: usize, side: usize, first_samp
         }
     }
     Ok(())
-}
-
-/// Writes the four IDX files of MNIST, classes in turn, `train` and `test` images of each class.
-///
-/// # Errors
-///
-/// Those of writing files.
-pub fn write_idx(root: &Path, train: usize, test: usize, side: usize) -> io::Result<()> {
-    fs::create_dir_all(root)?;
-    for (split, samples) in [("train", 0..train), ("t10k", train..train + test)] {
-        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-        for sample in samples {
-            for class in 0..CLASSES.len() {
-                pixels.extend(image(class, sample, side));
-                labels.push(class as u8);
-            }
-        }
-        let images = idx(&[labels.len(), side, side], &pixels);
-        fs::write(root.join(format!("{split}-images-idx3-ubyte")), images)?;
-        fs::write(root.join(format!("{split}-labels-idx1-ubyte")), idx(&[labels.len()], &labels))?;
-    }
-    Ok(())
-}
-
-/// Writes `root/images/<class>/<sample>.png` and a manifest `root/manifest.csv` with the columns path, label and split.
-///
-/// # Errors
-///
-/// Those of writing files.
-pub fn write_manifest(root: &Path, train: usize, test: usize, side: usize) -> io::Result<()> {
-    write_image_folder(&root.join("images"), train + test, side, 0)?;
-    let mut manifest = String::from("path,label,split\n");
-    for name in CLASSES {
-        for sample in 0..train + test {
-            let split = if sample < train { "train" } else { "test" };
-            manifest.push_str(&format!("images/{name}/{sample}.png,{name},{split}\n"));
-        }
-    }
-    fs::write(root.join("manifest.csv"), manifest)
 }
 
 fn adler32(bytes: &[u8]) -> u32 {
@@ -189,7 +140,7 @@ mod tests {
     fn images_are_all_different_and_show_their_class() {
         let mut seen = std::collections::HashSet::new();
         for class in 0..CLASSES.len() {
-            for sample in 0..200 {
+            for sample in 0..256 {
                 let pixels = image(class, sample, 8);
                 let brightest = (0..4).max_by_key(|&quarter| {
                     let (row, column) =
@@ -203,22 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_files_hold_what_they_say() {
+    fn a_folder_holds_what_it_says() {
         let root = tempfile::tempdir().unwrap();
-        write_image_folder(&root.path().join("train"), 3, 8, 0).unwrap();
-        write_idx(root.path(), 2, 1, 8).unwrap();
-        write_manifest(&root.path().join("csv"), 2, 1, 8).unwrap();
+        write_image_folder(root.path(), 3, 8, 0).unwrap();
         let count = |folder: &str| fs::read_dir(root.path().join(folder)).unwrap().count();
-        assert_eq!((count("train"), count("train/upper-left")), (4, 3));
-        let images = fs::read(root.path().join("train-images-idx3-ubyte")).unwrap();
-        assert_eq!(images[..16], [0, 0, 8, 3, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0, 8]);
-        assert_eq!(images.len(), 16 + 8 * 64);
-        let labels = fs::read(root.path().join("t10k-labels-idx1-ubyte")).unwrap();
-        assert_eq!(labels, [0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 2, 3]);
-        let manifest = fs::read_to_string(root.path().join("csv/manifest.csv")).unwrap();
-        assert_eq!(manifest.lines().count(), 1 + 4 * 3);
-        for line in manifest.lines().skip(1) {
-            assert!(root.path().join("csv").join(line.split(',').next().unwrap()).is_file(), "{line}");
-        }
+        assert_eq!((count(""), count("upper-left")), (4, 3));
     }
 }

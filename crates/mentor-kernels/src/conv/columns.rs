@@ -1,6 +1,6 @@
 //! The transpose of a panel of channels: `to[position, channel] = dy[channel, position]`.
 
-use super::pad::masked;
+use crate::pointwise::masked;
 use crate::simd::Level;
 
 /// Writes `width` channels of one image, of which `channels` exist and the others are zero.

@@ -1,6 +1,7 @@
 //! Copying an image into planes with its padding.
 
 use super::plan::{Plan, Source};
+use crate::pointwise::masked;
 use crate::simd::{Level, Simd, with_simd};
 
 /// The planes of up to a group of images: the images themselves if the plan reads those and nothing is masked, or else a padded
@@ -100,12 +101,6 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
             }
         }
     }
-}
-
-/// The gradient before a ReLU from the one after it, and the ReLU's output. A NaN lets the gradient pass.
-#[inline(always)]
-pub(crate) fn masked(gradient: f32, output: f32) -> f32 {
-    if output <= 0.0 { 0.0 } else { gradient }
 }
 
 /// As [`pad_group`] for a source that [splits](Source::splits): into the even and odd columns of rows, by vectors.

@@ -9,6 +9,8 @@ use super::plan::{self, Plan};
 use super::winograd::{ELEMENTS, Geometry, TileSums, kernel_gradient};
 use super::{ConvShape, columns, pad};
 use crate::gemm::outer::{self, Sum};
+use crate::gemm::panel_vectors;
+use crate::pointwise::masked;
 use crate::scratch::Scratch;
 use crate::simd::Level;
 
@@ -118,7 +120,7 @@ struct Panels<'a> {
 
 impl<'a> Panels<'a> {
     fn new(level: Level, shape: &'a ConvShape, depth: usize) -> Self {
-        Self { level, shape, depth, full: outer::panel_vectors(level) * level.lanes() }
+        Self { level, shape, depth, full: panel_vectors(level.lanes()) * level.lanes() }
     }
 
     fn channels(&self, panel: usize) -> usize {
@@ -211,7 +213,7 @@ pub fn conv2d_bias_gradient(dy: &[f32], relu: Option<&[f32]>, shape: &ConvShape,
             None => sum(dy[plane(image)].iter().copied()),
             Some(relu) => {
                 let pairs = dy[plane(image)].iter().zip(&relu[plane(image)]);
-                sum(pairs.map(|(dy, relu)| pad::masked(*dy, *relu)))
+                sum(pairs.map(|(dy, relu)| masked(*dy, *relu)))
             }
         };
         *bias = (0..shape.batch).map(sum).sum::<f64>() as f32;

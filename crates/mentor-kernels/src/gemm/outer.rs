@@ -1,5 +1,6 @@
 //! Sums of outer products: `sums[k, n] += Σ_p source[offset_k + position_p] · right[p, n]`.
 
+use super::panel_vectors;
 use crate::simd::{Level, Simd, with_simd};
 
 /// A sum of outer products over positions, for one panel of columns.
@@ -16,14 +17,6 @@ pub(crate) struct Sum<'a> {
     pub(crate) vectors: usize,
 }
 
-/// Vectors in the width of a full panel: with six rows, the sums fill the registers but for what a step loads.
-pub(crate) const fn panel_vectors(level: Level) -> usize {
-    match level {
-        Level::Portable | Level::Avx2 => 2,
-        Level::Avx512 => 4,
-    }
-}
-
 /// Adds to `sums` `[offsets, vectors · lanes]`.
 ///
 /// # Panics
@@ -32,7 +25,7 @@ pub(crate) const fn panel_vectors(level: Level) -> usize {
 pub(crate) fn add(level: Level, sum: &Sum<'_>, sums: &mut [f32]) {
     let Sum { source, offsets, positions, right, vectors } = *sum;
     let last = |values: &[u32]| values.iter().fold(0, |last, &value| last.max(value)) as usize;
-    assert!(level.exists() && (1..=panel_vectors(level)).contains(&vectors));
+    assert!(level.exists() && (1..=panel_vectors(level.lanes())).contains(&vectors));
     assert_eq!(sums.len(), offsets.len() * vectors * level.lanes());
     assert_eq!(right.len(), positions.len() * vectors * level.lanes());
     if offsets.is_empty() || positions.is_empty() {

@@ -29,11 +29,8 @@ pub(crate) struct Product<'a> {
 const LEFT_VALUES: usize = 48 << 10;
 
 /// Rows of a full tile.
-const fn tile_rows(level: Level) -> usize {
-    match level {
-        Level::Portable | Level::Avx2 => 4,
-        Level::Avx512 => 8,
-    }
+const fn tile_rows(lanes: usize) -> usize {
+    if lanes == 16 { 8 } else { 4 }
 }
 
 /// The rows of the next panel when `left` are left: full panels, then powers of two.
@@ -66,7 +63,7 @@ pub(crate) fn panels(level: Level, count: usize) -> impl Iterator<Item = Range<u
     let mut next = 0;
     std::iter::from_fn(move || {
         let start = next;
-        next += if start < count { panel_rows(count - start, tile_rows(level)) } else { 0 };
+        next += if start < count { panel_rows(count - start, tile_rows(level.lanes())) } else { 0 };
         (start < next).then_some(start..next)
     })
 }
@@ -98,7 +95,7 @@ pub(crate) fn run(level: Level, product: &Product<'_>, results: &mut [f32]) {
 /// The instructions of `S` exist, and the checks of [`run`] hold.
 #[inline(always)]
 unsafe fn all_tiles<S: Simd>(product: &Product<'_>, results: *mut f32) {
-    let full = if S::LANES == 16 { 8 } else { 4 };
+    let full = tile_rows(S::LANES);
     let depth = product.offsets.len();
     let block = (LEFT_VALUES / depth.max(1) / full).max(1) * full;
     let mut start = 0;

@@ -10,6 +10,7 @@
 //! result is one sum in the order of its terms, so its bits depend neither on what is beside it nor on how the work is
 //! divided.
 
+use super::panel_vectors;
 use crate::conv::columns;
 use crate::matrices::{Block, Matrix};
 use crate::scratch::Scratch;
@@ -21,11 +22,6 @@ pub(crate) const ROWS: usize = 6;
 const BAND: usize = 128;
 /// Columns of the widest panel.
 const MAX_WIDTH: usize = 64;
-
-/// Vectors in the width of a full tile: with six rows, the sums fill the registers but for what a step loads.
-const fn panel_vectors(lanes: usize) -> usize {
-    if lanes == 16 { 4 } else { 2 }
-}
 
 /// The product of two matrices, and what becomes of it on its way to memory.
 #[derive(Clone, Copy)]

@@ -146,7 +146,7 @@ pub(crate) fn record<C: CheckpointStrategy>(
 ) -> FloatTensor<Autodiff<Flex>> {
     let nodes = [x.node(), w.node(), bias.node()];
     // What the backward pass does not ask for is not kept.
-    let needs_x = w.is_tracked() || activation == Activation::GeluBefore;
+    let needs_x = w.is_tracked() || (activation == Activation::GeluBefore && x.is_tracked());
     let needs_w = x.is_tracked();
     let (x, w, bias) = (x.into_primitive(), w.into_primitive(), bias.into_primitive());
     let y = compute(&x, &w, &bias, activation);

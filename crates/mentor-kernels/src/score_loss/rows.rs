@@ -81,7 +81,7 @@ fn weston_watkins(scores: &[f32], target: usize, margin: f32, slope: &mut [f32])
     let (mut loss, mut active) = (0.0, 0.0);
     for (index, (score, slope)) in scores.iter().zip(slope.iter_mut()).enumerate() {
         let violation = if index == target { 0.0 } else { (score - own) + margin };
-        *slope = if violation > 0.0 { 1.0 } else { 0.0 };
+        *slope = if violation <= 0.0 { 0.0 } else { 1.0 };
         active += *slope;
         loss += floor_at(violation, 0.0);
     }

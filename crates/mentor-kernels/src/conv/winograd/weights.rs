@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::{ELEMENTS, Geometry, Tiling, transform_band};
 use crate::conv::{columns, pad};
 use crate::gemm::outer::{self, Sum};
+use crate::gemm::panel_vectors;
 use crate::scratch::Scratch;
 use crate::simd::{Level, Simd, with_simd};
 
@@ -28,7 +29,7 @@ impl TileSums<'_> {
     ) {
         let (geometry, tiling) = (self.geometry, self.tiling);
         let Geometry { level, channels, outputs, .. } = *geometry;
-        let full = outer::panel_vectors(level) * level.lanes();
+        let full = panel_vectors(level.lanes()) * level.lanes();
         let [tile_rows, tile_columns] = tiling.tiles;
         let out_len = outputs * 4 * tile_rows * tile_columns;
         let mut planes = Scratch::take(tiling.source_len);

@@ -72,7 +72,7 @@ unsafe fn dots<S: Simd, const R: usize, const C: usize>(
                 );
                 r += 1;
             }
-            products::<S, R, C>(last[0].as_ptr(), MAX_LANES, w.add(whole), stride, &mut sums);
+            products::<S, R, C>(last.as_flattened().as_ptr(), MAX_LANES, w.add(whole), stride, &mut sums);
         }
         let sums = lane_sums::<S, R, C>(&sums);
         for (r, sums) in sums.iter().enumerate() {

@@ -46,7 +46,8 @@ pub(super) unsafe fn gradient_of_strip<S: Simd>(
                     std::ptr::copy_nonoverlapping(from, last.as_mut_ptr(), width - whole);
                 }
                 let sums = sums.as_mut_ptr().add(whole);
-                all_outers::<S, 1>(count, last[0].as_ptr(), MAX_LANES, g, outputs, sums);
+                let last = last.as_flattened().as_ptr();
+                all_outers::<S, 1>(count, last, MAX_LANES, g, outputs, sums);
             }
         }
         row += count;
