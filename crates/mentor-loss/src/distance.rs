@@ -58,6 +58,9 @@ pub enum Distance {
     Cosine,
 }
 
+/// Elements of differences between embeddings that are held at once: 8 MiB.
+pub(crate) const MAX_DIFFERENCES: usize = 2 << 20;
+
 /// A pair whose square is below this share of ‖a‖² + ‖b‖², about the mean, is measured once more, directly.
 const NEAR: f64 = 1e-3;
 
@@ -148,6 +151,11 @@ fn missing_lengths(units: Tensor<2>) -> Tensor<2> {
     units.detach().abs().max_dim(1).equal_elem(0.0).float()
 }
 
+/// The sum of a matrix, row by row: that of a whole large tensor would depend on the number of threads.
+pub(crate) fn sum_of_rows(matrix: Tensor<2>) -> Tensor<1> {
+    matrix.sum_dim(1).sum()
+}
+
 /// Squared distances of all pairs.
 fn square_matrix(embeddings: Tensor<2>) -> Tensor<2> {
     let [num_samples, dim] = embeddings.dims();
@@ -169,19 +177,20 @@ fn square_matrix(embeddings: Tensor<2>) -> Tensor<2> {
     if pairs.is_empty() {
         return squares;
     }
-    let index = |side: usize| -> Tensor<1, Int> {
-        let rows: Vec<i64> = pairs.iter().map(|pair| pair[side]).collect();
-        indices(rows, &device)
-    };
-    let direct =
-        embeddings.clone().select(0, index(0)).sub(embeddings.select(0, index(1))).square().sum_dim(1);
-    let direct = direct.reshape([pairs.len()]);
-    let places = |from: usize, to: usize| {
-        indices(pairs.iter().map(|pair| pair[from] * num_samples as i64 + pair[to]).collect(), &device)
-    };
-    let flat: Tensor<1> = squares.reshape([num_samples * num_samples]);
-    let flat = flat.select_assign(0, places(0, 1), direct.clone(), IndexingUpdateOp::Add);
-    let flat = flat.select_assign(0, places(1, 0), direct, IndexingUpdateOp::Add);
+    let mut flat: Tensor<1> = squares.reshape([num_samples * num_samples]);
+    // Of tight classes nearly all pairs are near: their differences are taken block by block.
+    for pairs in pairs.chunks((MAX_DIFFERENCES / dim).max(1)) {
+        let index = |side: usize| -> Tensor<1, Int> {
+            indices(pairs.iter().map(|pair| pair[side]).collect(), &device)
+        };
+        let (left, right) = (embeddings.clone().select(0, index(0)), embeddings.clone().select(0, index(1)));
+        let direct = left.sub(right).square().sum_dim(1).reshape([pairs.len()]);
+        let places = |from: usize, to: usize| {
+            indices(pairs.iter().map(|pair| pair[from] * num_samples as i64 + pair[to]).collect(), &device)
+        };
+        flat = flat.select_assign(0, places(0, 1), direct.clone(), IndexingUpdateOp::Add);
+        flat = flat.select_assign(0, places(1, 0), direct, IndexingUpdateOp::Add);
+    }
     flat.reshape([num_samples, num_samples])
 }
 

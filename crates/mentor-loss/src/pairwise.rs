@@ -7,6 +7,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::distance::sum_of_rows;
 use crate::error::check_non_negative;
 use crate::{Average, Distance, LossError};
 
@@ -199,12 +200,12 @@ impl PairwiseRanking {
         let losses = self.losses(self.distance.matrix(embeddings), same);
         // The diagonal is no pair: a positive at distance 0, whose loss is 0. Each other pair occurs twice.
         let num_pairs = (num_samples * num_samples.saturating_sub(1)) as f64;
-        let num_active = losses.clone().detach().greater_elem(0.0).float().sum();
+        let num_active = sum_of_rows(losses.clone().detach().greater_elem(0.0).float());
         let count = match average {
             Average::Valid => Tensor::full([1], num_pairs, &losses.device()),
             Average::Active => num_active.clone(),
         };
-        (losses.sum().div(count.clamp_min(1.0)), num_active.div_scalar(num_pairs.max(1.0)))
+        (sum_of_rows(losses).div(count.clamp_min(1.0)), num_active.div_scalar(num_pairs.max(1.0)))
     }
 
     fn losses(&self, distances: Tensor<2>, same: Tensor<2>) -> Tensor<2> {

@@ -14,7 +14,7 @@ use crate::error::check_non_negative;
 /// J(W)  = (1/N) Σ_i L_i + λR(W)
 /// ```
 ///
-/// Over the weights of linear and convolutional layers. Biases and the parameters of normalisation are never
+/// Over the weights of linear and convolutional layers and a transformer's positions. Biases and the parameters of normalisation are never
 /// penalised; choosing what to pass is the caller's part. L2 has no factor ½, and neither is divided by the
 /// number of samples or of weights.
 ///

@@ -2,11 +2,9 @@
 
 use burn::tensor::Tensor;
 
+use crate::distance::{MAX_DIFFERENCES, sum_of_rows};
 use crate::explicit_gradient::with_gradient;
 use crate::shapes;
-
-/// Elements of differences `[rows, N, D]` that are held at once: 8 MiB.
-const MAX_DIFFERENCES: usize = 2 << 20;
 
 /// Relational distillation of distances: the student's distances between the images of a batch shall be the teacher's, up to
 /// one factor.
@@ -106,11 +104,11 @@ impl RelationalDistance {
         let clipped = errors.clone().clamp(-1.0, 1.0); // h'
         // h = clipped · (error − clipped/2) on both sides of 1.
         let huber = clipped.clone().mul(errors.sub(clipped.clone().div_scalar(2.0)));
-        let value = huber.sum().div_scalar(num_pairs);
+        let value = sum_of_rows(huber).div_scalar(num_pairs);
 
         // dL/dd_ij = (h'_ij − m) / (P·μ), m = mean of h'·ψ: the share of the common scale. Over the distance it is the
         // factor of e_i − e_j; each pair counts in both orders.
-        let common = clipped.clone().mul(relative).sum().div_scalar(num_pairs).reshape([1, 1]);
+        let common = sum_of_rows(clipped.clone().mul(relative)).div_scalar(num_pairs).reshape([1, 1]);
         let same = distances.clone().equal_scalar(0.0);
         let factors = clipped.sub(common).div(distances.mask_fill(same.clone(), 1.0)).mask_fill(same, 0.0);
         let factors = factors.div(mean.reshape([1, 1])).mul_scalar(2.0 / num_pairs);
@@ -150,7 +148,7 @@ fn distances(embeddings: &Tensor<2>) -> Tensor<2> {
 
 /// The distances over their mean, and the mean, `[1]`; where all are 0 the mean is given as 1.
 fn relative_to_mean(distances: Tensor<2>, num_pairs: f64) -> (Tensor<2>, Tensor<1>) {
-    let mean = distances.clone().sum().div_scalar(num_pairs);
+    let mean = sum_of_rows(distances.clone()).div_scalar(num_pairs);
     let zero = mean.clone().equal_scalar(0.0);
     let mean = mean.mask_fill(zero, 1.0);
     (distances.div(mean.clone().reshape([1, 1])), mean)

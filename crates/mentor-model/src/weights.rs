@@ -41,7 +41,7 @@ impl NamedTensor {
     }
 }
 
-/// Whether L1 and L2 apply to a parameter of this shape: weights have two axes or more, while biases
+/// Whether L1 and L2 apply to a parameter of this shape: weights, and a transformer's positions, have two axes or more, while biases
 /// and the parameters of a normalisation have one and are never penalised.
 pub fn is_penalised(shape: &[usize]) -> bool {
     shape.len() >= 2

@@ -134,8 +134,9 @@ struct SquaredNorm<'a> {
 impl ModuleVisitor for SquaredNorm<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            // Reads one number back from the device a parameter.
-            self.sum += gradient.square().sum().into_scalar::<f64>();
+            // A sum a row, and their sum here in order: that of a whole large tensor would depend on threads.
+            let rows = to_host(gradient.square().sum_dim(D - 1));
+            self.sum += rows.into_iter().map(f64::from).sum::<f64>();
         }
     }
 }
