@@ -25,7 +25,7 @@ impl Array {
     /// # Errors
     ///
     /// [`DataError`] for a file that cannot be read, is no plain array, is larger than `max_memory_bytes` allows, is shorter
-    /// than its header declares, or holds a number that is not finite.
+    /// or longer than its header declares, or holds a number that is not finite.
     pub fn read(path: &Path, limits: &Limits) -> Result<Self, DataError> {
         let damaged = |reason: String| DataError::Damaged { path: path.to_owned(), reason };
         let file = File::open(path).map_err(|error| DataError::io(path, error))?;
@@ -44,10 +44,17 @@ impl Array {
         // Grown as bytes arrive: a header alone takes no memory.
         let mut bytes = Vec::new();
         let expected = num * header.size as u64;
-        reader.take(expected).read_to_end(&mut bytes).map_err(|error| DataError::io(path, error))?;
-        if bytes.len() as u64 != expected {
-            let found = bytes.len() as u64;
+        // One byte more than declared shows whether the file goes on.
+        let limit = expected.saturating_add(1);
+        reader.take(limit).read_to_end(&mut bytes).map_err(|error| DataError::io(path, error))?;
+        let found = bytes.len() as u64;
+        if found < expected {
             return Err(DataError::Truncated { path: path.to_owned(), expected, found });
+        }
+        if found > expected {
+            return Err(damaged(format!(
+                "holds more than the {expected} bytes of data that its header declares"
+            )));
         }
         let number = |bytes: &[u8]| match header.number(bytes) {
             Number::Integer(value) => value as f64,
@@ -93,9 +100,11 @@ mod tests {
         let nan = npy("<f4", "(1, 1)", &f32::NAN.to_le_bytes()).unwrap_err().to_string();
         assert!(nan.contains("holds NaN at [0, 0]"), "{nan}");
         assert!(matches!(npy("<f4", "(2, 2)", &[0; 4]), Err(DataError::Truncated { expected: 16, .. })));
+        let longer = npy("|u1", "(3,)", &[1, 2, 3, 4]).unwrap_err().to_string();
+        assert!(longer.contains("holds more than the 3 bytes of data"), "{longer}");
         let huge = npy("<f8", "(9999999999, 9999999999)", &[]);
         assert!(matches!(huge, Err(DataError::TooLarge { .. })), "{huge:?}");
         let missing = Array::read(Path::new("/nonexistent/a.npy"), &Limits::default());
-        assert!(matches!(missing, Err(DataError::NotFound { .. } | DataError::Io { .. })), "{missing:?}");
+        assert!(matches!(missing, Err(DataError::NotFound { .. })), "{missing:?}");
     }
 }

@@ -145,12 +145,12 @@ fn on_white(bytes: &[u8], stride: usize) -> Vec<u8> {
 
 fn check_size(height: u64, width: u64, limits: &Limits) -> Result<(), String> {
     if height == 0 || width == 0 {
-        return Err(format!("its header declares {width}x{height} pixels"));
+        return Err(format!("its header declares {height}x{width} pixels"));
     }
     match height.checked_mul(width) {
         Some(pixels) if pixels <= limits.max_pixels => Ok(()),
         _ => Err(format!(
-            "its header declares {width}x{height} pixels, over the limit of {} (`max_pixels`)",
+            "its header declares {height}x{width} pixels, over the limit of {} (`max_pixels`)",
             limits.max_pixels
         )),
     }

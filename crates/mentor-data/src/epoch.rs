@@ -172,7 +172,8 @@ mod tests {
     /// The number of its batch, some of which take longer than others.
     fn make(batch: usize) -> Result<HostBatch, DataError> {
         std::thread::sleep(Duration::from_millis([3, 0, 1][batch % 3]));
-        Ok(HostBatch { pixels: Vec::new(), shape: [0; 4], targets: Vec::new(), samples: vec![batch as u32] })
+        let samples = vec![batch as u32];
+        Ok(HostBatch { pixels: Vec::new(), shape: [0; 4], targets: Vec::new(), samples, version: 0 })
     }
 
     fn samples(epoch: Epoch) -> Vec<u32> {

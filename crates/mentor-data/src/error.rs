@@ -10,6 +10,12 @@ use crate::split::Split;
 pub enum DataError {
     /// The path of a data set does not exist.
     #[error("{}: no such file or folder; check the path, or use `digits` for the embedded data set", path.display())]
+    NoDataSet {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// Another file or folder does not exist.
+    #[error("{}: no such file or folder; check the path", path.display())]
     NotFound {
         /// What was asked for.
         path: PathBuf,

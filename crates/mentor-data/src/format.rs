@@ -132,10 +132,11 @@ impl ImageFormat {
     }
 }
 
+/// Height x width, as everywhere.
 impl fmt::Display for ImageFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colour = if self.channels == 1 { "gray" } else { "colour" };
-        write!(f, "{}x{} {colour}", self.width, self.height)
+        write!(f, "{}x{} {colour}", self.height, self.width)
     }
 }
 
@@ -150,6 +151,12 @@ mod tests {
             let error = ImageFormat::new(bad[0], bad[1], bad[2]).check().unwrap_err();
             assert!(matches!(error, DataError::InvalidOption { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn the_height_comes_first() {
+        assert_eq!(ImageFormat::new(1, 2, 3).to_string(), "2x3 gray");
+        assert_eq!(ImageFormat::new(3, 20, 4).to_string(), "20x4 colour");
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub struct HostBatch {
     pub targets: Vec<u32>,
     /// The index of each sample in the data set.
     pub samples: Vec<u32>,
+    /// Which version of its samples it shows: [`Order::version`].
+    pub version: u64,
 }
 
 /// Makes the batches of a data set, epoch by epoch.
@@ -289,6 +291,6 @@ impl Shared {
             Vec::new()
         };
         let shape = [samples.len(), format.channels, format.height, format.width];
-        Ok(HostBatch { pixels, shape, targets, samples: samples.to_vec() })
+        Ok(HostBatch { pixels, shape, targets, samples: samples.to_vec(), version })
     }
 }

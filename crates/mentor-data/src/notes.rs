@@ -133,7 +133,7 @@ impl fmt::Display for Note {
                     1 => "large images".to_owned(),
                     count => format!("images of {count} sizes"),
                 };
-                write!(f, "{found} are resized to {width}x{height}; set the size to choose another")
+                write!(f, "{found} are resized to {height}x{width}; set the size to choose another")
             }
         }
     }
@@ -159,5 +159,7 @@ mod tests {
             note.to_string(),
             "removed 1 image from train with a byte-identical twin in a later split (such as train/a.png = test/b.png)"
         );
+        let note = Note::Resized { num_sizes: 3, size: [2, 5] };
+        assert_eq!(note.to_string(), "images of 3 sizes are resized to 2x5; set the size to choose another");
     }
 }

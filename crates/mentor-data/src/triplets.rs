@@ -10,8 +10,8 @@ use crate::readers::manifest::{line_error, line_of, position};
 /// Reads triplets as `[anchor, positive, negative]`, indices into `dataset`.
 ///
 /// The first line names the columns, in any order; others are ignored. Each line below names three samples by their ids,
-/// which are paths below the data set's folder (see [`Dataset::id`]). Classes do not matter: what is alike is what the file
-/// says. A triplet may come twice, and then counts twice.
+/// which are paths below the data set's folder (see [`Dataset::id`]), also with a `./` before them. Classes do not
+/// matter: what is alike is what the file says. A triplet may come twice, and then counts twice.
 ///
 /// # Errors
 ///
@@ -46,7 +46,9 @@ pub fn read_triplets(path: &Path, dataset: &Dataset) -> Result<Vec<[u32; 3]>, Da
                 Some(id) if !id.is_empty() => id,
                 _ => return Err(wrong(format!("the {name} is empty"))),
             };
-            *sample = *samples.get(id.strip_prefix("./").unwrap_or(id)).ok_or_else(|| {
+            // A manifest may have written the path with "./" itself.
+            let found = samples.get(id).or_else(|| samples.get(id.strip_prefix("./")?));
+            *sample = *found.ok_or_else(|| {
                 let example = if dataset.is_empty() { "none" } else { dataset.id(0) };
                 wrong(format!("the {name} {id:?} is not among the samples (such as {example:?})"))
             })?;

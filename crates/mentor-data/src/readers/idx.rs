@@ -66,6 +66,10 @@ pub(crate) fn list(folder: &Path, limits: &Limits) -> Result<Listing, DataError>
         let Some(part) = part else { continue };
         let [_, height, width] = part.images.sizes;
         let found = ImageFormat::new(1, height, width);
+        if let Err(error) = found.check() {
+            let reason = format!("its header declares images of {height}x{width} pixels, and {error}");
+            return Err(DataError::Damaged { path: part.images_path, reason });
+        }
         match &shape {
             Some(expected) if *expected != found => {
                 return Err(DataError::ShapeMismatch {
@@ -112,7 +116,7 @@ fn read_part(folder: &Path, which: usize, limits: &Limits) -> Result<Option<Part
         return Err(DataError::CountMismatch { path: labels_path, images, labels });
     }
     if num_images == 0 || height == 0 || width == 0 {
-        let hint = format!("its header declares {num_images} images of {width}x{height} pixels");
+        let hint = format!("its header declares {num_images} images of {height}x{width} pixels");
         return Err(DataError::Empty { path: images_path, what: "images", hint });
     }
     let labels = labels.bytes.into_iter().map(i64::from).collect();

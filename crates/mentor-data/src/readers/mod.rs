@@ -24,7 +24,10 @@ pub(crate) fn list(source: &str, options: &OpenOptions) -> Result<Listing, DataE
         return digits::list();
     }
     let path = Path::new(source);
-    let metadata = std::fs::metadata(path).map_err(|error| DataError::io(path, error))?;
+    let metadata = std::fs::metadata(path).map_err(|error| match DataError::io(path, error) {
+        DataError::NotFound { path } => DataError::NoDataSet { path },
+        error => error,
+    })?;
     if metadata.is_dir() {
         return if idx::is_idx_folder(path) {
             idx::list(path, &options.limits)

@@ -1,5 +1,7 @@
 //! npz files: images `x` with labels `y`, and optionally `x_val`, `y_val`, `x_test`, `y_test`. The names
 //! `x_train` and `y_train` of Keras' exports stand for `x` and `y`.
+//!
+//! Pixels are from 0 to 255, integers or floats, or floats from 0 to 1; all arrays of a file alike.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -17,6 +19,9 @@ use crate::options::Limits;
 use crate::split::Split;
 
 type Archive = ZipArchive<BufReader<File>>;
+
+/// How far floats may leave their range, as a share of it: interpolation overshoots. A quarter of a step of a byte.
+const OVERSHOOT: f64 = 1e-3;
 
 pub(crate) fn list(path: &Path, limits: &Limits) -> Result<Listing, DataError> {
     let mut reader = NpzReader::open(path, limits)?;
@@ -67,7 +72,8 @@ struct NpzReader<'a> {
     archive: Archive,
     /// Of the first array of images; the others must have it too.
     shape: Option<ImageFormat>,
-    /// What floats are multiplied with, decided by the first array.
+    /// What pixels are multiplied with, decided by the first array that is not black: 255 for floats from 0 to 1,
+    /// else 1.
     scale: Option<f64>,
     /// `[row, channel, height, width]`, all arrays one after the other.
     bytes: Vec<u8>,
@@ -180,12 +186,14 @@ impl<'a> NpzReader<'a> {
             }
         };
         if header.element == Element::Unsigned && header.size == 1 {
+            self.check_scale(name, 1.0)?;
             self.append_bytes(name, num)?;
         } else {
             let scale = self.check_values(name, num)?;
             let mut bytes = std::mem::take(&mut self.bytes);
             let append = |header: &Header, reader: &mut dyn Read| {
                 for_each(header, reader, num, |_, number| {
+                    // The cast clamps what overshoots.
                     bytes.push((as_float(number) * scale).round() as u8);
                     true
                 })?;
@@ -216,8 +224,8 @@ impl<'a> NpzReader<'a> {
         appended.map(|_| ())
     }
 
-    /// A pass over the values, without keeping them: all finite, and all in 0..1 or all in 0..255. Gives
-    /// what they are to be multiplied with.
+    /// A pass over the values, without keeping them: all finite, and all in 0..1 or all in 0..255, as those of the arrays
+    /// before. Gives what they are to be multiplied with.
     fn check_values(&mut self, name: &str, num: u64) -> Result<f64, DataError> {
         let (mut min, mut max, mut not_finite) = (f64::INFINITY, f64::NEG_INFINITY, None);
         let scan = |header: &Header, reader: &mut dyn Read| {
@@ -235,14 +243,36 @@ impl<'a> NpzReader<'a> {
             let (path, name, index) = (self.path.to_owned(), name.to_owned(), header.position(index));
             return Err(DataError::NotFinite { path, name, index, value });
         }
-        let unit = header.element == Element::Float && max <= 1.0;
-        let scale = *self.scale.get_or_insert(if unit { 255.0 } else { 1.0 });
-        if min < 0.0 || max * scale > 255.0 {
-            let allowed = if scale == 1.0 { "0 to 255" } else { "0 to 1 as those of the first array" };
-            let reason = format!("has values from {min} to {max}, but pixels must be {allowed}");
-            return Err(self.bad_array(name, reason));
+        let floats = header.element == Element::Float;
+        // Black is black in both ranges, and says nothing about other arrays.
+        if floats && min >= 0.0 && max <= 0.0 {
+            return Ok(1.0);
         }
+        let scale = if floats && max <= 1.0 + OVERSHOOT { 255.0 } else { 1.0 };
+        let refuse =
+            |why: &str| Err(self.bad_array(name, format!("has values from {min} to {max}, but {why}")));
+        if min * scale < -255.0 * OVERSHOOT || max * scale > 255.0 * (1.0 + OVERSHOOT) {
+            return refuse("pixels must be 0 to 255, or floats from 0 to 1");
+        }
+        // As bytes they would be black; more likely some are far outside of 0 to 1.
+        if floats && scale == 1.0 && max < 2.0 {
+            return refuse(
+                "that is too much for floats from 0 to 1, and too little for pixels from 0 to 255",
+            );
+        }
+        self.check_scale(name, scale)?;
         Ok(scale)
+    }
+
+    /// One scale for all arrays: a training set of 0 to 255 beside a test set of 0 to 1 is a mistake of the export.
+    fn check_scale(&mut self, name: &str, scale: f64) -> Result<(), DataError> {
+        let first = *self.scale.get_or_insert(scale);
+        if first == scale {
+            return Ok(());
+        }
+        let range = |scale: f64| if scale == 1.0 { "from 0 to 255" } else { "floats from 0 to 1" };
+        let reason = format!("has pixels that are {}, but those before are {}", range(scale), range(first));
+        Err(self.bad_array(name, reason))
     }
 }
 

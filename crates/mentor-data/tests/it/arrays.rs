@@ -77,9 +77,13 @@ fn floats_of_either_range_become_bytes() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("data.npz");
     let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..OpenOptions::default() };
-    for (values, expected) in
-        [([0.0, 1.0, 0.5, 0.2], [0, 255, 128, 51]), ([0.0, 255.0, 127.6, 3.0], [0, 255, 128, 3])]
-    {
+    for (values, expected) in [
+        ([0.0, 1.0, 0.5, 0.2], [0, 255, 128, 51]),
+        ([0.0, 255.0, 127.6, 3.0], [0, 255, 128, 3]),
+        // Interpolation overshoots.
+        ([-0.0001, 1.000_000_1, 0.5, 0.2], [0, 255, 128, 51]),
+        ([-0.01, 255.01, 127.6, 3.0], [0, 255, 128, 3]),
+    ] {
         write_npz(&path, &[("x", npy("<f4", "(2, 1, 2)", &floats(&values))), ("y", labels(2))]);
         let train = Source::open(path.to_str().unwrap(), &options).unwrap().load(Split::Train).unwrap();
         assert_eq!([image(&train, 0), image(&train, 1)].concat(), expected);
@@ -97,7 +101,50 @@ fn values_that_are_no_pixels_are_refused_with_their_place() {
     refused_arrays(&[x(&[0.0, 256.0, 0.5, 0.0]), y()], &["from 0 to 256", "0 to 255"]);
     let other = ("x_test", npy("<f4", "(2, 1, 2)", &floats(&[0.0, 200.0, 0.0, 0.0])));
     let arrays = [x(&[0.0, 1.0, 0.5, 0.0]), y(), other, ("y_test", labels(2))];
-    refused_arrays(&arrays, &["\"x_test\"", "0 to 1 as those of the first array"]);
+    refused_arrays(&arrays, &["\"x_test\"", "are from 0 to 255, but those before are floats from 0 to 1"]);
+}
+
+#[test]
+fn arrays_of_one_file_have_one_range() {
+    let unit = || npy("<f4", "(2, 1, 2)", &floats(&[0.0, 1.0, 0.5, 0.25]));
+    let black = || npy("<f4", "(2, 1, 2)", &floats(&[0.0; 4]));
+    let dark = || npy("<i2", "(2, 1, 2)", &[0, 0, 1, 0, 0, 0, 1, 0]);
+    let bytes = || npy("|u1", "(2, 1, 2)", &[0, 9, 255, 1]);
+    let full = || npy("<f4", "(2, 1, 2)", &floats(&[0.0, 9.0, 255.0, 1.0]));
+    let arrays = |x, x_test| [("x", x), ("y", labels(2)), ("x_test", x_test), ("y_test", labels(2))];
+    let beside = "has pixels that are floats from 0 to 1, but those before are from 0 to 255";
+    for x in [full(), bytes(), dark()] {
+        refused_arrays(&arrays(x, unit()), &["\"x_test\"", beside]);
+    }
+    for x_test in [full(), bytes(), dark()] {
+        refused_arrays(&arrays(unit(), x_test), &["\"x_test\"", "but those before are floats from 0 to 1"]);
+    }
+    for max in [1.01, 1.9] {
+        let neither = || npy("<f4", "(2, 1, 2)", &floats(&[0.0, 1.0, 0.5, max]));
+        let range = format!("values from 0 to {}", f64::from(max));
+        refused_arrays(
+            &[("x", neither()), ("y", labels(2))],
+            &[&range, "too little for pixels from 0 to 255"],
+        );
+        refused_arrays(&arrays(full(), neither()), &["\"x_test\"", &range]);
+    }
+
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    let options = OpenOptions { val_fraction: 0.0, keep_duplicates: true, ..OpenOptions::default() };
+    let read = |x, x_test| {
+        write_npz(&path, &arrays(x, x_test));
+        let source = Source::open(path.to_str().unwrap(), &options).unwrap();
+        [Split::Train, Split::Test].map(|split| {
+            let dataset = source.load(split).unwrap();
+            [image(&dataset, 0), image(&dataset, 1)].concat()
+        })
+    };
+    assert_eq!(read(full(), dark()), [[0, 9, 255, 1], [0, 1, 0, 1]]);
+    assert_eq!(read(bytes(), black()), [[0, 9, 255, 1], [0; 4]]);
+    assert_eq!(read(black(), full()), [[0; 4], [0, 9, 255, 1]]);
+    assert_eq!(read(black(), unit()), [[0; 4], [0, 255, 128, 64]]);
+    assert_eq!(read(unit(), black()), [[0, 255, 128, 64], [0; 4]]);
 }
 
 #[test]

@@ -28,11 +28,11 @@ fn crc(bytes: &[u8]) -> u32 {
     })
 }
 
-/// A PNG that declares `side` by `side` pixels and holds none.
-fn png_header(side: u32) -> Vec<u8> {
+/// A PNG that declares so many pixels and holds none.
+fn png_header(height: u32, width: u32) -> Vec<u8> {
     let mut chunk = b"IHDR".to_vec();
-    chunk.extend(side.to_be_bytes());
-    chunk.extend(side.to_be_bytes());
+    chunk.extend(width.to_be_bytes());
+    chunk.extend(height.to_be_bytes());
     chunk.extend([8, 2, 0, 0, 0]);
     let check = crc(&chunk).to_be_bytes();
     let mut bytes = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d".to_vec();
@@ -53,7 +53,7 @@ fn bad_kinds() -> Vec<(Vec<u8>, &'static str)> {
         (b"a text file named .png".to_vec(), "it holds text"),
         (Vec::new(), "empty"),
         (vec![0; 100], "not an image of a known format"),
-        (png_header(50_000), "50000x50000 pixels, over the limit of 64000000"),
+        (png_header(50_000, 40_000), "50000x40000 pixels, over the limit of 64000000"),
         (whole[..whole.len() / 2].to_vec(), ""),
         (b"\xff\xd8\xff\xe0 no JPEG".to_vec(), ""),
     ]

@@ -185,6 +185,22 @@ fn triplets_are_read_by_the_names_of_samples() {
 }
 
 #[test]
+fn triplets_name_samples_as_their_manifest_does() {
+    let folder = tempdir().unwrap();
+    let mut rows = "path,label,split\n".to_owned();
+    for i in 0..4 {
+        png(&folder.path().join(format!("img/{i}.png")), [3, 3], [i * 50; 3], i);
+        rows += &format!("./img/{i}.png,{},train\n", i % 2);
+    }
+    let manifest = folder.path().join("data.csv");
+    std::fs::write(&manifest, rows).unwrap();
+    let options = OpenOptions { val_fraction: 0.0, ..OpenOptions::default() };
+    let train = Source::open(manifest.to_str().unwrap(), &options).unwrap().load(Split::Train).unwrap();
+    let text = "anchor,positive,negative\n./img/0.png,./img/2.png,./img/1.png\n";
+    assert_eq!(read_triplets(&write(folder.path(), text), &train).unwrap(), [[0, 2, 1]]);
+}
+
+#[test]
 fn bad_triplets_are_refused_with_their_line() {
     let (folder, dataset) = (tempdir().unwrap(), dataset(&[2, 2]));
     let cases: [(&str, &[&str]); 9] = [
@@ -203,7 +219,9 @@ fn bad_triplets_are_refused_with_their_line() {
         check_message(&read_triplets(&path, &dataset).unwrap_err(), &path, parts);
     }
     let missing = folder.path().join("none.csv");
-    assert!(matches!(read_triplets(&missing, &dataset).unwrap_err(), DataError::NotFound { .. }));
+    let error = read_triplets(&missing, &dataset).unwrap_err();
+    check_message(&error, &missing, &["no such file or folder; check the path"]);
+    assert!(!error.to_string().contains("digits"), "a file of triplets is no data set: {error}");
 }
 
 #[test]

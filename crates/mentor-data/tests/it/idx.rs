@@ -67,6 +67,9 @@ fn damaged_files_are_refused_by_name() {
     with(&images, &images, label_file, &["IDX labels"]);
     with(&images, &idx([0, 0, 8, 1], &[3], &[0, 1, 0]), label_file, &["3 labels for 4 images"]);
     with(&images, &idx([0, 0, 8, 1], &[4], &[0, 1, 200, 1]), label_file, &["label 200 at index 2"]);
+    let wide = idx([0, 0, 8, 3], &[4, 1, 5000], &[7; 20_000]);
+    with(&wide, &labels, image_file, &["images of 1x5000 pixels", "each from 1 to 4096"]);
+    with(&idx([0, 0, 8, 3], &[4, 2, 0], &[]), &labels, image_file, &["4 images of 2x0 pixels"]);
     with(&idx([0, 0, 8, 3], &[0, 2, 2], &[]), &idx([0, 0, 8, 1], &[0], &[]), image_file, &["no images"]);
     let mut corrupt = gzip(&images);
     let last = corrupt.len() - 6;

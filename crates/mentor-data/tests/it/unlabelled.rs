@@ -128,5 +128,5 @@ fn what_needs_labels_or_images_says_so() {
     check_message(&error, empty.path(), &["holds no images", "png"]);
     let missing = empty.path().join("missing");
     let error = Source::open_unlabelled(missing.to_str().unwrap(), &options).map(|_| ()).unwrap_err();
-    assert!(matches!(error, DataError::NotFound { .. }));
+    assert!(matches!(error, DataError::NoDataSet { .. }));
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
-use mentor_data::{Array, DataError, Limits};
+use mentor_data::{Array, Limits};
 use mentor_loss::{
     AllTriplets, Average, Census, Distance, LossError, Mining, PairForm, PairwiseRanking, Ranked,
     TripletLoss, TripletRanking,
@@ -243,17 +243,9 @@ pub(super) fn pairwise(args: &PairwiseArgs) -> Result<(), Failure> {
     output::text(&format!("L = {formula} = {}\ndL/dd = {}", rounded(loss), rounded(slope)))
 }
 
-fn read(path: &Path) -> Result<Array, Failure> {
-    Array::read(path, &Limits::default()).map_err(|error| match error {
-        // The error's own advice is about data sets.
-        DataError::NotFound { .. } => Failure::data(anyhow!("{}: no such file", path.display())),
-        error => error.into(),
-    })
-}
-
 /// Numbers `[N, D]`, and D.
 fn read_embeddings(path: &Path) -> Result<(Vec<f64>, usize), Failure> {
-    let array = read(path)?;
+    let array = Array::read(path, &Limits::default())?;
     match array.shape[..] {
         [_, dim] if dim > 0 => Ok((array.values, dim)),
         _ => {
@@ -266,7 +258,7 @@ fn read_embeddings(path: &Path) -> Result<(Vec<f64>, usize), Failure> {
 
 /// Integers `[N]`.
 fn read_labels(path: &Path) -> Result<Vec<u32>, Failure> {
-    let array = read(path)?;
+    let array = Array::read(path, &Limits::default())?;
     if !array.integers || !matches!(array.shape[..], [_] | [_, 1]) {
         let message = format!("{}: labels are integers of the shape (N)", path.display());
         return Err(Failure::data(anyhow!(message)));
