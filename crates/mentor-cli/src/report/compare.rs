@@ -3,6 +3,7 @@
 use super::RunReport;
 use super::config;
 use super::curves::run_class;
+use super::embeddings::QUALITY;
 use super::html::escape;
 use super::numbers::{count, duration, percent, value};
 
@@ -90,14 +91,17 @@ fn columns(runs: &[RunReport]) -> Vec<Column> {
     };
     let whole: fn(f64) -> String = |number| count(number as u64);
     let last = |run: &RunReport| run.history.epochs.last().cloned();
-    let losses: std::collections::BTreeSet<_> = runs.iter().map(|run| &run.config.loss.name).collect();
-    // Values of different losses do not compare.
-    let lower_loss = (losses.len() <= 1).then_some(Less);
+    // Values of different objectives do not compare.
+    let lower_loss = config::same_objective(runs).then_some(Less);
+    let [map_at_r, precision_at_1] =
+        QUALITY.map(|(name, measure)| column(name, Some(Greater), percent, &|run| run.measure(measure)));
     vec![
         column("validation accuracy", Some(Greater), percent, &|run| match &run.summary {
             Some(summary) => summary.val_accuracy,
             None => last(run)?.val_accuracy,
         }),
+        map_at_r,
+        precision_at_1,
         column("validation loss", lower_loss, value, &|run| match &run.summary {
             Some(summary) => summary.val_loss,
             None => last(run)?.val_loss,
@@ -137,6 +141,30 @@ mod tests {
             html.contains("optimizer.<wbr>learning_rate") && html.contains("<td class=\"setting\">0.5</td>")
         );
         assert!(html.contains("href=\"#r2\">&lt;b&gt;</a>"));
+    }
+
+    #[test]
+    fn losses_are_ranked_only_where_they_compare() {
+        let best = |l2| {
+            let (first, mut second) = (fixture::complete("a"), fixture::complete("b"));
+            second.summary.as_mut().unwrap().val_loss = Some(0.5);
+            second.config.penalty.l2 = Some(l2);
+            let html = table(&[first, second], &["a".to_owned(), "b".to_owned()]);
+            html.contains("<b title=\"best of these runs\">0.1798</b>")
+        };
+        assert!(best(1e-3) && !best(0.1));
+    }
+
+    #[test]
+    fn retrieval_is_compared_where_a_run_has_it() {
+        let names = ["a".to_owned(), "b".to_owned()];
+        let (mut first, mut second) = (fixture::complete("a"), fixture::incomplete("b"));
+        assert!(!table(&[fixture::complete("a"), fixture::incomplete("b")], &names).contains("MAP@R"));
+        first.summary.as_mut().unwrap().measures.insert("val_map_at_r".to_owned(), 0.75);
+        second.history.epochs[1].measures.insert("val_map_at_r".to_owned(), 0.5);
+        let html = table(&[first, second], &names);
+        assert!(html.contains("validation MAP@R") && !html.contains("validation P@1"), "{html}");
+        assert!(html.contains("<b title=\"best of these runs\">75.0\u{202f}%</b>") && html.contains(">50.0"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mentor_train::Config;
 use serde_json::Value;
 
+use super::RunReport;
 use super::numbers::setting;
 
 /// Every setting by its path, such as `optimizer.learning_rate`.
@@ -54,6 +55,19 @@ pub(super) fn differences(configs: &[&Config]) -> Vec<(String, Vec<String>)> {
         runs.iter().map(|run| run.get(path).cloned().unwrap_or_else(|| "–".to_owned())).collect()
     };
     paths.into_iter().filter(differs).map(|path| (path.clone(), values(path))).collect()
+}
+
+/// Whether the runs minimise the same J = data loss + penalty, so that its values compare.
+pub(super) fn same_objective(runs: &[RunReport]) -> bool {
+    same_data_loss(runs) && runs.windows(2).all(|pair| pair[0].config.penalty == pair[1].config.penalty)
+}
+
+/// Whether the runs have the same data loss. Teachers and pseudo-labels make other losses of the same name.
+pub(super) fn same_data_loss(runs: &[RunReport]) -> bool {
+    runs.windows(2).all(|pair| {
+        let (first, second) = (&pair[0].config, &pair[1].config);
+        first.loss == second.loss && first.distill == second.distill && first.self_train == second.self_train
+    })
 }
 
 /// What was trained, as text: `linear on digits`.
@@ -121,6 +135,21 @@ mod tests {
         let values = ["0.1", "1e-5", "–"].map(str::to_owned).to_vec();
         assert_eq!(found, [("optimizer.learning_rate".to_owned(), values)]);
         assert!(differences(&[&other, &other]).is_empty());
+    }
+
+    #[test]
+    fn objectives_differ_in_loss_penalty_and_teaching() {
+        let same = |change: &dyn Fn(&mut Config)| {
+            let mut runs = ["a", "b"].map(fixture::complete);
+            change(&mut runs[1].config);
+            (same_data_loss(&runs), same_objective(&runs))
+        };
+        assert_eq!(same(&|config| config.optimizer.learning_rate = Some(9.0)), (true, true));
+        assert_eq!(same(&|config| config.penalty.l2 = Some(0.5)), (true, false));
+        assert_eq!(same(&|config| config.loss.name = Some("svm".to_owned())), (false, false));
+        assert_eq!(same(&|config| config.loss.label_smoothing = Some(0.1)), (false, false));
+        assert_eq!(same(&|config| config.distill = Some(Default::default())), (false, false));
+        assert_eq!(same(&|config| config.self_train = Some(Default::default())), (false, false));
     }
 
     #[test]

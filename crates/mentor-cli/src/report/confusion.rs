@@ -76,8 +76,11 @@ fn table(run: &RunReport, pairs: &[Pair]) -> String {
             let (target, predicted) = (escape(&run.class(pair.target)), escape(&run.class(pair.predicted)));
             format!(
                 "<tr><th scope=\"row\" title=\"{target}\">{target}</th>\
-                 <td class=\"text\" title=\"{predicted}\">{predicted}</td><td>{}</td><td>{}</td></tr>",
+                 <td class=\"text\" title=\"{predicted}\">{predicted}</td><td data-sort=\"{}\">{}</td>\
+                 <td data-sort=\"{}\">{}</td></tr>",
+                pair.count,
                 count(pair.count),
+                pair.share,
                 percent(pair.share)
             )
         })
@@ -210,6 +213,11 @@ mod tests {
         let listed = panel(&run, &square(41), "r");
         assert!(!listed.contains("<svg"));
         assert_eq!(listed.matches("<tr>").count(), 1 + MAX_PAIRS);
+        // What is shown, `1,234`, would sort as 1.
+        let mut many = square(41);
+        many[3][4] = 1234;
+        let listed = panel(&run, &many, "r");
+        assert!(listed.contains("<td data-sort=\"1234\">1,234</td><td data-sort=\"0.9"), "{listed}");
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Curves over training: loss, its two parts, accuracy, learning rate; of one run or of several.
 
-use mentor_train::{Config, EpochMetrics};
+use mentor_train::EpochMetrics;
 
 use super::RunReport;
 use super::chart::{Chart, NOISE, Series, draw, linear, log_if_wide, shares};
 use super::config;
 use super::svg::End;
+
+/// Colours of the style sheet for runs.
+const NUM_COLOURS: usize = 8;
+/// The class of runs beyond these, which have the colours again: longer dashes, and dots, tell them apart.
+const SECOND: &str = "second";
 
 /// The four figures of one run.
 pub(super) fn section(run: &RunReport, id: &str) -> String {
@@ -112,17 +117,16 @@ pub(super) fn overlay(runs: &[RunReport], names: &[String]) -> String {
     let keys = |solid: &str, dashes: &str, other: &str| {
         let mut keys: Vec<(String, String)> =
             names.iter().enumerate().map(|(index, name)| (run_class(index), name.clone())).collect();
-        keys.push(("mark".to_owned(), solid.to_owned()));
-        keys.push((format!("mark {dashes}"), other.to_owned()));
+        let mut marks = |class: &str, whose: &str| {
+            keys.push((format!("mark {class}"), format!("{solid}{whose}")));
+            keys.push((format!("mark {class} {dashes}"), format!("{other}{whose}")));
+        };
+        marks("", "");
+        if names.len() > NUM_COLOURS {
+            marks(SECOND, ", from the ninth run on");
+        }
         Some(keys)
     };
-    // Teachers and pseudo-labels make other losses of the same name.
-    let objective = |run: &RunReport| {
-        let Config { loss, distill, self_train, .. } = &run.config;
-        (loss.name.clone(), distill.is_some(), self_train.is_some())
-    };
-    let objectives: std::collections::BTreeSet<_> = runs.iter().map(objective).collect();
-    let comparable = objectives.len() <= 1;
     let loss = Chart {
         id: "all-loss".to_owned(),
         heading: "Loss",
@@ -134,11 +138,11 @@ pub(super) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         ),
         keys: keys("validation", "dashed", "training"),
         mark: None,
-        caption: if comparable {
+        caption: if config::same_objective(runs) {
             "The lower solid line generalises better; the distance to its dashed line is how much of the fit is memory."
         } else {
-            "These runs minimise different losses, whose values do not compare: read each curve's shape here, and \
-             compare the runs by their accuracy."
+            "These runs minimise different losses or penalties, whose sums do not compare: read each curve's shape \
+             here, and compare the runs by their accuracy or retrieval."
         }
         .to_owned(),
     };
@@ -153,9 +157,14 @@ pub(super) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         ),
         keys: keys("data loss, validation", "dotted", "penalty"),
         mark: None,
-        caption: "A stronger penalty holds the dotted line down and lifts the solid one: look for the run in which \
-                  the solid line is lowest at its end."
-            .to_owned(),
+        caption: if config::same_data_loss(runs) {
+            "A stronger penalty holds the dotted line down and lifts the solid one: look for the run in which the \
+             solid line is lowest at its end."
+        } else {
+            "A stronger penalty holds the dotted line down and lifts the solid one; the data losses of these runs \
+             differ in kind, so their values do not compare."
+        }
+        .to_owned(),
     };
     let accuracy = Chart {
         id: "all-accuracy".to_owned(),
@@ -187,9 +196,10 @@ pub(super) fn overlay(runs: &[RunReport], names: &[String]) -> String {
     [loss, parts, accuracy, rate].into_iter().map(|chart| draw(chart, unit, end)).collect()
 }
 
-/// The colour of a run, as a CSS class.
+/// The colour of a run as a CSS class, and a second class where an earlier run has that colour.
 pub(super) fn run_class(index: usize) -> String {
-    format!("s{}", index % 8)
+    let colour = format!("s{}", index % NUM_COLOURS);
+    if index < NUM_COLOURS { colour } else { format!("{colour} {SECOND}") }
 }
 
 /// What the x axis counts, and where it ends.

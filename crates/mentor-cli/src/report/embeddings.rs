@@ -5,6 +5,10 @@ use mentor_train::embedding_analysis::EmbeddingAnalysis;
 use super::sheet::Sheet;
 use super::{distances, health, map, neighbours};
 
+/// The two numbers that embeddings are judged by: what a reader calls them, and what metrics and summaries do.
+pub(super) const QUALITY: [(&str, &str); 2] =
+    [("validation MAP@R", "val_map_at_r"), ("validation P@1", "val_precision_at_1")];
+
 /// All panels of the section.
 pub(super) fn section(analysis: &EmbeddingAnalysis, id: &str) -> String {
     let class = |label: u32| {

@@ -4,7 +4,7 @@ use mentor_train::embedding_fidelity::{EmbeddingFidelity, MeasuredEmbeddings};
 use mentor_train::fidelity::{BaselineSummary, Disagreement, Distillation, Measured, SPEED_BATCH, Speed};
 
 use super::RunReport;
-use super::html::{escape, figure, shorten};
+use super::html::{escape, figure, shorten, wide};
 use super::numbers::{count, percent, value};
 use super::picture;
 
@@ -24,8 +24,8 @@ pub(super) fn panels(run: &RunReport, found: &Distillation) -> String {
 fn table(found: &Distillation) -> String {
     let rows: String = found.models.iter().map(row).collect();
     let content = format!(
-        "<table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>accuracy</th><th>one image</th>\
-         <th>images a second</th></tr></thead><tbody>{rows}</tbody></table>"
+        "<div class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>accuracy</th><th>one image</th>\
+         <th>images a second</th></tr></thead><tbody>{rows}</tbody></table></div>"
     );
     let mut caption = format!(
         "Student and teachers agree on {} of the images; mean KL(teacher ‖ student) {} nats. Images a second in batches \
@@ -36,15 +36,15 @@ fn table(found: &Distillation) -> String {
     if let Some(baseline) = &found.baseline {
         caption += &test(baseline);
     }
-    figure("Fidelity", &content, &caption)
+    wide(&figure("Fidelity", &content, &caption))
 }
 
 /// The table of models that give embeddings.
 pub(super) fn embeddings(found: &EmbeddingFidelity) -> String {
     let rows: String = found.models.iter().map(embedding_row).collect();
     let content = format!(
-        "<table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>dimensions</th><th>P@1</th>\
-         <th>R-precision</th><th>MAP@R</th><th>one image</th><th>images a second</th></tr></thead><tbody>{rows}</tbody></table>"
+        "<div class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>dimensions</th><th>P@1</th>\
+         <th>R-precision</th><th>MAP@R</th><th>one image</th><th>images a second</th></tr></thead><tbody>{rows}</tbody></table></div>"
     );
     let mut caption = format!(
         "What the embeddings find among each other: precision at 1, R-precision and MAP@R. Images a second in batches of \
@@ -54,7 +54,7 @@ pub(super) fn embeddings(found: &EmbeddingFidelity) -> String {
         caption += " Right is an image whose nearest other one is of its class.";
         caption += &test(baseline);
     }
-    figure("Fidelity", &content, &caption)
+    wide(&figure("Fidelity", &content, &caption))
 }
 
 fn embedding_row(model: &MeasuredEmbeddings) -> String {
@@ -161,6 +161,9 @@ mod tests {
             }],
         };
         let html = panels(&fixture::complete("run"), &found);
+        assert!(
+            html.starts_with("<figure class=\"panel span\"><h3>Fidelity</h3><div class=\"scroll\"><table>")
+        );
         for part in
             ["runs/&lt;big&gt;", "2.0000 ms", "75.0", "has 7 right", "data:image/png", "student dog &amp;"]
         {

@@ -2,6 +2,7 @@
 
 use super::RunReport;
 use super::config;
+use super::embeddings::QUALITY;
 use super::html::escape;
 use super::numbers::{count, counted, duration, percent, value};
 
@@ -63,29 +64,27 @@ fn facts(run: &RunReport) -> String {
     let mut add = |name, shown: String, more: String| facts.push((name, shown, more));
     match &run.summary {
         Some(summary) => {
-            match (summary.val_accuracy, summary.val_loss) {
-                (Some(accuracy), loss) => {
-                    add(
-                        "validation accuracy",
-                        percent(accuracy),
-                        summary
-                            .train_accuracy
-                            .map_or_else(String::new, |accuracy| format!("training {}", percent(accuracy))),
-                    );
-                    if let Some(loss) = loss {
-                        add(
-                            "validation loss",
-                            value(loss),
-                            format!("training {}", value(summary.train_loss)),
-                        );
-                    }
+            match (summary.val_accuracy, summary.train_accuracy) {
+                (Some(accuracy), training) => add(
+                    "validation accuracy",
+                    percent(accuracy),
+                    training.map_or_else(String::new, |accuracy| format!("training {}", percent(accuracy))),
+                ),
+                (None, Some(accuracy)) => {
+                    add("training accuracy", percent(accuracy), "no validation split".to_owned());
                 }
-                (None, _) => {
-                    if let Some(accuracy) = summary.train_accuracy {
-                        add("training accuracy", percent(accuracy), "no validation split".to_owned());
-                    }
-                    add("training loss", value(summary.train_loss), String::new());
+                (None, None) => {}
+            }
+            for (name, measure) in QUALITY {
+                if let Some(share) = run.measure(measure) {
+                    add(name, percent(share), String::new());
                 }
+            }
+            match summary.val_loss {
+                Some(loss) => {
+                    add("validation loss", value(loss), format!("training {}", value(summary.train_loss)));
+                }
+                None => add("training loss", value(summary.train_loss), String::new()),
             }
             add("parameters", count(summary.num_params as u64), String::new());
             let zero_share = summary.num_zero_weights as f64 / summary.num_weights.max(1) as f64;
@@ -121,6 +120,11 @@ fn facts(run: &RunReport) -> String {
                     let best =
                         run.history.epochs.iter().filter_map(|epoch| epoch.val_accuracy).fold(0.0, f64::max);
                     add("validation accuracy", percent(accuracy), format!("best so far {}", percent(best)));
+                }
+                for (name, measure) in QUALITY {
+                    if let Some(share) = run.measure(measure) {
+                        add(name, percent(share), String::new());
+                    }
                 }
                 add(
                     "training loss",
@@ -184,6 +188,28 @@ mod tests {
     fn an_incomplete_run_says_so() {
         let html = panel(&fixture::incomplete("run"));
         assert!(html.contains("This run is not complete") && html.contains("2\u{a0}epochs of 40"), "{html}");
+    }
+
+    #[test]
+    fn an_embedding_run_has_its_quality_and_its_loss() {
+        let measures =
+            || [("val_map_at_r".to_owned(), 0.8125), ("val_precision_at_1".to_owned(), 0.9375)].into();
+        let mut run = fixture::complete("run");
+        let summary = run.summary.as_mut().unwrap();
+        (summary.val_accuracy, summary.train_accuracy) = (None, None);
+        summary.measures = measures();
+        let html = panel(&run);
+        for expected in [
+            "<dt>validation MAP@R</dt><dd>81.2\u{202f}%",
+            "<dt>validation P@1</dt><dd>93.8\u{202f}%",
+            "<dt>validation loss</dt><dd>0.1798</dd><dd class=\"more\">training 0.1453",
+        ] {
+            assert!(html.contains(expected), "{expected} in {html}");
+        }
+        assert!(!html.contains("accuracy</dt>"), "{html}");
+        let mut run = fixture::incomplete("run");
+        run.history.epochs[1].measures = measures();
+        assert!(panel(&run).contains("<dt>validation MAP@R</dt><dd>81.2"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The few pieces of HTML that every section shares.
 
+use super::numbers::count;
+
 /// Replaces the characters that mean something in HTML text and in quoted attributes.
 ///
 /// Everything that a user chose goes through here: class names, sample ids, directory names, configuration.
@@ -40,6 +42,20 @@ pub(super) fn figure(heading: &str, content: &str, caption: &str) -> String {
         "<figure class=\"panel\"><h3>{}</h3>{content}<figcaption>{caption}</figcaption></figure>\n",
         escape(heading)
     )
+}
+
+/// A figure over both columns of the page.
+pub(super) fn wide(figure: &str) -> String {
+    figure.replacen("class=\"panel\"", "class=\"panel span\"", 1)
+}
+
+/// Says how many classes a figure leaves out; nothing where it shows all.
+pub(super) fn more_classes(left_out: usize) -> String {
+    match left_out {
+        0 => String::new(),
+        1 => "<p class=\"empty\">1 more class is not shown.</p>".to_owned(),
+        _ => format!("<p class=\"empty\">{} more classes are not shown.</p>", count(left_out as u64)),
+    }
 }
 
 /// One entry of a legend.

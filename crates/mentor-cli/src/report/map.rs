@@ -90,9 +90,15 @@ pub(super) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
     } else {
         format!("All {} samples", count(points.len() as u64))
     };
+    let pictured = points.iter().filter(|point| sheet.view(point.picture).is_some()).count();
+    let peeks = match pictured {
+        0 => String::new(),
+        all if all == points.len() => " Point at a mark to see its picture.".to_owned(),
+        some => format!(" Point at a mark to see its picture, which {} of them have.", count(some as u64)),
+    };
     let caption = format!(
         "{all} on the plane of their two largest principal components, which hold <b>{}</b> of the variance: classes that lie \
-         apart here are apart; classes that overlap may still be apart in the other directions. Point at a mark to see its picture.",
+         apart here are apart; classes that overlap may still be apart in the other directions.{peeks}",
         percent(map.explained[0] + map.explained[1])
     );
     let content = format!("{}<div class=\"map\">{svg}{peek}</div>", keys(&labels, class));
@@ -188,6 +194,16 @@ mod tests {
         assert!(html.contains("<title>class &amp; 0: &lt;i&gt;</title>"));
         assert!(html.contains("class=\"point s1\"") && html.contains("2 of 50 samples"));
         assert!(html.contains("<b>75.0\u{202f}%</b>"));
+    }
+
+    #[test]
+    fn pictures_are_promised_only_where_there_are_some() {
+        let mut map = map(&[(0.0, 0.0, 0), (2.0, 1.0, 9)]);
+        assert!(draw(&map).contains("Point at a mark to see its picture."));
+        map.points[0].picture = None;
+        assert!(draw(&map).contains("its picture, which 1 of them have."));
+        map.points[1].picture = Some(7);
+        assert!(!draw(&map).contains("Point at"), "a picture that the sheet does not have");
     }
 
     #[test]

@@ -97,6 +97,15 @@ impl RunReport {
         })
     }
 
+    /// What else the recipe measures by this name: of the weights that were kept, or of the last epoch so far.
+    fn measure(&self, name: &str) -> Option<f64> {
+        let measures = match &self.summary {
+            Some(summary) => &summary.measures,
+            None => &self.history.epochs.last()?.measures,
+        };
+        measures.get(name).copied()
+    }
+
     /// Name of the class with this index.
     fn class(&self, index: usize) -> String {
         let classes = self.analysis.as_ref().map_or(&[][..], |analysis| &analysis.evaluation.per_class);

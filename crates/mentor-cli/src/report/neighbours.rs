@@ -3,7 +3,7 @@
 use mentor_train::embedding_analysis::{EmbeddingAnalysis, RetrievalRow, RetrievedSample};
 use mentor_train::retrieval::{Metric, Retrieval};
 
-use super::html::{escape, figure, shorten};
+use super::html::{escape, figure, shorten, wide};
 use super::numbers::{count, counted, percent, value};
 use super::sheet::Sheet;
 
@@ -86,7 +86,7 @@ pub(super) fn rows(analysis: &EmbeddingAnalysis, class: &dyn Fn(u32) -> String, 
         count(wrong as u64),
         count(all as u64)
     );
-    figure("Nearest neighbours", &content, &caption).replacen("class=\"panel\"", "class=\"panel span\"", 1)
+    wide(&figure("Nearest neighbours", &content, &caption))
 }
 
 fn num_wrong(row: &RetrievalRow) -> usize {

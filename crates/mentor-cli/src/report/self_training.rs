@@ -6,7 +6,7 @@ use mentor_train::self_training::{LabelledPicture, Round, SelfTraining, Stage};
 
 use super::RunReport;
 use super::chart::{Chart, Series, draw, shares};
-use super::html::{escape, figure, shorten};
+use super::html::{escape, figure, more_classes, shorten, wide};
 use super::numbers::{count, percent, value};
 use super::sheet::Sheet;
 
@@ -17,16 +17,11 @@ const LEVEL: f64 = 0.95;
 pub(super) fn panels(run: &RunReport, found: &SelfTraining, id: &str) -> String {
     let mut html = stages(run, found) + &curve(found, id);
     if let Some(last) = found.rounds.last() {
-        html += &wide(rounds(found));
-        html += &wide(classes(found, last));
+        html += &wide(&rounds(found));
+        html += &wide(&classes(found, last));
         html += &pictures(found, last, id);
     }
     html
-}
-
-/// Over both columns.
-fn wide(figure: String) -> String {
-    figure.replacen("class=\"panel\"", "class=\"panel span\"", 1)
 }
 
 fn optional(share: Option<f64>) -> String {
@@ -225,14 +220,15 @@ fn pictures(found: &SelfTraining, last: &Round, id: &str) -> String {
         rows += &of_class.least.iter().map(&mut show).collect::<String>();
         rows += "</li>";
     }
-    let content = format!("{}<ul class=\"found\">{rows}</ul>", sheet.html);
+    let more = more_classes(found.classes.len().saturating_sub(last.sheets.len()));
+    let content = format!("{}<ul class=\"found\">{rows}</ul>{more}", sheet.html);
     let caption = format!(
         "Images that the student of round {} learnt from, with the confidence of their label: five of the most and five of the least \
          confident of each class. Wrong ones among the first are what to worry about; wrong ones among the last say that \
          the threshold is low.",
         last.summary.round
     );
-    wide(figure("Pseudo-labelled images", &content, &caption))
+    wide(&figure("Pseudo-labelled images", &content, &caption))
 }
 
 #[cfg(test)]
@@ -307,6 +303,8 @@ mod tests {
             "class=\"range\"",
             "Pseudo-labelled images",
             "&lt;a&gt;.png",
+            // Of two classes one has pictures.
+            "1 more class is not shown",
         ] {
             assert!(html.contains(part), "{part}");
         }

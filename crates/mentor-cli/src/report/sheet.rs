@@ -5,8 +5,8 @@ use mentor_train::analysis::Picture;
 use super::html::escape;
 use super::picture;
 
-/// Pictures of a sheet, at most, so that the file stays small.
-pub(super) const MAX_PICTURES: usize = 600;
+/// Pictures of a sheet, at most, so that the file stays small; an analysis of embeddings has up to 632.
+pub(super) const MAX_PICTURES: usize = 1000;
 
 /// A sheet of pictures, and how parts of the page show one of them.
 pub(super) struct Sheet {
@@ -85,6 +85,16 @@ mod tests {
         assert!(sheet.html.contains("width=\"6\" height=\"4\""), "{}", sheet.html);
         assert!(sheet.show(Some(1), "a \"b\"").contains("aria-label=\"a &quot;b&quot;\""));
         assert!(sheet.show(Some(9), "x").contains("no picture"));
+    }
+
+    #[test]
+    fn hundreds_of_large_pictures_are_shown_all_and_small() {
+        use base64::Engine as _;
+        let pixels = base64::engine::general_purpose::STANDARD.encode(vec![5; 3 * 224 * 224]);
+        let large = Picture { channels: 3, height: 224, width: 224, pixels };
+        let sheet = Sheet::new(&vec![large; 632], "r");
+        assert_eq!(sheet.view(Some(631)).unwrap(), "392 1344 56 56");
+        assert!(sheet.html.len() < 1 << 20, "{}", sheet.html.len());
     }
 
     #[test]

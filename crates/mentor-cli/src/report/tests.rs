@@ -164,6 +164,31 @@ fn two_runs_are_compared_and_then_shown() {
 }
 
 #[test]
+fn runs_that_differ_in_their_penalty_are_not_compared_by_their_loss() {
+    let mut second = fixture::complete("runs/b");
+    second.config.penalty.l2 = Some(0.5);
+    let html = render(&[fixture::complete("runs/a"), second]);
+    assert!(html.contains("losses or penalties, whose sums do not compare"));
+    // Their data losses do.
+    assert!(html.contains("look for the run in which the solid line is lowest"));
+}
+
+#[test]
+fn a_ninth_run_has_the_first_colour_with_other_dashes_and_the_legend_says_so() {
+    let runs = |count| (1..=count).map(|run| fixture::complete(&format!("runs/{run}"))).collect::<Vec<_>>();
+    assert!(!render(&runs(8)).contains("ninth"));
+    let html = render(&runs(9));
+    for part in [
+        "<polyline class=\"line s0 second ",
+        "<i class=\"key s0 second\" aria-hidden=\"true\"></i>9</li>",
+        "<i class=\"key mark second dashed\" aria-hidden=\"true\"></i>training, from the ninth run on</li>",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert_sound(&html);
+}
+
+#[test]
 fn an_incomplete_run_shows_its_curves_and_says_so() {
     let html = render(&[fixture::incomplete("runs/a")]);
     assert!(html.contains("This run is not complete") && html.contains("<h3>Loss</h3>"));

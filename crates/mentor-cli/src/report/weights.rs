@@ -4,7 +4,7 @@ use mentor_train::analysis::{Histogram, WeightImage};
 
 use super::RunReport;
 use super::axis::Axis;
-use super::html::{Key, escape, figure, legend, shorten};
+use super::html::{Key, escape, figure, legend, more_classes, shorten};
 use super::numbers::{count, percent, value};
 use super::picture;
 use super::svg::{End, Plot, Words};
@@ -39,12 +39,7 @@ pub(super) fn rows(run: &RunReport, images: &[WeightImage]) -> String {
         )
     };
     let class = if images.len() > 12 { "rows many" } else { "rows" };
-    let left_out = images.len().saturating_sub(MAX_ROWS);
-    let more = if left_out > 0 {
-        format!("<p class=\"empty\">{left_out} more classes are not shown.</p>")
-    } else {
-        String::new()
-    };
+    let more = more_classes(images.len().saturating_sub(MAX_ROWS));
     let reading = if colour {
         "Each row of W is a template that an image is multiplied with: bright pixels speak for the class, dark ones \
          against it"
