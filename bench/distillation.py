@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What distillation gains on Fashion-MNIST: wide perceptrons with dropout, shifts and L2 teach a smaller plain one.
+"""What distillation gains on Fashion-MNIST: wide perceptrons with dropout, shifts and L2 teach a smaller one without.
 
-    bench/distillation.py --mentor target/release/mentor            the errors of student and baseline, over the seeds
+    bench/distillation.py --mentor target/release/mentor            the errors of student and baselines, over the seeds
     bench/distillation.py --only missing --class 3                  a transfer set without one class, before and after calibration
     bench/distillation.py --only cost --rounds 4                    an epoch of distillation beside an epoch of plain training
 
@@ -14,6 +14,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -42,7 +43,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="students, each with its baseline [%(default)s]")
     parser.add_argument("--teachers", type=int, default=4, help="an ensemble of so many [%(default)s]")
     parser.add_argument("--teacher-epochs", type=int, default=100, help="[%(default)s]")
-    parser.add_argument("--epochs", type=int, default=40, help="of students and baselines [%(default)s]")
+    parser.add_argument("--epochs", type=int, default=180, help="of students and baselines [%(default)s]")
+    parser.add_argument("--views", type=int, default=16, help="shifted versions of an image that the teachers score [%(default)s]")
+    parser.add_argument("--missing-epochs", type=int, default=20, help="of students without a class [%(default)s]")
     parser.add_argument("--rounds", type=int, default=4, help="of the cost [%(default)s]")
     parser.add_argument("--class", dest="missing", type=int, default=3, help="left out of the transfer set [%(default)s]")
     args = parser.parse_args()
@@ -57,27 +60,24 @@ def mentor(args: argparse.Namespace, *words: object) -> dict:
     return json.loads(done.stdout)
 
 
-def teachers(args: argparse.Namespace) -> list[object]:
-    """The flags that name the trained teachers."""
-    flags: list[object] = []
+def teachers(args: argparse.Namespace) -> None:
     for seed in range(args.teachers):
         run = args.out / f"teacher-{seed}"
         recipe = ["--model", "mlp:1200,1200", "--dropout", 0.2, "--augment", "shift:1", "--learning-rate", 0.05, "--l2", 5e-5]
         recipe += ["--epochs", args.teacher_epochs, "--seed", seed, "--out", run, "-q"]
         mentor(args, "train", "--data", args.data, *recipe)
-        flags += ["--teacher", run]
         print(f"teacher {seed}: {num_errors(args, run)} test errors", flush=True)
-    return flags
 
 
-def distil(args: argparse.Namespace, data: Path, run: Path, seed: int, *more: object) -> dict:
-    recipe = ["--model", "mlp:800,800", "--temperature", 20, "--soft-weight", 1, "--hard-weight", 0, "--learning-rate", 0.05]
-    recipe += ["--warmup-epochs", 1, "--epochs", args.epochs, "--seed", seed, "--out", run, "-q"]
-    return mentor(args, "distill", *teachers_of(args), "--data", data, *recipe, *more)
+def student(epochs: int, seed: int, run: Path) -> list[object]:
+    recipe = ["--model", "mlp:800,800", "--learning-rate", 0.05, "--warmup-epochs", 1, "--clip-norm", 5]
+    return [*recipe, "--epochs", epochs, "--seed", seed, "--out", run, "-q"]
 
 
-def teachers_of(args: argparse.Namespace) -> list[object]:
-    return [word for seed in range(args.teachers) for word in ("--teacher", args.out / f"teacher-{seed}")]
+def distil(args: argparse.Namespace, data: Path, *flags: object) -> dict:
+    teaching = [word for seed in range(args.teachers) for word in ("--teacher", args.out / f"teacher-{seed}")]
+    teaching += ["--temperature", 20, "--soft-weight", 1, "--hard-weight", 0]
+    return mentor(args, "distill", "--data", data, *teaching, *flags)
 
 
 def evaluate(args: argparse.Namespace, run: Path) -> dict:
@@ -90,18 +90,24 @@ def num_errors(args: argparse.Namespace, run: Path) -> int:
 
 
 def errors(args: argparse.Namespace) -> None:
+    """From scratch the student sees the images as they are, or with the shifts with which it is taught: its baseline."""
     teachers(args)
-    print("\n| seed | baseline | student | fewer | agreement | p on validation |\n|---|---|---|---|---|---|")
-    shares = []
+    print("\n| seed | from scratch | with the same shifts | distilled | fewer | fewer than with shifts | agreement |")
+    print("|---|---|---|---|---|---|---|")
+    fewer: list[list[float]] = [[], []]
     for seed in range(args.seeds):
-        run = args.out / f"student-{seed}"
-        summary = distil(args, args.data, run, seed)
-        plain, student = num_errors(args, run / "baseline"), num_errors(args, run)
-        shares.append(1 - student / plain)
-        p = summary["baseline"]["p_value"]
-        print(f"| {seed} | {plain} | {student} | {shares[-1]:.1%} | {summary['agreement']:.4f} | {p:.3f} |", flush=True)
-    spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
-    print(f"\nFewer test errors than the baseline: mean {statistics.mean(shares):.1%}, standard deviation {spread:.1%}.")
+        plain, taught = args.out / f"plain-{seed}", args.out / f"student-{seed}"
+        mentor(args, "train", "--data", args.data, *student(args.epochs, seed, plain))
+        views = ["--augment", "shift:1", "--views", args.views]
+        summary = distil(args, args.data, *student(args.epochs, seed, taught), *views)
+        found = [num_errors(args, run) for run in (plain, taught / "baseline", taught)]
+        for shares, baseline in zip(fewer, found):
+            shares.append(1 - found[-1] / baseline)
+        cells = [*map(str, (seed, *found)), *(f"{shares[-1]:.1%}" for shares in fewer), f"{summary['agreement']:.4f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    for shares, baseline in zip(fewer, ("from scratch", "from scratch with the same shifts")):
+        spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
+        print(f"\nFewer test errors than {baseline}: mean {statistics.mean(shares):.1%}, standard deviation {spread:.1%}.")
 
 
 def missing(args: argparse.Namespace) -> None:
@@ -113,8 +119,8 @@ def missing(args: argparse.Namespace) -> None:
     print("| seed | recall before | after | of the teacher's | accuracy before | after |\n|---|---|---|---|---|---|")
     for seed in range(args.seeds):
         run = args.out / f"missing-{args.missing}-{seed}"
-        if not (run / "summary.json").exists():
-            distil(args, data, run, seed, "--no-baseline")
+        if not (run / "before.json").exists():
+            distil(args, data, *student(args.missing_epochs, seed, run), "--no-baseline")
             (run / "before.json").write_text(json.dumps(evaluate(args, run)))
         before = json.loads((run / "before.json").read_text())
         mentor(args, "calibrate", run, "--data", args.data, "--match-prior")
@@ -139,16 +145,16 @@ def leave_out(data: Path, out: Path, label: int) -> None:
 
 
 def cost(args: argparse.Namespace) -> None:
-    """Epochs of baseline and student in turns, in fresh runs of two epochs each; the teacher's cache is built before."""
+    """Epochs of baseline and student in turns, in fresh runs; the teachers' cache is built before, and first epochs warm up."""
     teachers(args)
     epochs: dict[str, list[float]] = {"baseline": [], "": []}
     for turn in range(args.rounds):
-        run = args.out / f"cost-{turn}"
-        recipe = ["--model", "mlp:800,800", "--temperature", 20, "--epochs", 2, "--out", run, "-q"]
-        mentor(args, "distill", *teachers_of(args), "--data", args.data, *recipe)
-        for place, found in epochs.items():
-            lines = map(json.loads, (run / place / "metrics.jsonl").read_text().splitlines())
-            found += [line["train_secs"] for line in lines if line["kind"] == "epoch"]
+        with tempfile.TemporaryDirectory(dir=args.out) as folder:
+            run = Path(folder) / "run"
+            distil(args, args.data, *student(3, turn, run))
+            for place, found in epochs.items():
+                lines = map(json.loads, (run / place / "metrics.jsonl").read_text().splitlines())
+                found += [line["train_secs"] for line in lines if line["kind"] == "epoch"][1:]
     plain, student = epochs["baseline"], epochs[""]
     print(f"plain: least {min(plain):.2f} s, median {statistics.median(plain):.2f} s")
     print(f"distilled: least {min(student):.2f} s, median {statistics.median(student):.2f} s")

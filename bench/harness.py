@@ -43,7 +43,8 @@ def thread_env(threads: int) -> dict[str, str]:
 
 
 def run_child(command: list, env: dict[str, str], timeout_secs: float) -> Child:
-    """Runs a command to its end. Peak memory comes from the kernel (wait4), the same way for both sides."""
+    """Runs a command to its end. Peak memory comes from the kernel (wait4), the same way for both sides; on Linux it is no
+    less than the peak of this process so far, which must stay small."""
     command = [str(part) for part in command]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()

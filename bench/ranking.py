@@ -16,10 +16,10 @@ nothing can be skipped. The peer is AccuracyCalculator on exact distances, and h
 import argparse
 import os
 import random
+import struct
 import subprocess
 import sys
 import tempfile
-from array import array
 from pathlib import Path
 
 from harness import Failed, machine_line, run_child, thread_env
@@ -131,21 +131,17 @@ def ms(result: dict) -> str:
 
 
 def write_batch(size: tuple[int, int, int], folder: Path, spread: float = 0.3) -> list[Path]:
-    """Unit vectors around a centre for each class, the same for the same size."""
+    """Unit vectors around a centre for each class, the same for the same size; row by row, for this process must stay small."""
     num_samples, dim, num_classes = size
     draw = random.Random(num_samples)
     centres = [[draw.gauss(0, spread) for _ in range(dim)] for _ in range(num_classes)]
-    embeddings = array("f")
-    for sample in range(num_samples):
-        row = [centre + draw.gauss(0, 0.5) for centre in centres[sample % num_classes]]
-        length = sum(value * value for value in row) ** 0.5
-        embeddings.extend(value / length for value in row)
-    labels = array("I", (sample % num_classes for sample in range(num_samples)))
     files = [folder / "embeddings.f32", folder / "labels.u32"]
-    for file, numbers in zip(files, [embeddings, labels]):
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        file.write_bytes(numbers.tobytes())
+    with files[0].open("wb") as embeddings, files[1].open("wb") as labels:
+        for sample in range(num_samples):
+            row = [centre + draw.gauss(0, 0.5) for centre in centres[sample % num_classes]]
+            length = sum(value * value for value in row) ** 0.5
+            embeddings.write(struct.pack(f"<{dim}f", *(value / length for value in row)))
+            labels.write(struct.pack("<I", sample % num_classes))
     return files
 
 
