@@ -123,7 +123,7 @@ pub struct DistillPlan {
 ///
 /// The gradient of the softened part grows with the distance to the teacher's scores, not only up to 1 as that of plain cross-entropy: the first
 /// updates towards a confident teacher can end in infinities.
-pub(crate) const SOFT_TARGETS_CLIP_NORM: f64 = 5.0;
+const SOFT_TARGETS_CLIP_NORM: f64 = 5.0;
 
 /// [`SOFT_TARGETS_CLIP_NORM`] where soft targets teach.
 pub(crate) fn apply_clipping(distill: &DistillConfig, optimizer: &mut OptimizerConfig) {

@@ -1,5 +1,6 @@
 //! Runs a model over a data set and sums up what came out.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,9 +121,25 @@ fn rows_of_samples(
     Ok(rows)
 }
 
-/// One row of scores against its target. A NaN loses to all numbers.
+/// What scores are compared by: a NaN loses to all numbers.
+fn key(score: f32) -> f32 {
+    if score.is_nan() { f32::NEG_INFINITY } else { score }
+}
+
+/// The classes of one row of scores with their softmax probabilities, the highest score first; ties go to the lower class, and a
+/// NaN loses to all numbers.
+pub fn ranked(scores: &[f32]) -> Vec<(usize, f64)> {
+    let mut classes: Vec<usize> = (0..scores.len()).collect();
+    // A stable sort keeps ties in their order; as zeros of either sign are one.
+    classes.sort_by(|&a, &b| key(scores[b]).partial_cmp(&key(scores[a])).unwrap_or(Ordering::Equal));
+    let Some(&first) = classes.first() else { return Vec::new() };
+    let exponential = |class: usize| (f64::from(scores[class]) - f64::from(scores[first])).exp();
+    let sum: f64 = (0..scores.len()).map(exponential).sum();
+    classes.into_iter().map(|class| (class, exponential(class) / sum)).collect()
+}
+
+/// One row of scores against its target.
 pub(crate) fn judge(scores: &[f32], target: u32, loss: f64) -> SampleResult {
-    let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
     let mut predicted = 0;
     for (class, &score) in scores.iter().enumerate() {
         if key(score) > key(scores[predicted]) {
@@ -239,6 +256,18 @@ mod tests {
         let tied = judge(&[1.0, 3.0, 3.0], 2, 0.0);
         assert_eq!((tied.predicted, tied.rank), (1, 1));
         assert_eq!(judge(&[1.0, 3.0, 3.0], 1, 0.0).rank, 0);
+    }
+
+    #[test]
+    fn ranked_classes_begin_with_the_one_that_judging_predicts() {
+        for scores in [[0.0, 1000.0, 1000.0], [-0.0, 0.0, -1.0], [f32::NAN, -5.0, 2.0], [-1.0, -2.0, -3.0]] {
+            let (ranked, judged) = (ranked(&scores), judge(&scores, 1, 0.0));
+            assert_eq!(ranked[0].0 as u32, judged.predicted, "{scores:?}");
+            assert_eq!(ranked.iter().position(|&(class, _)| class == 1), Some(judged.rank), "{scores:?}");
+            assert!(ranked[0].1 == judged.confidence || judged.confidence.is_nan(), "{scores:?}");
+        }
+        assert_eq!(ranked(&[0.0, 1000.0, 1000.0])[..2], [(1, 0.5), (2, 0.5)]);
+        assert!(ranked(&[]).is_empty());
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod evaluation;
 mod event;
 pub mod fidelity;
 mod finish;
+mod landscape;
 mod loss_plan;
 mod mcnemar;
 mod objective;
@@ -58,7 +59,7 @@ pub use config::{
 pub use distill_plan::{DistillConfig, DistillMode, DistillPlan};
 pub use ema::{ema_decay, update_average};
 pub use error::TrainError;
-pub use evaluate::SampleResult;
+pub use evaluate::{SampleResult, ranked};
 pub use evaluation::Evaluation;
 pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
 pub use loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan, TripletForm};

@@ -118,6 +118,9 @@ impl Observed {
                     Sum::Host(sum) => sum,
                     Sum::Device(values) => to_host(*values).into_iter().map(f64::from).sum(),
                 };
+                if !sum.is_finite() {
+                    return Err(TrainError::Overflowed { epoch: epoch + 1 });
+                }
                 let total = totals.measures.entry(name.to_owned()).or_default();
                 total.0 += sum;
                 total.1 += weight;

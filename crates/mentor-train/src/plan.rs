@@ -75,7 +75,6 @@ impl TryFrom<Config> for Plan {
     fn try_from(config: Config) -> Result<Self, PlanError> {
         let mut config = config;
         let mut check = Checker { problems: Vec::new() };
-        check.whole_numbers(&config);
         self_train_plan::apply_defaults(&mut config);
         let Config {
             data,
@@ -178,6 +177,7 @@ impl TryFrom<Config> for Plan {
             distill,
             self_train,
         };
+        check.whole_numbers(&plan.to_config());
         if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
     }
 }

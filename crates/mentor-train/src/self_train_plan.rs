@@ -181,45 +181,14 @@ pub(crate) struct Taught<'a> {
 
 impl SelfTrainPlan {
     pub(crate) fn check(config: SelfTrainConfig, taught: &Taught<'_>, check: &mut Checker) -> Self {
-        let pool = match (config.unlabelled, config.labels_per_class) {
-            (Some(data), None) => Pool::Data(data),
-            (None, Some(labels_per_class)) => Pool::AllBut { labels_per_class },
-            (given, _) => {
-                let both =
-                    "unlabelled and labels_per_class are two sources of images without labels; give one";
-                let none = "there are no images without labels; give --unlabelled DIR, or --labels-per-class N to take the \
-                    labels of all but N training images of each class away";
-                check.problems.push(if given.is_some() { both } else { none }.to_owned());
-                Pool::Data(String::new())
-            }
-        };
-        check.check(pool != Pool::AllBut { labels_per_class: 0 }, || {
-            "labels_per_class is 0, and must be at least 1".into()
-        });
-        check.check(config.labels.is_none() || matches!(pool, Pool::Data(_)), || {
-            "labels are of the images of --unlabelled: give that too".into()
-        });
+        let pool = pool(&config, check);
         check.check(matches!(taught.loss, LossPlan::Scores(ScoreLossPlan::Softmax { .. })), || {
             format!("self-training has softmax as its loss, not {}", taught.loss.name())
         });
         check.check(!taught.full_batch, || "gd does not self-train: use sgd".into());
         let method = check.parse("method", config.method.as_deref(), SelfTrainMethod::NoisyStudent);
         if method == SelfTrainMethod::PseudoLabel {
-            let of_rounds = [
-                ("labels", config.labels.is_some()),
-                ("rounds", config.rounds.is_some()),
-                ("threshold", config.threshold.is_some()),
-                ("label_kind", config.label_kind.is_some()),
-                ("top_k", config.top_k.is_some()),
-                ("balance", config.balance.is_some()),
-                ("per_class", config.per_class.is_some()),
-                ("max_copies", config.max_copies.is_some()),
-            ];
-            for (name, _) in of_rounds.iter().filter(|(_, given)| *given) {
-                check.problems.push(format!(
-                    "{name} is of the rounds of noisy-student, and method pseudo-label has none: leave it out"
-                ));
-            }
+            refuse_rounds(&config, check);
         }
         let student = check.parse("student", config.student.as_deref(), taught.architecture.clone());
         let threshold = check.number(
@@ -228,16 +197,7 @@ impl SelfTrainPlan {
             |x| (0.0..=1.0).contains(&x),
             "from 0 to 1",
         );
-        let soft = match config.label_kind.as_deref() {
-            None | Some("soft") => true,
-            Some("hard") => false,
-            Some(other) => {
-                check.problems.push(format!("label_kind \"{other}\" is not known; there are soft and hard"));
-                true
-            }
-        };
-        check.check(soft || config.top_k.is_none(), || "top_k is for soft labels: leave it out".into());
-        check.check(config.top_k != Some(0), || "top_k is 0, and must be at least 1".into());
+        let label_kind = label_kind(&config, check);
         let balance = config.balance.unwrap_or(true);
         check.check(balance || config.per_class.is_none(), || {
             "per_class is for balanced classes: leave it or no balance out".into()
@@ -247,7 +207,9 @@ impl SelfTrainPlan {
         let dropout = config.dropout.unwrap_or(if student.has_dropout() { 0.5 } else { 0.0 });
         let stochastic_depth =
             config.stochastic_depth.unwrap_or(if student.has_stochastic_depth() { 0.2 } else { 0.0 });
-        let canary_fraction = config.canary_fraction.unwrap_or(0.05);
+        // Lee's labels change with every update, so that there are none to audit.
+        let audited = method == SelfTrainMethod::NoisyStudent;
+        let canary_fraction = if audited { config.canary_fraction.unwrap_or(0.05) } else { 0.0 };
         let distill_to = config
             .distill_to
             .is_some()
@@ -259,11 +221,7 @@ impl SelfTrainPlan {
             rounds: check.at_least_one("rounds", config.rounds.unwrap_or(3)),
             student,
             threshold,
-            label_kind: if soft {
-                LabelKind::Soft { top_k: config.top_k.unwrap_or(usize::MAX) }
-            } else {
-                LabelKind::Hard
-            },
+            label_kind,
             balance,
             per_class: config.per_class,
             max_copies,
@@ -310,9 +268,68 @@ impl SelfTrainPlan {
             augment: Some(self.augment),
             dropout: Some(self.dropout),
             stochastic_depth: Some(self.stochastic_depth),
-            canary_fraction: Some(self.canary_fraction),
+            canary_fraction: has_rounds.then_some(self.canary_fraction),
             baseline: Some(self.baseline),
             distill_to: self.distill_to.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+fn pool(config: &SelfTrainConfig, check: &mut Checker) -> Pool {
+    let pool = match (&config.unlabelled, config.labels_per_class) {
+        (Some(data), None) => Pool::Data(data.clone()),
+        (None, Some(labels_per_class)) => Pool::AllBut { labels_per_class },
+        (given, _) => {
+            let both = "unlabelled and labels_per_class are two sources of images without labels; give one";
+            let none = "there are no images without labels; give --unlabelled DIR, or --labels-per-class N to take the \
+                labels of all but N training images of each class away";
+            check.problems.push(if given.is_some() { both } else { none }.to_owned());
+            Pool::Data(String::new())
+        }
+    };
+    check.check(pool != Pool::AllBut { labels_per_class: 0 }, || {
+        "labels_per_class is 0, and must be at least 1".into()
+    });
+    check.check(config.labels.is_none() || matches!(pool, Pool::Data(_)), || {
+        "labels are of the images of --unlabelled: give that too".into()
+    });
+    pool
+}
+
+/// Says of each option that only noisy-student has that Lee's method has no use for it.
+fn refuse_rounds(config: &SelfTrainConfig, check: &mut Checker) {
+    let of_rounds = [
+        ("labels", config.labels.is_some()),
+        ("rounds", config.rounds.is_some()),
+        ("threshold", config.threshold.is_some()),
+        ("label_kind", config.label_kind.is_some()),
+        ("top_k", config.top_k.is_some()),
+        ("balance", config.balance.is_some()),
+        ("per_class", config.per_class.is_some()),
+        ("max_copies", config.max_copies.is_some()),
+        ("canary_fraction", config.canary_fraction.is_some()),
+    ];
+    for (name, given) in of_rounds {
+        check.check(!given, || {
+            format!(
+                "{name} is of the rounds of noisy-student, and method pseudo-label has none: leave it out"
+            )
+        });
+    }
+}
+
+fn label_kind(config: &SelfTrainConfig, check: &mut Checker) -> LabelKind {
+    check.check(config.top_k != Some(0), || "top_k is 0, and must be at least 1".into());
+    let soft = LabelKind::Soft { top_k: config.top_k.unwrap_or(usize::MAX) };
+    match config.label_kind.as_deref() {
+        None | Some("soft") => soft,
+        Some("hard") => {
+            check.check(config.top_k.is_none(), || "top_k is for soft labels: leave it out".into());
+            LabelKind::Hard
+        }
+        Some(other) => {
+            check.problems.push(format!("label_kind \"{other}\" is not known; there are soft and hard"));
+            soft
         }
     }
 }
@@ -367,6 +384,7 @@ mod tests {
             ("labels_per_class = 2, method = 'fixmatch'", "noisy-student and pseudo-label"),
             ("labels_per_class = 2, balance = false, per_class = 3", "per_class"),
             ("labels_per_class = 2, method = 'pseudo-label', threshold = 0.9", "threshold is of the rounds"),
+            ("labels_per_class = 2, method = 'pseudo-label', canary_fraction = 0.1", "canary_fraction is of"),
         ] {
             let error = plan(&format!("self_train = {{ {extra} }}")).unwrap_err();
             assert!(error.problems.len() == 1 && error.to_string().contains(word), "{extra}: {error}");

@@ -11,7 +11,7 @@ pub struct TemperatureFit {
     /// T: probabilities are softmax(scores / T). Above 1 the model was too sure.
     pub temperature: f64,
     /// Whether T is an end of [`TEMPERATURES`] because the best one lies beyond: a model without error on these
-    /// samples could be ever surer.
+    /// samples could be ever surer, and one that is no better than chance ever less sure.
     pub at_limit: bool,
     /// Mean negative log-likelihood of the targets at temperature 1, in nats.
     pub nll_before: f64,

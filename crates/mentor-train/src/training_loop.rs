@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use mentor_data::{HostBatch, Loader, LoaderOptions, Order};
+use mentor_data::{HostBatch, Loader, LoaderOptions};
 use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters};
 
 use crate::checkpoint::{Best, Checkpoint, Progress};
@@ -77,7 +77,6 @@ struct Run<'a> {
     trajectory: Trajectory,
     metrics: MetricsWriter,
     loader: Loader,
-    order: Order,
     batches_per_epoch: usize,
     last_checkpoint: Instant,
     clock: Instant,
@@ -130,9 +129,7 @@ impl Run<'_> {
         let num_samples = batch.samples.len();
         let samples_of_update = if plan.optimizer.full_batch { data.train.len() } else { num_samples };
         let images = images_to_device(&mut batch, device);
-        let Progress { epoch, batch: at, .. } = self.progress;
-        let version = self.order.version(epoch as u64, at, self.batches_per_epoch);
-        let noise = Noise { seed: plan.seed, epoch: version, samples: &batch.samples };
+        let noise = Noise { seed: plan.seed, epoch: batch.version, samples: &batch.samples };
         let loss = objective.batch_loss(model, images, &batch, &Pass::Training(&noise))?;
         let num_losses = loss.losses.dims()[0];
         let denominator = samples_of_update as f64 * (num_losses as f64 / num_samples as f64);
@@ -239,7 +236,13 @@ impl Run<'_> {
 
     fn reason_to_stop(&self, train_data_loss: f64) -> Option<String> {
         let epoch = self.progress.epoch + 1;
-        if let Some(reason) = self.job.objective.reason_to_stop(train_data_loss) {
+        if epoch == self.job.plan.epochs {
+            return None;
+        }
+        // An average of the weights goes on moving where they stand still.
+        if self.average.is_empty()
+            && let Some(reason) = self.job.objective.reason_to_stop(train_data_loss)
+        {
             return Some(format!("epoch {epoch}: {reason}"));
         }
         let best = self.progress.best.as_ref()?;
@@ -311,10 +314,9 @@ impl<'a> Run<'a> {
                 average = parameters(&model);
             }
         }
-        let order = job.objective.order();
         let options = LoaderOptions {
             batch_size: job.plan.optimizer.batch_size,
-            order: order.clone(),
+            order: job.objective.order(),
             augment: job.plan.augment,
             seed: job.plan.seed,
             views: job.objective.views(),
@@ -332,7 +334,6 @@ impl<'a> Run<'a> {
             best,
             average,
             trajectory,
-            order,
             batches_per_epoch: loader.num_batches(),
             loader,
             last_checkpoint: Instant::now(),

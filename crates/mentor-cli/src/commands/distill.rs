@@ -105,7 +105,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 pub(super) fn result(summary: &Summary) -> Vec<(&'static str, String)> {
     let Some(teacher) = &summary.teacher else { return Vec::new() };
     let params = |num_params: usize| format!("{} parameters", count(num_params as u64));
-    let embeddings = summary.measures.contains_key("val_soft_loss");
     // Of embeddings MAP@R, by which the model was chosen.
     let figure = |accuracy: Option<f64>, measures: &BTreeMap<String, f64>| match accuracy {
         Some(accuracy) => format!("{accuracy:.4}, "),
@@ -126,11 +125,10 @@ pub(super) fn result(summary: &Summary) -> Vec<(&'static str, String)> {
         );
         lines.push(("baseline", text));
     }
-    if embeddings {
-        return lines;
+    // Embeddings have none.
+    let measure = |name: &str| summary.measures.get(name).copied();
+    if let (Some(agreement), Some(mean_kl)) = (measure("agreement"), measure("mean_kl")) {
+        lines.push(("agreement", format!("{agreement:.4} of the images, mean KL {mean_kl:.4} nats")));
     }
-    let measure = |name: &str| summary.measures.get(name).copied().unwrap_or(f64::NAN);
-    let text = format!("{:.4} of the images, mean KL {:.4} nats", measure("agreement"), measure("mean_kl"));
-    lines.push(("agreement", text));
     lines
 }

@@ -133,6 +133,10 @@ pub(super) struct RetrievalResult {
 }
 
 fn run_retrieval(args: &Args, trained: &TrainedModel, data: &str) -> Result<(), Failure> {
+    if args.split == Part::All && args.gallery.is_some() {
+        let error = anyhow!("--split all holds the images of --gallery too, and each would find itself");
+        return Err(Failure::usage(error).help("evaluate one split against another, or leave --gallery out"));
+    }
     let result = retrieve(trained, data, args.split, args.gallery, args.batch_size)?;
     if args.json {
         return output::json(&result);

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use mentor_model::Head;
 use mentor_train::pseudo_labels::{Shard, detect_shard};
-use mentor_train::{Labelling, TrainEvent, label};
+use mentor_train::{Labelling, RunDir, TrainEvent, label};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -93,6 +94,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             }
         },
     };
+    if let Head::Embedding { .. } = RunDir::open(&args.run)?.model_file()?.spec.head {
+        let error = anyhow!("{}: gives embeddings, not classes", args.run.display());
+        return Err(Failure::usage(error).help("name the run of a classifier"));
+    }
     let path = place(&args.out, shard)?;
     let device = args.device.open()?;
     let interruption = Interruption::watch()

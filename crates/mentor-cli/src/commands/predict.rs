@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use mentor_model::Head;
-use mentor_train::TrainedModel;
+use mentor_train::{TrainedModel, ranked};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -99,7 +99,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         let mut lines = Vec::new();
         for (path, scores) in paths.iter().zip(trained.calibrated_scores(&images)) {
-            let choices = choose(&scores, classes, top);
+            let choice = |(class, confidence): (usize, f64)| Choice { class: &classes[class], confidence };
+            let choices = ranked(&scores).into_iter().take(top).map(choice).collect();
             lines.extend(line(&path.to_string_lossy(), choices, args.format)?);
         }
         output::bytes(&lines)?;
@@ -108,20 +109,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::status_only(BAD_DATA))
-}
-
-/// The `top` classes by softmax of the scores; ties go to the lower class.
-fn choose<'a>(scores: &[f32], classes: &'a [String], top: usize) -> Vec<Choice<'a>> {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f64> = scores.iter().map(|&score| f64::from(score - largest).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    order
-        .into_iter()
-        .take(top)
-        .map(|class| Choice { class: &classes[class], confidence: exponentials[class] / sum })
-        .collect()
 }
 
 fn line(path: &str, choices: Vec<Choice<'_>>, format: Format) -> Result<Vec<u8>, Failure> {
@@ -157,15 +144,6 @@ fn csv_line(cells: &[String]) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn choices_are_ordered_and_their_confidences_are_the_softmax() {
-        let classes = ["a", "b", "c"].map(str::to_owned);
-        let choices = choose(&[0.0, 1000.0, 1000.0], &classes, 2);
-        let found: Vec<(&str, f64)> =
-            choices.iter().map(|choice| (choice.class, choice.confidence)).collect();
-        assert_eq!(found, [("b", 0.5), ("c", 0.5)]);
-    }
 
     #[test]
     fn a_path_with_a_comma_stays_one_cell() {

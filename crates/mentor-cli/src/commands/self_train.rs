@@ -183,23 +183,26 @@ pub(super) fn result(summary: &Summary) -> Vec<(String, String)> {
     }
     if let Some(accuracy) = summary.test_accuracy {
         lines.push(("test accuracy".to_owned(), format!("{accuracy:.4}")));
-        if let Some(baseline) = &summary.baseline {
-            let text = format!(
-                "{} on labels alone; only the student has {} test images right, only the baseline {} ({})",
-                shown(baseline.test_accuracy),
-                count(baseline.only_student),
-                count(baseline.only_baseline),
-                p_value(baseline.p_value)
-            );
-            lines.push(("baseline".to_owned(), text));
-        }
+    }
+    // Models are compared on the test split, or on validation where there is none.
+    let split = if summary.test_accuracy.is_some() { "test" } else { "validation" };
+    // A student of named teachers has its own lines.
+    if let Some(baseline) = summary.baseline.as_ref().filter(|_| summary.teacher.is_none()) {
+        let text = format!(
+            "{} on labels alone; only the student has {} {split} images right, only the baseline {} ({})",
+            shown(baseline.test_accuracy.or(baseline.val_accuracy)),
+            count(baseline.only_student),
+            count(baseline.only_baseline),
+            p_value(baseline.p_value)
+        );
+        lines.push(("baseline".to_owned(), text));
     }
     if let Some(distilled) = &summary.distilled {
         let text = format!(
-            "{}: {} parameters, test accuracy {}",
+            "{}: {} parameters, {split} accuracy {}",
             distilled.model,
             count(distilled.num_params as u64),
-            shown(distilled.test_accuracy)
+            shown(distilled.test_accuracy.or(distilled.val_accuracy))
         );
         lines.push(("distilled".to_owned(), text));
     }

@@ -128,6 +128,9 @@ fn an_embedding_model_teaches_distances_and_directions() {
         "{}",
         stdout(&output)
     );
+    let unseen = FACES.replace("--out near", "--out unseen --val-fraction 0 --mode relational --no-baseline");
+    let output = mentor(dir.path(), &format!("{unseen} --embedding-size 3"));
+    assert!(output.status.success() && !stdout(&output).contains("NaN"), "{}", stdout(&output));
     let summary = fs::read(dir.path().join("near/summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
     for place in ["", "/teacher", "/baseline"] {

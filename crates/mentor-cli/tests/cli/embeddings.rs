@@ -108,6 +108,8 @@ fn what_does_not_go_with_embeddings_is_one_clear_line() {
         ("embed run photos --out e.npy --ids e.npy".to_owned(), 2, "e.npy: is named for two"),
         ("eval run --per-sample x.csv".to_owned(), 2, "--per-sample"),
         ("eval classifier --gallery train".to_owned(), 2, "--gallery is for embeddings"),
+        ("eval run --split all --gallery train".to_owned(), 2, "would find itself"),
+        ("label run --data photos --out x.parquet".to_owned(), 2, "gives embeddings, not classes"),
         ("embed run photos --out nowhere/x.npy".to_owned(), 2, "there is no folder nowhere"),
         ("embed run missing --out x.npy".to_owned(), 3, "missing"),
         ("embed run photos photos --split train --out x.npy".to_owned(), 2, "one data set"),

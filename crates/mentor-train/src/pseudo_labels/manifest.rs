@@ -115,7 +115,8 @@ impl Manifest {
 ///
 /// # Errors
 ///
-/// When a file cannot be read, or is complete and intact but of another header or shard: it is not overwritten.
+/// When a file cannot be read; [`LabelsError::OtherLabels`] if it is complete and intact but of another header or shard: it is
+/// not overwritten.
 pub fn finished_shard(
     labels: &Path,
     header: &LabelsHeader,
@@ -127,10 +128,7 @@ pub fn finished_shard(
     match Manifest::verify(labels) {
         Ok(manifest) => match difference(&manifest, header, shard) {
             None => Ok(Some(manifest)),
-            Some(field) => Err(LabelsError::Damaged {
-                path: labels.to_owned(),
-                reason: format!("it holds labels of other {field}"),
-            }),
+            Some(field) => Err(LabelsError::OtherLabels { path: labels.to_owned(), field }),
         },
         Err(LabelsError::Unfinished { .. } | LabelsError::Damaged { .. }) => Ok(None),
         Err(error) => Err(error),

@@ -60,6 +60,14 @@ pub enum LabelsError {
         /// What is wrong.
         reason: String,
     },
+    /// A whole file, of something else than what is to be labelled.
+    #[error("{}: holds labels of other {field}; choose another place, or delete it", path.display())]
+    OtherLabels {
+        /// The file.
+        path: PathBuf,
+        /// In what it differs.
+        field: &'static str,
+    },
     /// Files of different teachers.
     #[error("{} is of teacher {}, {} of teacher {}; give the shards of one teacher", first.display(), short(first_teacher), other.display(), short(other_teacher))]
     MixedTeachers {

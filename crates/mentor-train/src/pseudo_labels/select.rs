@@ -67,6 +67,8 @@ pub enum SelectionError {
 pub struct PseudoLabel {
     /// The image.
     pub id: String,
+    /// How many images were looked at before it.
+    pub row: u64,
     /// The most probable class.
     pub label: u32,
     /// Its probability.
@@ -93,7 +95,7 @@ pub struct Selection {
 /// `per_class` with the largest p are chosen, equal ones by id in byte order; where m < n, min(n, m·`max_copies`) rows are dealt
 /// out to the m images in turn, the most confident first, so that copies differ by at most 1.
 ///
-/// The order of the rows does not matter, provided that ids are distinct. Memory: at most `per_class` rows a class are held.
+/// The order of the rows does not matter to what is chosen, provided that ids are distinct. Memory: at most `per_class` rows a class are held.
 ///
 /// **Numerics.** Candidates are ordered by −ln p in f64, which tells confidences apart that round to 1.
 ///
@@ -126,6 +128,7 @@ pub struct Selector {
 struct Candidate {
     loss: f64,
     id: String,
+    row: u64,
     target: SoftTarget,
 }
 
@@ -204,6 +207,7 @@ impl Selector {
             return Err(SelectionError::NotFinite { id: id.to_owned() });
         };
         let class = prediction.label as usize;
+        let row = self.num_seen;
         self.num_seen += 1;
         self.num_predicted[class] += 1;
         if prediction.confidence() < threshold {
@@ -223,7 +227,7 @@ impl Selector {
             LabelKind::Hard => SoftTarget::hard(prediction.label),
             LabelKind::Soft { top_k } => SoftTarget::new(scores, temperature, top_k),
         };
-        heap.push(Candidate { loss: prediction.loss, id: id.to_owned(), target });
+        heap.push(Candidate { loss: prediction.loss, id: id.to_owned(), row, target });
         Ok(())
     }
 
@@ -243,13 +247,13 @@ impl Selector {
             let copies = deal(candidates.len(), self.options.balance);
             let mut of_class = ClassStatistics { num_predicted, num_confident, ..Default::default() };
             let mut sum = 0.0;
-            for (Candidate { loss, id, target }, copies) in candidates.into_iter().zip(copies) {
+            for (Candidate { loss, id, row, target }, copies) in candidates.into_iter().zip(copies) {
                 let confidence = Prediction { label: class, loss }.confidence();
                 of_class.num_chosen += 1;
                 of_class.num_rows += u64::from(copies);
                 of_class.lowest_confidence = confidence;
                 sum += confidence;
-                labels.push(PseudoLabel { id, label: class, confidence, target, copies });
+                labels.push(PseudoLabel { id, row, label: class, confidence, target, copies });
             }
             of_class.mean_confidence = ratio(sum, of_class.num_chosen);
             of_class.duplication = ratio(of_class.num_rows as f64, of_class.num_chosen);
@@ -319,6 +323,18 @@ mod tests {
         for (per_class, max_copies) in [(0, 1), (1, 0)] {
             refused(SelectionOptions { balance: Some(Balance { per_class, max_copies }), ..good.clone() });
         }
+    }
+
+    #[test]
+    fn a_label_names_its_row_even_where_two_images_have_the_same_id() {
+        let options =
+            SelectionOptions { kind: LabelKind::Hard, threshold: 0.6, temperature: 1.0, balance: None };
+        let mut selector = Selector::new(options, 2).unwrap();
+        for scores in [[1.0, 0.0], [0.1, 0.0], [0.0, 2.0], [3.0, 0.0]] {
+            selector.push("same.png", &scores).unwrap();
+        }
+        let rows: Vec<_> = selector.finish().labels.iter().map(|label| (label.label, label.row)).collect();
+        assert_eq!(rows, [(0, 3), (0, 0), (1, 2)]);
     }
 
     #[test]

@@ -96,7 +96,28 @@ pub fn train(
     // A network that cannot be built begins no run.
     trainee.model(device)?;
     let run_dir = RunDir::create(out, &config)?;
+    tell_of_data(plan, &data, &run_dir, observer)?;
     train_on(&trainee, &run_dir, device, device_name, stop, observer)
+}
+
+/// Says, once a run, what is worth knowing of its data, and lists the images that were left out.
+fn tell_of_data(
+    plan: &Plan,
+    data: &TrainingData,
+    run_dir: &RunDir,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<(), TrainError> {
+    for note in &data.notes {
+        observer(&TrainEvent::Warning(note.to_string()));
+    }
+    if plan.patience > 0 && data.val.is_none() {
+        let text = "--patience stops nothing here: there is no validation split; give --val-fraction a share";
+        observer(&TrainEvent::Warning(text.to_owned()));
+    }
+    if plan.options.on_bad_image == BadImage::Quarantine {
+        run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;
+    }
+    Ok(())
 }
 
 /// What labels alone teach, and the head that learns it.
@@ -167,11 +188,8 @@ pub(crate) fn train_on(
     let Trainee { plan, data, objective, .. } = *trainee;
     let device = device.clone().autodiff();
     let model = trainee.model(&device)?;
-    for warning in data.notes.iter().map(ToString::to_string).chain(objective.warnings().to_vec()) {
-        observer(&TrainEvent::Warning(warning));
-    }
-    if plan.options.on_bad_image == BadImage::Quarantine {
-        run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;
+    for warning in objective.warnings() {
+        observer(&TrainEvent::Warning(warning.clone()));
     }
     let job = Job { plan, run_dir, data, objective, device, device_name };
     run(&job, model, stop, observer)

@@ -217,9 +217,9 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// As [`RunDir::model`], and when the file system refuses.
+    /// As [`RunDir::model_file`], and when the file system refuses.
     pub fn calibrate(&self, calibration: Calibration) -> Result<(), RunDirError> {
-        let (file, _) = self.model()?;
+        let file = self.model_file()?;
         self.write_json("model.json", &ModelFile { calibration: Some(calibration), ..file })
     }
 

@@ -37,7 +37,7 @@ use crate::run_dir::beside;
 #[non_exhaustive]
 pub enum CacheError {
     /// The file could not be read or written.
-    #[error("{}: cannot {action}: {source}; check the disk, or name another place for the teacher's scores", path.display())]
+    #[error("{}: cannot {action}: {source}; check the disk, or leave the teacher's scores out with --no-cache", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum CacheError {
         reason: String,
     },
     /// Another process is building the same cache.
-    #[error("{}: another process is building it; wait for it, or name another place", path.display())]
+    #[error("{}: another process is building it; wait for it, or choose another --out", path.display())]
     Locked {
         /// The file.
         path: PathBuf,

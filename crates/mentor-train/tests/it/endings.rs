@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use mentor_data::{Dataset, ImageFormat, Source, Split};
-use mentor_train::{Outcome, RunDir, TrainError, TrainedModel};
+use mentor_train::{Outcome, RunDir, TrainError, TrainEvent, TrainedModel};
 
 use crate::runs::{complete, plan, run};
 
@@ -93,6 +93,17 @@ fn patience_stops_a_run_that_no_longer_improves() {
         "data.source = 'digits'\ntraining = { epochs = 400, patience = 3 }\nschedule.name = 'constant'";
     let summary = complete(text, &dir.path().join("run"));
     assert!(summary.epochs < 400 && summary.best_epoch + 3 == summary.epochs, "{summary:?}");
+}
+
+#[test]
+fn patience_without_validation_is_said_to_stop_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "data.source = 'digits'\ndata.options.val_fraction = 0.0\ntraining = { epochs = 4, patience = 1 }";
+    let (outcome, events) = run(text, &dir.path().join("run"));
+    assert!(matches!(outcome, Ok(Outcome::Complete(summary)) if summary.epochs == 4));
+    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience stops nothing"));
+    assert_eq!(events.iter().filter(|event| warned(event)).count(), 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use mentor_data::Split;
 use mentor_model::Head;
-use mentor_train::{Config, Outcome, Plan, RunDir, TrainedModel};
+use mentor_train::{Config, Plan, RunDir, TrainedModel};
 
 use self::student::STUDENT;
 use super::part::Part;
@@ -122,7 +122,9 @@ const LESSONS: [Lesson; 6] = [
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let start = Instant::now();
     let device = args.device.open()?;
-    LESSONS.iter().try_for_each(|lesson| remove_earlier(&args.out.join(lesson.name)))?;
+    for lesson in &LESSONS {
+        remove_earlier(&args.out.join(lesson.name), &plan(lesson, &args.out)?)?;
+    }
     if !args.quiet {
         output::text(
             "mentor demo: 1,797 handwritten digits of 8x8 pixels, six lessons.\n\n\
@@ -170,19 +172,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Trains, evaluates on the test split, and gives the row of the table; a student learns from the demo's own network.
 fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
-    let mut config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
-    if lesson.name == STUDENT.name {
-        config.distill = Some(student::distillation(&args.out));
-    }
-    let plan = Plan::try_from(config)?;
+    let plan = plan(lesson, &args.out)?;
     let run = args.out.join(lesson.name);
     // The story is told above; of the progress only the bar is of interest.
     let mut progress = Progress::bar_only(args.quiet);
-    let outcome = train::train_into(&plan, &run, device, &mut progress, "the demo begins afresh each time");
+    let trained = train::train_into(&plan, &run, device, &mut progress, "the demo begins afresh each time");
     drop(progress);
-    if let Outcome::Interrupted { .. } = outcome? {
-        return Err(Failure::failed(anyhow::anyhow!("the demo was interrupted")));
-    }
+    trained?;
     train::write_report(&run)?;
     judge(lesson.name, &run, args, device)
 }
@@ -218,10 +214,19 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
     ])
 }
 
-/// Removes the run of an earlier demo. What is no run is left alone, and training there will refuse.
-fn remove_earlier(run: &Path) -> Result<(), Failure> {
-    let Ok(opened) = RunDir::open(run) else { return Ok(()) };
-    if opened.config().is_err() {
+/// What a lesson trains, in the demo in `out`.
+fn plan(lesson: &Lesson, out: &Path) -> Result<Plan, Failure> {
+    let mut config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
+    if lesson.name == STUDENT.name {
+        config.distill = Some(student::distillation(out));
+    }
+    Ok(Plan::try_from(config)?)
+}
+
+/// Removes the run of an earlier demo. What is none is left alone, and training there will refuse.
+fn remove_earlier(run: &Path, plan: &Plan) -> Result<(), Failure> {
+    let found = RunDir::open(run).and_then(|run| run.config());
+    if !found.is_ok_and(|config| config == plan.to_config()) {
         return Ok(());
     }
     fs::remove_dir_all(run).map_err(|error| {
@@ -236,17 +241,24 @@ mod tests {
     #[test]
     fn every_lesson_is_a_plan() {
         for lesson in &LESSONS {
-            let config = Config::from_toml(lesson.config, lesson.name, &[]).unwrap();
-            Plan::try_from(config).unwrap();
+            assert!(plan(lesson, Path::new("demo")).is_ok(), "{}", lesson.name);
         }
     }
 
     #[test]
-    fn a_directory_that_is_no_run_is_left_alone() {
+    fn a_directory_without_a_run_of_the_demo_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("thesis.tex"), "do not lose").unwrap();
-        fs::write(dir.path().join("config.toml"), "[thesis]\nyear = 2026").unwrap();
-        remove_earlier(dir.path()).unwrap();
-        assert!(dir.path().join("thesis.tex").exists());
+        let plan = plan(&LESSONS[0], dir.path()).unwrap();
+        let mut own = plan.to_config();
+        own.training.seed = Some(7);
+        for config in ["[thesis]\nyear = 2026".to_owned(), own.to_toml()] {
+            fs::write(dir.path().join("config.toml"), config).unwrap();
+            remove_earlier(dir.path(), &plan).unwrap();
+            assert!(dir.path().join("config.toml").exists());
+        }
+        fs::write(dir.path().join("config.toml"), plan.to_config().to_toml()).unwrap();
+        remove_earlier(dir.path(), &plan).unwrap();
+        assert!(!dir.path().exists());
+        fs::create_dir(dir.path()).unwrap();
     }
 }

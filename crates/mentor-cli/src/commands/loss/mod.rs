@@ -151,6 +151,9 @@ impl Explained {
         let explain = |sample: &Sample| {
             let explanation =
                 loss.explain(&sample.scores, sample.target).map_err(|error| refused(sample, error))?;
+            if !explanation.loss.is_finite() {
+                return Err(refused(sample, "the loss of such scores is too large for a number of 64 bits"));
+            }
             Ok(scaled(explanation, log_base.factor()))
         };
         let samples = samples.iter().map(explain).collect::<Result<_, Failure>>()?;
@@ -181,7 +184,7 @@ fn scaled(mut explanation: Explanation, factor: f64) -> Explanation {
 }
 
 /// Scores from the command line are usage, those from a file are data.
-fn refused(sample: &Sample, error: LossError) -> Failure {
+fn refused(sample: &Sample, error: impl std::fmt::Display) -> Failure {
     let error = anyhow::anyhow!("{}: {error}", sample.origin);
     if sample.from_file { Failure::data(error) } else { Failure::usage(error) }
 }

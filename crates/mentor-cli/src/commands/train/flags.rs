@@ -158,7 +158,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["constant", "step", "cosine"]), help_heading = "Length")]
     pub(super) schedule: Option<String>,
 
-    /// Epochs over which the learning rate rises to its full value [default: 5 for convolutional networks, else 0]
+    /// Epochs over which the learning rate rises to its full value [default: 5, but at most a tenth of --epochs, for
+    /// convolutional networks and transformers; else 0]
     #[arg(long, value_name = "EPOCHS", allow_hyphen_values = true, help_heading = "Length")]
     pub(super) warmup_epochs: Option<f64>,
 

@@ -41,14 +41,9 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
     check_outside_of_data(&plan, &out)?;
     let mut progress = Progress::new(args.quiet);
-    let outcome = train_into(&plan, &out, &device, &mut progress, "the same command continues the run");
+    let trained = train_into(&plan, &out, &device, &mut progress, "the same command continues the run");
     drop(progress);
-    let (summary, already) = match outcome? {
-        Outcome::Complete(summary) => (summary, false),
-        Outcome::AlreadyComplete(summary) => (summary, true),
-        // `train_into` has turned it into a failure.
-        Outcome::Interrupted { .. } => return Ok(()),
-    };
+    let Trained { summary, already } = trained?;
     let report = out.join("report.html");
     if !already || !report.exists() {
         write_report(&out)?;
@@ -81,6 +76,13 @@ fn check_outside_of_data(plan: &Plan, out: &Path) -> Result<(), Failure> {
     Err(Failure::usage(error).help("choose an --out outside of the data"))
 }
 
+/// A complete run.
+pub(super) struct Trained {
+    summary: Summary,
+    /// Whether it was complete before.
+    already: bool,
+}
+
 /// Trains, or continues, until done or interrupted; an interruption is a failure with its own exit status, and `again` says what the
 /// same command does then.
 pub(super) fn train_into(
@@ -89,25 +91,24 @@ pub(super) fn train_into(
     device: &OpenDevice,
     progress: &mut Progress,
     again: &str,
-) -> Result<Outcome, Failure> {
+) -> Result<Trained, Failure> {
     let interruption = Interruption::watch()
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
     let mut observer = |event: &TrainEvent| progress.observe(event);
     let outcome = train(plan, out, &device.device, &device.name, interruption.flag(), &mut observer)?;
-    if let Outcome::Interrupted { step } = outcome {
-        progress.clear();
-        if step == 0 {
-            output::note(&format!("interrupted; what was finished is kept\nhelp: {again}"));
-            return Err(Failure::status_only(interruption.status()));
-        }
-        output::note(&format!(
-            "interrupted after update {}, with a checkpoint written in {}\nhelp: {again}",
+    let what = match outcome {
+        Outcome::Complete(summary) => return Ok(Trained { summary, already: false }),
+        Outcome::AlreadyComplete(summary) => return Ok(Trained { summary, already: true }),
+        Outcome::Interrupted { step: 0 } => "interrupted; what was finished is kept".to_owned(),
+        Outcome::Interrupted { step } => format!(
+            "interrupted after update {}, with a checkpoint written in {}",
             count(step),
             out.display()
-        ));
-        return Err(Failure::status_only(interruption.status()));
-    }
-    Ok(outcome)
+        ),
+    };
+    progress.clear();
+    output::note(&format!("{what}\nhelp: {again}"));
+    Err(Failure::status_only(interruption.status()))
 }
 
 /// Writes `report.html` of the run in `out`.
@@ -137,6 +138,11 @@ fn result(out: &Path, summary: &Summary) -> String {
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
     if let Some(accuracy) = summary.val_accuracy {
         line("val accuracy", format!("{accuracy:.4}, of epoch {} of {}", summary.best_epoch, summary.epochs));
+    }
+    let measure = |name: &str| summary.measures.get(name).copied();
+    if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
+        let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
+        line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}, {epoch}"));
     }
     super::distill::result(summary).into_iter().for_each(|(name, value)| line(name, value));
     super::self_train::result(summary).into_iter().for_each(|(name, value)| line(&name, value));

@@ -23,7 +23,7 @@ use mentor_model::Head;
 use self::embeddings::DistilledEmbeddings;
 use self::objective::{Distilled, judged};
 use self::teacher::{Shown, Teacher, TeacherOutputs, cached};
-use super::{Halt, Outcome, Trainee, network, of_labels, train_on};
+use super::{Halt, Outcome, Trainee, network, of_labels, tell_of_data, train_on};
 use crate::distill_plan::{DistillMode, DistillPlan};
 use crate::error::TrainError;
 use crate::event::TrainEvent;
@@ -88,6 +88,7 @@ fn student(
     // A network that cannot be built begins no run, and no teacher's work.
     network(plan, data, head, device)?;
     let run_dir = RunDir::create(out, &plan.to_config())?;
+    tell_of_data(plan, data, &run_dir, observer)?;
     let outputs = teacher_outputs(plan, distill, teachers, data, place, observer)?;
     let (_, dataset) = judged(data);
     let samples: Vec<u32> = (0..dataset.len() as u32).collect();

@@ -72,8 +72,8 @@ impl Images {
             }
         };
         let (taught, canary) = split_canary(&labelled, self_train.canary_fraction, plan.seed);
-        if let Some(warning) = canary_warning(&canary, labelled.classes().len()) {
-            warnings.push(warning);
+        if self_train.canary_fraction > 0.0 {
+            warnings.extend(canary_warning(&canary, labelled.classes().len()));
         }
         let test = if source.has(Split::Test) { Some(source.load(Split::Test)?) } else { None };
         let offered_blake3 = offered.images_blake3();
@@ -94,8 +94,9 @@ impl Images {
             return Err(TrainError::SelfTrain { what, reason });
         }
         let preprocessing = Preprocessing::fit(&labelled);
+        // The unlabelled images decide how many updates every stage makes.
         let of = |train: Dataset| TrainingData {
-            fingerprint: fingerprint(&all.fingerprint, &train, &[]),
+            fingerprint: fingerprint(&all.fingerprint, &train, offered_blake3.as_bytes()),
             train: Arc::new(train),
             preprocessing: preprocessing.clone(),
             notes: Vec::new(),

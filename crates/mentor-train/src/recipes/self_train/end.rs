@@ -45,10 +45,7 @@ impl Work<'_> {
         let source = self.out.join(&done.chosen);
         for name in COPIED {
             let path = source.join(name);
-            // A model without labels has no analysis.
-            if path.exists() {
-                run_dir.write(name, &fs::read(&path).map_err(io(&path, "read"))?)?;
-            }
+            run_dir.write(name, &fs::read(&path).map_err(io(&path, "read"))?)?;
         }
         let temperature = Calibrated::load(self, &done.chosen)?.temperature;
         let file: ModelFile = RunDir::at(&source).read_json("model.json")?;

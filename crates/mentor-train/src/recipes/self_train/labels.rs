@@ -1,6 +1,5 @@
 //! The pseudo-labels of a round: written by the teacher, read back, audited, chosen.
 
-use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use crate::error::TrainError;
 use crate::evaluate::SampleResult;
 use crate::pseudo_labels::audit::{Audit, ClassAudit};
 use crate::pseudo_labels::{
-    Balance, LabelSet, LabelsError, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
+    Balance, LabelSet, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
     changed_labels, finished_shard,
 };
 use crate::recipes::Halt;
@@ -45,14 +44,16 @@ pub(super) struct Calibrated {
 impl Calibrated {
     /// Loads the model in `place` and fits its temperature to the validation split.
     ///
-    /// A model without error there would become ever surer; it keeps its own confidences.
+    /// A model without error there would become ever surer; it keeps its own confidences. One that is no better than chance is
+    /// as unsure as the range of temperatures lets it be.
     pub(super) fn load(work: &Work<'_>, place: &str) -> Result<Self, TrainError> {
         let teacher = Teacher::load(&work.out.join(place), DistillMode::Soft, work.device)?;
         let val: &Arc<Dataset> = &work.images.val;
         let scores = teacher.trained().score(val, work.plan.optimizer.batch_size)?;
         let num_classes = teacher.classes().len();
         let fit = fit_temperature(&scores, num_classes, val.targets())?;
-        let temperature = if fit.at_limit { 1.0 } else { fit.temperature };
+        let without_error = fit.at_limit && fit.temperature < 1.0;
+        let temperature = if without_error { 1.0 } else { fit.temperature };
         let mut on_val = ClassAudit::default();
         for (row, &target) in scores.chunks_exact(num_classes).zip(val.targets()) {
             if let Some(label) = confident(row, temperature, work.self_train.threshold) {
@@ -112,12 +113,7 @@ pub(super) fn write(
     for index in 0..count {
         let shard = Shard { index, count };
         let path = folder.join(shard.file_name());
-        let finished = finished_shard(&path, &header, shard).map_err(|error| match error {
-            // Whole, but of other images.
-            LabelsError::Damaged { .. } => TrainError::DataChanged,
-            error => error.into(),
-        })?;
-        if finished.is_some() {
+        if finished_shard(&path, &header, shard)?.is_some() {
             continue;
         }
         if index == 0 {
@@ -133,9 +129,8 @@ pub(super) fn write(
 
 /// What is chosen of the labels.
 pub(super) struct Chosen {
+    /// Its rows are places in the pool.
     pub(super) selection: Selection,
-    /// Place in the pool of each image, by id.
-    pub(super) places: HashMap<String, u32>,
     /// The canary's labels; `None` without one, and of given labels.
     pub(super) audit: Option<Audit>,
 }
@@ -163,8 +158,7 @@ pub(super) fn choose(work: &Work<'_>, set: &LabelSet, given: bool) -> Result<Cho
             audit.push(target, confident(&row.scores, temperature, self_train.threshold));
         }
     }
-    let places = (0..pool.len()).map(|place| (pool.id(place).to_owned(), place as u32)).collect();
-    Ok(Chosen { selection: selector.finish(), places, audit })
+    Ok(Chosen { selection: selector.finish(), audit })
 }
 
 fn options(plan: &SelfTrainPlan, pool: usize, num_classes: usize, temperature: f64) -> SelectionOptions {
@@ -203,7 +197,7 @@ pub(super) fn sheets(images: &Images, chosen: &Chosen) -> Result<Vec<ClassSheet>
             labels
                 .iter()
                 .map(|label| {
-                    let picture = Picture::of(&images.pool, chosen.places[&label.id] as usize)?;
+                    let picture = Picture::of(&images.pool, label.row as usize)?;
                     Ok(LabelledPicture { id: label.id.clone(), confidence: label.confidence, picture })
                 })
                 .collect()

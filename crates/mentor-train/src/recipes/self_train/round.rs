@@ -210,13 +210,12 @@ impl Work<'_> {
         let (mut rows, mut labels, mut told) = (Vec::new(), Vec::new(), Vec::new());
         let (mut targets, mut of_rows) = (Vec::new(), Vec::new());
         for label in chosen.selection.labels {
-            let place = chosen.places[&label.id];
             for &(class, probability) in &label.target.top {
                 told.extend(class.to_le_bytes());
                 told.extend(probability.to_le_bytes());
             }
             for _ in 0..label.copies {
-                rows.push(place);
+                rows.push(label.row as u32);
                 labels.push(label.label);
                 of_rows.push(targets.len() as u32);
             }

@@ -10,11 +10,13 @@ use mentor_model::Model;
 use super::data::{Batches, Images};
 use super::objective::{NoisyStudent, Unlabelled};
 use super::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
-use crate::distill_plan::{DistillMode, DistillPlan, SOFT_TARGETS_CLIP_NORM};
+use crate::config::ModelConfig;
+use crate::distill_plan::DistillConfig;
 use crate::error::TrainError;
 use crate::event::TrainEvent;
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
-use crate::plan::{OptimizerPlan, Plan};
+use crate::plan::Plan;
+use crate::plan_error::PlanError;
 use crate::pseudo_labels::{LabelSet, WeightRamp};
 use crate::recipes::distill::teacher::Teacher;
 use crate::recipes::distill::{Place, distill_on};
@@ -88,8 +90,16 @@ impl Work<'_> {
         }
     }
 
+    /// The plan of the student's network on labels alone, with the teacher's noise as far as it has a place for it.
     fn baseline(&self) -> Plan {
-        Plan { architecture: self.self_train.student.clone(), ..self.plain() }
+        let student = &self.self_train.student;
+        let plain = self.plain();
+        Plan {
+            architecture: student.clone(),
+            dropout: if student.has_dropout() { plain.dropout } else { 0.0 },
+            stochastic_depth: if student.has_stochastic_depth() { plain.stochastic_depth } else { 0.0 },
+            ..plain
+        }
     }
 
     /// The loss of the labels.
@@ -109,9 +119,11 @@ impl Work<'_> {
     /// Builds each network once, and warns where the student is the smaller one.
     pub(super) fn check_networks(&self) -> Result<Vec<String>, TrainError> {
         let (teacher, student) = (self.model(&self.plain())?, self.model(&self.noisy(1))?);
-        self.model(&self.baseline())?;
+        if self.self_train.baseline {
+            self.model(&self.baseline())?;
+        }
         if self.self_train.distill_to.is_some() {
-            self.model(&self.distilled(&self.out.join(TEACHER)))?;
+            self.model(&self.distilled(&self.out.join(TEACHER))?)?;
         }
         let mut warnings = Vec::new();
         if student.num_params() < teacher.num_params() {
@@ -239,32 +251,22 @@ impl Work<'_> {
         Ok(Done { models, chosen, rounds: Vec::new() })
     }
 
-    /// The plan of the small network that learns from the final model in `teacher`.
-    fn distilled(&self, teacher: &Path) -> Plan {
-        let small = self.self_train.distill_to.clone().unwrap_or(self.self_train.student.clone());
-        let wide = matches!(small, mentor_model::Architecture::Mlp { .. });
-        let distill = DistillPlan {
+    /// The plan of the small network that learns from the final model in `teacher`: as `mentor distill` makes it of soft targets
+    /// alone, with the optimiser and schedule of the other stages.
+    fn distilled(&self, teacher: &Path) -> Result<Plan, PlanError> {
+        let mut config = self.plain().to_config();
+        let small = self.self_train.distill_to.as_ref().unwrap_or(&self.self_train.student);
+        config.model = ModelConfig { name: Some(small.to_string()), ..ModelConfig::default() };
+        // Soft targets are clipped unless the user clips already.
+        config.optimizer.clip_norm = config.optimizer.clip_norm.filter(|&norm| norm > 0.0);
+        config.distill = Some(DistillConfig {
             teachers: vec![teacher.to_owned()],
-            mode: DistillMode::Soft,
-            temperature: if wide { 20.0 } else { 4.0 },
-            soft_weight: 1.0,
-            hard_weight: 0.0,
-            views: std::num::NonZeroU64::new(self.plan.epochs.min(8) as u64)
-                .unwrap_or(std::num::NonZeroU64::MIN),
-            baseline: false,
-            cache: true,
-        };
-        let plan = self.plain();
-        let clip_norm =
-            if plan.optimizer.clip_norm > 0.0 { plan.optimizer.clip_norm } else { SOFT_TARGETS_CLIP_NORM };
-        Plan {
-            architecture: small,
-            dropout: 0.0,
-            stochastic_depth: 0.0,
-            optimizer: OptimizerPlan { clip_norm, ..plan.optimizer },
-            distill: Some(distill),
-            ..plan
-        }
+            soft_weight: Some(1.0),
+            hard_weight: Some(0.0),
+            baseline: Some(false),
+            ..DistillConfig::default()
+        });
+        Plan::try_from(config)
     }
 
     /// Distils the final model, in `chosen`, into the small one, if one is wanted.
@@ -278,7 +280,7 @@ impl Work<'_> {
         }
         let teacher: PathBuf = self.out.join(chosen);
         // Seen from the small model's run, so that the whole can be moved.
-        let plan = self.distilled(&Path::new("..").join(chosen));
+        let plan = self.distilled(&Path::new("..").join(chosen))?;
         let rows: Vec<u32> = (0..self.images.pool.len() as u32).collect();
         let mut data = self.images.with_rows(&rows, &vec![0; rows.len()], b"distillation");
         data.train = std::sync::Arc::new((*data.train).clone().without_labels());
