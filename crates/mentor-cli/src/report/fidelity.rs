@@ -36,7 +36,7 @@ fn table(found: &Distillation) -> String {
     if let Some(baseline) = &found.baseline {
         caption += &test(baseline);
     }
-    wide(&figure("Fidelity", &content, &caption))
+    figure("Fidelity", &content, &caption)
 }
 
 /// The table of models that give embeddings.
@@ -61,9 +61,9 @@ fn embedding_row(model: &MeasuredEmbeddings) -> String {
     let (latency, rate) = speed(model.speed);
     let found = [model.precision_at_1, model.r_precision, model.map_at_r];
     let found: String = found.iter().map(|&share| format!("<td>{}</td>", percent(share))).collect();
+    let name = escape(&model.name);
     format!(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{found}<td>{latency}</td><td>{rate}</td></tr>",
-        escape(&model.name),
+        "<tr><th scope=\"row\" title=\"{name}\">{name}</th><td>{}</td><td>{}</td><td>{}</td>{found}<td>{latency}</td><td>{rate}</td></tr>",
         escape(&model.architecture),
         count(model.num_params as u64),
         model.dim
@@ -89,9 +89,9 @@ fn speed(speed: Option<Speed>) -> (String, String) {
 
 fn row(model: &Measured) -> String {
     let (latency, rate) = speed(model.speed);
+    let name = escape(&model.name);
     format!(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{latency}</td><td>{rate}</td></tr>",
-        escape(&model.name),
+        "<tr><th scope=\"row\" title=\"{name}\">{name}</th><td>{}</td><td>{}</td><td>{}</td><td>{latency}</td><td>{rate}</td></tr>",
         escape(&model.architecture),
         count(model.num_params as u64),
         model.accuracy.map_or(String::new(), percent)
@@ -161,13 +161,40 @@ mod tests {
             }],
         };
         let html = panels(&fixture::complete("run"), &found);
-        assert!(
-            html.starts_with("<figure class=\"panel span\"><h3>Fidelity</h3><div class=\"scroll\"><table>")
-        );
+        assert!(html.starts_with("<figure class=\"panel\"><h3>Fidelity</h3><div class=\"scroll\"><table>"));
         for part in
             ["runs/&lt;big&gt;", "2.0000 ms", "75.0", "has 7 right", "data:image/png", "student dog &amp;"]
         {
             assert!(html.contains(part), "{part}: {html}");
         }
+    }
+
+    #[test]
+    fn the_wide_table_of_embeddings_scrolls_in_a_wide_panel() {
+        let student = MeasuredEmbeddings {
+            name: "student".to_owned(),
+            architecture: "cnn".to_owned(),
+            num_params: 1234,
+            dim: 32,
+            precision_at_1: 0.9,
+            r_precision: 0.8,
+            map_at_r: 0.75,
+            speed: None,
+        };
+        let found = EmbeddingFidelity {
+            split: "val".to_owned(),
+            num_samples: 40,
+            models: vec![student],
+            baseline: None,
+        };
+        let html = embeddings(&found);
+        assert!(
+            html.starts_with("<figure class=\"panel span\"><h3>Fidelity</h3><div class=\"scroll\"><table>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("title=\"student\">student</th><td>cnn</td><td>1,234</td><td>32</td>"),
+            "{html}"
+        );
     }
 }
