@@ -61,13 +61,18 @@ fn embedding_row(model: &MeasuredEmbeddings) -> String {
     let (latency, rate) = speed(model.speed);
     let found = [model.precision_at_1, model.r_precision, model.map_at_r];
     let found: String = found.iter().map(|&share| format!("<td>{}</td>", percent(share))).collect();
-    let name = escape(&model.name);
+    let name = name(&model.name);
     format!(
-        "<tr><th scope=\"row\" title=\"{name}\">{name}</th><td>{}</td><td>{}</td><td>{}</td>{found}<td>{latency}</td><td>{rate}</td></tr>",
+        "<tr>{name}<td>{}</td><td>{}</td><td>{}</td>{found}<td>{latency}</td><td>{rate}</td></tr>",
         escape(&model.architecture),
         count(model.num_params as u64),
         model.dim
     )
+}
+
+/// The heading of a row; a teacher's is a path, which may be long.
+fn name(name: &str) -> String {
+    format!("<th scope=\"row\" title=\"{}\">{}</th>", escape(name), escape(&shorten(name, 20)))
 }
 
 /// The student against the baseline, in a sentence.
@@ -89,9 +94,9 @@ fn speed(speed: Option<Speed>) -> (String, String) {
 
 fn row(model: &Measured) -> String {
     let (latency, rate) = speed(model.speed);
-    let name = escape(&model.name);
+    let name = name(&model.name);
     format!(
-        "<tr><th scope=\"row\" title=\"{name}\">{name}</th><td>{}</td><td>{}</td><td>{}</td><td>{latency}</td><td>{rate}</td></tr>",
+        "<tr>{name}<td>{}</td><td>{}</td><td>{}</td><td>{latency}</td><td>{rate}</td></tr>",
         escape(&model.architecture),
         count(model.num_params as u64),
         model.accuracy.map_or(String::new(), percent)
@@ -171,8 +176,8 @@ mod tests {
 
     #[test]
     fn the_wide_table_of_embeddings_scrolls_in_a_wide_panel() {
-        let student = MeasuredEmbeddings {
-            name: "student".to_owned(),
+        let model = MeasuredEmbeddings {
+            name: "runs/2026-11/faces/resnet-18".to_owned(),
             architecture: "cnn".to_owned(),
             num_params: 1234,
             dim: 32,
@@ -184,7 +189,7 @@ mod tests {
         let found = EmbeddingFidelity {
             split: "val".to_owned(),
             num_samples: 40,
-            models: vec![student],
+            models: vec![model],
             baseline: None,
         };
         let html = embeddings(&found);
@@ -193,7 +198,7 @@ mod tests {
             "{html}"
         );
         assert!(
-            html.contains("title=\"student\">student</th><td>cnn</td><td>1,234</td><td>32</td>"),
+            html.contains("title=\"runs/2026-11/faces/resnet-18\">runs/2026-…resnet-18</th><td>cnn</td><td>1,234</td><td>32</td>"),
             "{html}"
         );
     }
