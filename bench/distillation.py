@@ -43,8 +43,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="students, each with its baseline [%(default)s]")
     parser.add_argument("--teachers", type=int, default=4, help="an ensemble of so many [%(default)s]")
     parser.add_argument("--teacher-epochs", type=int, default=100, help="[%(default)s]")
-    parser.add_argument("--epochs", type=int, default=180, help="of students and baselines [%(default)s]")
-    parser.add_argument("--views", type=int, default=16, help="shifted versions of an image that the teachers score [%(default)s]")
+    parser.add_argument("--epochs", type=int, default=120, help="of students and baselines [%(default)s]")
+    parser.add_argument("--views", type=int, default=12, help="shifted versions of an image that the teachers score [%(default)s]")
     parser.add_argument("--missing-epochs", type=int, default=20, help="of students without a class [%(default)s]")
     parser.add_argument("--rounds", type=int, default=4, help="of the cost [%(default)s]")
     parser.add_argument("--class", dest="missing", type=int, default=3, help="left out of the transfer set [%(default)s]")
@@ -155,10 +155,10 @@ def cost(args: argparse.Namespace) -> None:
             for place, found in epochs.items():
                 lines = map(json.loads, (run / place / "metrics.jsonl").read_text().splitlines())
                 found += [line["train_secs"] for line in lines if line["kind"] == "epoch"][1:]
-    plain, student = epochs["baseline"], epochs[""]
+    plain, taught = epochs["baseline"], epochs[""]
     print(f"plain: least {min(plain):.2f} s, median {statistics.median(plain):.2f} s")
-    print(f"distilled: least {min(student):.2f} s, median {statistics.median(student):.2f} s")
-    ratios = [min(plain) and min(student) / min(plain), statistics.median(student) / statistics.median(plain)]
+    print(f"distilled: least {min(taught):.2f} s, median {statistics.median(taught):.2f} s")
+    ratios = [min(taught) / min(plain), statistics.median(taught) / statistics.median(plain)]
     print(f"distilled / plain: {ratios[0]:.3f} of the least, {ratios[1]:.3f} of the medians, {len(plain)} epochs each")
 
 
