@@ -27,9 +27,10 @@ pub(crate) fn landscapes(
     trajectory: &Trajectory,
 ) -> Result<Option<(Landscape, Landscape)>, TrainError> {
     let Some((_, start)) = trajectory.points().next() else { return Ok(None) };
-    let Some((index, label)) = most_changed(&parameters(last), start) else { return Ok(None) };
-    let end = flatten(&parameters(last));
-    let surface = Surface::around(objective, last, trajectory)?;
+    let tensors = parameters(last);
+    let Some((index, label)) = most_changed(&tensors, start) else { return Ok(None) };
+    let end = flatten(&tensors);
+    let surface = Surface::around(objective, last, tensors, trajectory)?;
     Ok(Some((surface.along_weight(index, label, start, &end)?, surface.along_line(start, &end)?)))
 }
 
@@ -37,6 +38,8 @@ pub(crate) fn landscapes(
 struct Surface<'a> {
     objective: &'a Supervised<'a>,
     model: &'a Model,
+    /// Those of the model: its running statistics stay when the weights are others.
+    tensors: Vec<NamedTensor>,
     /// What the cost is the mean over.
     samples: Arc<Dataset>,
     way: Vec<WayPoint<'a>>,
@@ -52,13 +55,14 @@ impl<'a> Surface<'a> {
     fn around(
         objective: &'a Supervised<'a>,
         model: &'a Model,
+        tensors: Vec<NamedTensor>,
         trajectory: &'a Trajectory,
     ) -> Result<Self, TrainError> {
         let all = objective.data.train.len();
         let stretches = one_of_each_stretch(all, all.div_ceil(NUM_SAMPLES).max(1));
         let samples: Vec<u32> = stretches.into_iter().map(|sample| sample as u32).collect();
         let samples = Arc::new(objective.data.train.subset(&samples));
-        let mut surface = Self { objective, model, samples, way: Vec::new() };
+        let mut surface = Self { objective, model, tensors, samples, way: Vec::new() };
         let points: Vec<(u64, &[f32])> = trajectory.points().collect();
         let thinning = points.len().div_ceil(NUM_PATH_POINTS);
         for (number, &(step, weights)) in points.iter().enumerate() {
@@ -71,7 +75,7 @@ impl<'a> Surface<'a> {
     }
 
     fn cost(&self, weights: &[f32]) -> Result<f64, TrainError> {
-        let mut tensors = parameters(self.model);
+        let mut tensors = self.tensors.clone();
         unflatten(&mut tensors, weights);
         let model = with_parameters(self.model.clone(), tensors)?;
         let results = self.objective.evaluate(&model, &self.samples)?;

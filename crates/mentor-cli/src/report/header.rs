@@ -62,6 +62,8 @@ fn notices(run: &RunReport) -> String {
 fn facts(run: &RunReport) -> String {
     let mut facts: Vec<(&str, String, String)> = Vec::new();
     let mut add = |name, shown: String, more: String| facts.push((name, shown, more));
+    let quality: Vec<(&str, f64)> =
+        QUALITY.into_iter().filter_map(|(name, measure)| Some((name, run.measure(measure)?))).collect();
     match &run.summary {
         Some(summary) => {
             match (summary.val_accuracy, summary.train_accuracy) {
@@ -75,11 +77,7 @@ fn facts(run: &RunReport) -> String {
                 }
                 (None, None) => {}
             }
-            for (name, measure) in QUALITY {
-                if let Some(share) = run.measure(measure) {
-                    add(name, percent(share), String::new());
-                }
-            }
+            quality.iter().for_each(|&(name, share)| add(name, percent(share), String::new()));
             match summary.val_loss {
                 Some(loss) => {
                     add("validation loss", value(loss), format!("training {}", value(summary.train_loss)));
@@ -121,11 +119,7 @@ fn facts(run: &RunReport) -> String {
                         run.history.epochs.iter().filter_map(|epoch| epoch.val_accuracy).fold(0.0, f64::max);
                     add("validation accuracy", percent(accuracy), format!("best so far {}", percent(best)));
                 }
-                for (name, measure) in QUALITY {
-                    if let Some(share) = run.measure(measure) {
-                        add(name, percent(share), String::new());
-                    }
-                }
+                quality.iter().for_each(|&(name, share)| add(name, percent(share), String::new()));
                 add(
                     "training loss",
                     value(epoch.train_loss),

@@ -136,12 +136,12 @@ fn result(out: &Path, summary: &Summary) -> String {
     let run = out.display();
     let mut lines = vec![format!("{run}")];
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
+    let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
     if let Some(accuracy) = summary.val_accuracy {
-        line("val accuracy", format!("{accuracy:.4}, of epoch {} of {}", summary.best_epoch, summary.epochs));
+        line("val accuracy", format!("{accuracy:.4}, {epoch}"));
     }
     let measure = |name: &str| summary.measures.get(name).copied();
     if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
-        let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
         line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}, {epoch}"));
     }
     super::distill::result(summary).into_iter().for_each(|(name, value)| line(name, value));
