@@ -14,22 +14,26 @@ use crate::rand_augment::RandAugment;
 
 /// What is done to training images. Pixels that come from outside the image are 0 (black).
 ///
-/// Written, in configurations too, as `none`, `shift`, `shift:2`, `standard` or [`RandAugment`]'s form.
+/// Written, in configurations too, as `none`, `flip`, `shift`, `shift:2`, `shift+flip`, `shift:2+flip`, `standard` or
+/// [`RandAugment`]'s form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Augment {
     /// Nothing.
     #[default]
     None,
-    /// Moved by up to 1 pixel in each direction for sides under 12, 2 for sides under 24, else 4: the
-    /// field's "pad and crop".
-    Shift,
-    /// Moved by up to so many pixels in each direction, whatever the size: `shift:2`. A network that does not share its weights
-    /// over places learns from small moves and is held up by large ones.
-    ShiftBy(NonZeroU8),
-    /// As shift, and half of the images mirrored left to right, turned by up to 10 degrees about the
-    /// centre, and in a quarter of them a rectangle with sides from an eighth to a half of the image's
-    /// erased. Mirroring suits photographs, not letters or digits.
+    /// Half of the images mirrored left to right. Suits photographs, not letters or digits.
+    Flip,
+    /// Moved, which the field calls "pad and crop".
+    Shift {
+        /// Most pixels in each direction. `None`: 1 for sides under 12, 2 for sides under 24, else 4. A network that does
+        /// not share its weights over places learns from small moves and is held up by large ones.
+        reach: Option<NonZeroU8>,
+        /// Also as [`Flip`](Self::Flip): the usual recipe for small photographs.
+        flip: bool,
+    },
+    /// Moved by up to the usual number of pixels, half of the images mirrored left to right, turned by up to 10 degrees about
+    /// the centre, and in a quarter of them a rectangle with sides from an eighth to a half of the image's erased.
     Standard,
     /// Some of fourteen operations, drawn at random. The strong noise of self-training.
     RandAugment(RandAugment),
@@ -55,27 +59,40 @@ impl FromStr for Augment {
     fn from_str(text: &str) -> Result<Self, DataError> {
         match text {
             "none" => Ok(Self::None),
-            "shift" => Ok(Self::Shift),
+            "flip" => Ok(Self::Flip),
             "standard" => Ok(Self::Standard),
             _ if text.starts_with(RandAugment::NAME) => text.parse().map(Self::RandAugment),
-            _ => match text.strip_prefix("shift:").map(str::parse) {
-                Some(Ok(reach)) => Ok(Self::ShiftBy(reach)),
-                _ => Err(DataError::InvalidOption {
-                    name: "augment",
-                    value: text.to_owned(),
-                    allowed: "none, shift, shift:N with N from 1 to 255, standard or rand-augment",
-                }),
-            },
+            _ => parse_shift(text).ok_or_else(|| DataError::InvalidOption {
+                name: "augment",
+                value: text.to_owned(),
+                allowed: "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, standard or rand-augment",
+            }),
         }
     }
+}
+
+fn parse_shift(text: &str) -> Option<Augment> {
+    let (shift, flip) = match text.strip_suffix("+flip") {
+        Some(shift) => (shift, true),
+        None => (text, false),
+    };
+    let reach = match shift.strip_prefix("shift")? {
+        "" => None,
+        reach => Some(reach.strip_prefix(':')?.parse().ok()?),
+    };
+    Some(Augment::Shift { reach, flip })
 }
 
 impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("none"),
-            Self::Shift => f.write_str("shift"),
-            Self::ShiftBy(reach) => write!(f, "shift:{reach}"),
+            Self::Flip => f.write_str("flip"),
+            Self::Shift { reach, flip } => {
+                f.write_str("shift")?;
+                reach.map_or(Ok(()), |reach| write!(f, ":{reach}"))?;
+                f.write_str(if *flip { "+flip" } else { "" })
+            }
             Self::Standard => f.write_str("standard"),
             Self::RandAugment(chosen) => chosen.fmt(f),
         }
@@ -83,6 +100,9 @@ impl fmt::Display for Augment {
 }
 
 impl Augment {
+    /// `shift`: by the usual number of pixels, without mirroring.
+    pub const SHIFT: Self = Self::Shift { reach: None, flip: false };
+
     /// Writes the changed image to `dst`. Both are `[channel, height, width]`.
     ///
     /// # Panics
@@ -101,8 +121,17 @@ impl Augment {
         let mut stream = Stream::new(seed, Purpose::Augmentation, &[epoch, u64::from(sample)]);
         match self {
             Self::None => dst.copy_from_slice(src),
-            Self::Shift => shift(format, src, dst, draw_offset(usual_reach(format), &mut stream)),
-            Self::ShiftBy(reach) => shift(format, src, dst, draw_offset(reach.get().into(), &mut stream)),
+            Self::Flip => {
+                dst.copy_from_slice(src);
+                flip_half(format, dst, &mut stream);
+            }
+            Self::Shift { reach, flip } => {
+                let reach = reach.map_or_else(|| usual_reach(format), |reach| reach.get().into());
+                shift(format, src, dst, draw_offset(reach, &mut stream));
+                if *flip {
+                    flip_half(format, dst, &mut stream);
+                }
+            }
             Self::Standard => {
                 let offset = draw_offset(usual_reach(format), &mut stream);
                 let mirrored = stream.uniform() < 0.5;
@@ -168,6 +197,12 @@ fn shift(format: &ImageFormat, src: &[u8], dst: &mut [u8], [down, right]: Offset
                 row[to..to + columns].copy_from_slice(values);
             }
         }
+    }
+}
+
+fn flip_half(format: &ImageFormat, image: &mut [u8], stream: &mut Stream) {
+    if stream.uniform() < 0.5 {
+        image.chunks_exact_mut(format.width).for_each(<[u8]>::reverse);
     }
 }
 
@@ -301,7 +336,7 @@ mod tests {
             out
         };
         let strong = Augment::RandAugment(RandAugment::new(4, 9).unwrap());
-        for augment in [Augment::Standard, strong] {
+        for augment in [Augment::Shift { reach: None, flip: true }, Augment::Standard, strong] {
             let base = changed(augment, 1, 2, 3);
             assert_eq!(base, changed(augment, 1, 2, 3));
             for other in [(2, 2, 3), (1, 3, 3), (1, 2, 4)] {
@@ -310,20 +345,37 @@ mod tests {
         }
         assert_eq!(changed(Augment::None, 1, 2, 3), image);
         let shifts: std::collections::HashSet<Vec<u8>> =
-            (0..400).map(|sample| changed(Augment::Shift, 0, 0, sample)).collect();
+            (0..400).map(|sample| changed(Augment::SHIFT, 0, 0, sample)).collect();
         assert_eq!(shifts.len(), 25, "every offset of -2..=2 by -2..=2 occurs");
         let by = |reach: &str| format!("shift:{reach}").parse::<Augment>().unwrap();
-        assert_eq!(changed(by("2"), 1, 2, 3), changed(Augment::Shift, 1, 2, 3), "the reach of this size");
+        assert_eq!(changed(by("2"), 1, 2, 3), changed(Augment::SHIFT, 1, 2, 3), "the reach of this size");
         let shifts: std::collections::HashSet<Vec<u8>> =
             (0..400).map(|sample| changed(by("1"), 0, 0, sample)).collect();
         assert_eq!(shifts.len(), 9, "every offset of -1..=1 by -1..=1 occurs");
+        let both: std::collections::HashSet<Vec<u8>> =
+            (0..400).map(|sample| changed(by("1+flip"), 0, 0, sample)).collect();
+        assert_eq!(both.len(), 18, "every offset occurs mirrored and not");
+    }
+
+    #[test]
+    fn half_of_the_images_are_mirrored_row_by_row() {
+        let image = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let mirrored = [3, 2, 1, 6, 5, 4, 9, 8, 7, 12, 11, 10];
+        let is_mirrored = |sample| {
+            let mut out = [99; 12];
+            Augment::Flip.apply(&format(2, 2, 3), &image, &mut out, 0, 0, sample);
+            assert!(out == image || out == mirrored, "{out:?}");
+            out == mirrored
+        };
+        let count = (0..1000).filter(|&sample| is_mirrored(sample)).count();
+        assert!((450..550).contains(&count), "{count}");
     }
 
     #[test]
     fn the_smallest_image_is_no_special_case() {
         let strong = Augment::RandAugment(RandAugment::new(14, 10).unwrap());
-        let far = Augment::ShiftBy(NonZeroU8::MAX);
-        for augment in [Augment::Shift, far, Augment::Standard, strong] {
+        let far = Augment::Shift { reach: Some(NonZeroU8::MAX), flip: true };
+        for augment in [Augment::Flip, Augment::SHIFT, far, Augment::Standard, strong] {
             for sample in 0..50 {
                 augment.apply(&format(1, 1, 1), &[7], &mut [0], 0, 0, sample);
             }
@@ -333,15 +385,18 @@ mod tests {
     #[test]
     fn every_name_is_read_back() {
         let strong = Augment::RandAugment(RandAugment::new(3, 0).unwrap());
-        let near = Augment::ShiftBy(NonZeroU8::MIN);
-        for augment in [Augment::None, Augment::Shift, near, Augment::Standard, strong] {
+        let near = |flip| Augment::Shift { reach: Some(NonZeroU8::MIN), flip };
+        let moved = [Augment::SHIFT, Augment::Shift { reach: None, flip: true }, near(false), near(true)];
+        for augment in [Augment::None, Augment::Flip, Augment::Standard, strong].into_iter().chain(moved) {
             assert_eq!(augment.to_string().parse::<Augment>().unwrap(), augment);
             assert_eq!(Augment::try_from(String::from(augment)).unwrap(), augment);
         }
         assert_eq!("rand-augment".parse::<Augment>().unwrap(), Augment::RandAugment(RandAugment::default()));
-        for wrong in ["flip", "shift:0", "shift:-1", "shift:256", "shift:"] {
+        for wrong in
+            ["mirror", "flip+shift", "shiftflip", "shift:0", "shift:-1", "shift:256", "shift:", "+flip"]
+        {
             let error = wrong.parse::<Augment>().unwrap_err().to_string();
-            let allowed = "none, shift, shift:N with N from 1 to 255, standard or rand-augment";
+            let allowed = "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, standard or rand-augment";
             assert_eq!(error, format!("augment = {wrong}: must be {allowed}"));
         }
     }

@@ -45,7 +45,7 @@ pub struct DataConfig {
     /// `digits`, or the path of an image folder, a folder of IDX files, a CSV manifest or an npz file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Change of the training images: `none`, `shift`, `shift:N`, `standard` or `rand-augment:N,M`.
+    /// Change of the training images: `none`, `flip`, `shift[:N][+flip]`, `standard` or `rand-augment:N,M`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
     /// Classes of one batch, fewer where the data has fewer; ranking losses only.

@@ -164,7 +164,7 @@ pub(crate) fn apply_defaults(config: &mut Config) {
         return;
     }
     config.model.name.get_or_insert_with(|| "cnn".to_owned());
-    config.data.augment.get_or_insert(Augment::Shift);
+    config.data.augment.get_or_insert(Augment::SHIFT);
     config.optimizer.batch_size.get_or_insert(32);
     config.penalty.l2.get_or_insert(5e-4);
     // An epoch is a pass over the larger of labelled and unlabelled images, and each stage makes as many.

@@ -98,7 +98,7 @@ pub(crate) mod tests {
                 std: vec![0.3081],
             },
             student_format: format,
-            augment: Augment::Shift,
+            augment: Augment::SHIFT,
             seed: 7,
             images: "b".repeat(64),
         }

@@ -19,8 +19,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(super) data: Option<String>,
 
-    /// Change the training images at random: none, shift, shift:N (by up to N pixels), standard (shifts, flips, small
-    /// rotations, erased patches), or rand-augment:N,M (N operations of magnitude M, 0 to 10) [default: none]
+    /// Change the training images at random: none, flip (left to right), shift or shift:N (by up to N pixels), shift+flip or
+    /// shift:N+flip, standard (shifts, flips, small rotations, erased patches), or rand-augment:N,M (N operations of
+    /// magnitude M, 0 to 10) [default: none]
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     pub(super) augment: Option<String>,
 
