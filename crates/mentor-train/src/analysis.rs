@@ -2,12 +2,10 @@
 //!
 //! Computed once, when a run ends, on the validation split (on the training split where there is none).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use mentor_data::{DataError, Dataset};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::Evaluation;
+pub use crate::picture::Picture;
 
 /// Everything that the report needs and that needs the model or the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,30 +24,6 @@ pub struct Analysis {
     /// The cost along the straight line from the first to the last weights; for models small enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub along_line: Option<Landscape>,
-}
-
-/// An image as bytes: `[channels, height, width]`, base64.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Picture {
-    /// 1 or 3.
-    pub channels: usize,
-    /// Pixels.
-    pub height: usize,
-    /// Pixels.
-    pub width: usize,
-    /// `channels * height * width` bytes, channel by channel, base64 (standard alphabet, padded).
-    pub pixels: String,
-}
-
-impl Picture {
-    /// The image of a sample, as its data set holds it.
-    pub(crate) fn of(dataset: &Dataset, sample: usize) -> Result<Self, DataError> {
-        let format = dataset.format();
-        let mut bytes = vec![0; format.num_values()];
-        dataset.read(sample, &mut bytes)?;
-        let [channels, height, width] = format.shape();
-        Ok(Self { channels, height, width, pixels: STANDARD.encode(bytes) })
-    }
 }
 
 /// A sample with a high loss.

@@ -30,6 +30,7 @@ mod mcnemar;
 mod objective;
 mod observed;
 mod optimizer;
+mod picture;
 mod plan;
 mod plan_error;
 mod prior;

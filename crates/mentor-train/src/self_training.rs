@@ -86,7 +86,7 @@ pub struct LabelledPicture {
     pub id: String,
     /// The probability of its label.
     pub confidence: f64,
-    /// The image.
+    /// Its thumbnail.
     pub picture: Picture,
 }
 

@@ -11,9 +11,6 @@ const NEGATIVE: [u8; 3] = [31, 111, 180];
 /// Colour of weights above zero. Blue and orange stay apart for every kind of colour vision.
 const POSITIVE: [u8; 3] = [222, 107, 20];
 
-/// Longer side of a picture on a sheet, at most: there it is a thumbnail, and there are hundreds of them.
-const MAX_SIDE: usize = 64;
-
 /// A picture in bytes: `[channels, height, width]`, of 1 or 3 channels.
 struct Planes {
     channels: usize,
@@ -31,28 +28,6 @@ impl Planes {
         let sound = matches!(channels, 1 | 3) && length == bytes.len();
         sound.then_some(Self { channels, height, width, bytes })
     }
-
-    /// At most [`MAX_SIDE`] high and wide: each pixel the mean of a square of pixels, of what there is of it at the edges.
-    fn shrink(&self) -> Self {
-        let Self { channels, height, width, ref bytes } = *self;
-        let side = height.max(width).div_ceil(MAX_SIDE).max(1);
-        let mean = |channel: usize, row: usize, column: usize| {
-            let rows = row * side..height.min((row + 1) * side);
-            let columns = column * side..width.min((column + 1) * side);
-            let area = rows.len() * columns.len();
-            let square = rows.flat_map(|row| &bytes[(channel * height + row) * width..][columns.clone()]);
-            // The mean of bytes, rounded, is a byte.
-            ((square.map(|&byte| usize::from(byte)).sum::<usize>() + area / 2) / area) as u8
-        };
-        let (rows, columns) = (height.div_ceil(side), width.div_ceil(side));
-        let mut means = Vec::with_capacity(channels * rows * columns);
-        for channel in 0..channels {
-            for row in 0..rows {
-                means.extend((0..columns).map(|column| mean(channel, row, column)));
-            }
-        }
-        Self { channels, height: rows, width: columns, bytes: means }
-    }
 }
 
 /// The address of a picture from `analysis.json`; `None` when its bytes are not what its size says.
@@ -65,11 +40,10 @@ pub(super) fn photo(picture: &Picture) -> Option<String> {
     }
 }
 
-/// The address of many pictures side by side, `columns` in a row and shrunk to [`MAX_SIDE`], and the size `[width, height]` of
-/// the place of each, in which a smaller one lies in the upper left corner; `None` when one of them is not what its size says.
+/// The address of many pictures side by side, `columns` in a row, and the size `[width, height]` of the place of each, in
+/// which a smaller one lies in the upper left corner; `None` when one of them is not what its size says.
 pub(super) fn sheet(pictures: &[Picture], columns: usize) -> Option<(String, [usize; 2])> {
-    let shrink = |picture| Some(Planes::decode(picture)?.shrink());
-    let pictures: Vec<Planes> = pictures.iter().map(shrink).collect::<Option<_>>()?;
+    let pictures: Vec<Planes> = pictures.iter().map(Planes::decode).collect::<Option<_>>()?;
     let width = pictures.iter().map(|picture| picture.width).max()?;
     let height = pictures.iter().map(|picture| picture.height).max()?;
     let rows = pictures.len().div_ceil(columns);
@@ -166,21 +140,6 @@ mod tests {
         assert_eq!(decode(&address).into_raw(), [9, 9, 9, 255, 0, 0, 0, 255, 1, 3, 5, 255, 2, 4, 6, 255]);
         assert_eq!(sheet(&[Picture { width: 3, ..colour }], 1), None);
         assert_eq!(sheet(&[], 1), None);
-    }
-
-    #[test]
-    fn a_large_picture_is_shrunk_on_a_sheet_by_means_of_squares() {
-        // Squares of 2: a pair of columns 10 and 21, and a last column without its pair.
-        let row = [[10, 21].repeat(32), vec![7]].concat();
-        let pixels = STANDARD.encode([row.clone(), row].concat());
-        let (address, size) = sheet(&[Picture { channels: 1, height: 2, width: 65, pixels }], 1).unwrap();
-        assert_eq!(size, [33, 1]);
-        let shown = decode(&address);
-        assert_eq!((shown.get_pixel(0, 0).0[0], shown.get_pixel(31, 0).0[0]), (16, 16));
-        assert_eq!(shown.get_pixel(32, 0).0[0], 7);
-        let pixels = STANDARD.encode([vec![1; 130 * 70], vec![2; 130 * 70], vec![3; 130 * 70]].concat());
-        let (address, size) = sheet(&[Picture { channels: 3, height: 70, width: 130, pixels }], 1).unwrap();
-        assert_eq!((size, decode(&address).get_pixel(43, 23).0), ([44, 24], [1, 2, 3, 255]));
     }
 
     #[test]

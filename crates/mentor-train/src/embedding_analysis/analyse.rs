@@ -46,7 +46,7 @@ pub(crate) fn analyse(
     })
 }
 
-/// Pictures, each taken once.
+/// Thumbnails, each taken once.
 struct Album<'a> {
     dataset: &'a Dataset,
     pictures: Vec<Picture>,
@@ -60,7 +60,7 @@ impl Album<'_> {
         if let Some(place) = self.places[sample] {
             return Ok(place);
         }
-        self.pictures.push(Picture::of(self.dataset, sample)?);
+        self.pictures.push(Picture::thumbnail(self.dataset, sample)?);
         let place = self.pictures.len() - 1;
         self.places[sample] = Some(place);
         Ok(place)

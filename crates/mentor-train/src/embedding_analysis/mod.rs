@@ -38,7 +38,7 @@ pub struct EmbeddingAnalysis {
     pub map: EmbeddingMap,
     /// Some queries with their nearest neighbours.
     pub rows: Vec<RetrievalRow>,
-    /// Pictures, each once; points and rows refer to them by index.
+    /// Thumbnails, each once; points and rows refer to them by index.
     pub pictures: Vec<Picture>,
     /// What training said about the embeddings after each epoch.
     pub health: Vec<health::EpochHealth>,

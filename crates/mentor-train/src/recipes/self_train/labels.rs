@@ -197,7 +197,7 @@ pub(super) fn sheets(images: &Images, chosen: &Chosen) -> Result<Vec<ClassSheet>
             labels
                 .iter()
                 .map(|label| {
-                    let picture = Picture::of(&images.pool, label.row as usize)?;
+                    let picture = Picture::thumbnail(&images.pool, label.row as usize)?;
                     Ok(LabelledPicture { id: label.id.clone(), confidence: label.confidence, picture })
                 })
                 .collect()
