@@ -45,7 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="students, each with its baseline [%(default)s]")
     parser.add_argument("--teachers", type=int, default=len(TEACHERS), help="an ensemble of the first so many [%(default)s]")
     parser.add_argument("--epochs", type=int, default=120, help="of students and baselines [%(default)s]")
-    parser.add_argument("--views", type=int, default=24, help="of an image, that the teachers score [%(default)s]")
+    parser.add_argument("--views", type=int, default=24, help="changed versions of an image that are scored [%(default)s]")
     parser.add_argument("--missing-epochs", type=int, default=20, help="of students without a class [%(default)s]")
     parser.add_argument("--rounds", type=int, default=4, help="of the cost [%(default)s]")
     parser.add_argument("--class", dest="missing", type=int, default=3, help="left out of the transfer set [%(default)s]")
