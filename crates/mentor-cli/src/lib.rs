@@ -21,7 +21,6 @@ mod image_files;
 mod npy;
 mod output;
 mod progress;
-mod report;
 mod signals;
 mod table;
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use mentor_report::{RunReport, render};
 use mentor_train::write_atomically;
 
 use crate::error::Failure;
 use crate::output;
-use crate::report::{self, RunReport};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,5 +44,5 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Renders the runs into a file.
 pub(super) fn write(out: &Path, reports: &[RunReport]) -> Result<(), Failure> {
-    Ok(write_atomically(out, report::render(reports).as_bytes())?)
+    Ok(write_atomically(out, render(reports).as_bytes())?)
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use mentor_data::Split;
 use mentor_model::Head;
+use mentor_report::RunReport;
 use mentor_train::{Config, Plan, RunDir, TrainedModel};
 
 use self::student::STUDENT;
@@ -19,7 +20,6 @@ use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::Failure;
 use crate::output;
 use crate::progress::Progress;
-use crate::report::RunReport;
 use crate::table::{Align, Table, count, duration};
 
 const EXAMPLES: &str = "\

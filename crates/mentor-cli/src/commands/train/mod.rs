@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use mentor_data::Source;
+use mentor_report::{RunReport, render};
 use mentor_train::{Config, Outcome, Plan, RunDir, Summary, TrainEvent, train};
 
 use crate::device::OpenDevice;
 use crate::error::Failure;
 use crate::output;
 use crate::progress::Progress;
-use crate::report;
 use crate::signals::Interruption;
 use crate::table::{count, duration};
 
@@ -113,8 +113,8 @@ pub(super) fn train_into(
 
 /// Writes `report.html` of the run in `out`.
 pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
-    let report = report::RunReport::read(out)?;
-    RunDir::open(out)?.write("report.html", report::render(&[report]).as_bytes())?;
+    let report = RunReport::read(out)?;
+    RunDir::open(out)?.write("report.html", render(&[report]).as_bytes())?;
     Ok(())
 }
 

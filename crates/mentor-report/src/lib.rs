@@ -1,0 +1,23 @@
+//! The report of one or several runs: one HTML file that needs no network.
+//!
+//! [`RunReport::read`] takes what a run directory holds, [`render`] draws it. Every figure is inline SVG or a
+//! small PNG, drawn here; colours are CSS variables, so the same file serves light, dark and paper.
+//!
+//! `page` is the document, `sections` its parts, `drawing` what they are drawn with.
+
+mod drawing;
+#[cfg(test)]
+mod fixture;
+mod history;
+mod page;
+mod run;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+pub use run::RunReport;
+
+/// The report as one HTML document. Several runs are compared first, then shown one after the other.
+pub fn render(runs: &[RunReport]) -> String {
+    page::document(runs)
+}
