@@ -2,8 +2,8 @@
 
 use super::Ranked;
 use super::block::{Sums, Wanted, all_triplets};
+use super::element::Element;
 use super::points::Points;
-use super::simd::Element;
 use crate::error::check_non_negative;
 use crate::{Average, Census, Distance, LossError};
 

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use mentor_simd::dispatch;
 use rayon::prelude::*;
 
 use super::count::{Counter, Totals};
+use super::element::{Element, lane_sum};
 use super::gradient::Centred;
 use super::points::Points;
 use super::product;
-use super::simd::{Element, dispatch, lane_sum};
 use super::sink::{Sink, Weighed, WeightRow};
 
 /// Anchors that share one pass over the samples.

@@ -7,10 +7,11 @@
 
 use std::ops::Range;
 
+use mentor_simd::dispatch;
 use pulp::{Simd, WithSimd};
 
+use super::element::{Element, lane_bounds};
 use super::few::Few;
-use super::simd::{Element, dispatch, lane_bounds};
 use super::sink::Sink;
 use super::table::Table;
 

@@ -1,10 +1,11 @@
 //! The gradient of the embeddings, from the weights of a block of anchors: two matrix products.
 
+use mentor_simd::dispatch;
 use rayon::prelude::*;
 
+use super::element::Element;
 use super::points::Points;
 use super::product::{AddToAnchors, AddToSamples, Weights};
-use super::simd::{Element, dispatch};
 use super::sink::Weighed;
 use crate::Distance;
 

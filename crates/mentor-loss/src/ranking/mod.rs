@@ -6,21 +6,19 @@
 mod all;
 mod block;
 mod count;
+mod element;
 mod few;
 mod given;
 mod gradient;
 mod mining;
-mod pair_sums;
 mod points;
 mod product;
-mod simd;
 mod sink;
 mod table;
 
 pub use all::{AllTriplets, Coefficients};
 pub use given::Triplet;
 pub use mining::Mining;
-pub use pair_sums::{PairTerm, Panels};
 
 use crate::{Average, Census, LossError, TripletRanking};
 use points::Points;

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
+use mentor_simd::{PairTerm, Panels, WIDTH};
 use rayon::prelude::*;
 
-use super::pair_sums::{PairTerm, Panels};
-use super::simd::WIDTH;
 use crate::{Distance, LossError};
 
 /// N embeddings with their classes. Rows are sorted by label, so that the positives of an anchor are a range.

@@ -6,7 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::simd::Element;
+use super::element::Element;
 
 /// A part of the weights: all anchors of a block, and `count` samples from `first` on.
 #[derive(Clone, Copy)]

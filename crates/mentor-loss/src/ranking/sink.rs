@@ -1,6 +1,8 @@
 //! What becomes of the coefficients of an anchor's distances, part by part.
 
-use super::simd::{Element, dispatch, lane_sum};
+use mentor_simd::dispatch;
+
+use super::element::{Element, lane_sum};
 use crate::Distance;
 
 /// Takes what multiplies the distances of one anchor.

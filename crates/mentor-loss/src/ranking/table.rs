@@ -4,10 +4,10 @@
 //! few keys are compared with the distance. Where many keys share a cell, a binary search takes over,
 //! so that the worst case is that of sorting.
 
+use mentor_simd::dispatch;
 use pulp::{Simd, WithSimd};
 
 use super::count::{CHUNK, Keys};
-use super::simd::dispatch;
 
 /// Cells for each key: most then hold none or one.
 const CELLS_PER_KEY: usize = 3;

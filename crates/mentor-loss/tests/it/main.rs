@@ -8,7 +8,6 @@ mod distillation_laws;
 mod golden;
 mod gradients;
 mod laws;
-mod pair_sums;
 mod pairs;
 mod penalties;
 mod ranking;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use mentor_loss::ranking::{PairTerm, Panels};
+use mentor_simd::{PairTerm, Panels};
 
 use super::embeddings::{Embeddings, Metric};
 

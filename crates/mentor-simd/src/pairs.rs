@@ -1,10 +1,10 @@
-//! Sums over the coordinates of all pairs of rows, the first of the two large pieces of arithmetic.
+//! Sums over the coordinates of all pairs of rows.
 
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::simd::{WIDTH, dispatch};
+use crate::vectors::{WIDTH, dispatch};
 
 /// What a pair of rows is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum PairTerm {
 /// Rows in panels: groups of eight, transposed, the last one filled up with rows of zeros.
 ///
 /// ```
-/// use mentor_loss::ranking::{PairTerm, Panels};
+/// use mentor_simd::{PairTerm, Panels};
 ///
 /// let points = Panels::new(&[0.0_f32, 0.0, 3.0, 4.0], 2);
 /// let mut distances = vec![0.0; points.stride()];
@@ -52,7 +52,7 @@ impl Panels {
     }
 
     /// With rows of zeros up to `stride`, a multiple of [`WIDTH`].
-    pub(super) fn with_stride<T: Copy + Into<f64>>(rows: &[T], width: usize, stride: usize) -> Self {
+    pub fn with_stride<T: Copy + Into<f64>>(rows: &[T], width: usize, stride: usize) -> Self {
         let mut values = vec![0.0; stride * width];
         if width > 0 {
             for (panel, group) in values.chunks_exact_mut(WIDTH * width).zip(rows.chunks(WIDTH * width)) {

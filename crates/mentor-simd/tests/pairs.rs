@@ -1,8 +1,7 @@
 //! Sums over pairs against loops, at every instruction set.
 
-use mentor_kernels::simd::{Level, with_level};
-use mentor_loss::ranking::{PairTerm, Panels};
 use mentor_random::{Purpose, Stream};
+use mentor_simd::{Level, PairTerm, Panels, with_level};
 
 /// Small integers, whose sums are exact in any order.
 fn rows(num_rows: usize, width: usize, seed: u64) -> Vec<f32> {
