@@ -1,16 +1,16 @@
 //! A small run, in code, for the tests.
 
 use std::collections::BTreeMap;
-
 use std::path::PathBuf;
 
+use mentor_metrics::classification::{CalibrationBin, ClassMetrics, Evaluation};
+use mentor_metrics::embeddings::PairDistances;
+use mentor_metrics::retrieval::{Metric, Retrieval, RetrievalIntervals};
 use mentor_train::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, Picture, WeightImage};
 use mentor_train::embedding_analysis::health::EpochHealth;
 use mentor_train::embedding_analysis::{
-    EmbeddingAnalysis, EmbeddingMap, MapPoint, PairDistances, RetrievalRow, RetrievedSample,
+    EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample,
 };
-use mentor_train::evaluation::{CalibrationBin, ClassMetrics, Evaluation};
-use mentor_train::retrieval::{Metric, Retrieval, RetrievalIntervals};
 use mentor_train::{Config, EpochMetrics, MetricsLine, StepMetrics, Summary};
 
 use super::history::History;

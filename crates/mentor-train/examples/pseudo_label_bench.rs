@@ -8,8 +8,9 @@
 use std::error::Error;
 use std::time::Instant;
 
+use mentor_metrics::pseudo_labels::LabelKind;
 use mentor_train::pseudo_labels::{
-    Balance, LabelKind, LabelSet, LabelsHeader, LabelsWriter, SelectionOptions, Selector, Shard,
+    Balance, LabelSet, LabelsHeader, LabelsWriter, SelectionOptions, Selector, Shard,
 };
 
 const NUM_CLASSES: usize = 10;

@@ -1,11 +1,11 @@
 //! Computes what the report draws: the hardest samples, the weights, the cost around the optimiser's way.
 
 use mentor_data::{DataError, Dataset};
+use mentor_metrics::classification::{SampleResult, summarise};
 use mentor_model::{Architecture, Model, NamedTensor, is_penalised, parameters};
 
 use crate::analysis::{Analysis, HardSample, Histogram, Picture, WeightImage};
 use crate::error::TrainError;
-use crate::evaluate::{SampleResult, summarise};
 use crate::landscape::landscapes;
 use crate::recipes::supervised::Supervised;
 use crate::trajectory::Trajectory;

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::Evaluation;
 pub use crate::picture::Picture;
+use mentor_metrics::classification::Evaluation;
 
 /// Everything that the report needs and that needs the model or the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

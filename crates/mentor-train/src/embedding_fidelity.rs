@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use mentor_metrics::retrieval::{Neighbourhoods, Retrieval};
 use mentor_model::Model;
 use serde::{Deserialize, Serialize};
 
-use crate::error::TrainError;
 use crate::fidelity::{BaselineSummary, Speed};
-use crate::retrieval::{Embeddings, Metric, Retrieval, RetrievalOptions, evaluate, nearest};
 
 /// Student, teachers and baseline by what their embeddings find.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,48 +73,12 @@ fn named(values: [f64; 3]) -> BTreeMap<String, f64> {
     names.into_iter().map(str::to_owned).zip(values).collect()
 }
 
-/// What the embeddings of some samples find among each other.
-pub(crate) struct Neighbourhoods {
-    dim: usize,
-    retrieval: Retrieval,
-    /// Of each sample, the label of its nearest other one; of equally near ones the first.
-    pub(crate) nearest_labels: Vec<u32>,
-}
-
-impl Neighbourhoods {
-    /// `values` are one row for each of at least two labels.
-    pub(crate) fn of(values: &[f32], labels: &[u32], metric: Metric) -> Result<Self, TrainError> {
-        let dim = values.len() / labels.len().max(1);
-        let embeddings = Embeddings::new(values, dim)?;
-        let options = RetrievalOptions { metric, ..RetrievalOptions::default() };
-        let retrieval = evaluate(&embeddings, labels, None, &options)?;
-        let mut nearest_labels = Vec::with_capacity(labels.len());
-        for (sample, query) in values.chunks_exact(dim).enumerate() {
-            let found = nearest(&embeddings, query, 2, metric)?;
-            let other = found.iter().find(|neighbour| neighbour.index != sample);
-            // A lone sample has no other; no label is this one.
-            nearest_labels.push(other.map_or(u32::MAX, |neighbour| labels[neighbour.index]));
-        }
-        Ok(Self { dim, retrieval, nearest_labels })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn three_samples_on_a_line() {
-        let found = Neighbourhoods::of(&[0.0, 1.0, 3.0], &[0, 0, 1], Metric::Euclidean).unwrap();
-        assert_eq!((found.dim, found.nearest_labels.as_slice()), (1, [0, 0, 0].as_slice()));
-        assert_eq!(found.retrieval.precision_at_1, 1.0, "the lone sample is left out");
-        assert_eq!(measures(&found.retrieval)["val_precision_at_1"], 1.0);
+    fn measures_go_by_the_names_of_metrics() {
         assert_eq!(named([1.0, 0.5, 0.25])["val_map_at_r"], 0.25);
-    }
-
-    #[test]
-    fn a_copy_is_a_neighbour_and_not_the_sample_itself() {
-        let found = Neighbourhoods::of(&[2.0, 2.0, 2.0], &[0, 1, 1], Metric::Euclidean).unwrap();
-        assert_eq!(found.nearest_labels, [1, 0, 0]);
     }
 }

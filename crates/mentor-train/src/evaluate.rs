@@ -1,31 +1,14 @@
-//! Runs a model over a data set and sums up what came out.
+//! Runs a model over a data set.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mentor_data::{Augment, DataError, Dataset, HostBatch, Loader, LoaderOptions, Order, Preprocessing};
 use mentor_loss::ScoreLoss;
+use mentor_metrics::calibration::Calibration;
+use mentor_metrics::classification::{SampleResult, judge};
 use mentor_model::{Model, Pass};
-
-use crate::calibration::Calibration;
-use crate::evaluation::{CalibrationBin, ClassMetrics, Evaluation, NUM_CALIBRATION_BINS};
-
-/// What the model made of one sample.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SampleResult {
-    /// Index of its class.
-    pub target: u32,
-    /// Index of the class with the highest score; ties go to the lower class.
-    pub predicted: u32,
-    /// Softmax probability of the predicted class.
-    pub confidence: f64,
-    /// Its data loss.
-    pub loss: f64,
-    /// Place of the target's score among all, from 0; ties go to the lower class.
-    pub rank: usize,
-}
 
 /// The images `[B, C, H, W]` of a batch on a device; their pixels leave the batch.
 pub(crate) fn images_to_device(batch: &mut HostBatch, device: &Device) -> Tensor<4> {
@@ -121,184 +104,10 @@ fn rows_of_samples(
     Ok(rows)
 }
 
-/// What scores are compared by: a NaN loses to all numbers.
-fn key(score: f32) -> f32 {
-    if score.is_nan() { f32::NEG_INFINITY } else { score }
-}
-
-/// The classes of one row of scores with their softmax probabilities, the highest score first; ties go to the lower class, and a
-/// NaN loses to all numbers.
-pub fn ranked(scores: &[f32]) -> Vec<(usize, f64)> {
-    let mut classes: Vec<usize> = (0..scores.len()).collect();
-    // A stable sort keeps ties in their order; as zeros of either sign are one.
-    classes.sort_by(|&a, &b| key(scores[b]).partial_cmp(&key(scores[a])).unwrap_or(Ordering::Equal));
-    let Some(&first) = classes.first() else { return Vec::new() };
-    let exponential = |class: usize| (f64::from(scores[class]) - f64::from(scores[first])).exp();
-    let sum: f64 = (0..scores.len()).map(exponential).sum();
-    classes.into_iter().map(|class| (class, exponential(class) / sum)).collect()
-}
-
-/// One row of scores against its target.
-pub(crate) fn judge(scores: &[f32], target: u32, loss: f64) -> SampleResult {
-    let mut predicted = 0;
-    for (class, &score) in scores.iter().enumerate() {
-        if key(score) > key(scores[predicted]) {
-            predicted = class;
-        }
-    }
-    let own = key(scores[target as usize]);
-    let rank = scores
-        .iter()
-        .enumerate()
-        .filter(|&(class, &score)| key(score) > own || (key(score) == own && class < target as usize))
-        .count();
-    let highest = f64::from(scores[predicted]);
-    let sum: f64 = scores.iter().map(|&score| (f64::from(score) - highest).exp()).sum();
-    SampleResult { target, predicted: predicted as u32, confidence: 1.0 / sum, loss, rank }
-}
-
-/// Sums up results of samples of `classes`.
-pub(crate) fn summarise(
-    split: &str,
-    classes: &[String],
-    results: &[SampleResult],
-    penalty: f64,
-) -> Evaluation {
-    let num_samples = results.len();
-    let share = |count: usize| count as f64 / num_samples.max(1) as f64;
-    let data_loss = results.iter().map(|result| result.loss).sum::<f64>() / num_samples.max(1) as f64;
-    let mut confusion = vec![vec![0_u64; classes.len()]; classes.len()];
-    for result in results {
-        confusion[result.target as usize][result.predicted as usize] += 1;
-    }
-    let calibration = calibration_bins(results);
-    let ece = expected_calibration_error(&calibration);
-    Evaluation {
-        split: split.to_owned(),
-        num_samples,
-        loss: data_loss + penalty,
-        data_loss,
-        penalty,
-        accuracy: share(results.iter().filter(|result| result.rank == 0).count()),
-        top5_accuracy: share(results.iter().filter(|result| result.rank < 5).count()),
-        ece,
-        per_class: per_class(classes, &confusion),
-        confusion,
-        calibration,
-    }
-}
-
-/// ECE: Σ (samples of a bin / samples) · |confidence − accuracy|.
-pub(crate) fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
-    let num_samples = bins.iter().map(|bin| bin.num_samples).sum::<u64>().max(1) as f64;
-    let part =
-        |bin: &CalibrationBin| bin.num_samples as f64 / num_samples * (bin.confidence - bin.accuracy).abs();
-    bins.iter().map(part).sum()
-}
-
-pub(crate) fn calibration_bins(results: &[SampleResult]) -> Vec<CalibrationBin> {
-    let mut bins = vec![(0_u64, 0.0, 0_u64); NUM_CALIBRATION_BINS];
-    for result in results {
-        // A confidence of 1 belongs to the last bin; NaN, of scores that overflowed, to the first.
-        let index = (result.confidence * NUM_CALIBRATION_BINS as f64) as usize;
-        let bin = &mut bins[index.min(NUM_CALIBRATION_BINS - 1)];
-        bin.0 += 1;
-        bin.1 += result.confidence;
-        bin.2 += u64::from(result.rank == 0);
-    }
-    bins.into_iter()
-        .map(|(num_samples, confidence, correct)| {
-            let mean = |sum: f64| if num_samples == 0 { 0.0 } else { sum / num_samples as f64 };
-            CalibrationBin { num_samples, confidence: mean(confidence), accuracy: mean(correct as f64) }
-        })
-        .collect()
-}
-
-fn per_class(classes: &[String], confusion: &[Vec<u64>]) -> Vec<ClassMetrics> {
-    let ratio = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    classes
-        .iter()
-        .enumerate()
-        .map(|(index, class)| {
-            let right = confusion[index][index];
-            let num_samples: u64 = confusion[index].iter().sum();
-            let num_predicted: u64 = confusion.iter().map(|row| row[index]).sum();
-            ClassMetrics {
-                class: class.clone(),
-                num_samples,
-                num_predicted,
-                precision: ratio(right, num_predicted),
-                recall: ratio(right, num_samples),
-                f1: ratio(2 * right, num_samples + num_predicted),
-            }
-        })
-        .collect()
-}
-
 /// Times what is called through it.
 pub(crate) fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();
     *total += start.elapsed();
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(count: usize) -> Vec<String> {
-        (0..count).map(|index| index.to_string()).collect()
-    }
-
-    #[test]
-    fn ties_go_to_the_lower_class() {
-        let tied = judge(&[1.0, 3.0, 3.0], 2, 0.0);
-        assert_eq!((tied.predicted, tied.rank), (1, 1));
-        assert_eq!(judge(&[1.0, 3.0, 3.0], 1, 0.0).rank, 0);
-    }
-
-    #[test]
-    fn ranked_classes_begin_with_the_one_that_judging_predicts() {
-        for scores in [[0.0, 1000.0, 1000.0], [-0.0, 0.0, -1.0], [f32::NAN, -5.0, 2.0], [-1.0, -2.0, -3.0]] {
-            let (ranked, judged) = (ranked(&scores), judge(&scores, 1, 0.0));
-            assert_eq!(ranked[0].0 as u32, judged.predicted, "{scores:?}");
-            assert_eq!(ranked.iter().position(|&(class, _)| class == 1), Some(judged.rank), "{scores:?}");
-            assert!(ranked[0].1 == judged.confidence || judged.confidence.is_nan(), "{scores:?}");
-        }
-        assert_eq!(ranked(&[0.0, 1000.0, 1000.0])[..2], [(1, 0.5), (2, 0.5)]);
-        assert!(ranked(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_score_that_is_not_a_number_never_wins() {
-        let result = judge(&[f32::NAN, -5.0], 0, f64::NAN);
-        assert_eq!((result.predicted, result.rank), (1, 1));
-    }
-
-    #[test]
-    fn four_samples_by_hand() {
-        // Confidences: two classes, gaps of ln 4 and ln 9, are 0.8 and 0.9.
-        let gap = |odds: f32| [odds.ln(), 0.0];
-        let results = [
-            judge(&gap(4.0), 0, 1.0),
-            judge(&gap(4.0), 1, 2.0),
-            judge(&gap(9.0), 0, 3.0),
-            judge(&gap(1.0 / 9.0), 1, 6.0),
-        ];
-        let evaluation = summarise("val", &names(2), &results, 0.5);
-        assert_eq!((evaluation.data_loss, evaluation.loss, evaluation.accuracy), (3.0, 3.5, 0.75));
-        assert_eq!(evaluation.confusion, [[2, 0], [1, 1]]);
-        // Bin 12 holds 0.8 twice, one right: gap 0.3; bin 13 holds 0.9 twice, both right: gap 0.1.
-        assert!((evaluation.ece - (0.5 * 0.3 + 0.5 * 0.1)).abs() < 1e-6, "{}", evaluation.ece);
-        assert_eq!(evaluation.per_class[0].precision, 2.0 / 3.0);
-        assert_eq!(evaluation.per_class[1].recall, 0.5);
-        assert_eq!(evaluation.top5_accuracy, 1.0);
-    }
-
-    #[test]
-    fn nothing_evaluated_gives_zeros_and_no_nan() {
-        let evaluation = summarise("val", &names(3), &[], 0.0);
-        assert_eq!((evaluation.loss, evaluation.accuracy, evaluation.ece), (0.0, 0.0, 0.0));
-    }
 }

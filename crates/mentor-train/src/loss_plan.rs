@@ -7,11 +7,11 @@ use std::str::FromStr;
 use mentor_loss::{
     Average, Distance, Hinge, Mining, MulticlassSvm, PairForm, ScoreLoss, SoftmaxCrossEntropy,
 };
+use mentor_metrics::retrieval::Metric;
 use mentor_model::Head;
 
 use crate::config::{DataConfig, LossConfig, ModelConfig};
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, PlanError};
-use crate::retrieval::Metric;
 
 /// The data loss and its parameters.
 #[derive(Clone, Debug, PartialEq)]

@@ -27,7 +27,6 @@ use mentor_loss::{Penalty, soft_threshold};
 use mentor_model::{Model, NamedTensor, is_penalised};
 
 use crate::evaluate::to_host;
-
 use crate::plan::OptimizerPlan;
 
 /// The state of an optimiser between two updates.

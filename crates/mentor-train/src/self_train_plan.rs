@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use mentor_data::{Augment, RandAugment};
+use mentor_metrics::pseudo_labels::LabelKind;
 use mentor_model::Architecture;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::plan_error::{BELOW_ONE, Checker, POSITIVE};
-use crate::pseudo_labels::LabelKind;
 
 /// `[self_train]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

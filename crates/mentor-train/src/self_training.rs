@@ -1,10 +1,10 @@
 //! What self-training did: what `summary.json`, `round-N/round.json` and `self_training.json` hold of it.
 
+use mentor_metrics::pseudo_labels::SelectionStatistics;
+use mentor_metrics::pseudo_labels::audit::{Alarm, Audit};
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Picture;
-use crate::pseudo_labels::SelectionStatistics;
-use crate::pseudo_labels::audit::{Alarm, Audit};
 
 /// One round in a few numbers, for `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{DataError, Dataset};
 use mentor_loss::{LossError, Penalty, ScoreLoss};
+use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
+use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blake3};
 
-use crate::evaluate::{SampleResult, embed_samples, evaluate_samples, score_samples, summarise, to_host};
-use crate::evaluation::Evaluation;
+use crate::evaluate::{embed_samples, evaluate_samples, score_samples, to_host};
 use crate::loss_plan::ScoreLossPlan;
 use crate::plan_error::PlanError;
-use crate::retrieval::Metric;
 use crate::run_dir::{ModelFile, RunDir, RunDirError};
 use crate::weights::WeightStatistics;
 

@@ -17,8 +17,6 @@ mod pseudo_labels;
 mod ranking;
 #[path = "it/resume.rs"]
 mod resume;
-#[path = "it/retrieval.rs"]
-mod retrieval;
 #[path = "it/runs.rs"]
 mod runs;
 #[path = "it/self_train.rs"]

@@ -7,6 +7,7 @@
 //! | [`loss`] | losses and penalties as pure mathematics on tensors | no |
 //! | [`data`] | image folders, IDX files, CSV manifests and npz files to batches | data sets |
 //! | [`model`] | network families by name, weights in and out | no |
+//! | [`metrics`] | measures on slices: classification, calibration, retrieval, tests of significance | no |
 //! | [`train`] | plan, optimisers, the loop, checkpoints, evaluation | run directories |
 //!
 //! The binary `mentor` is the same crates behind a command line. Everything below is deterministic: the same
@@ -64,5 +65,6 @@
 
 pub use mentor_data as data;
 pub use mentor_loss as loss;
+pub use mentor_metrics as metrics;
 pub use mentor_model as model;
 pub use mentor_train as train;

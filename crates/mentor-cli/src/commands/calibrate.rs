@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use mentor_metrics::calibration::{CalibrationFit, Prior, calibrate};
 use mentor_model::Head;
-use mentor_train::{CalibrationFit, Prior, RunDir, TrainedModel, calibrate};
+use mentor_train::{RunDir, TrainedModel};
 
 use super::part::Part;
 use crate::device::DeviceChoice;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use mentor_data::{Note, Source, Split};
+use mentor_metrics::classification::{Evaluation, SampleResult};
+use mentor_metrics::retrieval;
+use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions};
 use mentor_model::Head;
-use mentor_train::retrieval::{self, Embeddings, Retrieval, RetrievalOptions};
-use mentor_train::{Evaluation, SampleResult, TrainedModel, class_differences, write_atomically};
+use mentor_train::{TrainedModel, class_differences, write_atomically};
 use serde::Serialize;
 
 use super::part::Part;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
+use mentor_metrics::classification::ranked;
 use mentor_model::Head;
-use mentor_train::{TrainedModel, ranked};
+use mentor_train::TrainedModel;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use mentor_metrics::retrieval::{Embeddings, Neighbour, nearest};
 use mentor_train::TrainedModel;
-use mentor_train::retrieval::{Embeddings, Neighbour, nearest};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use mentor_train::evaluation::{CalibrationBin, Evaluation};
-use mentor_train::pseudo_labels::audit::wilson_interval;
+use mentor_metrics::classification::{CalibrationBin, Evaluation};
+use mentor_metrics::pseudo_labels::audit::wilson_interval;
 
 use crate::drawing::axis::Axis;
 use crate::drawing::html::{Key, figure, legend};

@@ -1,6 +1,6 @@
 //! The table of classes.
 
-use mentor_train::evaluation::ClassMetrics;
+use mentor_metrics::classification::ClassMetrics;
 
 use crate::drawing::html::{escape, figure};
 use crate::drawing::numbers::{count, percent};

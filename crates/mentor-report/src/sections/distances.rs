@@ -1,6 +1,6 @@
 //! Histograms of the distances of positive and negative pairs.
 
-use mentor_train::embedding_analysis::PairDistances;
+use mentor_metrics::embeddings::PairDistances;
 
 use crate::drawing::axis::Axis;
 use crate::drawing::html::{Key, figure, legend};

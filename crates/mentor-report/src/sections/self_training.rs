@@ -1,7 +1,7 @@
 //! Self-training: its models, its rounds, the audit of the labels, and the images behind them.
 
+use mentor_metrics::pseudo_labels::audit::ClassAudit;
 use mentor_train::analysis::Picture;
-use mentor_train::pseudo_labels::audit::ClassAudit;
 use mentor_train::self_training::{LabelledPicture, Round, SelfTraining, Stage};
 
 use crate::drawing::chart::{Chart, Series, draw, shares};
@@ -146,7 +146,7 @@ fn rounds(found: &SelfTraining) -> String {
 fn classes(found: &SelfTraining, last: &Round) -> String {
     let nothing = ClassAudit::default();
     let audited = |class: usize| last.audit.as_ref().map_or(&nothing, |audit| &audit.classes[class]);
-    let row = |(class, of_class): (usize, &mentor_train::pseudo_labels::ClassStatistics)| {
+    let row = |(class, of_class): (usize, &mentor_metrics::pseudo_labels::ClassStatistics)| {
         let audit = audited(class);
         format!(
             "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{} of {}</td><td>{}</td><td>{}</td></tr>",
@@ -236,8 +236,8 @@ mod tests {
     use super::*;
     use crate::fixture;
     use crate::tests::assert_sound;
-    use mentor_train::pseudo_labels::audit::Audit;
-    use mentor_train::pseudo_labels::{ClassStatistics, SelectionStatistics};
+    use mentor_metrics::pseudo_labels::audit::Audit;
+    use mentor_metrics::pseudo_labels::{ClassStatistics, SelectionStatistics};
     use mentor_train::self_training::{ClassSheet, Leaks, RoundSummary};
 
     fn found() -> SelfTraining {

@@ -1,12 +1,13 @@
 //! Computes the embedding analysis of a split.
 
 use mentor_data::Dataset;
+use mentor_metrics::embeddings::{pair_distances, pca};
+use mentor_metrics::retrieval::{Embeddings, Metric, RetrievalOptions, evaluate, nearest};
 
 use super::health::EpochHealth;
-use super::{EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample, pair_distances, pca};
+use super::{EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample};
 use crate::analysis::Picture;
 use crate::error::TrainError;
-use crate::retrieval::{Embeddings, Metric, RetrievalOptions, evaluate, nearest};
 
 /// Points of the map, at most.
 const NUM_POINTS: usize = 2000;

@@ -1,23 +1,21 @@
 //! What the report draws of an embedding model: `embeddings.json`.
 //!
-//! Plain data, computed once when a run ends, with [`pca`] for the map, [`pair_distances`] for the histograms,
-//! [`retrieval`](crate::retrieval) for the rows and the metrics, and [`health`] for each epoch.
+//! Plain data, computed once when a run ends, with [`pca`](mentor_metrics::embeddings::pca) for the map,
+//! [`pair_distances`](mentor_metrics::embeddings::pair_distances) for the histograms,
+//! [`retrieval`](mentor_metrics::retrieval) for the rows and the metrics, and [`health`] for each epoch.
 
+use mentor_metrics::embeddings::PairDistances;
+use mentor_metrics::retrieval::{Metric, Retrieval};
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Picture;
-use crate::retrieval::{Metric, Retrieval};
 
 mod analyse;
 mod file;
 pub mod health;
-mod pairs;
-mod pca;
 
 pub(crate) use analyse::analyse;
 pub use file::EMBEDDINGS_FILE;
-pub use pairs::{NUM_PAIRS, PairDistances, pair_distances};
-pub use pca::{Pca, pca};
 
 /// Everything that the report shows of the embeddings of one split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,15 +6,12 @@
 //! canary images the same way ─▶ Audit ─▶ alarms
 //! ```
 
-pub mod audit;
 mod manifest;
 mod ramp;
 mod reader;
 mod schema;
 mod select;
 mod shard;
-mod statistics;
-mod target;
 mod writer;
 
 pub use manifest::{LabelsHeader, Manifest, finished_shard};
@@ -23,8 +20,4 @@ pub use reader::{LabelRow, LabelRows, LabelSet};
 pub use schema::LabelsError;
 pub use select::{Balance, PseudoLabel, Selection, SelectionError, SelectionOptions, Selector};
 pub use shard::{Shard, ShardError, detect_shard};
-pub use statistics::{
-    ChangedLabels, ClassStatistics, OrderError, SelectionStatistics, changed_labels, total_variation,
-};
-pub use target::{LabelKind, Prediction, SoftTarget};
 pub use writer::LabelsWriter;

@@ -2,10 +2,10 @@
 
 use std::collections::BinaryHeap;
 
+use mentor_metrics::pseudo_labels::{
+    ClassStatistics, LabelKind, Prediction, SelectionStatistics, SoftTarget,
+};
 use serde::{Deserialize, Serialize};
-
-use super::statistics::{ClassStatistics, SelectionStatistics};
-use super::target::{LabelKind, Prediction, SoftTarget};
 
 /// How pseudo-labels are chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,7 +102,8 @@ pub struct Selection {
 /// **Source.** Xie et al., Self-training with Noisy Student, CVPR 2020, section 3.1 (filtering and balancing).
 ///
 /// ```
-/// use mentor_train::pseudo_labels::{Balance, LabelKind, SelectionOptions, Selector};
+/// use crate::pseudo_labels::{Balance, SelectionOptions, Selector};
+/// use mentor_metrics::pseudo_labels::LabelKind;
 /// let balance = Some(Balance { per_class: 2, max_copies: 3 });
 /// let options = SelectionOptions { kind: LabelKind::Hard, threshold: 0.6, temperature: 1.0, balance };
 /// let mut selector = Selector::new(options, 2)?;

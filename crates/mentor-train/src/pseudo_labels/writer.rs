@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mentor_metrics::pseudo_labels::Prediction;
 use parquet::basic::Compression;
 use parquet::data_type::{
     ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, FloatType, Int32Type,
@@ -17,7 +18,6 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use super::manifest::{LabelsHeader, Manifest};
 use super::schema::{GROUP_ROWS, HEADER_KEY, LabelsError, damaged, schema};
 use super::shard::Shard;
-use super::target::Prediction;
 use crate::run_dir::{io, own_temporary};
 
 /// Writes one file, row by row. Until [`LabelsWriter::finish`] the rows are in a file beside it, which is removed when the writer

@@ -8,6 +8,8 @@ use mentor_loss::{
     AllTriplets, Average, Census, LossError, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss,
     TripletRanking,
 };
+use mentor_metrics::one_of_each_stretch;
+use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 use mentor_model::{Model, Pass};
 
 use crate::embedding_analysis::health::EpochHealth;
@@ -19,9 +21,7 @@ use crate::event::MetricsLine;
 use crate::loss_plan::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
-use crate::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 use crate::run_dir::RunDir;
-use crate::stretch::one_of_each_stretch;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
 

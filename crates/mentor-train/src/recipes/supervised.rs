@@ -5,11 +5,12 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use mentor_data::{Augment, Dataset, HostBatch, Order};
 use mentor_loss::ScoreLoss;
+use mentor_metrics::classification::{SampleResult, summarise};
 use mentor_model::{Model, Pass};
 
 use crate::analyse::analyse;
 use crate::error::TrainError;
-use crate::evaluate::{SampleResult, evaluate_samples, summarise, targets_to_device};
+use crate::evaluate::{evaluate_samples, targets_to_device};
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::objective::{BatchLoss, Objective, Validation};
 use crate::plan::Plan;

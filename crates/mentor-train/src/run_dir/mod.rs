@@ -39,8 +39,9 @@ pub(crate) use self::error::io;
 pub use self::metrics::MetricsWriter;
 pub use self::model_file::{MODEL_FORMAT, ModelFile};
 pub use self::summary::Summary;
+use mentor_metrics::calibration::Calibration;
+
 use crate::analysis::Analysis;
-use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::embedding_fidelity::EmbeddingFidelity;
 use crate::fidelity::Distillation;

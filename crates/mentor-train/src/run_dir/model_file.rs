@@ -1,10 +1,10 @@
 //! `model.json`: the description that stands beside the weights.
 
 use mentor_data::Preprocessing;
+use mentor_metrics::calibration::Calibration;
 use mentor_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::Calibration;
 use crate::config::{DataConfig, LossConfig, PenaltyConfig};
 
 /// `model.json`: what is needed to use `model.safetensors`.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mentor_metrics::pseudo_labels::{Prediction, changed_labels};
 use mentor_train::pseudo_labels::{
-    LabelRow, LabelSet, LabelsError, LabelsHeader, LabelsWriter, Manifest, Prediction, Shard, changed_labels,
-    finished_shard,
+    LabelRow, LabelSet, LabelsError, LabelsHeader, LabelsWriter, Manifest, Shard, finished_shard,
 };
 
 fn header(teacher: &str) -> LabelsHeader {

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use mentor_train::pseudo_labels::{Balance, LabelKind, Prediction, Selection, SelectionOptions, Selector};
+use mentor_metrics::pseudo_labels::{LabelKind, Prediction};
+use mentor_train::pseudo_labels::{Balance, Selection, SelectionOptions, Selector};
 use proptest::prelude::*;
 
 type Row = (String, Vec<f32>);

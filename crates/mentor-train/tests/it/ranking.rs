@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use mentor_data::{Source, Split};
-use mentor_train::retrieval::{Embeddings, RetrievalOptions, evaluate};
+use mentor_metrics::retrieval::{Embeddings, RetrievalOptions, evaluate};
 use mentor_train::{MetricsLine, Outcome, RunDir, TrainError, TrainEvent, TrainedModel};
 
 use crate::runs::{complete, run, run_until};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
-use mentor_train::pseudo_labels::audit::wilson_interval;
+use mentor_metrics::pseudo_labels::audit::wilson_interval;
 use mentor_train::pseudo_labels::{LabelSet, LabelsWriter, Shard};
 use mentor_train::{Labelling, MetricsLine, Outcome, RunDir, Summary, TrainError, TrainEvent, label, train};
 

@@ -7,13 +7,13 @@ mod show;
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
+use input::Sample;
 use mentor_loss::explain::Explanation;
 use mentor_loss::{LossError, ScoreLoss};
 use serde::Serialize;
 
 use crate::error::Failure;
 use crate::output;
-use input::Sample;
 
 const ALL_EXAMPLES: &str = "\
 Examples:

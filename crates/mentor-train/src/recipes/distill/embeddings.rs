@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{HostBatch, Order};
 use mentor_loss::{EmbeddingCosine, RelationalDistance};
+use mentor_metrics::{McNemar, mcnemar};
 use mentor_model::{Model, Pass};
 
 use super::objective::judged;
@@ -19,7 +20,6 @@ use crate::error::TrainError;
 use crate::evaluate::{embed_samples, to_host};
 use crate::fidelity::{BaselineSummary, TeacherSummary, speed};
 use crate::loss_plan::RankingPlan;
-use crate::mcnemar::{McNemar, mcnemar};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
 use crate::recipes::ranking::Ranking;

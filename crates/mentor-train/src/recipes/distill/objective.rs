@@ -8,6 +8,8 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{Dataset, HostBatch, Order};
 use mentor_loss::{Distillation as Loss, DistillationTerms};
+use mentor_metrics::agreement::{Probabilities, accuracy};
+use mentor_metrics::{McNemar, mcnemar};
 use mentor_model::{Model, Pass};
 
 use super::teacher::{Teacher, TeacherOutputs, weights_of};
@@ -15,10 +17,7 @@ use crate::analysis::Picture;
 use crate::distill_plan::DistillPlan;
 use crate::error::TrainError;
 use crate::evaluate::{images_to_device, in_order, targets_to_device, to_host};
-use crate::fidelity::{
-    BaselineSummary, Disagreement, Distillation, Measured, Probabilities, TeacherSummary, accuracy, speed,
-};
-use crate::mcnemar::{McNemar, mcnemar};
+use crate::fidelity::{BaselineSummary, Disagreement, Distillation, Measured, TeacherSummary, speed};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
 use crate::recipes::supervised::Supervised;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use mentor_data::{Augment, DataError, Dataset};
+use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model};
 use rayon::prelude::*;
 
@@ -12,7 +13,6 @@ use crate::class_differences::class_differences;
 use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
 use crate::plan::Plan;
-use crate::retrieval::Metric;
 use crate::teacher_cache::{CacheKey, CacheShape, TeacherCache};
 use crate::trained_model::TrainedModel;
 

@@ -5,14 +5,14 @@ use std::fs;
 use std::sync::Arc;
 
 use mentor_data::{Dataset, Source, Split};
+use mentor_metrics::calibration::Calibration;
+use mentor_metrics::mcnemar;
 
 use super::labels::{Calibrated, predicted};
 use super::stages::{Done, Work};
 use super::{BASELINE, DISTILLED};
-use crate::calibration::Calibration;
 use crate::error::TrainError;
 use crate::fidelity::BaselineSummary;
-use crate::mcnemar::mcnemar;
 use crate::recipes::Halt;
 use crate::run_dir::{ModelFile, RunDir, SELF_TRAINING_FILE, Summary, io};
 use crate::self_training::{DistilledSummary, Round, SelfTraining, Stage};

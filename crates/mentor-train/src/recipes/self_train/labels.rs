@@ -4,6 +4,10 @@ use std::fs;
 use std::sync::Arc;
 
 use mentor_data::Dataset;
+use mentor_metrics::calibration::fit_temperature;
+use mentor_metrics::classification::SampleResult;
+use mentor_metrics::pseudo_labels::audit::{Audit, ClassAudit};
+use mentor_metrics::pseudo_labels::{Prediction, changed_labels};
 
 use super::data::Images;
 use super::label::{folder, write_shard};
@@ -11,18 +15,14 @@ use super::stages::Work;
 use crate::analysis::Picture;
 use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
-use crate::evaluate::SampleResult;
-use crate::pseudo_labels::audit::{Audit, ClassAudit};
 use crate::pseudo_labels::{
-    Balance, LabelSet, LabelsHeader, Prediction, Selection, SelectionOptions, Selector, Shard,
-    changed_labels, finished_shard,
+    Balance, LabelSet, LabelsHeader, Selection, SelectionOptions, Selector, Shard, finished_shard,
 };
 use crate::recipes::Halt;
 use crate::recipes::distill::teacher::{Shown, Teacher};
 use crate::run_dir::io;
 use crate::self_train_plan::SelfTrainPlan;
 use crate::self_training::{ClassSheet, LabelledPicture};
-use crate::temperature::fit_temperature;
 
 /// Images of a file, so that a labelling that is cut off loses little.
 const SHARD_IMAGES: usize = 65_536;

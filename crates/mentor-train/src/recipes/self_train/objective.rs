@@ -3,12 +3,13 @@
 use burn::tensor::{Tensor, TensorData};
 use mentor_data::{HostBatch, Order};
 use mentor_loss::SoftmaxCrossEntropy;
+use mentor_metrics::pseudo_labels::{LabelKind, SoftTarget};
 use mentor_model::{Model, Pass};
 
 use crate::error::TrainError;
 use crate::evaluate::targets_to_device;
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
-use crate::pseudo_labels::{LabelKind, SoftTarget, WeightRamp};
+use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;
 use crate::run_dir::RunDir;
 use crate::trajectory::Trajectory;

@@ -1,17 +1,17 @@
 //! One round: label, choose, learn, compare; then accept the student as the next teacher, or roll back.
 
-use crate::error::TrainError;
-use crate::pseudo_labels::audit::{Alarm, Audit, alarms};
-use crate::pseudo_labels::{LabelSet, Selection};
-use crate::run_dir::{RunDir, Summary};
-use crate::self_training::{Round, RoundSummary};
+use mentor_metrics::pseudo_labels::audit::{Alarm, Audit, alarms};
 
 use super::TEACHER;
 use super::label::folder;
 use super::labels::{Calibrated, Chosen, LEVEL, changed, choose, contradicts_validation, sheets, write};
 use super::objective::Unlabelled;
 use super::stages::{Done, Work};
+use crate::error::TrainError;
+use crate::pseudo_labels::{LabelSet, Selection};
 use crate::recipes::Halt;
+use crate::run_dir::{RunDir, Summary};
+use crate::self_training::{Round, RoundSummary};
 
 /// The record of a finished round, in its directory.
 const ROUND_FILE: &str = "round.json";

@@ -31,7 +31,7 @@ pub struct McNemar {
 ///
 /// ```
 /// let targets = [0; 6];
-/// let test = mentor_train::mcnemar(&targets, &[0, 0, 0, 0, 0, 1], &[1, 1, 1, 1, 1, 1]);
+/// let test = mentor_metrics::mcnemar(&targets, &[0, 0, 0, 0, 0, 1], &[1, 1, 1, 1, 1, 1]);
 /// assert_eq!((test.only_first, test.only_second), (5, 0));
 /// assert!((test.p_value - 2.0 / 32.0).abs() < 1e-15); // 2 · (½)⁵
 /// ```

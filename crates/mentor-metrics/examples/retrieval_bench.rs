@@ -11,7 +11,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use mentor_train::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
+use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 
 /// As in the binary: it keeps large buffers for the next tile.
 #[global_allocator]

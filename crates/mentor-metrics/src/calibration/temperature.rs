@@ -1,6 +1,8 @@
 //! Temperature scaling: one number that makes a model's probabilities as sure as the model is right.
 
-use crate::calibration::{Calibration, CalibrationError, check_scores, expected_error};
+use super::error::{CalibrationError, check_scores};
+use super::model::Calibration;
+use crate::classification::expected_error;
 
 /// The temperatures between which the best one is looked for.
 pub const TEMPERATURES: [f64; 2] = [0.01, 100.0];
@@ -17,7 +19,7 @@ pub struct TemperatureFit {
     pub nll_before: f64,
     /// The same at `temperature`.
     pub nll_after: f64,
-    /// Expected calibration error at temperature 1, of 15 bins as in [`Evaluation`](crate::Evaluation).
+    /// Expected calibration error at temperature 1, of 15 bins as in [`Evaluation`](crate::classification::Evaluation).
     pub ece_before: f64,
     /// The same at `temperature`.
     pub ece_after: f64,
@@ -50,11 +52,11 @@ pub struct TemperatureFit {
 /// ```
 /// // Always 88 % sure (a gap of 2), right in 3 of 4: the best gap is ln 3.
 /// let scores = [2.0, 0.0].repeat(4);
-/// let fit = mentor_train::fit_temperature(&scores, 2, &[0, 0, 0, 1])?;
+/// let fit = mentor_metrics::calibration::fit_temperature(&scores, 2, &[0, 0, 0, 1])?;
 /// assert!((fit.temperature - 2.0 / 3f64.ln()).abs() < 1e-9);
 /// assert!(fit.ece_after < 1e-6 && fit.ece_before > 0.1);
-/// assert!(mentor_train::fit_temperature(&scores, 2, &[0, 0, 0, 2]).is_err());
-/// # Ok::<(), mentor_train::CalibrationError>(())
+/// assert!(mentor_metrics::calibration::fit_temperature(&scores, 2, &[0, 0, 0, 2]).is_err());
+/// # Ok::<(), mentor_metrics::calibration::CalibrationError>(())
 /// ```
 ///
 /// # Source

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use mentor_simd::{PairTerm, Panels};
 
+use super::distance::cosine_key;
 use super::embeddings::{Embeddings, Metric};
 
 /// Queries and gallery as the distances of all pairs take them.
@@ -71,11 +72,4 @@ impl Keys {
             }
         }
     }
-}
-
-/// 2·(1 − a·b / (‖a‖ ‖b‖)), and 2 where one of them has length 0.
-pub(super) fn cosine_key(product: f64, square_of_a: f64, square_of_b: f64) -> f64 {
-    let lengths = (square_of_a * square_of_b).sqrt();
-    // The lower bound is for rounding: a cosine of 1 + 1e-16.
-    if lengths == 0.0 { 2.0 } else { (2.0 - 2.0 * (product / lengths)).max(0.0) }
 }

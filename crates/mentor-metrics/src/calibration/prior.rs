@@ -1,6 +1,6 @@
 //! Bias correction: class biases that bring a model's mean probabilities to a prior.
 
-use crate::calibration::{CalibrationError, check_scores};
+use super::error::{CalibrationError, check_scores};
 
 /// Largest difference between the mean probability and the prior of a class, when the biases are found.
 pub const PRIOR_TOLERANCE: f64 = 1e-9;
@@ -63,10 +63,10 @@ pub fn class_shares(targets: &[u32], num_classes: usize) -> Vec<f64> {
 ///
 /// ```
 /// // One sample, two classes: p = softmax(1 + b_0, 0 + b_1) is (0.2, 0.8) for b_0 − b_1 = ln(0.2/0.8) − 1.
-/// let found = mentor_train::match_prior(&[1.0, 0.0], 2, &[0.2, 0.8])?;
+/// let found = mentor_metrics::calibration::match_prior(&[1.0, 0.0], 2, &[0.2, 0.8])?;
 /// assert!((found.biases[0] - found.biases[1] - (0.25f64.ln() - 1.0)).abs() < 1e-8);
-/// assert!(mentor_train::match_prior(&[1.0, 0.0], 2, &[0.0, 1.0]).is_err());
-/// # Ok::<(), mentor_train::CalibrationError>(())
+/// assert!(mentor_metrics::calibration::match_prior(&[1.0, 0.0], 2, &[0.0, 1.0]).is_err());
+/// # Ok::<(), mentor_metrics::calibration::CalibrationError>(())
 /// ```
 ///
 /// # Source

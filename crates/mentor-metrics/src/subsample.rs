@@ -4,7 +4,7 @@ use mentor_random::{Purpose, Stream};
 
 /// One sample of each stretch of `stride` samples, in a place drawn by chance: samples at equal steps would all be of one
 /// class where classes come in turn.
-pub(crate) fn one_of_each_stretch(num_samples: usize, stride: usize) -> Vec<usize> {
+pub fn one_of_each_stretch(num_samples: usize, stride: usize) -> Vec<usize> {
     let mut stream = Stream::new(0, Purpose::Analysis, &[2]);
     let starts = (0..num_samples).step_by(stride);
     starts.map(|start| start + stream.below(stride.min(num_samples - start) as u64) as usize).collect()

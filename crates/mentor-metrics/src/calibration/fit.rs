@@ -1,31 +1,23 @@
-//! What makes probabilities of scores, how it is fitted, and what fitting can refuse.
+//! How a calibration is fitted: a temperature, and biases that match a prior.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::evaluate::{calibration_bins, expected_calibration_error, judge};
-use crate::fidelity::{Probabilities, accuracy};
-use crate::prior::{class_shares, match_prior};
-use crate::temperature::{TEMPERATURES, fit_temperature};
+use super::error::CalibrationError;
+use super::model::Calibration;
+use super::prior::{class_shares, match_prior};
+use super::temperature::{TEMPERATURES, fit_temperature};
+use crate::agreement::{Probabilities, accuracy};
+use crate::classification::expected_error;
 
 /// Rounds of temperature and biases, which each change what the other is fitted to.
 const MAX_ROUNDS: usize = 30;
-
-/// p = softmax(s / T + b), in place of softmax(s).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// T, greater than 0.
-    pub temperature: f64,
-    /// b, one a class; empty for none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub biases: Vec<f64>,
-}
 
 /// A fitted calibration and what it changes on the samples that it was fitted to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CalibrationFit {
     /// What was fitted.
     pub calibration: Calibration,
-    /// Whether the temperature is an end of [`TEMPERATURES`](crate::TEMPERATURES), because the best one lies beyond: a model without
+    /// Whether the temperature is an end of [`TEMPERATURES`](crate::calibration::TEMPERATURES), because the best one lies beyond: a model without
     /// error on these samples could be ever surer.
     pub at_limit: bool,
     /// Number of samples.
@@ -55,30 +47,6 @@ pub struct ClassPrior {
     pub recall_before: f64,
     /// The same with biases.
     pub recall_after: f64,
-}
-
-impl Calibration {
-    /// A row of scores as it enters the softmax.
-    pub fn apply(&self, scores: &mut [f32]) {
-        for (class, score) in scores.iter_mut().enumerate() {
-            let bias = self.biases.get(class).copied().unwrap_or(0.0);
-            *score = (f64::from(*score) / self.temperature + bias) as f32;
-        }
-    }
-
-    /// Whether the numbers are ones that can be used on `num_classes` scores.
-    pub(crate) fn is_valid(&self, num_classes: usize) -> bool {
-        let positive = self.temperature.is_finite() && self.temperature > 0.0;
-        let fits = self.biases.is_empty() || self.biases.len() == num_classes;
-        positive && fits && self.biases.iter().all(|bias| bias.is_finite())
-    }
-
-    /// Rows of scores `[N, C]` as they enter the softmax.
-    pub(crate) fn applied(&self, scores: &[f32], num_classes: usize) -> Vec<f32> {
-        let mut applied = scores.to_vec();
-        applied.chunks_exact_mut(num_classes).for_each(|row| self.apply(row));
-        applied
-    }
 }
 
 /// What the class biases are to match.
@@ -167,102 +135,6 @@ pub fn calibrate(
         calibration,
         at_limit,
     })
-}
-
-/// The expected calibration error (ECE) of row-major scores `[N, C]`, in the bins of [`Evaluation`](crate::Evaluation).
-pub(crate) fn expected_error(scores: &[f32], num_classes: usize, targets: &[u32]) -> f64 {
-    let rows = scores.chunks_exact(num_classes).zip(targets);
-    let results: Vec<_> = rows.map(|(row, &target)| judge(row, target, 0.0)).collect();
-    expected_calibration_error(&calibration_bins(&results))
-}
-
-/// Why scores cannot be calibrated.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CalibrationError {
-    /// There is nothing to fit to.
-    #[error("there are no samples to calibrate on; give a split with images")]
-    Empty,
-    /// A score is infinite or not a number.
-    #[error(
-        "the score of sample {sample} for class {class} is {value}; the model has overflowed, train it again"
-    )]
-    Score {
-        /// Index of the sample.
-        sample: usize,
-        /// Index of the class.
-        class: usize,
-        /// The score.
-        value: f32,
-    },
-    /// A target is not the index of a class.
-    #[error("the target of sample {sample} is {target}, but there are {num_classes} classes")]
-    Target {
-        /// Index of the sample.
-        sample: usize,
-        /// Its target.
-        target: u32,
-        /// Number of classes.
-        num_classes: usize,
-    },
-    /// A prior has another number of classes than the model.
-    #[error("the prior has {given} classes, the model {num_classes}")]
-    PriorLength {
-        /// Classes of the prior.
-        given: usize,
-        /// Classes of the model.
-        num_classes: usize,
-    },
-    /// A class has a prior that no finite bias gives it.
-    #[error(
-        "the prior of class {class} is {value}, but must be greater than 0: no bias makes a probability 0"
-    )]
-    Prior {
-        /// Index of the class.
-        class: usize,
-        /// Its prior.
-        value: f64,
-    },
-    /// A prior is not a distribution.
-    #[error("the prior adds up to {sum}, but must to 1")]
-    PriorSum {
-        /// Its sum.
-        sum: f64,
-    },
-    /// The prior was not reached.
-    #[error(
-        "after {iterations} iterations the mean probabilities are still {residual:e} away from the prior; \
-         the model's scores are too extreme to be shifted"
-    )]
-    NotConverged {
-        /// Iterations done.
-        iterations: usize,
-        /// The largest difference from the prior.
-        residual: f64,
-    },
-}
-
-/// Rows of `num_classes` finite scores, at least one.
-///
-/// # Panics
-///
-/// If the scores are no whole rows.
-pub(crate) fn check_scores(scores: &[f32], num_classes: usize) -> Result<usize, CalibrationError> {
-    assert!(
-        num_classes > 0 && scores.len().is_multiple_of(num_classes),
-        "{} scores are no rows of {num_classes}",
-        scores.len()
-    );
-    if scores.is_empty() {
-        return Err(CalibrationError::Empty);
-    }
-    match scores.iter().position(|score| !score.is_finite()) {
-        None => Ok(scores.len() / num_classes),
-        Some(at) => {
-            let (sample, class) = (at / num_classes, at % num_classes);
-            Err(CalibrationError::Score { sample, class, value: scores[at] })
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Retrieval against nested loops that a reader can check against the definitions line by line.
 
-use mentor_random::{Purpose, Stream};
-use mentor_train::retrieval::{
+use mentor_metrics::retrieval::{
     Embeddings, Metric, Retrieval, RetrievalError, RetrievalOptions, evaluate, nearest,
 };
+use mentor_random::{Purpose, Stream};
 
 /// The key of the order: squared distance, or 2 − 2 cos, in plain `f64`.
 fn key(metric: Metric, a: &[f32], b: &[f32]) -> f64 {

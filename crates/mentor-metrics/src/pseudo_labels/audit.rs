@@ -22,7 +22,7 @@ pub struct Interval {
 /// **Source.** E. B. Wilson. Probable Inference, the Law of Succession, and Statistical Inference. JASA 22, 1927.
 ///
 /// ```
-/// use mentor_train::pseudo_labels::audit::wilson_interval;
+/// use mentor_metrics::pseudo_labels::audit::wilson_interval;
 /// let interval = wilson_interval(9, 10, 0.95);
 /// assert!((interval.low - 0.5958).abs() < 1e-4 && (interval.high - 0.9821).abs() < 1e-4);
 /// ```

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use crate::stretch::one_of_each_stretch;
+use crate::one_of_each_stretch;
 
 /// Places of the sample from which the threshold of the candidates is guessed.
 const SAMPLE: usize = 2048;

@@ -28,12 +28,12 @@ pub struct Pca {
 /// Takes O(N·D²) for the covariance and O(D³) for the directions.
 ///
 /// ```
-/// use mentor_train::{embedding_analysis::pca, retrieval::Embeddings};
+/// use mentor_metrics::{embeddings::pca, retrieval::Embeddings};
 /// let values = [0.0, 0.0, 2.0, 1.0, 4.0, 2.0];
 /// let found = pca(&Embeddings::new(&values, 2)?);
 /// assert!((found.explained[0] - 1.0).abs() < 1e-12);
 /// assert!((found.points[2][0] - 5.0_f32.sqrt()).abs() < 1e-6 && found.points[2][1].abs() < 1e-6);
-/// # Ok::<(), mentor_train::retrieval::RetrievalError>(())
+/// # Ok::<(), mentor_metrics::retrieval::RetrievalError>(())
 /// ```
 pub fn pca(embeddings: &Embeddings<'_>) -> Pca {
     let (count, dim) = (embeddings.len(), embeddings.dim());

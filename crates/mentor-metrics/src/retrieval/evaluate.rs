@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::bootstrap;
 use super::embeddings::Embeddings;
+use super::error::RetrievalError;
 use super::keys::Keys;
+use super::measures::{Retrieval, RetrievalIntervals, RetrievalOptions};
 use super::rank::{Ranked, Ranking, Scratch, sampled};
-use super::{Retrieval, RetrievalError, RetrievalIntervals, RetrievalOptions, bootstrap};
 
 /// Queries that share one pass over the gallery, at most, and the keys that one thread holds for them: 32 MiB.
 const MAX_QUERIES: usize = 64;

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::RetrievalError;
-use super::embeddings::{Embeddings, Metric, distance, exact_key};
+use super::distance::{distance, exact_key};
+use super::embeddings::{Embeddings, Metric};
+use super::error::RetrievalError;
 
 /// A sample of the index and how far it is from the query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,11 +26,11 @@ pub struct Neighbour {
 /// If the query's length is not the index's dimension, or one of its values is not finite.
 ///
 /// ```
-/// use mentor_train::retrieval::{Embeddings, Metric, nearest};
+/// use mentor_metrics::retrieval::{Embeddings, Metric, nearest};
 /// let index = Embeddings::new(&[0.0, 0.0, 3.0, 4.0, 0.0, 1.0], 2)?;
 /// let found = nearest(&index, &[0.0, 0.0], 2, Metric::Euclidean)?;
 /// assert_eq!(found.iter().map(|found| (found.index, found.distance)).collect::<Vec<_>>(), [(0, 0.0), (2, 1.0)]);
-/// # Ok::<(), mentor_train::retrieval::RetrievalError>(())
+/// # Ok::<(), mentor_metrics::retrieval::RetrievalError>(())
 /// ```
 pub fn nearest(
     index: &Embeddings<'_>,

@@ -1,0 +1,15 @@
+//! Calibration: what makes a model's probabilities as sure as the model is right.
+//!
+//! [`fit_temperature`] fits one number, [`match_prior`] one bias a class, [`calibrate`] both.
+
+mod error;
+mod fit;
+mod model;
+mod prior;
+mod temperature;
+
+pub use error::CalibrationError;
+pub use fit::{CalibrationFit, ClassPrior, Prior, calibrate};
+pub use model::Calibration;
+pub use prior::{PRIOR_TOLERANCE, PriorMatch, class_shares, match_prior};
+pub use temperature::{TEMPERATURES, TemperatureFit, fit_temperature};

@@ -1,0 +1,23 @@
+//! Measures of models, on plain slices: no tensors, no files.
+//!
+//! | module | asks |
+//! |---|---|
+//! | [`classification`] | how often are scores right, and which classes are confused? |
+//! | [`calibration`] | are probabilities as sure as they are right, and how can they be made so? |
+//! | [`agreement`] | do two models say the same? |
+//! | [`mcnemar()`] | is one of two models better by more than chance? |
+//! | [`retrieval`] | are the nearest neighbours of an embedding of its class? |
+//! | [`embeddings`] | how far apart are classes, and what is the plane of largest variance? |
+//! | [`pseudo_labels`] | what does a teacher call an image, and is it right? |
+
+pub mod agreement;
+pub mod calibration;
+pub mod classification;
+pub mod embeddings;
+mod mcnemar;
+pub mod pseudo_labels;
+pub mod retrieval;
+mod subsample;
+
+pub use mcnemar::{McNemar, mcnemar};
+pub use subsample::one_of_each_stretch;
