@@ -2,8 +2,9 @@
 
 use std::io::ErrorKind;
 
+use mentor_run::RunDirError;
 use mentor_train::pseudo_labels::LabelsError;
-use mentor_train::{CacheError, LoadError, PlanError, RunDirError, TrainError};
+use mentor_train::{CacheError, LoadError, PlanError, TrainError};
 
 use crate::output;
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mentor_train::embedding_analysis::health::{Diagnosis, EpochHealth};
-use mentor_train::{EpochMetrics, Started, StepMetrics, TrainEvent};
+use mentor_run::records::health::{Diagnosis, EpochHealth};
+use mentor_run::{EpochMetrics, Started, StepMetrics, TrainEvent};
 
 use crate::output;
 use crate::table::{count, duration};

@@ -13,7 +13,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use mentor_train::{MetricsLine, RunDir};
+use mentor_run::{MetricsLine, RunDir};
 
 /// Data losses of the first epoch's updates on `device`.
 fn losses(dir: &Path, model: &str, device: &str) -> Vec<f64> {

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use mentor_metrics::classification::{CalibrationBin, ClassMetrics, Evaluation};
 use mentor_metrics::embeddings::PairDistances;
 use mentor_metrics::retrieval::{Metric, Retrieval, RetrievalIntervals};
-use mentor_train::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, Picture, WeightImage};
-use mentor_train::embedding_analysis::health::EpochHealth;
-use mentor_train::embedding_analysis::{
+use mentor_run::records::Picture;
+use mentor_run::records::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, WeightImage};
+use mentor_run::records::embeddings::{
     EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample,
 };
-use mentor_train::{Config, EpochMetrics, MetricsLine, StepMetrics, Summary};
+use mentor_run::records::health::EpochHealth;
+use mentor_run::{Config, EpochMetrics, MetricsLine, StepMetrics, Summary};
 
 use super::history::History;
 use super::run::RunReport;

@@ -1,6 +1,6 @@
 //! The metrics of a run as series over its epochs.
 
-use mentor_train::{EpochMetrics, MetricsLine, StepMetrics};
+use mentor_run::{EpochMetrics, MetricsLine, StepMetrics};
 
 /// Most points of a line: more than a screen has pixels across only make the file larger.
 const MAX_POINTS: usize = 600;

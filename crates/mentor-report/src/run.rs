@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use mentor_train::analysis::Analysis;
-use mentor_train::embedding_analysis::EmbeddingAnalysis;
-use mentor_train::embedding_fidelity::EmbeddingFidelity;
-use mentor_train::fidelity::Distillation;
-use mentor_train::self_training::SelfTraining;
-use mentor_train::{Config, RunDir, RunDirError, Summary};
+use mentor_run::records::analysis::Analysis;
+use mentor_run::records::distillation::Distillation;
+use mentor_run::records::embedding_fidelity::EmbeddingFidelity;
+use mentor_run::records::embeddings::EmbeddingAnalysis;
+use mentor_run::records::self_training::SelfTraining;
+use mentor_run::{Config, RunDir, RunDirError, Summary};
 
 use crate::history::History;
 
@@ -48,7 +48,7 @@ impl RunReport {
         let (embeddings, distillation) = (dir.embedding_analysis()?, unless_incomplete(dir.distillation())?);
         let self_training = unless_incomplete(dir.self_training())?;
         let embedding_fidelity = unless_incomplete(dir.embedding_fidelity())?;
-        let calibration = unless_incomplete(dir.model_file())?.and_then(|file| file.calibration);
+        let calibration = unless_incomplete(dir.calibration())?.flatten();
         Ok(Self {
             path: path.to_owned(),
             config,

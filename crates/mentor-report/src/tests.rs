@@ -229,7 +229,7 @@ fn numbers_that_are_not_finite_leave_the_report_sound() {
 #[test]
 fn a_run_directory_is_read_whether_complete_or_not() {
     let dir = tempfile::tempdir().unwrap();
-    let run = mentor_train::RunDir::create(&dir.path().join("run"), &fixture::config()).unwrap();
+    let run = mentor_run::RunDir::create(&dir.path().join("run"), &fixture::config()).unwrap();
     let mut writer = run.metrics_writer(0).unwrap();
     fixture::metrics(3).iter().for_each(|line| writer.write(line).unwrap());
     let read = RunReport::read(run.path()).unwrap();

@@ -3,8 +3,9 @@
 use mentor_data::{DataError, Dataset};
 use mentor_metrics::classification::{SampleResult, summarise};
 use mentor_model::{Architecture, Model, NamedTensor, is_penalised, parameters};
+use mentor_run::records::Picture;
+use mentor_run::records::analysis::{Analysis, HardSample, Histogram, WeightImage};
 
-use crate::analysis::{Analysis, HardSample, Histogram, Picture, WeightImage};
 use crate::error::TrainError;
 use crate::landscape::landscapes;
 use crate::recipes::supervised::Supervised;

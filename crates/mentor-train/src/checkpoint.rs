@@ -9,11 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mentor_model::NamedTensor;
+use mentor_run::RunDirError;
+use mentor_run::files::write_alone;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::objective::Validation;
-use crate::run_dir::{RunDirError, write_alone};
 
 /// Checkpoints kept, so that a damaged newest one costs little.
 const NUM_KEPT: usize = 2;
@@ -148,7 +149,7 @@ impl Checkpoint {
     pub(crate) fn load_newest(folder: &Path) -> Result<Option<(Self, Vec<String>)>, CheckpointError> {
         let mut damaged = Vec::new();
         for path in newest_first(folder)? {
-            let bytes = fs::read(&path).map_err(crate::run_dir::io(&path, "read"))?;
+            let bytes = fs::read(&path).map_err(mentor_run::files::io(&path, "read"))?;
             match Self::parse(&bytes) {
                 Ok(checkpoint) => return Ok(Some((checkpoint, damaged))),
                 Err(reason) => {
@@ -214,7 +215,7 @@ fn digest(progress: &str, views: &[(String, TensorView<'_>)]) -> String {
 
 fn newest_first(folder: &Path) -> Result<Vec<PathBuf>, RunDirError> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
-        .map_err(crate::run_dir::io(folder, "read"))?
+        .map_err(mentor_run::files::io(folder, "read"))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
         .collect();

@@ -8,48 +8,14 @@ use std::str::FromStr;
 use mentor_data::Augment;
 use mentor_loss::{LossError, ScoreLoss};
 use mentor_model::Architecture;
-use serde::{Deserialize, Serialize};
+use mentor_run::{LossConfig, ModelConfig, OptimizerConfig};
 
-use crate::config::{LossConfig, ModelConfig, OptimizerConfig};
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::plan_error::{Checker, NON_NEGATIVE};
 
 /// Fixed augmented versions of each image where the user names no number: as many as a run of 20 epochs sees in most of
 /// its length, at a third of a megabyte for a thousand images of ten classes.
 const DEFAULT_VIEWS: u64 = 8;
-
-/// `[distill]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DistillConfig {
-    /// Directories of the teachers' runs; of several, the mean of their probabilities teaches.
-    pub teachers: Vec<PathBuf>,
-    /// `hinton`, `conv` or `tiny`: values that suit together where the user names none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preset: Option<String>,
-    /// `soft` (probabilities) or `hard-labels` (the teacher's class); of an embedding model `relational` (its distances) or
-    /// `cosine` (its directions).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<String>,
-    /// T, greater than 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Factor of what the teacher says, at least 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub soft_weight: Option<f64>,
-    /// Factor of the loss of the labels, at least 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hard_weight: Option<f64>,
-    /// Fixed augmented versions of each image, each of which the teacher scores once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub views: Option<u64>,
-    /// Whether the same network is trained without teachers too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<bool>,
-    /// Whether the teacher's scores are kept in a file; otherwise it scores every batch anew, for the same student.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache: Option<bool>,
-}
 
 /// What a teacher gives its student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +228,8 @@ impl DistillPlan {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Config, Plan, PlanError};
+    use crate::{Plan, PlanError};
+    use mentor_run::Config;
 
     fn plan(text: &str) -> Result<Plan, PlanError> {
         let text = format!("data.source = 'digits'\n{text}");

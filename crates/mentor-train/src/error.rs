@@ -5,11 +5,11 @@ use mentor_loss::LossError;
 use mentor_metrics::calibration::CalibrationError;
 use mentor_metrics::retrieval::RetrievalError;
 use mentor_model::ModelError;
+use mentor_run::RunDirError;
 
 use crate::checkpoint::CheckpointError;
 use crate::plan_error::PlanError;
 use crate::pseudo_labels::{LabelsError, SelectionError};
-use crate::run_dir::RunDirError;
 use crate::teacher_cache::CacheError;
 use crate::trained_model::LoadError;
 

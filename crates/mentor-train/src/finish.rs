@@ -1,11 +1,11 @@
 //! The end of a run: the chosen model, its analysis, the summary.
 
 use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_parameters};
+use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
 use crate::checkpoint::Progress;
-use crate::config::DataConfig;
 use crate::error::TrainError;
-use crate::run_dir::{MODEL_FORMAT, ModelFile, Summary};
+use crate::model_file::ModelFile;
 use crate::training_loop::Job;
 use crate::trajectory::Trajectory;
 use crate::weights::WeightStatistics;

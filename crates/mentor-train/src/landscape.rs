@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mentor_data::Dataset;
 use mentor_metrics::one_of_each_stretch;
 use mentor_model::{Model, NamedTensor, is_penalised, parameters, with_parameters};
+use mentor_run::records::analysis::{Landscape, PathPoint};
 
-use crate::analysis::{Landscape, PathPoint};
 use crate::error::TrainError;
 use crate::recipes::supervised::Supervised;
 use crate::trajectory::{Trajectory, flatten, unflatten};

@@ -9,8 +9,8 @@ use mentor_loss::{
 };
 use mentor_metrics::retrieval::Metric;
 use mentor_model::Head;
+use mentor_run::{DataConfig, LossConfig, ModelConfig};
 
-use crate::config::{DataConfig, LossConfig, ModelConfig};
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, PlanError};
 
 /// The data loss and its parameters.

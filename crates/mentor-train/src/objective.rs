@@ -8,10 +8,10 @@ use std::num::NonZeroU64;
 use burn::tensor::Tensor;
 use mentor_data::{HostBatch, Order};
 use mentor_model::{Model, Pass};
+use mentor_run::{RunDir, Summary};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::run_dir::{RunDir, Summary};
 use crate::trajectory::Trajectory;
 
 /// What a recipe minimises, and how it judges the result.

@@ -5,11 +5,11 @@
 
 use burn::tensor::Tensor;
 use mentor_data::Dataset;
+use mentor_run::StepMetrics;
 
 use crate::checkpoint::Progress;
 use crate::error::TrainError;
 use crate::evaluate::to_host;
-use crate::event::StepMetrics;
 use crate::objective::{BatchLoss, Measure, Sum};
 
 /// Batches between two reads on a device that is not the CPU.

@@ -3,10 +3,10 @@
 use mentor_data::{Augment, OpenOptions};
 use mentor_loss::{Hinge, Penalty};
 use mentor_model::Architecture;
-
-use crate::config::{
+use mentor_run::{
     Config, DataConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig, TrainingConfig,
 };
+
 use crate::distill_plan::{self, DistillPlan, Student};
 use crate::loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan};
 use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, POSITIVE, PlanError};

@@ -10,11 +10,12 @@ use mentor_loss::{LossError, Penalty, ScoreLoss};
 use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
 use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blake3};
+use mentor_run::{RunDir, RunDirError};
 
 use crate::evaluate::{embed_samples, evaluate_samples, score_samples, to_host};
 use crate::loss_plan::ScoreLossPlan;
+use crate::model_file::ModelFile;
 use crate::plan_error::PlanError;
-use crate::run_dir::{ModelFile, RunDir, RunDirError};
 use crate::weights::WeightStatistics;
 
 /// A model with everything that its use needs: classes, preprocessing, loss.
@@ -62,7 +63,8 @@ impl TrainedModel {
     ///
     /// When the run is missing, incomplete or damaged.
     pub fn load(run: &Path, device: &Device) -> Result<Self, LoadError> {
-        let (file, bytes) = RunDir::open(run)?.model()?;
+        let run_dir = RunDir::open(run)?;
+        let (file, bytes) = (ModelFile::read(&run_dir)?, run_dir.read("model.safetensors")?);
         // The weights are about to be replaced, so the seed does not matter.
         let model = load_safetensors(Model::new(&file.spec, 0, device)?, &bytes)?;
         if weights_blake3(&model) != file.weights_blake3 {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use mentor_metrics::calibration::{CalibrationFit, Prior, calibrate};
 use mentor_model::Head;
-use mentor_train::{RunDir, TrainedModel};
+use mentor_run::RunDir;
+use mentor_train::{ModelFile, TrainedModel};
 
 use super::part::Part;
 use crate::device::DeviceChoice;
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Prior::Given(_) => Failure::usage(error),
         _ => Failure::data(error),
     })?;
-    RunDir::open(&args.run)?.calibrate(fit.calibration.clone())?;
+    ModelFile::calibrate(&RunDir::open(&args.run)?, fit.calibration.clone())?;
     if fit.accuracy_after < fit.accuracy_before - NOTABLE_FALL {
         output::note(&format!(
             "warning: accuracy falls from {:.4} to {:.4} on these images, whose classes have other shares than the prior; calibrate on \

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use mentor_train::{DistillConfig, Summary};
+use mentor_run::{DistillConfig, Summary};
 
 use super::train;
 use crate::error::Failure;

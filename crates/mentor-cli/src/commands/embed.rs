@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use mentor_data::{Source, Split};
-use mentor_train::{TrainedModel, write_atomically};
+use mentor_run::write_atomically;
+use mentor_train::TrainedModel;
 
 use crate::device::DeviceChoice;
 use crate::error::{BAD_DATA, Failure};

@@ -9,7 +9,8 @@ use mentor_metrics::classification::{Evaluation, SampleResult};
 use mentor_metrics::retrieval;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions};
 use mentor_model::Head;
-use mentor_train::{TrainedModel, class_differences, write_atomically};
+use mentor_run::write_atomically;
+use mentor_train::{TrainedModel, class_differences};
 use serde::Serialize;
 
 use super::part::Part;

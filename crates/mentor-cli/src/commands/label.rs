@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use mentor_model::Head;
+use mentor_run::{RunDir, TrainEvent};
 use mentor_train::pseudo_labels::{Shard, detect_shard};
-use mentor_train::{Labelling, RunDir, TrainEvent, label};
+use mentor_train::{Labelling, ModelFile, label};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -94,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             }
         },
     };
-    if let Head::Embedding { .. } = RunDir::open(&args.run)?.model_file()?.spec.head {
+    if let Head::Embedding { .. } = ModelFile::read(&RunDir::open(&args.run)?)?.spec.head {
         let error = anyhow!("{}: gives embeddings, not classes", args.run.display());
         return Err(Failure::usage(error).help("name the run of a classifier"));
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mentor_report::{RunReport, render};
-use mentor_train::write_atomically;
+use mentor_run::write_atomically;
 
 use crate::error::Failure;
 use crate::output;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use mentor_train::{SelfTrainConfig, Summary};
+use mentor_run::{SelfTrainConfig, Summary};
 
 use super::train;
 use crate::error::Failure;
@@ -212,7 +212,8 @@ pub(super) fn result(summary: &Summary) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
-    use mentor_train::{Config, Plan};
+    use mentor_run::Config;
+    use mentor_train::Plan;
 
     use super::*;
 

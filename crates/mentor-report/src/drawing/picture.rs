@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
-use mentor_train::analysis::{Picture, WeightImage};
+use mentor_run::records::Picture;
+use mentor_run::records::analysis::WeightImage;
 
 /// Colour of weights below zero; its opacity is the size of the weight, so zero is the page itself.
 const NEGATIVE: [u8; 3] = [31, 111, 180];

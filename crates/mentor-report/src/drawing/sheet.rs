@@ -1,6 +1,6 @@
 //! Many small pictures in one: each is embedded once, however often the page shows it.
 
-use mentor_train::analysis::Picture;
+use mentor_run::records::Picture;
 
 use super::html::escape;
 use super::picture;

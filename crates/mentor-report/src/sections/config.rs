@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mentor_train::Config;
+use mentor_run::Config;
 use serde_json::Value;
 
 use crate::drawing::numbers::setting;

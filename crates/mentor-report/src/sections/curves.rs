@@ -1,6 +1,6 @@
 //! Curves over training: loss, its two parts, accuracy, learning rate; of one run or of several.
 
-use mentor_train::EpochMetrics;
+use mentor_run::EpochMetrics;
 
 use super::config;
 use crate::drawing::chart::{Chart, NOISE, Series, draw, linear, log_if_wide, shares};

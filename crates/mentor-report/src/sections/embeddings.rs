@@ -1,6 +1,6 @@
 //! The section on embeddings: what they retrieve, how far classes are apart, and how training went for them.
 
-use mentor_train::embedding_analysis::EmbeddingAnalysis;
+use mentor_run::records::embeddings::EmbeddingAnalysis;
 
 use super::{distances, health, map, neighbours};
 use crate::drawing::sheet::Sheet;

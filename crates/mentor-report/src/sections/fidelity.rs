@@ -1,7 +1,9 @@
 //! A student beside its teachers: how good, how large, how fast, and where they disagree.
 
-use mentor_train::embedding_fidelity::{EmbeddingFidelity, MeasuredEmbeddings};
-use mentor_train::fidelity::{BaselineSummary, Disagreement, Distillation, Measured, SPEED_BATCH, Speed};
+use mentor_run::records::distillation::{
+    BaselineSummary, Disagreement, Distillation, Measured, SPEED_BATCH, Speed,
+};
+use mentor_run::records::embedding_fidelity::{EmbeddingFidelity, MeasuredEmbeddings};
 
 use crate::drawing::html::{escape, figure, shorten, wide};
 use crate::drawing::numbers::{count, percent, value};
@@ -126,7 +128,7 @@ fn card(run: &RunReport, sample: &Disagreement) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
-    use mentor_train::analysis::Picture;
+    use mentor_run::records::Picture;
 
     #[test]
     fn the_panel_has_models_agreement_test_and_pictures() {

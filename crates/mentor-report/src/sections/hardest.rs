@@ -1,6 +1,6 @@
 //! The samples with the highest loss, with their pictures.
 
-use mentor_train::analysis::HardSample;
+use mentor_run::records::analysis::HardSample;
 
 use crate::drawing::html::{escape, figure, shorten};
 use crate::drawing::numbers::{percent, value};

@@ -1,6 +1,6 @@
 //! The health of the embeddings over training, with its diagnosis.
 
-use mentor_train::embedding_analysis::health::{Diagnosis, EpochHealth};
+use mentor_run::records::health::{Diagnosis, EpochHealth};
 
 use crate::drawing::axis::Axis;
 use crate::drawing::chart::{Chart, Series, draw, linear};

@@ -1,7 +1,7 @@
 //! The lecture's picture of gradient descent: the cost along a line through the space of weights, and the
 //! optimiser's steps on it.
 
-use mentor_train::analysis::{Landscape, PathPoint};
+use mentor_run::records::analysis::{Landscape, PathPoint};
 
 use crate::drawing::axis::Axis;
 use crate::drawing::html::figure;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mentor_train::embedding_analysis::{EmbeddingMap, MapPoint};
+use mentor_run::records::embeddings::{EmbeddingMap, MapPoint};
 
 use crate::drawing::html::{escape, figure, shorten};
 use crate::drawing::numbers::{count, percent};

@@ -1,7 +1,7 @@
 //! Retrieval: its numbers, and queries with what was found for them.
 
 use mentor_metrics::retrieval::{Metric, Retrieval};
-use mentor_train::embedding_analysis::{EmbeddingAnalysis, RetrievalRow, RetrievedSample};
+use mentor_run::records::embeddings::{EmbeddingAnalysis, RetrievalRow, RetrievedSample};
 
 use crate::drawing::html::{escape, figure, shorten, wide};
 use crate::drawing::numbers::{count, counted, percent, value};

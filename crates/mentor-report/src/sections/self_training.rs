@@ -1,8 +1,8 @@
 //! Self-training: its models, its rounds, the audit of the labels, and the images behind them.
 
 use mentor_metrics::pseudo_labels::audit::ClassAudit;
-use mentor_train::analysis::Picture;
-use mentor_train::self_training::{LabelledPicture, Round, SelfTraining, Stage};
+use mentor_run::records::Picture;
+use mentor_run::records::self_training::{LabelledPicture, Round, SelfTraining, Stage};
 
 use crate::drawing::chart::{Chart, Series, draw, shares};
 use crate::drawing::html::{escape, figure, more_classes, shorten, wide};
@@ -238,7 +238,7 @@ mod tests {
     use crate::tests::assert_sound;
     use mentor_metrics::pseudo_labels::audit::Audit;
     use mentor_metrics::pseudo_labels::{ClassStatistics, SelectionStatistics};
-    use mentor_train::self_training::{ClassSheet, Leaks, RoundSummary};
+    use mentor_run::records::self_training::{ClassSheet, Leaks, RoundSummary};
 
     fn found() -> SelfTraining {
         let stage = |name: &str, chosen| Stage {

@@ -1,6 +1,6 @@
 //! The weights: the rows of a linear model as pictures, and the histogram of all of them.
 
-use mentor_train::analysis::{Histogram, WeightImage};
+use mentor_run::records::analysis::{Histogram, WeightImage};
 
 use crate::drawing::axis::Axis;
 use crate::drawing::html::{Key, escape, figure, legend, more_classes, shorten};

@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use mentor_run::files::{beside, io};
+use mentor_run::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use super::schema::LabelsError;
 use super::shard::Shard;
-use crate::run_dir::{beside, io, write_atomically};
 
 /// What the labels are of. Shards that belong together have equal headers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

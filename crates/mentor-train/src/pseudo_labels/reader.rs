@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use mentor_run::files::io;
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{
     ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
@@ -12,7 +13,6 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
 use super::manifest::{LabelsHeader, Manifest, header_difference};
 use super::schema::{HEADER_KEY, LabelsError, damaged, schema};
-use crate::run_dir::io;
 
 /// One labelled image. Label and confidence are not repeated here: they follow from the scores.
 #[derive(Clone, Debug, PartialEq)]

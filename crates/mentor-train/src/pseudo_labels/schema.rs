@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mentor_metrics::pseudo_labels::OrderError;
+use mentor_run::RunDirError;
 use parquet::errors::ParquetError;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::TypePtr;
-
-use crate::run_dir::RunDirError;
 
 /// One row an image. `scores` are logits, one a class: probabilities in f32 lose the tail that another temperature needs.
 const SCHEMA: &str = "

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mentor_metrics::pseudo_labels::Prediction;
+use mentor_run::files::{io, own_temporary};
 use parquet::basic::Compression;
 use parquet::data_type::{
     ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, FloatType, Int32Type,
@@ -18,7 +19,6 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use super::manifest::{LabelsHeader, Manifest};
 use super::schema::{GROUP_ROWS, HEADER_KEY, LabelsError, damaged, schema};
 use super::shard::Shard;
-use crate::run_dir::{io, own_temporary};
 
 /// Writes one file, row by row. Until [`LabelsWriter::finish`] the rows are in a file beside it, which is removed when the writer
 /// is dropped. Equal rows and headers give equal bytes.

@@ -11,16 +11,17 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::Device;
 use mentor_data::BadImage;
 use mentor_model::{Head, Model, ModelSpec};
+use mentor_run::TrainEvent;
 
 use crate::error::TrainError;
-use crate::event::TrainEvent;
 use crate::loss_plan::LossPlan;
 use crate::objective::Objective;
 use crate::plan::Plan;
 use crate::recipes::ranking::Ranking;
 pub use crate::recipes::self_train::{Labelling, label};
+use mentor_run::{RunDir, Summary};
+
 use crate::recipes::supervised::Supervised;
-use crate::run_dir::{RunDir, Summary};
 use crate::training_data::{TrainingData, quarantined};
 use crate::training_loop::{Job, run};
 

@@ -11,17 +11,16 @@ use mentor_loss::{
 use mentor_metrics::one_of_each_stretch;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 use mentor_model::{Model, Pass};
+use mentor_run::records::embeddings as embedding_analysis;
+use mentor_run::records::health::EpochHealth;
+use mentor_run::{EMBEDDINGS_FILE, MetricsLine, RunDir};
 
-use crate::embedding_analysis::health::EpochHealth;
-use crate::embedding_analysis::{self, EMBEDDINGS_FILE};
 use crate::embedding_fidelity;
 use crate::error::TrainError;
 use crate::evaluate::{embed_samples, targets_to_device, to_host};
-use crate::event::MetricsLine;
 use crate::loss_plan::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
-use crate::run_dir::RunDir;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
 

@@ -7,6 +7,7 @@ use mentor_data::{Augment, Dataset, HostBatch, Order};
 use mentor_loss::ScoreLoss;
 use mentor_metrics::classification::{SampleResult, summarise};
 use mentor_model::{Model, Pass};
+use mentor_run::RunDir;
 
 use crate::analyse::analyse;
 use crate::error::TrainError;
@@ -14,7 +15,6 @@ use crate::evaluate::{evaluate_samples, targets_to_device};
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::objective::{BatchLoss, Objective, Validation};
 use crate::plan::Plan;
-use crate::run_dir::RunDir;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
 

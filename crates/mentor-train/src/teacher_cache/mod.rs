@@ -29,8 +29,7 @@ mod layout;
 pub use key::{CacheKey, CacheShape};
 use key::{describe, differences};
 use layout::{Header, Layout, block_hash};
-
-use crate::run_dir::beside;
+use mentor_run::files::beside;
 
 /// Why a cache cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use mentor_train::{MetricsLine, Outcome, RunDir, Summary, TrainError};
+use mentor_run::{MetricsLine, RunDir, Summary};
+use mentor_train::{Outcome, TrainError};
 
 use crate::runs::{complete, run, run_until};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use mentor_data::{Dataset, ImageFormat, Source, Split};
-use mentor_train::{Outcome, RunDir, TrainError, TrainEvent, TrainedModel};
+use mentor_run::{RunDir, TrainEvent};
+use mentor_train::{Outcome, TrainError, TrainedModel};
 
 use crate::runs::{complete, plan, run};
 

@@ -1,7 +1,8 @@
 //! What an update does to the weights.
 
 use burn::tensor::Device;
-use mentor_train::{Config, MetricsLine, RunDir, TrainedModel};
+use mentor_run::{Config, MetricsLine, RunDir};
+use mentor_train::TrainedModel;
 
 use crate::runs::complete;
 

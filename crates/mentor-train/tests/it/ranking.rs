@@ -6,7 +6,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use mentor_data::{Source, Split};
 use mentor_metrics::retrieval::{Embeddings, RetrievalOptions, evaluate};
-use mentor_train::{MetricsLine, Outcome, RunDir, TrainError, TrainEvent, TrainedModel};
+use mentor_run::{MetricsLine, RunDir, TrainEvent};
+use mentor_train::{Outcome, TrainError, TrainedModel};
 
 use crate::runs::{complete, run, run_until};
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use mentor_train::{MetricsLine, Outcome, RunDir, Summary, TrainEvent};
+use mentor_run::{MetricsLine, RunDir, Summary, TrainEvent};
+use mentor_train::Outcome;
 
 use crate::runs::{complete, run, run_until};
 

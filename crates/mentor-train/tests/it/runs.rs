@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use mentor_train::{Config, Outcome, Plan, Summary, TrainError, TrainEvent, train};
+use mentor_run::{Config, Summary, TrainEvent};
+use mentor_train::{Outcome, Plan, TrainError, train};
 
 /// The plan of `text`, a TOML configuration.
 pub(crate) fn plan(text: &str) -> Plan {

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use mentor_metrics::pseudo_labels::audit::wilson_interval;
+use mentor_run::{MetricsLine, RunDir, Summary, TrainEvent};
 use mentor_train::pseudo_labels::{LabelSet, LabelsWriter, Shard};
-use mentor_train::{Labelling, MetricsLine, Outcome, RunDir, Summary, TrainError, TrainEvent, label, train};
+use mentor_train::{Labelling, Outcome, TrainError, label, train};
 
 use crate::runs::{complete, plan, run};
 

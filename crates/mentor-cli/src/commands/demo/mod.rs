@@ -11,7 +11,8 @@ use std::time::Instant;
 use mentor_data::Split;
 use mentor_model::Head;
 use mentor_report::RunReport;
-use mentor_train::{Config, Plan, RunDir, TrainedModel};
+use mentor_run::{Config, RunDir};
+use mentor_train::{Plan, TrainedModel};
 
 use self::student::STUDENT;
 use super::part::Part;

@@ -1,6 +1,6 @@
 //! The lesson on few labels: what images without labels give back.
 
-use mentor_train::Summary;
+use mentor_run::Summary;
 
 use super::Lesson;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mentor_train::DistillConfig;
+use mentor_run::DistillConfig;
 
 use super::Lesson;
 

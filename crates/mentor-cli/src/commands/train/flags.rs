@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
-use mentor_train::Config;
+use mentor_run::Config;
 
 use crate::device::DeviceChoice;
 use crate::error::Failure;

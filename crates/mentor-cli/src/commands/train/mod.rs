@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use mentor_data::Source;
 use mentor_report::{RunReport, render};
-use mentor_train::{Config, Outcome, Plan, RunDir, Summary, TrainEvent, train};
+use mentor_run::{Config, RunDir, Summary, TrainEvent};
+use mentor_train::{Outcome, Plan, train};
 
 use crate::device::OpenDevice;
 use crate::error::Failure;

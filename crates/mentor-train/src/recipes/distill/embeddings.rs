@@ -7,23 +7,25 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{HostBatch, Order};
 use mentor_loss::{EmbeddingCosine, RelationalDistance};
+use mentor_metrics::retrieval::{Neighbourhoods, Retrieval};
 use mentor_metrics::{McNemar, mcnemar};
 use mentor_model::{Model, Pass};
+use mentor_run::records::distillation::{BaselineSummary, Speed, TeacherSummary};
+use mentor_run::records::embedding_fidelity::{
+    EmbeddingFidelity, MeasuredEmbeddings, Neighbourhoods, measures as retrieval_measures,
+};
+use mentor_run::{EMBEDDING_FIDELITY_FILE, RunDir, Summary};
 
 use super::objective::judged;
 use super::teacher::{Teacher, TeacherOutputs, weights_of};
 use crate::distill_plan::{DistillMode, DistillPlan};
-use crate::embedding_fidelity::{
-    EmbeddingFidelity, MeasuredEmbeddings, Neighbourhoods, measures as retrieval_measures,
-};
 use crate::error::TrainError;
 use crate::evaluate::{embed_samples, to_host};
-use crate::fidelity::{BaselineSummary, TeacherSummary, speed};
 use crate::loss_plan::RankingPlan;
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
 use crate::recipes::ranking::Ranking;
-use crate::run_dir::{EMBEDDING_FIDELITY_FILE, RunDir, Summary};
+use crate::speed::speed;
 use crate::trained_model::TrainedModel;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;
@@ -103,7 +105,7 @@ impl DistilledEmbeddings<'_> {
         let measured = |name: &str, model: &Model, values: &[f32], metric, timed: bool| {
             let found = Neighbourhoods::of(values, labels, metric)?;
             let speed = timed.then(|| speed(model, &self.device));
-            Ok::<_, TrainError>((MeasuredEmbeddings::new(name, model, &found, speed), found))
+            Ok::<_, TrainError>((describe(name, model, &found, speed), found))
         };
         let own = self.student.metric();
         let (model, student_finds) = measured("student", student, &embed(student)?, own, true)?;
@@ -128,6 +130,21 @@ impl DistilledEmbeddings<'_> {
             models.push(model);
         }
         Ok(EmbeddingFidelity { split: split.to_owned(), num_samples: dataset.len(), models, baseline })
+    }
+}
+
+/// What the report says of one of the models.
+fn describe(name: &str, model: &Model, found: &Neighbourhoods, speed: Option<Speed>) -> MeasuredEmbeddings {
+    let Retrieval { precision_at_1, r_precision, map_at_r, .. } = found.retrieval;
+    MeasuredEmbeddings {
+        name: name.to_owned(),
+        architecture: model.spec().architecture.clone(),
+        num_params: model.num_params(),
+        dim: found.dim,
+        precision_at_1,
+        r_precision,
+        map_at_r,
+        speed,
     }
 }
 

@@ -19,6 +19,7 @@ use burn::tensor::Device;
 use mentor_data::{DataError, Source};
 use mentor_loss::ScoreLoss;
 use mentor_model::Head;
+use mentor_run::{RunDir, TrainEvent};
 
 use self::embeddings::DistilledEmbeddings;
 use self::objective::{Distilled, judged};
@@ -26,13 +27,11 @@ use self::teacher::{Shown, Teacher, TeacherOutputs, cached};
 use super::{Halt, Outcome, Trainee, network, of_labels, tell_of_data, train_on};
 use crate::distill_plan::{DistillMode, DistillPlan};
 use crate::error::TrainError;
-use crate::event::TrainEvent;
 use crate::loss_plan::{LossPlan, RankingPlan};
 use crate::objective::Objective;
 use crate::plan::Plan;
 use crate::recipes::ranking::Ranking;
 use crate::recipes::supervised::Supervised;
-use crate::run_dir::RunDir;
 use crate::training_data::TrainingData;
 
 /// Trains the student of `plan` into `out`, or continues there.

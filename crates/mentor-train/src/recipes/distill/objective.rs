@@ -11,17 +11,20 @@ use mentor_loss::{Distillation as Loss, DistillationTerms};
 use mentor_metrics::agreement::{Probabilities, accuracy};
 use mentor_metrics::{McNemar, mcnemar};
 use mentor_model::{Model, Pass};
+use mentor_run::records::Picture;
+use mentor_run::records::distillation::{
+    BaselineSummary, Disagreement, Distillation, Measured, TeacherSummary,
+};
+use mentor_run::{DISTILLATION_FILE, RunDir, Summary};
 
 use super::teacher::{Teacher, TeacherOutputs, weights_of};
-use crate::analysis::Picture;
 use crate::distill_plan::DistillPlan;
 use crate::error::TrainError;
 use crate::evaluate::{images_to_device, in_order, targets_to_device, to_host};
-use crate::fidelity::{BaselineSummary, Disagreement, Distillation, Measured, TeacherSummary, speed};
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::plan::Plan;
 use crate::recipes::supervised::Supervised;
-use crate::run_dir::{DISTILLATION_FILE, RunDir, Summary};
+use crate::speed::speed;
 use crate::trained_model::TrainedModel;
 use crate::training_data::TrainingData;
 use crate::trajectory::Trajectory;

@@ -8,12 +8,12 @@ use mentor_data::{
     Similarity, Source, Split,
 };
 use mentor_random::{Purpose, Stream};
+use mentor_run::records::self_training::Leaks;
 use rayon::prelude::*;
 
 use crate::error::TrainError;
 use crate::plan::Plan;
 use crate::self_train_plan::{Pool, SelfTrainPlan};
-use crate::self_training::Leaks;
 use crate::training_data::{self, TrainingData};
 
 /// Canary images of a class, unless it has too few labels.

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use mentor_data::{Dataset, Source, Split};
 use mentor_metrics::calibration::Calibration;
 use mentor_metrics::mcnemar;
+use mentor_run::files::io;
+use mentor_run::records::distillation::BaselineSummary;
+use mentor_run::records::self_training::{DistilledSummary, Round, SelfTraining, Stage};
+use mentor_run::{RunDir, SELF_TRAINING_FILE, Summary};
 
 use super::labels::{Calibrated, predicted};
 use super::stages::{Done, Work};
 use super::{BASELINE, DISTILLED};
 use crate::error::TrainError;
-use crate::fidelity::BaselineSummary;
+use crate::model_file::ModelFile;
 use crate::recipes::Halt;
-use crate::run_dir::{ModelFile, RunDir, SELF_TRAINING_FILE, Summary, io};
-use crate::self_training::{DistilledSummary, Round, SelfTraining, Stage};
 use crate::trained_model::TrainedModel;
 
 /// Files that are those of the final model's own run.

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use mentor_data::{Dataset, OpenOptions, Source, Split};
+use mentor_run::TrainEvent;
 
 use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
-use crate::event::TrainEvent;
 use crate::pseudo_labels::{LabelsHeader, LabelsWriter, Manifest, Shard, finished_shard};
 use crate::recipes::distill::teacher::{Shown, Teacher};
 

@@ -8,11 +8,13 @@ use mentor_metrics::calibration::fit_temperature;
 use mentor_metrics::classification::SampleResult;
 use mentor_metrics::pseudo_labels::audit::{Audit, ClassAudit};
 use mentor_metrics::pseudo_labels::{Prediction, changed_labels};
+use mentor_run::files::io;
+use mentor_run::records::Picture;
+use mentor_run::records::self_training::{ClassSheet, LabelledPicture};
 
 use super::data::Images;
 use super::label::{folder, write_shard};
 use super::stages::Work;
-use crate::analysis::Picture;
 use crate::distill_plan::DistillMode;
 use crate::error::TrainError;
 use crate::pseudo_labels::{
@@ -20,9 +22,7 @@ use crate::pseudo_labels::{
 };
 use crate::recipes::Halt;
 use crate::recipes::distill::teacher::{Shown, Teacher};
-use crate::run_dir::io;
 use crate::self_train_plan::SelfTrainPlan;
-use crate::self_training::{ClassSheet, LabelledPicture};
 
 /// Images of a file, so that a labelling that is cut off loses little.
 const SHARD_IMAGES: usize = 65_536;

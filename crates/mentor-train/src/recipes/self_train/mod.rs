@@ -25,14 +25,14 @@ use burn::tensor::Device;
 
 pub use self::label::{Labelling, label};
 
+use mentor_run::{RunDir, TrainEvent};
+
 use self::data::Images;
 use self::stages::Work;
 use super::Outcome;
 use crate::error::TrainError;
-use crate::event::TrainEvent;
 use crate::plan::Plan;
 use crate::recipes::Halt;
-use crate::run_dir::RunDir;
 use crate::self_train_plan::{SelfTrainMethod, SelfTrainPlan};
 
 /// Where the teacher of the first round is, below the run.

@@ -5,13 +5,13 @@ use mentor_data::{HostBatch, Order};
 use mentor_loss::SoftmaxCrossEntropy;
 use mentor_metrics::pseudo_labels::{LabelKind, SoftTarget};
 use mentor_model::{Model, Pass};
+use mentor_run::RunDir;
 
 use crate::error::TrainError;
 use crate::evaluate::targets_to_device;
 use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
 use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;
-use crate::run_dir::RunDir;
 use crate::trajectory::Trajectory;
 
 /// Where the targets of unlabelled images come from.

@@ -1,6 +1,8 @@
 //! One round: label, choose, learn, compare; then accept the student as the next teacher, or roll back.
 
 use mentor_metrics::pseudo_labels::audit::{Alarm, Audit, alarms};
+use mentor_run::records::self_training::{Round, RoundSummary};
+use mentor_run::{RunDir, Summary};
 
 use super::TEACHER;
 use super::label::folder;
@@ -10,8 +12,6 @@ use super::stages::{Done, Work};
 use crate::error::TrainError;
 use crate::pseudo_labels::{LabelSet, Selection};
 use crate::recipes::Halt;
-use crate::run_dir::{RunDir, Summary};
-use crate::self_training::{Round, RoundSummary};
 
 /// The record of a finished round, in its directory.
 const ROUND_FILE: &str = "round.json";
@@ -89,7 +89,7 @@ impl Work<'_> {
         let RoundSummary { accepted, reason, .. } = &round.summary;
         let verdict = if *accepted { "accepted" } else { "rolled back" };
         self.say(format!("round {number}: {verdict}: {reason}"));
-        std::fs::create_dir_all(&folder).map_err(crate::run_dir::io(&folder, "create"))?;
+        std::fs::create_dir_all(&folder).map_err(mentor_run::files::io(&folder, "create"))?;
         RunDir::at(&folder).write_json(ROUND_FILE, &round)?;
         Ok(round)
     }

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use mentor_loss::{ScoreLoss, SoftmaxCrossEntropy};
 use mentor_model::Model;
+use mentor_run::records::self_training::Round;
+use mentor_run::{DistillConfig, ModelConfig, RunDir, Summary, TrainEvent};
 
 use super::data::{Batches, Images};
 use super::objective::{NoisyStudent, Unlabelled};
 use super::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
-use crate::config::ModelConfig;
-use crate::distill_plan::DistillConfig;
 use crate::error::TrainError;
-use crate::event::TrainEvent;
 use crate::loss_plan::{LossPlan, ScoreLossPlan};
 use crate::plan::Plan;
 use crate::plan_error::PlanError;
@@ -22,9 +21,7 @@ use crate::recipes::distill::teacher::Teacher;
 use crate::recipes::distill::{Place, distill_on};
 use crate::recipes::supervised::Supervised;
 use crate::recipes::{Halt, Outcome, Trainee, train_on};
-use crate::run_dir::{RunDir, Summary};
 use crate::self_train_plan::SelfTrainPlan;
-use crate::self_training::Round;
 use crate::training_data::TrainingData;
 
 /// What all stages know.

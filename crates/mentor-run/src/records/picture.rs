@@ -23,12 +23,20 @@ pub struct Picture {
 
 impl Picture {
     /// The image of a sample, as its data set holds it.
-    pub(crate) fn of(dataset: &Dataset, sample: usize) -> Result<Self, DataError> {
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if it cannot be read.
+    pub fn of(dataset: &Dataset, sample: usize) -> Result<Self, DataError> {
         Ok(Self::new(dataset.format().shape(), &bytes(dataset, sample)?))
     }
 
     /// The image of a sample, at most 64 pixels high and wide.
-    pub(crate) fn thumbnail(dataset: &Dataset, sample: usize) -> Result<Self, DataError> {
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if it cannot be read.
+    pub fn thumbnail(dataset: &Dataset, sample: usize) -> Result<Self, DataError> {
         let (shape, bytes) = shrink(dataset.format().shape(), &bytes(dataset, sample)?);
         Ok(Self::new(shape, &bytes))
     }

@@ -2,10 +2,10 @@
 //!
 //! Computed once, when a run ends, on the validation split (on the training split where there is none).
 
+use mentor_metrics::classification::Evaluation;
 use serde::{Deserialize, Serialize};
 
-pub use crate::picture::Picture;
-use mentor_metrics::classification::Evaluation;
+use super::picture::Picture;
 
 /// Everything that the report needs and that needs the model or the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mentor_metrics::retrieval::{Neighbourhoods, Retrieval};
-use mentor_model::Model;
+use mentor_metrics::retrieval::Retrieval;
 use serde::{Deserialize, Serialize};
 
-use crate::fidelity::{BaselineSummary, Speed};
+use super::distillation::{BaselineSummary, Speed};
 
 /// Student, teachers and baseline by what their embeddings find.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,28 +42,14 @@ pub struct MeasuredEmbeddings {
 }
 
 impl MeasuredEmbeddings {
-    pub(crate) fn new(name: &str, model: &Model, found: &Neighbourhoods, speed: Option<Speed>) -> Self {
-        let Retrieval { precision_at_1, r_precision, map_at_r, .. } = found.retrieval;
-        Self {
-            name: name.to_owned(),
-            architecture: model.spec().architecture.clone(),
-            num_params: model.num_params(),
-            dim: found.dim,
-            precision_at_1,
-            r_precision,
-            map_at_r,
-            speed,
-        }
-    }
-
     /// As a summary names them.
-    pub(crate) fn measures(&self) -> BTreeMap<String, f64> {
+    pub fn measures(&self) -> BTreeMap<String, f64> {
         named([self.precision_at_1, self.r_precision, self.map_at_r])
     }
 }
 
 /// Precision at 1, R-precision and MAP@R under the names that metrics and summaries have for them.
-pub(crate) fn measures(found: &Retrieval) -> BTreeMap<String, f64> {
+pub fn measures(found: &Retrieval) -> BTreeMap<String, f64> {
     named([found.precision_at_1, found.r_precision, found.map_at_r])
 }
 

@@ -19,33 +19,27 @@
 //!
 //! A file appears whole or not at all: it is written beside its place, synced and renamed.
 
-mod atomic;
-mod error;
 mod metrics;
-mod model_file;
-mod summary;
 
 use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use self::atomic::TEMPORARY;
-pub use self::atomic::write_atomically;
-pub(crate) use self::atomic::{beside, own_temporary, write_alone};
-pub use self::error::RunDirError;
-pub(crate) use self::error::io;
-pub use self::metrics::MetricsWriter;
-pub use self::model_file::{MODEL_FORMAT, ModelFile};
-pub use self::summary::Summary;
 use mentor_metrics::calibration::Calibration;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use crate::analysis::Analysis;
 use crate::config::Config;
-use crate::embedding_fidelity::EmbeddingFidelity;
-use crate::fidelity::Distillation;
-use crate::self_training::SelfTraining;
+use crate::error::RunDirError;
+use crate::files::{TEMPORARY, io, write_alone, write_atomically};
+use crate::records::Summary;
+use crate::records::analysis::Analysis;
+use crate::records::distillation::Distillation;
+use crate::records::embedding_fidelity::EmbeddingFidelity;
+use crate::records::embeddings::EmbeddingAnalysis;
+use crate::records::self_training::SelfTraining;
+
+pub use self::metrics::MetricsWriter;
 
 /// A directory that holds one run.
 #[derive(Debug)]
@@ -137,7 +131,7 @@ impl RunDir {
     }
 
     /// A directory of files that belong to a run which this process has locked, whether or not it is a run itself.
-    pub(crate) fn at(path: &Path) -> Self {
+    pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned(), _lock: None, alone: true }
     }
 
@@ -214,41 +208,62 @@ impl RunDir {
         self.read_json(EMBEDDING_FIDELITY_FILE)
     }
 
-    /// Stores `calibration` in `model.json`, in place of an earlier one.
+    /// The embedding analysis of a run; `None` where the run has none, as for a classifier or before the end.
     ///
     /// # Errors
     ///
-    /// As [`RunDir::model_file`], and when the file system refuses.
-    pub fn calibrate(&self, calibration: Calibration) -> Result<(), RunDirError> {
-        let file = self.model_file()?;
-        self.write_json("model.json", &ModelFile { calibration: Some(calibration), ..file })
+    /// [`RunDirError::Io`] if the file cannot be read; [`RunDirError::Damaged`] if it does not parse.
+    pub fn embedding_analysis(&self) -> Result<Option<EmbeddingAnalysis>, RunDirError> {
+        let path = self.path().join(EMBEDDINGS_FILE);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(RunDirError::Io { path, action: "read", source }),
+        };
+        let damaged = |error: serde_json::Error| RunDirError::Damaged { path, message: error.to_string() };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 
-    /// The model of a complete run: its description and its safetensors bytes.
+    /// What makes probabilities of the scores of a complete run's model, if one was fitted.
     ///
     /// # Errors
     ///
     /// As [`RunDir::summary`].
-    pub fn model(&self) -> Result<(ModelFile, Vec<u8>), RunDirError> {
-        let file = self.model_file()?;
-        let weights = self.path.join("model.safetensors");
-        let bytes = fs::read(&weights).map_err(io(&weights, "read"))?;
-        Ok((file, bytes))
+    pub fn calibration(&self) -> Result<Option<Calibration>, RunDirError> {
+        #[derive(Deserialize)]
+        struct Part {
+            calibration: Option<Calibration>,
+        }
+        Ok(self.model_json::<Part>()?.calibration)
     }
 
-    /// The description of the model of a complete run.
+    /// What `T` needs of `model.json`, the description of a complete run's model.
     ///
     /// # Errors
     ///
-    /// As [`RunDir::summary`].
-    pub fn model_file(&self) -> Result<ModelFile, RunDirError> {
-        let file: ModelFile = self.read_json("model.json")?;
-        if file.format != MODEL_FORMAT {
-            let path = self.path.join("model.json");
-            let message = format!("it has format {}, and this mentor reads {MODEL_FORMAT}", file.format);
+    /// As [`RunDir::summary`]; [`RunDirError::Damaged`] for a layout that this mentor does not read.
+    pub fn model_json<T: DeserializeOwned>(&self) -> Result<T, RunDirError> {
+        #[derive(Deserialize)]
+        struct Layout {
+            format: u32,
+        }
+        let Layout { format } = self.read_json(MODEL_FILE)?;
+        if format != MODEL_FORMAT {
+            let path = self.path.join(MODEL_FILE);
+            let message = format!("it has format {format}, and this mentor reads {MODEL_FORMAT}");
             return Err(RunDirError::Damaged { path, message });
         }
-        Ok(file)
+        self.read_json(MODEL_FILE)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// [`RunDirError::Io`] if it cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, RunDirError> {
+        let path = self.path.join(name);
+        fs::read(&path).map_err(io(&path, "read"))
     }
 
     /// Writes a file whole or not at all, and durably.
@@ -272,7 +287,12 @@ impl RunDir {
         self.write(name, &text)
     }
 
-    pub(crate) fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunDirError> {
+    /// Reads a JSON file of a complete run.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::summary`].
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunDirError> {
         let path = self.path.join(name);
         if !path.exists() {
             return Err(RunDirError::Incomplete { path: self.path.clone() });
@@ -284,9 +304,18 @@ impl RunDir {
 }
 
 const CONFIG_FILE: &str = "config.toml";
-pub(crate) const DISTILLATION_FILE: &str = "distillation.json";
-pub(crate) const SELF_TRAINING_FILE: &str = "self_training.json";
-pub(crate) const EMBEDDING_FIDELITY_FILE: &str = "embedding-fidelity.json";
+/// What distillation did.
+pub const DISTILLATION_FILE: &str = "distillation.json";
+/// What self-training did.
+pub const SELF_TRAINING_FILE: &str = "self_training.json";
+/// What distillation of embeddings did.
+pub const EMBEDDING_FIDELITY_FILE: &str = "embedding-fidelity.json";
+/// What the report draws of an embedding model.
+pub const EMBEDDINGS_FILE: &str = "embeddings.json";
+/// The description of the model.
+pub const MODEL_FILE: &str = "model.json";
+/// Layout version of `model.json`.
+pub const MODEL_FORMAT: u32 = 2;
 const LOCK_FILE: &str = ".lock";
 
 /// Names of the fields in which two configurations differ, such as `optimizer.learning_rate`.

@@ -3,10 +3,12 @@
 use mentor_data::Dataset;
 use mentor_metrics::embeddings::{pair_distances, pca};
 use mentor_metrics::retrieval::{Embeddings, Metric, RetrievalOptions, evaluate, nearest};
+use mentor_run::records::Picture;
+use mentor_run::records::embeddings::{
+    EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample,
+};
+use mentor_run::records::health::EpochHealth;
 
-use super::health::EpochHealth;
-use super::{EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample};
-use crate::analysis::Picture;
 use crate::error::TrainError;
 
 /// Points of the map, at most.

@@ -4,9 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 
-use super::error::io;
-use super::{RunDir, RunDirError};
-use crate::event::MetricsLine;
+use super::RunDir;
+use crate::error::RunDirError;
+use crate::files::io;
+use crate::records::MetricsLine;
 
 const METRICS_FILE: &str = "metrics.jsonl";
 
@@ -95,13 +96,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::create(&dir.path().join("run"), &Config::default()).unwrap();
         let step = |step| {
-            let metrics = crate::event::StepMetrics {
-                step,
-                epoch: 0,
-                data_loss: 0.5,
-                learning_rate: 0.1,
-                num_samples: 8,
-            };
+            let metrics =
+                crate::StepMetrics { step, epoch: 0, data_loss: 0.5, learning_rate: 0.1, num_samples: 8 };
             MetricsLine::Step(metrics)
         };
         let mut writer = run.metrics_writer(0).unwrap();

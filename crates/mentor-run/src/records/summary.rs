@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fidelity::{BaselineSummary, TeacherSummary};
-use crate::self_training::{DistilledSummary, RoundSummary};
+use super::distillation::{BaselineSummary, TeacherSummary};
+use super::self_training::{DistilledSummary, RoundSummary};
 
 /// `summary.json`: the run in a few numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What the user wrote: every field optional, unknown fields refused.
 //!
 //! A `Config` is raw. It comes from a TOML file, from `--set key=value` and from flags, and ends at
-//! [`Plan::try_from`](crate::Plan), which fills in the defaults and reports all problems at once.
+//! `Plan::try_from` of `mentor-train`, which fills in the defaults and reports all problems at once.
 //! A resolved plan goes back to a `Config` with every field stated: the `config.toml` of a run.
 
 use std::path::PathBuf;
@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use mentor_data::{Augment, OpenOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::distill_plan::DistillConfig;
-use crate::self_train_plan::SelfTrainConfig;
+mod distill;
+mod self_train;
+
+pub use distill::DistillConfig;
+pub use self_train::SelfTrainConfig;
 
 /// The configuration of a training run, as written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -218,11 +221,11 @@ impl Config {
     /// [`ConfigError`] when the text is not TOML, names an unknown field, or an assignment is malformed.
     ///
     /// ```
-    /// use mentor_train::Config;
+    /// use mentor_run::Config;
     /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &["optimizer.learning_rate=0.05".into()])?;
     /// assert_eq!(config.optimizer.learning_rate, Some(0.05));
     /// assert!(Config::from_toml("[model]\nnmae = 'cnn'", "run.toml", &[]).is_err());
-    /// # Ok::<(), mentor_train::ConfigError>(())
+    /// # Ok::<(), mentor_run::ConfigError>(())
     /// ```
     pub fn from_toml(text: &str, origin: &str, assignments: &[String]) -> Result<Self, ConfigError> {
         let parse_error = |origin: &str, error: toml::de::Error| ConfigError::Parse {

@@ -2,20 +2,14 @@
 //!
 //! Plain data, computed once when a run ends, with [`pca`](mentor_metrics::embeddings::pca) for the map,
 //! [`pair_distances`](mentor_metrics::embeddings::pair_distances) for the histograms,
-//! [`retrieval`](mentor_metrics::retrieval) for the rows and the metrics, and [`health`] for each epoch.
+//! [`retrieval`](mentor_metrics::retrieval) for the rows and the metrics, and [`EpochHealth`] for each epoch.
 
 use mentor_metrics::embeddings::PairDistances;
 use mentor_metrics::retrieval::{Metric, Retrieval};
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::Picture;
-
-mod analyse;
-mod file;
-pub mod health;
-
-pub(crate) use analyse::analyse;
-pub use file::EMBEDDINGS_FILE;
+use super::health::EpochHealth;
+use super::picture::Picture;
 
 /// Everything that the report shows of the embeddings of one split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +33,7 @@ pub struct EmbeddingAnalysis {
     /// Thumbnails, each once; points and rows refer to them by index.
     pub pictures: Vec<Picture>,
     /// What training said about the embeddings after each epoch.
-    pub health: Vec<health::EpochHealth>,
+    pub health: Vec<EpochHealth>,
     /// The margin of the training loss, where it has one.
     pub margin: Option<f64>,
 }

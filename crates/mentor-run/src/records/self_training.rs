@@ -4,7 +4,7 @@ use mentor_metrics::pseudo_labels::SelectionStatistics;
 use mentor_metrics::pseudo_labels::audit::{Alarm, Audit};
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::Picture;
+use super::picture::Picture;
 
 /// One round in a few numbers, for `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! What can go wrong with the files of a run, in the words that the user reads.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What can go wrong with the files of a run.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +55,4 @@ pub enum RunDirError {
         /// The directory.
         path: PathBuf,
     },
-}
-
-pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> RunDirError + use<> {
-    let path = path.to_owned();
-    move |source| RunDirError::Io { path, action, source }
 }

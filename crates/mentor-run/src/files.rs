@@ -4,11 +4,10 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::RunDirError;
-use super::error::io;
+use crate::error::RunDirError;
 
 /// What the name of a file ends in until it is whole.
-pub(super) const TEMPORARY: &str = ".tmp";
+pub(crate) const TEMPORARY: &str = ".tmp";
 
 /// Writes a file whole or not at all, and durably: beside its place, synced, then renamed. Links are followed; what is no file, such as
 /// a pipe, is written to as it is.
@@ -28,17 +27,21 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
 
 /// As [`write_atomically`], in a directory that this process alone writes: the next one overwrites what it leaves behind when it is
 /// killed.
-pub(crate) fn write_alone(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
+///
+/// # Errors
+///
+/// When the file system refuses.
+pub fn write_alone(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
     replace(path, &beside(path, TEMPORARY), bytes)
 }
 
 /// What `path` is called until it is whole, where other processes may write it too.
-pub(crate) fn own_temporary(path: &Path) -> PathBuf {
+pub fn own_temporary(path: &Path) -> PathBuf {
     beside(path, &format!(".{}{TEMPORARY}", std::process::id()))
 }
 
 /// `path` with its name made longer.
-pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(ending);
     path.with_file_name(name)
@@ -58,4 +61,10 @@ fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> Result<(), RunDirErro
         let _ = parent.sync_all();
     }
     Ok(())
+}
+
+/// Says which file a system error is about, and what was tried with it.
+pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> RunDirError + use<> {
+    let path = path.to_owned();
+    move |source| RunDirError::Io { path, action, source }
 }

@@ -3,9 +3,8 @@
 use mentor_data::Preprocessing;
 use mentor_metrics::calibration::Calibration;
 use mentor_model::ModelSpec;
+use mentor_run::{DataConfig, LossConfig, MODEL_FILE, PenaltyConfig, RunDir, RunDirError};
 use serde::{Deserialize, Serialize};
-
-use crate::config::{DataConfig, LossConfig, PenaltyConfig};
 
 /// `model.json`: what is needed to use `model.safetensors`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,5 +33,22 @@ pub struct ModelFile {
     pub calibration: Option<Calibration>,
 }
 
-/// Layout version of `model.json`.
-pub const MODEL_FORMAT: u32 = 2;
+impl ModelFile {
+    /// The description of the model of a complete run.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::model_json`].
+    pub fn read(run: &RunDir) -> Result<Self, RunDirError> {
+        run.model_json()
+    }
+
+    /// Stores `calibration` in the description of a run's model, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFile::read`], and when the file system refuses.
+    pub fn calibrate(run: &RunDir, calibration: Calibration) -> Result<(), RunDirError> {
+        run.write_json(MODEL_FILE, &Self { calibration: Some(calibration), ..Self::read(run)? })
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::EpochMetrics;
+use super::event::EpochMetrics;
 
 /// What an epoch saw of its embeddings, before each update; means over its batches.
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run_dir::Summary;
+use super::summary::Summary;
 
 /// Something that happened in a run, in the order in which it happened.
 #[derive(Clone, Debug)]

@@ -1,0 +1,27 @@
+//! What a run is told and what it leaves behind: its configuration, its directory, its events and records.
+//!
+//! ```text
+//! config   what the user wrote, unknown fields refused
+//! records  what the files of a run hold, and the events that make some of them
+//! run_dir  the directory: every file of a run is written and read here, whole or not at all
+//! ```
+//!
+//! Nothing here computes, trains or knows of tensors: it is all that a report needs.
+
+pub mod config;
+mod error;
+pub mod files;
+pub mod records;
+mod run_dir;
+
+pub use config::{
+    Config, ConfigError, DataConfig, DistillConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig,
+    ScheduleConfig, SelfTrainConfig, TrainingConfig,
+};
+pub use error::RunDirError;
+pub use files::write_atomically;
+pub use records::{EpochMetrics, MetricsLine, Picture, Started, StepMetrics, Summary, TrainEvent};
+pub use run_dir::{
+    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsWriter,
+    RunDir, SELF_TRAINING_FILE,
+};

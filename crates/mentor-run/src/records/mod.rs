@@ -1,0 +1,15 @@
+//! What a run leaves behind, file by file: plain data that is written at its end and read by the report.
+
+pub mod analysis;
+pub mod distillation;
+pub mod embedding_fidelity;
+pub mod embeddings;
+mod event;
+pub mod health;
+mod picture;
+pub mod self_training;
+mod summary;
+
+pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
+pub use picture::Picture;
+pub use summary::Summary;
