@@ -8,47 +8,19 @@
 //! Read `training_loop` first: it is the loop; then [`recipes`], what is minimised. Nothing in this crate prints; a caller
 //! observes [`TrainEvent`]s.
 
-mod analyse;
-mod analyse_embeddings;
-mod checkpoint;
-mod class_differences;
-mod distill_plan;
-mod ema;
-mod error;
-mod evaluate;
-mod finish;
-mod landscape;
-mod loss_plan;
-mod model_file;
-mod objective;
-mod observed;
-mod optimizer;
+mod analysis;
+mod engine;
+mod inference;
 mod plan;
-mod plan_error;
 pub mod pseudo_labels;
 pub mod recipes;
-mod schedule;
-mod self_train_plan;
-mod speed;
-mod teacher_cache;
-mod trained_model;
-mod training_data;
-mod training_loop;
-mod trajectory;
-mod weights;
+mod teachers;
 
-pub use checkpoint::CheckpointError;
-pub use class_differences::class_differences;
-pub use distill_plan::{DistillMode, DistillPlan};
-pub use ema::{ema_decay, update_average};
-pub use error::TrainError;
-pub use loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan, TripletForm};
-pub use model_file::ModelFile;
-pub use optimizer::Optimizer;
-pub use plan::{OptimizerPlan, Plan};
-pub use plan_error::PlanError;
+pub use engine::{CheckpointError, Optimizer, TrainError, ema_decay, update_average};
+pub use inference::{LoadError, ModelFile, TrainedModel};
+pub use plan::{
+    DistillMode, DistillPlan, LossPlan, OptimizerPlan, Plan, PlanError, Pool, RankingBatches, RankingForm,
+    RankingPlan, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TripletForm,
+};
 pub use recipes::{Labelling, Outcome, label, train};
-pub use schedule::{Schedule, Shape};
-pub use self_train_plan::{Pool, SelfTrainMethod, SelfTrainPlan};
-pub use teacher_cache::{CacheError, CacheKey, CacheShape, TeacherCache};
-pub use trained_model::{LoadError, TrainedModel};
+pub use teachers::{CacheError, CacheKey, CacheShape, TeacherCache};

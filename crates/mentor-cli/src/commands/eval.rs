@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Note, Source, Split};
+use mentor_data::{Note, Source, Split, class_differences};
 use mentor_metrics::classification::{Evaluation, SampleResult};
 use mentor_metrics::retrieval;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions};
 use mentor_model::Head;
 use mentor_run::write_atomically;
-use mentor_train::{TrainedModel, class_differences};
+use mentor_train::TrainedModel;
 use serde::Serialize;
 
 use super::part::Part;

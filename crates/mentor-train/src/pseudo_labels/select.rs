@@ -102,7 +102,7 @@ pub struct Selection {
 /// **Source.** Xie et al., Self-training with Noisy Student, CVPR 2020, section 3.1 (filtering and balancing).
 ///
 /// ```
-/// use crate::pseudo_labels::{Balance, SelectionOptions, Selector};
+/// use mentor_train::pseudo_labels::{Balance, SelectionOptions, Selector};
 /// use mentor_metrics::pseudo_labels::LabelKind;
 /// let balance = Some(Balance { per_class: 2, max_copies: 3 });
 /// let options = SelectionOptions { kind: LabelKind::Hard, threshold: 0.6, temperature: 1.0, balance };

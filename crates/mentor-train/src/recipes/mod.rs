@@ -1,7 +1,7 @@
 //! Ways to train. A recipe says what is minimised and how a model is judged; the loop is common to all.
 
 mod distill;
-mod ranking;
+mod metric_learning;
 mod self_train;
 pub(crate) mod supervised;
 
@@ -13,17 +13,17 @@ use mentor_data::BadImage;
 use mentor_model::{Head, Model, ModelSpec};
 use mentor_run::TrainEvent;
 
-use crate::error::TrainError;
-use crate::loss_plan::LossPlan;
-use crate::objective::Objective;
+use crate::engine::error::TrainError;
+use crate::engine::objective::Objective;
 use crate::plan::Plan;
-use crate::recipes::ranking::Ranking;
+use crate::plan::loss::LossPlan;
+use crate::recipes::metric_learning::Ranking;
 pub use crate::recipes::self_train::{Labelling, label};
 use mentor_run::{RunDir, Summary};
 
+use crate::engine::training_data::{TrainingData, quarantined};
+use crate::engine::training_loop::{Job, run};
 use crate::recipes::supervised::Supervised;
-use crate::training_data::{TrainingData, quarantined};
-use crate::training_loop::{Job, run};
 
 /// How a call of [`train`] ended.
 #[derive(Clone, Debug, PartialEq)]

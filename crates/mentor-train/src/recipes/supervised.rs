@@ -9,14 +9,14 @@ use mentor_metrics::classification::{SampleResult, summarise};
 use mentor_model::{Model, Pass};
 use mentor_run::RunDir;
 
-use crate::analyse::analyse;
-use crate::error::TrainError;
-use crate::evaluate::{evaluate_samples, targets_to_device};
-use crate::loss_plan::{LossPlan, ScoreLossPlan};
-use crate::objective::{BatchLoss, Objective, Validation};
+use crate::analysis::classifier::analyse;
+use crate::analysis::trajectory::Trajectory;
+use crate::engine::error::TrainError;
+use crate::engine::objective::{BatchLoss, Objective, Validation};
+use crate::engine::training_data::TrainingData;
+use crate::inference::evaluate::{evaluate_samples, targets_to_device};
 use crate::plan::Plan;
-use crate::training_data::TrainingData;
-use crate::trajectory::Trajectory;
+use crate::plan::loss::{LossPlan, ScoreLossPlan};
 
 /// The mean of a loss on scores, judged by accuracy.
 pub(crate) struct Supervised<'a> {

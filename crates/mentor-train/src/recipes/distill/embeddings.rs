@@ -17,18 +17,18 @@ use mentor_run::records::embedding_fidelity::{
 use mentor_run::{EMBEDDING_FIDELITY_FILE, RunDir, Summary};
 
 use super::objective::judged;
-use super::teacher::{Teacher, TeacherOutputs, weights_of};
-use crate::distill_plan::{DistillMode, DistillPlan};
-use crate::error::TrainError;
-use crate::evaluate::{embed_samples, to_host};
-use crate::loss_plan::RankingPlan;
-use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::analysis::trajectory::Trajectory;
+use crate::engine::error::TrainError;
+use crate::engine::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::engine::training_data::TrainingData;
+use crate::inference::evaluate::{embed_samples, to_host};
+use crate::inference::speed::speed;
+use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
-use crate::recipes::ranking::Ranking;
-use crate::speed::speed;
-use crate::trained_model::TrainedModel;
-use crate::training_data::TrainingData;
-use crate::trajectory::Trajectory;
+use crate::plan::distill::{DistillMode, DistillPlan};
+use crate::plan::loss::RankingPlan;
+use crate::recipes::metric_learning::Ranking;
+use crate::teachers::teacher::{Teacher, TeacherOutputs, weights_of};
 
 /// The relational or cosine loss, and with a hard weight the ranking loss of the labels; judged by MAP@R, or without labels by
 /// the loss.

@@ -10,7 +10,6 @@
 
 mod embeddings;
 mod objective;
-pub(super) mod teacher;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,16 +22,16 @@ use mentor_run::{RunDir, TrainEvent};
 
 use self::embeddings::DistilledEmbeddings;
 use self::objective::{Distilled, judged};
-use self::teacher::{Shown, Teacher, TeacherOutputs, cached};
 use super::{Halt, Outcome, Trainee, network, of_labels, tell_of_data, train_on};
-use crate::distill_plan::{DistillMode, DistillPlan};
-use crate::error::TrainError;
-use crate::loss_plan::{LossPlan, RankingPlan};
-use crate::objective::Objective;
+use crate::engine::error::TrainError;
+use crate::engine::objective::Objective;
+use crate::engine::training_data::TrainingData;
 use crate::plan::Plan;
-use crate::recipes::ranking::Ranking;
+use crate::plan::distill::{DistillMode, DistillPlan};
+use crate::plan::loss::{LossPlan, RankingPlan};
+use crate::recipes::metric_learning::Ranking;
 use crate::recipes::supervised::Supervised;
-use crate::training_data::TrainingData;
+use crate::teachers::teacher::{Shown, Teacher, TeacherOutputs, cached};
 
 /// Trains the student of `plan` into `out`, or continues there.
 pub(super) fn distill(

@@ -17,17 +17,17 @@ use mentor_run::records::distillation::{
 };
 use mentor_run::{DISTILLATION_FILE, RunDir, Summary};
 
-use super::teacher::{Teacher, TeacherOutputs, weights_of};
-use crate::distill_plan::DistillPlan;
-use crate::error::TrainError;
-use crate::evaluate::{images_to_device, in_order, targets_to_device, to_host};
-use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::analysis::trajectory::Trajectory;
+use crate::engine::error::TrainError;
+use crate::engine::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::engine::training_data::TrainingData;
+use crate::inference::evaluate::{images_to_device, in_order, targets_to_device, to_host};
+use crate::inference::speed::speed;
+use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
+use crate::plan::distill::DistillPlan;
 use crate::recipes::supervised::Supervised;
-use crate::speed::speed;
-use crate::trained_model::TrainedModel;
-use crate::training_data::TrainingData;
-use crate::trajectory::Trajectory;
+use crate::teachers::teacher::{Teacher, TeacherOutputs, weights_of};
 
 /// Samples shown on which student and teachers disagree, at most.
 const NUM_DISAGREEMENTS: usize = 24;

@@ -11,10 +11,11 @@ use mentor_random::{Purpose, Stream};
 use mentor_run::records::self_training::Leaks;
 use rayon::prelude::*;
 
-use crate::error::TrainError;
+use crate::engine::error::TrainError;
+use crate::engine::training_data;
+use crate::engine::training_data::TrainingData;
 use crate::plan::Plan;
-use crate::self_train_plan::{Pool, SelfTrainPlan};
-use crate::training_data::{self, TrainingData};
+use crate::plan::self_train::{Pool, SelfTrainPlan};
 
 /// Canary images of a class, unless it has too few labels.
 const MIN_CANARY: usize = 5;

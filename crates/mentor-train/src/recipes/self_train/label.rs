@@ -7,10 +7,10 @@ use burn::tensor::Device;
 use mentor_data::{Dataset, OpenOptions, Source, Split};
 use mentor_run::TrainEvent;
 
-use crate::distill_plan::DistillMode;
-use crate::error::TrainError;
+use crate::engine::error::TrainError;
+use crate::plan::distill::DistillMode;
 use crate::pseudo_labels::{LabelsHeader, LabelsWriter, Manifest, Shard, finished_shard};
-use crate::recipes::distill::teacher::{Shown, Teacher};
+use crate::teachers::teacher::{Shown, Teacher};
 
 /// Images between two looks at whether to go on.
 const BLOCK: usize = 1024;

@@ -15,14 +15,14 @@ use mentor_run::records::self_training::{ClassSheet, LabelledPicture};
 use super::data::Images;
 use super::label::{folder, write_shard};
 use super::stages::Work;
-use crate::distill_plan::DistillMode;
-use crate::error::TrainError;
+use crate::engine::error::TrainError;
+use crate::plan::distill::DistillMode;
+use crate::plan::self_train::SelfTrainPlan;
 use crate::pseudo_labels::{
     Balance, LabelSet, LabelsHeader, Selection, SelectionOptions, Selector, Shard, finished_shard,
 };
 use crate::recipes::Halt;
-use crate::recipes::distill::teacher::{Shown, Teacher};
-use crate::self_train_plan::SelfTrainPlan;
+use crate::teachers::teacher::{Shown, Teacher};
 
 /// Images of a file, so that a labelling that is cut off loses little.
 const SHARD_IMAGES: usize = 65_536;

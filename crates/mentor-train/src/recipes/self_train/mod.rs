@@ -30,10 +30,10 @@ use mentor_run::{RunDir, TrainEvent};
 use self::data::Images;
 use self::stages::Work;
 use super::Outcome;
-use crate::error::TrainError;
+use crate::engine::error::TrainError;
 use crate::plan::Plan;
+use crate::plan::self_train::{SelfTrainMethod, SelfTrainPlan};
 use crate::recipes::Halt;
-use crate::self_train_plan::{SelfTrainMethod, SelfTrainPlan};
 
 /// Where the teacher of the first round is, below the run.
 const TEACHER: &str = "teacher";

@@ -7,12 +7,12 @@ use mentor_metrics::pseudo_labels::{LabelKind, SoftTarget};
 use mentor_model::{Model, Pass};
 use mentor_run::RunDir;
 
-use crate::error::TrainError;
-use crate::evaluate::targets_to_device;
-use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::analysis::trajectory::Trajectory;
+use crate::engine::error::TrainError;
+use crate::engine::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::inference::evaluate::targets_to_device;
 use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;
-use crate::trajectory::Trajectory;
 
 /// Where the targets of unlabelled images come from.
 pub(super) enum Unlabelled {

@@ -9,7 +9,7 @@ use super::label::folder;
 use super::labels::{Calibrated, Chosen, LEVEL, changed, choose, contradicts_validation, sheets, write};
 use super::objective::Unlabelled;
 use super::stages::{Done, Work};
-use crate::error::TrainError;
+use crate::engine::error::TrainError;
 use crate::pseudo_labels::{LabelSet, Selection};
 use crate::recipes::Halt;
 

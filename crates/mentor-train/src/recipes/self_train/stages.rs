@@ -12,17 +12,17 @@ use mentor_run::{DistillConfig, ModelConfig, RunDir, Summary, TrainEvent};
 use super::data::{Batches, Images};
 use super::objective::{NoisyStudent, Unlabelled};
 use super::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
-use crate::error::TrainError;
-use crate::loss_plan::{LossPlan, ScoreLossPlan};
+use crate::engine::error::TrainError;
+use crate::engine::training_data::TrainingData;
 use crate::plan::Plan;
-use crate::plan_error::PlanError;
+use crate::plan::checker::PlanError;
+use crate::plan::loss::{LossPlan, ScoreLossPlan};
+use crate::plan::self_train::SelfTrainPlan;
 use crate::pseudo_labels::{LabelSet, WeightRamp};
-use crate::recipes::distill::teacher::Teacher;
 use crate::recipes::distill::{Place, distill_on};
 use crate::recipes::supervised::Supervised;
 use crate::recipes::{Halt, Outcome, Trainee, train_on};
-use crate::self_train_plan::SelfTrainPlan;
-use crate::training_data::TrainingData;
+use crate::teachers::teacher::Teacher;
 
 /// What all stages know.
 pub(super) struct Work<'a> {

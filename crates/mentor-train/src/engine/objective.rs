@@ -1,6 +1,6 @@
 //! What differs between recipes: the loss of a batch, how a model is judged, and what its analysis holds.
 //!
-//! The loop ([`crate::training_loop`]) does the rest for all of them.
+//! The loop ([`mentor_train::training_loop`]) does the rest for all of them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -11,8 +11,8 @@ use mentor_model::{Model, Pass};
 use mentor_run::{RunDir, Summary};
 use serde::{Deserialize, Serialize};
 
-use crate::error::TrainError;
-use crate::trajectory::Trajectory;
+use crate::analysis::trajectory::Trajectory;
+use crate::engine::error::TrainError;
 
 /// What a recipe minimises, and how it judges the result.
 pub(crate) trait Objective {

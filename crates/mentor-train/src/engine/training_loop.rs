@@ -15,19 +15,19 @@ use mentor_data::{HostBatch, Loader, LoaderOptions};
 use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters};
 use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, RunDir, Started, TrainEvent};
 
-use crate::checkpoint::{Best, Checkpoint, Progress};
-use crate::ema::{ema_decay, update_average};
-use crate::error::TrainError;
-use crate::evaluate::{images_to_device, timed};
-use crate::finish::finish;
-use crate::objective::{Objective, Validation};
-use crate::observed::Observed;
-use crate::optimizer::{Optimizer, accumulate};
+use crate::analysis::trajectory::Trajectory;
+use crate::analysis::weights::WeightStatistics;
+use crate::engine::checkpoint::{Best, Checkpoint, Progress};
+use crate::engine::ema::{ema_decay, update_average};
+use crate::engine::error::TrainError;
+use crate::engine::finish::finish;
+use crate::engine::objective::{Objective, Validation};
+use crate::engine::observed::Observed;
+use crate::engine::optimizer::{Optimizer, accumulate};
+use crate::engine::training_data::TrainingData;
+use crate::inference::evaluate::{images_to_device, timed};
 use crate::plan::Plan;
 use crate::recipes::Outcome;
-use crate::training_data::TrainingData;
-use crate::trajectory::Trajectory;
-use crate::weights::WeightStatistics;
 
 /// Lines about updates in `metrics.jsonl` at most, over the whole run.
 const MAX_STEP_LINES: u64 = 2000;

@@ -12,11 +12,11 @@ use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blake3};
 use mentor_run::{RunDir, RunDirError};
 
-use crate::evaluate::{embed_samples, evaluate_samples, score_samples, to_host};
-use crate::loss_plan::ScoreLossPlan;
-use crate::model_file::ModelFile;
-use crate::plan_error::PlanError;
-use crate::weights::WeightStatistics;
+use crate::analysis::weights::WeightStatistics;
+use crate::inference::evaluate::{embed_samples, evaluate_samples, score_samples, to_host};
+use crate::inference::model_file::ModelFile;
+use crate::plan::checker::PlanError;
+use crate::plan::loss::ScoreLossPlan;
 
 /// A model with everything that its use needs: classes, preprocessing, loss.
 #[derive(Debug)]

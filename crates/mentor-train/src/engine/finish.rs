@@ -3,12 +3,12 @@
 use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_parameters};
 use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
-use crate::checkpoint::Progress;
-use crate::error::TrainError;
-use crate::model_file::ModelFile;
-use crate::training_loop::Job;
-use crate::trajectory::Trajectory;
-use crate::weights::WeightStatistics;
+use crate::analysis::trajectory::Trajectory;
+use crate::analysis::weights::WeightStatistics;
+use crate::engine::checkpoint::Progress;
+use crate::engine::error::TrainError;
+use crate::engine::training_loop::Job;
+use crate::inference::model_file::ModelFile;
 
 /// Writes the files of a complete run; `summary.json` last, because it marks the run complete.
 ///

@@ -4,21 +4,20 @@ use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::Device;
-use mentor_data::{Augment, DataError, Dataset};
+use mentor_data::{Augment, DataError, Dataset, class_differences};
 use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model};
 use rayon::prelude::*;
 
-use crate::class_differences::class_differences;
-use crate::distill_plan::DistillMode;
-use crate::error::TrainError;
+use crate::engine::error::TrainError;
+use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
-use crate::teacher_cache::{CacheKey, CacheShape, TeacherCache};
-use crate::trained_model::TrainedModel;
+use crate::plan::distill::DistillMode;
+use crate::teachers::cache::{CacheKey, CacheShape, TeacherCache};
 
 /// Images of every forward pass of a teacher. Always this many, the last pass filled up with copies: the last
 /// bits of an output depend on how many images pass together, and cached and live ones are to be the same.
-pub(super) const TEACHER_ROWS: usize = 128;
+pub(crate) const TEACHER_ROWS: usize = 128;
 
 /// A trained model that another is to learn from.
 #[derive(Debug)]
@@ -135,7 +134,7 @@ impl Teacher {
 }
 
 /// The hashes of their weights: a student does not change its teachers half-way.
-pub(super) fn weights_of(teachers: &[Teacher]) -> String {
+pub(crate) fn weights_of(teachers: &[Teacher]) -> String {
     teachers.iter().map(|teacher| teacher.trained.file.weights_blake3.as_str()).collect()
 }
 
@@ -211,8 +210,8 @@ pub(crate) fn cached<E: From<TrainError>>(
 /// An error of the caller, into which an error of the cache goes by way of [`TrainError`].
 struct Wrapped<E>(E);
 
-impl<E: From<TrainError>> From<crate::teacher_cache::CacheError> for Wrapped<E> {
-    fn from(error: crate::teacher_cache::CacheError) -> Self {
+impl<E: From<TrainError>> From<crate::teachers::cache::CacheError> for Wrapped<E> {
+    fn from(error: crate::teachers::cache::CacheError) -> Self {
         Self(TrainError::from(error).into())
     }
 }

@@ -10,8 +10,8 @@ use mentor_loss::{LossError, ScoreLoss};
 use mentor_model::Architecture;
 use mentor_run::{LossConfig, ModelConfig, OptimizerConfig};
 
-use crate::loss_plan::{LossPlan, ScoreLossPlan};
-use crate::plan_error::{Checker, NON_NEGATIVE};
+use crate::plan::checker::{Checker, NON_NEGATIVE};
+use crate::plan::loss::{LossPlan, ScoreLossPlan};
 
 /// Fixed augmented versions of each image where the user names no number: as many as a run of 20 epochs sees in most of
 /// its length, at a third of a megabyte for a thousand images of ten classes.

@@ -9,7 +9,7 @@ const NUM_SHOWN: usize = 8;
 /// ```
 /// let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
 /// let (data, model) = (names("cat frog"), names("cat dog"));
-/// let found = mentor_train::class_differences(("in the data", &data), ("in the model", &model));
+/// let found = mentor_data::class_differences(("in the data", &data), ("in the model", &model));
 /// assert_eq!(found, [r#"only in the data: "frog""#, r#"only in the model: "dog""#]);
 /// ```
 pub fn class_differences(first: (&str, &[String]), second: (&str, &[String])) -> Vec<String> {

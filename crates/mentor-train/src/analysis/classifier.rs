@@ -6,11 +6,11 @@ use mentor_model::{Architecture, Model, NamedTensor, is_penalised, parameters};
 use mentor_run::records::Picture;
 use mentor_run::records::analysis::{Analysis, HardSample, Histogram, WeightImage};
 
-use crate::error::TrainError;
-use crate::landscape::landscapes;
+use crate::analysis::landscape::landscapes;
+use crate::analysis::trajectory::Trajectory;
+use crate::analysis::weights::WeightStatistics;
+use crate::engine::error::TrainError;
 use crate::recipes::supervised::Supervised;
-use crate::trajectory::Trajectory;
-use crate::weights::WeightStatistics;
 
 const NUM_HARDEST: usize = 24;
 const NUM_BINS: usize = 61;

@@ -1,5 +1,11 @@
 //! A checked configuration, every default filled in: the only thing that can run.
 
+pub(crate) mod checker;
+pub(crate) mod distill;
+pub(crate) mod loss;
+pub(crate) mod schedule;
+pub(crate) mod self_train;
+
 use mentor_data::{Augment, OpenOptions};
 use mentor_loss::{Hinge, Penalty};
 use mentor_model::Architecture;
@@ -7,11 +13,15 @@ use mentor_run::{
     Config, DataConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig, TrainingConfig,
 };
 
-use crate::distill_plan::{self, DistillPlan, Student};
-use crate::loss_plan::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan};
-use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, POSITIVE, PlanError};
-use crate::schedule::{Schedule, Shape};
-use crate::self_train_plan::{self, SelfTrainPlan, Taught};
+use self::checker::{BELOW_ONE, Checker, NON_NEGATIVE, POSITIVE};
+use self::distill::Student;
+use self::self_train::Taught;
+
+pub use checker::PlanError;
+pub use distill::{DistillMode, DistillPlan};
+pub use loss::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan, TripletForm};
+pub use schedule::{Schedule, Shape};
+pub use self_train::{Pool, SelfTrainMethod, SelfTrainPlan};
 
 /// What a run does. Made by [`Plan::try_from`]; nothing in it means "default".
 #[derive(Clone, Debug)]
@@ -75,7 +85,7 @@ impl TryFrom<Config> for Plan {
     fn try_from(config: Config) -> Result<Self, PlanError> {
         let mut config = config;
         let mut check = Checker { problems: Vec::new() };
-        self_train_plan::apply_defaults(&mut config);
+        self_train::apply_defaults(&mut config);
         let Config {
             data,
             mut model,
@@ -88,9 +98,9 @@ impl TryFrom<Config> for Plan {
             self_train,
         } = config;
         if let Some(distill) = &mut distill {
-            distill_plan::apply_preset(distill, &mut model, &mut check);
-            distill_plan::apply_mode(distill, &mut loss);
-            distill_plan::apply_clipping(distill, &mut optimizer);
+            distill::apply_preset(distill, &mut model, &mut check);
+            distill::apply_mode(distill, &mut loss);
+            distill::apply_clipping(distill, &mut optimizer);
         }
 
         let loss = LossPlan::check(loss, &model, &data, &mut check);

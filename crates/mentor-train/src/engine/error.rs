@@ -7,11 +7,11 @@ use mentor_metrics::retrieval::RetrievalError;
 use mentor_model::ModelError;
 use mentor_run::RunDirError;
 
-use crate::checkpoint::CheckpointError;
-use crate::plan_error::PlanError;
+use crate::engine::checkpoint::CheckpointError;
+use crate::inference::trained_model::LoadError;
+use crate::plan::checker::PlanError;
 use crate::pseudo_labels::{LabelsError, SelectionError};
-use crate::teacher_cache::CacheError;
-use crate::trained_model::LoadError;
+use crate::teachers::cache::CacheError;
 
 /// Why training could not start or go on.
 #[derive(Debug, thiserror::Error)]

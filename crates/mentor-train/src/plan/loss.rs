@@ -11,7 +11,7 @@ use mentor_metrics::retrieval::Metric;
 use mentor_model::Head;
 use mentor_run::{DataConfig, LossConfig, ModelConfig};
 
-use crate::plan_error::{BELOW_ONE, Checker, NON_NEGATIVE, PlanError};
+use crate::plan::checker::{BELOW_ONE, Checker, NON_NEGATIVE, PlanError};
 
 /// The data loss and its parameters.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,8 +9,8 @@ use mentor_metrics::pseudo_labels::LabelKind;
 use mentor_model::Architecture;
 use mentor_run::Config;
 
-use crate::loss_plan::{LossPlan, ScoreLossPlan};
-use crate::plan_error::{BELOW_ONE, Checker, POSITIVE};
+use crate::plan::checker::{BELOW_ONE, Checker, POSITIVE};
+use crate::plan::loss::{LossPlan, ScoreLossPlan};
 
 /// How images without labels teach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,14 +15,14 @@ use mentor_run::records::embeddings as embedding_analysis;
 use mentor_run::records::health::EpochHealth;
 use mentor_run::{EMBEDDINGS_FILE, MetricsLine, RunDir};
 
+use crate::analysis::trajectory::Trajectory;
 use crate::embedding_fidelity;
-use crate::error::TrainError;
-use crate::evaluate::{embed_samples, targets_to_device, to_host};
-use crate::loss_plan::{RankingBatches, RankingForm, RankingPlan, TripletForm};
-use crate::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::engine::error::TrainError;
+use crate::engine::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::engine::training_data::TrainingData;
+use crate::inference::evaluate::{embed_samples, targets_to_device, to_host};
 use crate::plan::Plan;
-use crate::training_data::TrainingData;
-use crate::trajectory::Trajectory;
+use crate::plan::loss::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 
 /// Validation samples that the validation loss is taken over, at most: it grows with their square.
 const NUM_LOSS_SAMPLES: usize = 2048;

@@ -9,7 +9,7 @@ use mentor_run::records::embeddings::{
 };
 use mentor_run::records::health::EpochHealth;
 
-use crate::error::TrainError;
+use crate::engine::error::TrainError;
 
 /// Points of the map, at most.
 const NUM_POINTS: usize = 2000;

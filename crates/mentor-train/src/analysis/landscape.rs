@@ -7,10 +7,10 @@ use mentor_metrics::one_of_each_stretch;
 use mentor_model::{Model, NamedTensor, is_penalised, parameters, with_parameters};
 use mentor_run::records::analysis::{Landscape, PathPoint};
 
-use crate::error::TrainError;
+use crate::analysis::trajectory::{Trajectory, flatten, unflatten};
+use crate::analysis::weights::WeightStatistics;
+use crate::engine::error::TrainError;
 use crate::recipes::supervised::Supervised;
-use crate::trajectory::{Trajectory, flatten, unflatten};
-use crate::weights::WeightStatistics;
 
 /// Training samples that a cost is the mean of, at most.
 const NUM_SAMPLES: usize = 500;

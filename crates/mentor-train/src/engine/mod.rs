@@ -1,0 +1,16 @@
+//! The engine: the loop, and what it consists of. It trains whatever [`Objective`](objective::Objective) it is given.
+
+pub(crate) mod checkpoint;
+pub(crate) mod ema;
+pub(crate) mod error;
+pub(crate) mod finish;
+pub(crate) mod objective;
+pub(crate) mod observed;
+pub(crate) mod optimizer;
+pub(crate) mod training_data;
+pub(crate) mod training_loop;
+
+pub use checkpoint::CheckpointError;
+pub use ema::{ema_decay, update_average};
+pub use error::TrainError;
+pub use optimizer::Optimizer;

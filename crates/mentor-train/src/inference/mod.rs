@@ -1,0 +1,9 @@
+//! Inference: a model over a data set, and models that were trained before.
+
+pub(crate) mod evaluate;
+pub(crate) mod model_file;
+pub(crate) mod speed;
+pub(crate) mod trained_model;
+
+pub use model_file::ModelFile;
+pub use trained_model::{LoadError, TrainedModel};

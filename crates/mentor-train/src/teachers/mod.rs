@@ -1,0 +1,6 @@
+//! Teachers: trained models that others learn from, and what they give, kept in a file.
+
+pub(crate) mod cache;
+pub(crate) mod teacher;
+
+pub use cache::{CacheError, CacheKey, CacheShape, TeacherCache};
