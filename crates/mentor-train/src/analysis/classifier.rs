@@ -6,11 +6,11 @@ use mentor_model::{Architecture, Model, NamedTensor, is_penalised, parameters};
 use mentor_run::records::Picture;
 use mentor_run::records::analysis::{Analysis, HardSample, Histogram, WeightImage};
 
+use crate::analysis::error::AnalysisError;
 use crate::analysis::landscape::landscapes;
+use crate::analysis::subject::Subject;
 use crate::analysis::trajectory::Trajectory;
 use crate::analysis::weights::WeightStatistics;
-use crate::engine::error::TrainError;
-use crate::recipes::supervised::Supervised;
 
 const NUM_HARDEST: usize = 24;
 const NUM_BINS: usize = 61;
@@ -18,27 +18,27 @@ const NUM_BINS: usize = 61;
 /// Analyses the `chosen` model on the validation split (else on the training split), and the way to the
 /// `last` one.
 pub(crate) fn analyse(
-    objective: &Supervised<'_>,
+    subject: &Subject<'_>,
     chosen: &Model,
     last: &Model,
     trajectory: &Trajectory,
-) -> Result<Analysis, TrainError> {
-    let (split, dataset) = match &objective.data.val {
+) -> Result<Analysis, AnalysisError> {
+    let (split, dataset) = match subject.val {
         Some(val) => ("val", val),
-        None => ("train", &objective.data.train),
+        None => ("train", subject.train),
     };
-    let results = objective.evaluate(chosen, dataset)?;
+    let results = (subject.judge)(chosen, dataset)?;
     // Without validation images the last update is first seen here.
     if results.iter().any(|result| !result.loss.is_finite()) {
-        return Err(TrainError::Overflowed { epoch: objective.plan.epochs });
+        return Err(AnalysisError::Overflowed { epoch: subject.plan.epochs });
     }
-    let penalty = WeightStatistics::of(chosen).penalty(&objective.plan.penalty);
+    let penalty = WeightStatistics::of(chosen).penalty(&subject.plan.penalty);
     let tensors = parameters(chosen);
-    let (along_weight, along_line) = landscapes(objective, last, trajectory)?.unzip();
+    let (along_weight, along_line) = landscapes(subject, last, trajectory)?.unzip();
     Ok(Analysis {
         evaluation: summarise(split, dataset.classes(), &results, penalty),
         hardest: hardest(dataset, &results)?,
-        weight_images: weight_images(objective, &tensors),
+        weight_images: weight_images(subject, &tensors),
         histogram: histogram(&tensors),
         along_weight,
         along_line,
@@ -66,12 +66,12 @@ fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample
 }
 
 /// The columns of the weights `[inputs, classes]` of a linear model, as pictures.
-fn weight_images(objective: &Supervised<'_>, tensors: &[NamedTensor]) -> Vec<WeightImage> {
+fn weight_images(subject: &Subject<'_>, tensors: &[NamedTensor]) -> Vec<WeightImage> {
     let Some(weights) = tensors.iter().find(|tensor| is_penalised(&tensor.shape)) else { return Vec::new() };
-    if objective.plan.architecture != Architecture::Linear {
+    if subject.plan.architecture != Architecture::Linear {
         return Vec::new();
     }
-    let [channels, height, width] = objective.data.input();
+    let [channels, height, width] = subject.train.format().shape();
     let num_classes = weights.shape[1];
     (0..num_classes)
         .map(|class| WeightImage {

@@ -9,7 +9,7 @@ use mentor_run::records::embeddings::{
 };
 use mentor_run::records::health::EpochHealth;
 
-use crate::engine::error::TrainError;
+use crate::analysis::error::AnalysisError;
 
 /// Points of the map, at most.
 const NUM_POINTS: usize = 2000;
@@ -28,7 +28,7 @@ pub(crate) fn analyse(
     metric: Metric,
     health: Vec<EpochHealth>,
     margin: Option<f64>,
-) -> Result<EmbeddingAnalysis, TrainError> {
+) -> Result<EmbeddingAnalysis, AnalysisError> {
     let labels = dataset.targets();
     let options = RetrievalOptions { metric, ..RetrievalOptions::default() };
     let mut album = Album { dataset, pictures: Vec::new(), places: vec![None; dataset.len()] };
@@ -59,7 +59,7 @@ struct Album<'a> {
 
 impl Album<'_> {
     /// The place of a sample's picture, which is added where it is missing.
-    fn add(&mut self, sample: usize) -> Result<usize, TrainError> {
+    fn add(&mut self, sample: usize) -> Result<usize, AnalysisError> {
         if let Some(place) = self.places[sample] {
             return Ok(place);
         }
@@ -81,10 +81,10 @@ fn rows(
     labels: &[u32],
     metric: Metric,
     album: &mut Album<'_>,
-) -> Result<Vec<RetrievalRow>, TrainError> {
+) -> Result<Vec<RetrievalRow>, AnalysisError> {
     spread(labels.len(), NUM_ROWS)
         .map(|query| {
-            let mut sample = |index: usize, distance: f64| -> Result<RetrievedSample, TrainError> {
+            let mut sample = |index: usize, distance: f64| -> Result<RetrievedSample, AnalysisError> {
                 let picture = Some(album.add(index)?);
                 let id = album.dataset.id(index).to_owned();
                 Ok(RetrievedSample { id, label: labels[index], distance, picture })
@@ -106,7 +106,7 @@ fn map(
     embeddings: &Embeddings<'_>,
     labels: &[u32],
     album: &mut Album<'_>,
-) -> Result<EmbeddingMap, TrainError> {
+) -> Result<EmbeddingMap, AnalysisError> {
     let found = pca(embeddings);
     let shown: Vec<usize> = spread(labels.len(), NUM_POINTS).collect();
     let mut pictures = vec![None; shown.len()];

@@ -7,10 +7,10 @@ use mentor_metrics::one_of_each_stretch;
 use mentor_model::{Model, NamedTensor, is_penalised, parameters, with_parameters};
 use mentor_run::records::analysis::{Landscape, PathPoint};
 
+use crate::analysis::error::AnalysisError;
+use crate::analysis::subject::Subject;
 use crate::analysis::trajectory::{Trajectory, flatten, unflatten};
 use crate::analysis::weights::WeightStatistics;
-use crate::engine::error::TrainError;
-use crate::recipes::supervised::Supervised;
 
 /// Training samples that a cost is the mean of, at most.
 const NUM_SAMPLES: usize = 500;
@@ -22,21 +22,21 @@ const NUM_PATH_POINTS: usize = 40;
 /// The cost along the weight that changed most, and along the line from the first to the `last` weights; none where no weight
 /// changed.
 pub(crate) fn landscapes(
-    objective: &Supervised<'_>,
+    subject: &Subject<'_>,
     last: &Model,
     trajectory: &Trajectory,
-) -> Result<Option<(Landscape, Landscape)>, TrainError> {
+) -> Result<Option<(Landscape, Landscape)>, AnalysisError> {
     let Some((_, start)) = trajectory.points().next() else { return Ok(None) };
     let tensors = parameters(last);
     let Some((index, label)) = most_changed(&tensors, start) else { return Ok(None) };
     let end = flatten(&tensors);
-    let surface = Surface::around(objective, last, tensors, trajectory)?;
+    let surface = Surface::around(subject, last, tensors, trajectory)?;
     Ok(Some((surface.along_weight(index, label, start, &end)?, surface.along_line(start, &end)?)))
 }
 
 /// The cost as a function of all weights, and the way that the optimiser took on it.
 struct Surface<'a> {
-    objective: &'a Supervised<'a>,
+    subject: &'a Subject<'a>,
     model: &'a Model,
     /// Those of the model: its running statistics stay when the weights are others.
     tensors: Vec<NamedTensor>,
@@ -53,16 +53,16 @@ struct WayPoint<'a> {
 
 impl<'a> Surface<'a> {
     fn around(
-        objective: &'a Supervised<'a>,
+        subject: &'a Subject<'a>,
         model: &'a Model,
         tensors: Vec<NamedTensor>,
         trajectory: &'a Trajectory,
-    ) -> Result<Self, TrainError> {
-        let all = objective.data.train.len();
+    ) -> Result<Self, AnalysisError> {
+        let all = subject.train.len();
         let stretches = one_of_each_stretch(all, all.div_ceil(NUM_SAMPLES).max(1));
         let samples: Vec<u32> = stretches.into_iter().map(|sample| sample as u32).collect();
-        let samples = Arc::new(objective.data.train.subset(&samples));
-        let mut surface = Self { objective, model, tensors, samples, way: Vec::new() };
+        let samples = Arc::new(subject.train.subset(&samples));
+        let mut surface = Self { subject, model, tensors, samples, way: Vec::new() };
         let points: Vec<(u64, &[f32])> = trajectory.points().collect();
         let thinning = points.len().div_ceil(NUM_PATH_POINTS);
         for (number, &(step, weights)) in points.iter().enumerate() {
@@ -74,13 +74,13 @@ impl<'a> Surface<'a> {
         Ok(surface)
     }
 
-    fn cost(&self, weights: &[f32]) -> Result<f64, TrainError> {
+    fn cost(&self, weights: &[f32]) -> Result<f64, AnalysisError> {
         let mut tensors = self.tensors.clone();
         unflatten(&mut tensors, weights);
         let model = with_parameters(self.model.clone(), tensors)?;
-        let results = self.objective.evaluate(&model, &self.samples)?;
+        let results = (self.subject.judge)(&model, &self.samples)?;
         let data_loss = results.iter().map(|result| result.loss).sum::<f64>() / results.len() as f64;
-        Ok(data_loss + WeightStatistics::of(&model).penalty(&self.objective.plan.penalty))
+        Ok(data_loss + WeightStatistics::of(&model).penalty(&self.subject.plan.penalty))
     }
 
     fn along_weight(
@@ -89,7 +89,7 @@ impl<'a> Surface<'a> {
         label: String,
         start: &[f32],
         end: &[f32],
-    ) -> Result<Landscape, TrainError> {
+    ) -> Result<Landscape, AnalysisError> {
         let (first, last) = (f64::from(start[index]), f64::from(end[index]));
         let reach = (last - first).abs().max(1e-6);
         let place = |value: f64| {
@@ -102,7 +102,7 @@ impl<'a> Surface<'a> {
     }
 
     /// 0 is `start` and 1 is `end`; the way is projected onto the line between them.
-    fn along_line(&self, start: &[f32], end: &[f32]) -> Result<Landscape, TrainError> {
+    fn along_line(&self, start: &[f32], end: &[f32]) -> Result<Landscape, AnalysisError> {
         let difference = |&now: &f32, &start: &f32| f64::from(now) - f64::from(start);
         let direction: Vec<f64> = end.iter().zip(start).map(|(end, start)| difference(end, start)).collect();
         let squared: f64 = direction.iter().map(|step| step * step).sum();
@@ -123,10 +123,11 @@ impl<'a> Surface<'a> {
         [low, high]: [f64; 2],
         place: impl Fn(f64) -> Vec<f32>,
         project: impl Fn(&[f32]) -> f64,
-    ) -> Result<Landscape, TrainError> {
+    ) -> Result<Landscape, AnalysisError> {
         let at = (0..NUM_POINTS).map(|point| low + (high - low) * point as f64 / (NUM_POINTS - 1) as f64);
-        let curve =
-            at.map(|at| Ok((at, self.cost(&place(at))?))).collect::<Result<Vec<(f64, f64)>, TrainError>>()?;
+        let curve = at
+            .map(|at| Ok((at, self.cost(&place(at))?)))
+            .collect::<Result<Vec<(f64, f64)>, AnalysisError>>()?;
         // A cost that overflowed has no place in a picture, nor in JSON.
         let (at, cost) = curve.into_iter().filter(|(_, cost)| cost.is_finite()).unzip();
         let path = self

@@ -2,6 +2,8 @@
 
 pub(crate) mod classifier;
 pub(crate) mod embeddings;
+pub(crate) mod error;
 pub(crate) mod landscape;
+pub(crate) mod subject;
 pub(crate) mod trajectory;
 pub(crate) mod weights;

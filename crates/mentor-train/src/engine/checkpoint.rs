@@ -14,7 +14,7 @@ use mentor_run::files::write_alone;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::objective::Validation;
+use crate::engine::validation::Validation;
 
 /// Checkpoints kept, so that a damaged newest one costs little.
 const NUM_KEPT: usize = 2;

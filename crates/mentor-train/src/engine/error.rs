@@ -7,11 +7,13 @@ use mentor_metrics::retrieval::RetrievalError;
 use mentor_model::ModelError;
 use mentor_run::RunDirError;
 
+use crate::analysis::error::AnalysisError;
 use crate::engine::checkpoint::CheckpointError;
 use crate::inference::trained_model::LoadError;
 use crate::plan::checker::PlanError;
 use crate::pseudo_labels::{LabelsError, SelectionError};
 use crate::teachers::cache::CacheError;
+use crate::teachers::error::TeacherError;
 
 /// Why training could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -107,4 +109,26 @@ pub enum TrainError {
          restore it, or choose another --out"
     )]
     LessonsChanged,
+}
+
+impl From<AnalysisError> for TrainError {
+    fn from(error: AnalysisError) -> Self {
+        match error {
+            AnalysisError::Data(error) => error.into(),
+            AnalysisError::Model(error) => error.into(),
+            AnalysisError::Retrieval(error) => error.into(),
+            AnalysisError::Overflowed { epoch } => Self::Overflowed { epoch },
+        }
+    }
+}
+
+impl From<TeacherError> for TrainError {
+    fn from(error: TeacherError) -> Self {
+        match error {
+            TeacherError::Load(error) => error.into(),
+            TeacherError::Data(error) => error.into(),
+            TeacherError::Cache(error) => error.into(),
+            TeacherError::Refused { teacher, reason } => Self::Teacher { teacher, reason },
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::analysis::trajectory::Trajectory;
 use crate::analysis::weights::WeightStatistics;
 use crate::engine::checkpoint::Progress;
 use crate::engine::error::TrainError;
-use crate::engine::training_loop::Job;
+use crate::engine::job::Job;
 use crate::inference::model_file::ModelFile;
 
 /// Writes the files of a complete run; `summary.json` last, because it marks the run complete.

@@ -4,11 +4,15 @@ pub(crate) mod checkpoint;
 pub(crate) mod ema;
 pub(crate) mod error;
 pub(crate) mod finish;
+pub(crate) mod job;
 pub(crate) mod objective;
 pub(crate) mod observed;
 pub(crate) mod optimizer;
+pub(crate) mod outcome;
+pub(crate) mod trainee;
 pub(crate) mod training_data;
 pub(crate) mod training_loop;
+pub(crate) mod validation;
 
 pub use checkpoint::CheckpointError;
 pub use ema::{ema_decay, update_average};

@@ -2,17 +2,16 @@
 //!
 //! The loop ([`mentor_train::training_loop`]) does the rest for all of them.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use burn::tensor::Tensor;
 use mentor_data::{HostBatch, Order};
 use mentor_model::{Model, Pass};
 use mentor_run::{RunDir, Summary};
-use serde::{Deserialize, Serialize};
 
 use crate::analysis::trajectory::Trajectory;
 use crate::engine::error::TrainError;
+use crate::engine::validation::Validation;
 
 /// What a recipe minimises, and how it judges the result.
 pub(crate) trait Objective {
@@ -89,24 +88,4 @@ pub(crate) enum Sum {
     Host(f64),
     /// Values that are summed when the loop reads back from the device.
     Device(Box<Tensor<1>>),
-}
-
-/// How a model did on the validation split.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Validation {
-    /// Higher is better: the model of the best epoch is kept.
-    pub(crate) score: f64,
-    /// Decides between equal scores; lower is better.
-    pub(crate) data_loss: f64,
-    /// Share of right predictions; absent for embeddings.
-    pub(crate) accuracy: Option<f64>,
-    /// What else the metrics tell of; those of the best epoch are in the summary.
-    pub(crate) measures: BTreeMap<String, f64>,
-}
-
-impl Validation {
-    /// Whether this is better than the best so far.
-    pub(crate) fn is_better_than(&self, best: &Self) -> bool {
-        self.score > best.score || (self.score == best.score && self.data_loss < best.data_loss)
-    }
 }

@@ -10,7 +10,7 @@ use mentor_run::StepMetrics;
 use crate::engine::checkpoint::Progress;
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Measure, Sum};
-use crate::inference::evaluate::to_host;
+use crate::inference::device::to_host;
 
 /// Batches between two reads on a device that is not the CPU.
 const READ_EVERY: usize = 16;

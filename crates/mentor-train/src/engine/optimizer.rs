@@ -26,7 +26,7 @@ use mentor_kernels::SgdUpdate;
 use mentor_loss::{Penalty, soft_threshold};
 use mentor_model::{Model, NamedTensor, is_penalised};
 
-use crate::inference::evaluate::to_host;
+use crate::inference::device::to_host;
 use crate::plan::OptimizerPlan;
 
 /// The state of an optimiser between two updates.

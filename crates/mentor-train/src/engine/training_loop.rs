@@ -21,13 +21,15 @@ use crate::engine::checkpoint::{Best, Checkpoint, Progress};
 use crate::engine::ema::{ema_decay, update_average};
 use crate::engine::error::TrainError;
 use crate::engine::finish::finish;
-use crate::engine::objective::{Objective, Validation};
+use crate::engine::job::Job;
+use crate::engine::objective::Objective;
 use crate::engine::observed::Observed;
 use crate::engine::optimizer::{Optimizer, accumulate};
+use crate::engine::outcome::Outcome;
 use crate::engine::training_data::TrainingData;
-use crate::inference::evaluate::{images_to_device, timed};
+use crate::engine::validation::Validation;
+use crate::inference::device::images_to_device;
 use crate::plan::Plan;
-use crate::recipes::Outcome;
 
 /// Lines about updates in `metrics.jsonl` at most, over the whole run.
 const MAX_STEP_LINES: u64 = 2000;
@@ -49,17 +51,6 @@ pub(crate) fn run(
     let summary = finish(job, last, best, progress, &trajectory)?;
     observer(&TrainEvent::Finished(Box::new(summary.clone())));
     Ok(Outcome::Complete(summary))
-}
-
-/// What does not change over a run.
-pub(crate) struct Job<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) run_dir: &'a RunDir,
-    pub(crate) data: &'a TrainingData,
-    pub(crate) objective: &'a dyn Objective,
-    /// With gradients.
-    pub(crate) device: Device,
-    pub(crate) device_name: &'a str,
 }
 
 /// A run under way: all that is between two batches, but the model.
@@ -381,4 +372,12 @@ impl<'a> Run<'a> {
         (self.observer)(&TrainEvent::Checkpoint { step: self.progress.step });
         Ok(())
     }
+}
+
+/// Times what is called through it.
+fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    *total += start.elapsed();
+    result
 }

@@ -1,31 +1,15 @@
 //! Runs a model over a data set.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use mentor_data::{Augment, DataError, Dataset, HostBatch, Loader, LoaderOptions, Order, Preprocessing};
+use burn::tensor::{Device, Tensor};
+use mentor_data::{Augment, DataError, Dataset, Loader, LoaderOptions, Order, Preprocessing};
 use mentor_loss::ScoreLoss;
 use mentor_metrics::calibration::Calibration;
 use mentor_metrics::classification::{SampleResult, judge};
 use mentor_model::{Model, Pass};
 
-/// The images `[B, C, H, W]` of a batch on a device; their pixels leave the batch.
-pub(crate) fn images_to_device(batch: &mut HostBatch, device: &Device) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(std::mem::take(&mut batch.pixels), batch.shape), device)
-}
-
-/// Targets `[B]` on a device.
-pub(crate) fn targets_to_device(targets: &[u32], device: &Device) -> Tensor<1, Int> {
-    let targets: Vec<i32> = targets.iter().map(|&target| target as i32).collect();
-    let shape = [targets.len()];
-    Tensor::from_data(TensorData::new(targets, shape), device)
-}
-
-/// Reads a float tensor back to the host. Waits for the device.
-pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as::<f32>().expect("an f32 tensor can be read back as f32")
-}
+use super::device::{images_to_device, targets_to_device, to_host};
 
 /// Gives the samples of a data set in their order, as they are: what every evaluation runs over.
 pub(crate) fn in_order(dataset: &Arc<Dataset>, preprocessing: &Preprocessing, batch_size: usize) -> Loader {
@@ -102,12 +86,4 @@ fn rows_of_samples(
         rows.extend(to_host(forward(images_to_device(&mut batch?, device))));
     }
     Ok(rows)
-}
-
-/// Times what is called through it.
-pub(crate) fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = work();
-    *total += start.elapsed();
-    result
 }

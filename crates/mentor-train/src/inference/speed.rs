@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use mentor_model::{Head, Model, Pass};
 use mentor_run::records::distillation::{SPEED_BATCH, Speed};
 
-use crate::inference::evaluate::to_host;
+use crate::inference::device::to_host;
 
 /// Times a model on zeros, which take as long as any image.
 pub(crate) fn speed(model: &Model, device: &Device) -> Speed {

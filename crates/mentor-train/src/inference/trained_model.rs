@@ -13,7 +13,8 @@ use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blak
 use mentor_run::{RunDir, RunDirError};
 
 use crate::analysis::weights::WeightStatistics;
-use crate::inference::evaluate::{embed_samples, evaluate_samples, score_samples, to_host};
+use crate::inference::device::to_host;
+use crate::inference::evaluate::{embed_samples, evaluate_samples, score_samples};
 use crate::inference::model_file::ModelFile;
 use crate::plan::checker::PlanError;
 use crate::plan::loss::ScoreLossPlan;

@@ -18,9 +18,11 @@ use mentor_run::{EMBEDDINGS_FILE, MetricsLine, RunDir};
 use crate::analysis::trajectory::Trajectory;
 use crate::embedding_fidelity;
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
-use crate::inference::evaluate::{embed_samples, targets_to_device, to_host};
+use crate::engine::validation::Validation;
+use crate::inference::device::{targets_to_device, to_host};
+use crate::inference::evaluate::embed_samples;
 use crate::plan::Plan;
 use crate::plan::loss::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 

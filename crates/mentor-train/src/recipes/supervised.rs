@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use mentor_data::{Augment, Dataset, HostBatch, Order};
+use mentor_data::{Augment, DataError, Dataset, HostBatch, Order};
 use mentor_loss::ScoreLoss;
 use mentor_metrics::classification::{SampleResult, summarise};
 use mentor_model::{Model, Pass};
 use mentor_run::RunDir;
 
 use crate::analysis::classifier::analyse;
+use crate::analysis::subject::Subject;
 use crate::analysis::trajectory::Trajectory;
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Objective, Validation};
+use crate::engine::objective::{BatchLoss, Objective};
 use crate::engine::training_data::TrainingData;
-use crate::inference::evaluate::{evaluate_samples, targets_to_device};
+use crate::engine::validation::Validation;
+use crate::inference::device::targets_to_device;
+use crate::inference::evaluate::evaluate_samples;
 use crate::plan::Plan;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
 
@@ -45,10 +48,10 @@ impl<'a> Supervised<'a> {
         &self,
         model: &Model,
         dataset: &Arc<Dataset>,
-    ) -> Result<Vec<SampleResult>, TrainError> {
+    ) -> Result<Vec<SampleResult>, DataError> {
         let Self { plan, data, loss, device, .. } = self;
         let batch_size = plan.optimizer.batch_size;
-        Ok(evaluate_samples(model, loss, None, dataset, &data.preprocessing, batch_size, device)?)
+        evaluate_samples(model, loss, None, dataset, &data.preprocessing, batch_size, device)
     }
 }
 
@@ -99,6 +102,9 @@ impl Objective for Supervised<'_> {
         last: &Model,
         trajectory: &Trajectory,
     ) -> Result<(), TrainError> {
-        Ok(run_dir.write_json("analysis.json", &analyse(self, chosen, last, trajectory)?)?)
+        let judge = |model: &Model, dataset: &Arc<Dataset>| self.evaluate(model, dataset);
+        let TrainingData { train, val, .. } = self.data;
+        let subject = Subject { plan: self.plan, train, val: val.as_ref(), judge: &judge };
+        Ok(run_dir.write_json("analysis.json", &analyse(&subject, chosen, last, trajectory)?)?)
     }
 }

@@ -9,11 +9,11 @@ use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model};
 use rayon::prelude::*;
 
-use crate::engine::error::TrainError;
 use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
 use crate::plan::distill::DistillMode;
-use crate::teachers::cache::{CacheKey, CacheShape, TeacherCache};
+use crate::teachers::cache::{CacheError, CacheKey, CacheShape, TeacherCache};
+use crate::teachers::error::TeacherError;
 
 /// Images of every forward pass of a teacher. Always this many, the last pass filled up with copies: the last
 /// bits of an output depend on how many images pass together, and cached and live ones are to be the same.
@@ -31,7 +31,7 @@ impl Teacher {
     /// # Errors
     ///
     /// When the run cannot be loaded or does not hold what `mode` learns from.
-    pub(crate) fn load(run: &Path, mode: DistillMode, device: &Device) -> Result<Self, TrainError> {
+    pub(crate) fn load(run: &Path, mode: DistillMode, device: &Device) -> Result<Self, TeacherError> {
         let teacher = Self { name: run.display().to_string(), trained: TrainedModel::load(run, device)? };
         match (teacher.trained.file.spec.head, mode.is_of_embeddings()) {
             (Head::Classifier { .. }, false) | (Head::Embedding { .. }, true) => Ok(teacher),
@@ -47,7 +47,7 @@ impl Teacher {
     /// # Errors
     ///
     /// When a student with embeddings of `size` values cannot point where the teacher does.
-    pub(crate) fn check_size(&self, size: usize) -> Result<(), TrainError> {
+    pub(crate) fn check_size(&self, size: usize) -> Result<(), TeacherError> {
         let width = self.width();
         if width == size {
             return Ok(());
@@ -61,7 +61,7 @@ impl Teacher {
     /// # Errors
     ///
     /// When the teacher's classes are not `classes`, with the names that differ; `place` says whose they are.
-    pub(crate) fn check_classes(&self, classes: &[String], place: &str) -> Result<(), TrainError> {
+    pub(crate) fn check_classes(&self, classes: &[String], place: &str) -> Result<(), TeacherError> {
         let own = self.classes();
         if own == classes {
             return Ok(());
@@ -72,8 +72,8 @@ impl Teacher {
         )))
     }
 
-    fn refused(&self, reason: &str) -> TrainError {
-        TrainError::Teacher { teacher: self.name.clone(), reason: reason.to_owned() }
+    fn refused(&self, reason: &str) -> TeacherError {
+        TeacherError::Refused { teacher: self.name.clone(), reason: reason.to_owned() }
     }
 
     pub(crate) fn classes(&self) -> &[String] {
@@ -107,7 +107,7 @@ impl Teacher {
         shown: &Shown<'_>,
         view: u64,
         samples: &[u32],
-    ) -> Result<Vec<f32>, TrainError> {
+    ) -> Result<Vec<f32>, TeacherError> {
         let Shown { dataset, augment, seed } = *shown;
         let (format, own) = (dataset.format(), &self.trained.file.preprocessing.format);
         let image = |&sample: &u32| {
@@ -169,7 +169,7 @@ pub(crate) enum TeacherOutputs<'a> {
 
 impl TeacherOutputs<'_> {
     /// Those of `samples` in `view`, row-major `[N, width]`.
-    pub(crate) fn rows(&self, view: u64, samples: &[u32]) -> Result<Vec<f32>, TrainError> {
+    pub(crate) fn rows(&self, view: u64, samples: &[u32]) -> Result<Vec<f32>, TeacherError> {
         match self {
             Self::Cached(cache) => Ok(cache.rows(view, samples)?),
             Self::Live(teacher, shown) => teacher.outputs(shown, view, samples),
@@ -182,7 +182,7 @@ impl TeacherOutputs<'_> {
 /// # Errors
 ///
 /// Those of `compute` and of the cache.
-pub(crate) fn cached<E: From<TrainError>>(
+pub(crate) fn cached<E: From<TeacherError>>(
     teacher: &Teacher,
     shown: &Shown<'_>,
     views: std::num::NonZeroU64,
@@ -207,11 +207,11 @@ pub(crate) fn cached<E: From<TrainError>>(
     TeacherCache::open_or_build(path, &key, shape, 8 * TEACHER_ROWS, compute).map_err(|Wrapped(error)| error)
 }
 
-/// An error of the caller, into which an error of the cache goes by way of [`TrainError`].
+/// An error of the caller, into which an error of the cache goes by way of [`TeacherError`].
 struct Wrapped<E>(E);
 
-impl<E: From<TrainError>> From<crate::teachers::cache::CacheError> for Wrapped<E> {
-    fn from(error: crate::teachers::cache::CacheError) -> Self {
-        Self(TrainError::from(error).into())
+impl<E: From<TeacherError>> From<CacheError> for Wrapped<E> {
+    fn from(error: CacheError) -> Self {
+        Self(TeacherError::from(error).into())
     }
 }

@@ -22,13 +22,15 @@ use mentor_run::{RunDir, TrainEvent};
 
 use self::embeddings::DistilledEmbeddings;
 use self::objective::{Distilled, judged};
-use super::{Halt, Outcome, Trainee, network, of_labels, tell_of_data, train_on};
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
+use crate::engine::outcome::{Halt, Outcome};
+use crate::engine::trainee::{Trainee, network, tell_of_data, train_on};
 use crate::engine::training_data::TrainingData;
 use crate::plan::Plan;
 use crate::plan::distill::{DistillMode, DistillPlan};
 use crate::plan::loss::{LossPlan, RankingPlan};
+use crate::recipes::labels::of_labels;
 use crate::recipes::metric_learning::Ranking;
 use crate::recipes::supervised::Supervised;
 use crate::teachers::teacher::{Shown, Teacher, TeacherOutputs, cached};

@@ -19,9 +19,11 @@ use mentor_run::{DISTILLATION_FILE, RunDir, Summary};
 
 use crate::analysis::trajectory::Trajectory;
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum, Validation};
+use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
-use crate::inference::evaluate::{images_to_device, in_order, targets_to_device, to_host};
+use crate::engine::validation::Validation;
+use crate::inference::device::{images_to_device, targets_to_device, to_host};
+use crate::inference::evaluate::in_order;
 use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;

@@ -14,11 +14,11 @@ use mentor_run::{RunDir, SELF_TRAINING_FILE, Summary};
 
 use super::labels::{Calibrated, predicted};
 use super::stages::{Done, Work};
-use super::{BASELINE, DISTILLED};
+use super::places::{BASELINE, DISTILLED};
 use crate::engine::error::TrainError;
+use crate::engine::outcome::Halt;
 use crate::inference::model_file::ModelFile;
 use crate::inference::trained_model::TrainedModel;
-use crate::recipes::Halt;
 
 /// Files that are those of the final model's own run.
 const COPIED: [&str; 3] = ["model.safetensors", "analysis.json", "metrics.jsonl"];

@@ -16,12 +16,12 @@ use super::data::Images;
 use super::label::{folder, write_shard};
 use super::stages::Work;
 use crate::engine::error::TrainError;
+use crate::engine::outcome::Halt;
 use crate::plan::distill::DistillMode;
 use crate::plan::self_train::SelfTrainPlan;
 use crate::pseudo_labels::{
     Balance, LabelSet, LabelsHeader, Selection, SelectionOptions, Selector, Shard, finished_shard,
 };
-use crate::recipes::Halt;
 use crate::teachers::teacher::{Shown, Teacher};
 
 /// Images of a file, so that a labelling that is cut off loses little.

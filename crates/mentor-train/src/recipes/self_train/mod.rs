@@ -15,6 +15,7 @@ mod end;
 mod label;
 mod labels;
 mod objective;
+mod places;
 mod round;
 mod stages;
 
@@ -29,20 +30,10 @@ use mentor_run::{RunDir, TrainEvent};
 
 use self::data::Images;
 use self::stages::Work;
-use super::Outcome;
 use crate::engine::error::TrainError;
+use crate::engine::outcome::{Halt, Outcome};
 use crate::plan::Plan;
 use crate::plan::self_train::{SelfTrainMethod, SelfTrainPlan};
-use crate::recipes::Halt;
-
-/// Where the teacher of the first round is, below the run.
-const TEACHER: &str = "teacher";
-/// Where the network trained on labels alone is.
-const BASELINE: &str = "baseline";
-/// Where the model of Lee's method is.
-const PSEUDO_LABEL: &str = "pseudo-label";
-/// Where the small model of the end is.
-const DISTILLED: &str = "distilled";
 
 /// Trains what `self_train` says into `out`, or continues there.
 pub(super) fn self_train(

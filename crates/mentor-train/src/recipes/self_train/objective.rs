@@ -9,8 +9,9 @@ use mentor_run::RunDir;
 
 use crate::analysis::trajectory::Trajectory;
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum, Validation};
-use crate::inference::evaluate::targets_to_device;
+use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
+use crate::engine::validation::Validation;
+use crate::inference::device::targets_to_device;
 use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;
 

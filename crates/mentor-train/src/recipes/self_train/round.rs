@@ -4,14 +4,14 @@ use mentor_metrics::pseudo_labels::audit::{Alarm, Audit, alarms};
 use mentor_run::records::self_training::{Round, RoundSummary};
 use mentor_run::{RunDir, Summary};
 
-use super::TEACHER;
 use super::label::folder;
 use super::labels::{Calibrated, Chosen, LEVEL, changed, choose, contradicts_validation, sheets, write};
 use super::objective::Unlabelled;
+use super::places::TEACHER;
 use super::stages::{Done, Work};
 use crate::engine::error::TrainError;
+use crate::engine::outcome::Halt;
 use crate::pseudo_labels::{LabelSet, Selection};
-use crate::recipes::Halt;
 
 /// The record of a finished round, in its directory.
 const ROUND_FILE: &str = "round.json";

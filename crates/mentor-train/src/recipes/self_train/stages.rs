@@ -11,8 +11,10 @@ use mentor_run::{DistillConfig, ModelConfig, RunDir, Summary, TrainEvent};
 
 use super::data::{Batches, Images};
 use super::objective::{NoisyStudent, Unlabelled};
-use super::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
+use super::places::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
 use crate::engine::error::TrainError;
+use crate::engine::outcome::{Halt, Outcome};
+use crate::engine::trainee::{Trainee, train_on};
 use crate::engine::training_data::TrainingData;
 use crate::plan::Plan;
 use crate::plan::checker::PlanError;
@@ -21,7 +23,6 @@ use crate::plan::self_train::SelfTrainPlan;
 use crate::pseudo_labels::{LabelSet, WeightRamp};
 use crate::recipes::distill::{Place, distill_on};
 use crate::recipes::supervised::Supervised;
-use crate::recipes::{Halt, Outcome, Trainee, train_on};
 use crate::teachers::teacher::Teacher;
 
 /// What all stages know.

@@ -1,0 +1,20 @@
+//! A classifier under analysis: its plan, its data, and how it is judged.
+
+use std::sync::Arc;
+
+use mentor_data::{DataError, Dataset};
+use mentor_metrics::classification::SampleResult;
+use mentor_model::Model;
+
+use crate::plan::Plan;
+
+/// Judges a model on every sample of a data set, in order.
+pub(crate) type Judge<'a> = dyn Fn(&Model, &Arc<Dataset>) -> Result<Vec<SampleResult>, DataError> + 'a;
+
+/// What the analysis of a classifier needs beside the weights.
+pub(crate) struct Subject<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) train: &'a Arc<Dataset>,
+    pub(crate) val: Option<&'a Arc<Dataset>>,
+    pub(crate) judge: &'a Judge<'a>,
+}

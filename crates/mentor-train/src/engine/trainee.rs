@@ -1,0 +1,100 @@
+//! A network, its data and its objective, trained into a run directory.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use mentor_data::BadImage;
+use mentor_model::{Head, Model, ModelSpec};
+use mentor_run::{RunDir, Summary, TrainEvent};
+
+use crate::engine::error::TrainError;
+use crate::engine::job::Job;
+use crate::engine::objective::Objective;
+use crate::engine::outcome::Outcome;
+use crate::engine::training_data::{TrainingData, quarantined};
+use crate::engine::training_loop::run;
+use crate::plan::Plan;
+
+/// What is trained, and on what.
+pub(crate) struct Trainee<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) data: &'a TrainingData,
+    pub(crate) objective: &'a dyn Objective,
+    pub(crate) head: Head,
+}
+
+impl Trainee<'_> {
+    /// The summary of the complete run in `place`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it learned from something else, or is damaged.
+    pub(crate) fn completed(&self, place: &Path) -> Result<Option<Summary>, TrainError> {
+        match RunDir::completed(place, &self.plan.to_config())? {
+            Some(summary) if summary.data_blake3 != self.data.fingerprint => Err(TrainError::DataChanged),
+            found => Ok(found),
+        }
+    }
+
+    /// The network with its first weights.
+    pub(crate) fn model(&self, device: &Device) -> Result<Model, TrainError> {
+        network(self.plan, self.data, self.head, device)
+    }
+}
+
+/// A network with its first weights.
+pub(crate) fn network(
+    plan: &Plan,
+    data: &TrainingData,
+    head: Head,
+    device: &Device,
+) -> Result<Model, TrainError> {
+    let spec = ModelSpec {
+        architecture: plan.architecture.to_string(),
+        input: data.input(),
+        head,
+        dropout: plan.dropout,
+        stochastic_depth: plan.stochastic_depth,
+    };
+    Ok(Model::new(&spec, plan.seed, device)?)
+}
+
+/// Trains into the run directory, or continues there.
+pub(crate) fn train_on(
+    trainee: &Trainee<'_>,
+    run_dir: &RunDir,
+    device: &Device,
+    device_name: &str,
+    stop: &AtomicBool,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<Outcome, TrainError> {
+    let Trainee { plan, data, objective, .. } = *trainee;
+    let device = device.clone().autodiff();
+    let model = trainee.model(&device)?;
+    for warning in objective.warnings() {
+        observer(&TrainEvent::Warning(warning.clone()));
+    }
+    let job = Job { plan, run_dir, data, objective, device, device_name };
+    run(&job, model, stop, observer)
+}
+
+/// Says, once a run, what is worth knowing of its data, and lists the images that were left out.
+pub(crate) fn tell_of_data(
+    plan: &Plan,
+    data: &TrainingData,
+    run_dir: &RunDir,
+    observer: &mut dyn FnMut(&TrainEvent),
+) -> Result<(), TrainError> {
+    for note in &data.notes {
+        observer(&TrainEvent::Warning(note.to_string()));
+    }
+    if plan.patience > 0 && data.val.is_none() {
+        let text = "--patience stops nothing here: there is no validation split; give --val-fraction a share";
+        observer(&TrainEvent::Warning(text.to_owned()));
+    }
+    if plan.options.on_bad_image == BadImage::Quarantine {
+        run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Why a teacher cannot teach.
+
+use mentor_data::DataError;
+
+use crate::inference::LoadError;
+use crate::teachers::cache::CacheError;
+
+/// Why a teacher cannot teach.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TeacherError {
+    /// Its run cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The images that it is shown cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// What it gives cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// It does not suit the student.
+    #[error("{teacher}: cannot teach here: {reason}")]
+    Refused {
+        /// Its run directory.
+        teacher: String,
+        /// Why not, and what to do next.
+        reason: String,
+    },
+}
