@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::format::Resize;
 use crate::error::DataError;
-use crate::format::Resize;
 
 /// What happens to a file that cannot be decoded. No file of the user is ever moved or changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +165,7 @@ impl OpenOptions {
         }
         let [height, width] = self.size.unwrap_or([1, 1]);
         let channels = self.channels.unwrap_or(1);
-        crate::format::ImageFormat { channels, height, width, resize: self.resize }.check()
+        crate::decode::format::ImageFormat { channels, height, width, resize: self.resize }.check()
     }
 }
 

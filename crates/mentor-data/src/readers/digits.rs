@@ -7,9 +7,9 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 
 use super::DIGITS;
-use crate::catalogue::{Listed, Listing, Pictures};
+use crate::decode::format::ImageFormat;
 use crate::error::DataError;
-use crate::format::ImageFormat;
+use crate::source::catalogue::{Listed, Listing, Pictures};
 
 static ARCHIVE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const SIDE: usize = 8;

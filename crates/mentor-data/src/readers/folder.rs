@@ -4,11 +4,11 @@
 use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{Listed, Listing, Pictures, check_trained};
+use crate::classes::natural::natural_order;
 use crate::error::DataError;
-use crate::natural::natural_order;
 use crate::notes::Note;
 use crate::options::SplitBy;
+use crate::source::catalogue::{Listed, Listing, Pictures, check_trained};
 use crate::split::Split;
 
 /// Extensions of files that are taken for images. What they hold is found out from their content.

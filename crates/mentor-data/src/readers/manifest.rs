@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::catalogue::{Listed, Listing, Pictures, check_trained};
+use crate::classes::natural::natural_order;
 use crate::error::DataError;
-use crate::natural::natural_order;
 use crate::options::SplitBy;
+use crate::source::catalogue::{Listed, Listing, Pictures, check_trained};
 use crate::split::Split;
 
 struct Columns {

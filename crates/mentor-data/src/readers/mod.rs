@@ -1,10 +1,12 @@
 //! One reader for each form that data sets come in. A reader lists samples; it decodes no image file.
 
+pub(crate) mod array;
+
 use std::path::Path;
 
-use crate::catalogue::Listing;
 use crate::error::DataError;
 use crate::options::OpenOptions;
+use crate::source::catalogue::Listing;
 
 mod digits;
 mod folder;

@@ -12,10 +12,10 @@ use zip::ZipArchive;
 
 use super::npy::{Element, Header, Number, read_header};
 use super::numbered_classes;
-use crate::catalogue::{Listed, Listing, Pictures};
+use crate::decode::format::ImageFormat;
 use crate::error::DataError;
-use crate::format::ImageFormat;
 use crate::options::Limits;
+use crate::source::catalogue::{Listed, Listing, Pictures};
 use crate::split::Split;
 
 type Archive = ZipArchive<BufReader<File>>;

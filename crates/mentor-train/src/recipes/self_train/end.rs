@@ -13,8 +13,8 @@ use mentor_run::records::self_training::{DistilledSummary, Round, SelfTraining, 
 use mentor_run::{RunDir, SELF_TRAINING_FILE, Summary};
 
 use super::labels::{Calibrated, predicted};
-use super::stages::{Done, Work};
 use super::places::{BASELINE, DISTILLED};
+use super::stages::{Done, Work};
 use crate::engine::error::TrainError;
 use crate::engine::outcome::Halt;
 use crate::inference::model_file::ModelFile;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::catalogue::Record;
 use crate::notes::Note;
+use crate::source::catalogue::Record;
 use crate::split::Split;
 
 /// Byte-identical images of a data set.

@@ -1,5 +1,7 @@
 //! One split in memory as bytes, or decoded on demand when it is too large for that.
 
+pub(crate) mod preprocessing;
+
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,8 +9,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::decode::decode_file;
+use crate::decode::format::ImageFormat;
 use crate::error::DataError;
-use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::Limits;
 

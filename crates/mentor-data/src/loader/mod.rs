@@ -1,18 +1,23 @@
 //! What a batch is made of, in an order that is a pure function of seed and epoch; [`Epoch`] makes batches ahead of the
 //! training step.
 
+pub(crate) mod class_balance;
+pub(crate) mod cycled;
+pub(crate) mod epoch;
+pub(crate) mod triplets;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use mentor_random::{Purpose, Stream};
 
+use self::class_balance::ClassBalance;
+use self::cycled::CycledPart;
+use self::epoch::Epoch;
 use crate::augment::Augment;
-use crate::class_balance::{self, ClassBalance};
-use crate::cycled::{self, CycledPart};
 use crate::dataset::Dataset;
-use crate::epoch::Epoch;
+use crate::dataset::preprocessing::Preprocessing;
 use crate::error::DataError;
-use crate::preprocessing::Preprocessing;
 
 /// The order of the samples in an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::decode::format::ImageFormat;
 use crate::decode::{Header, decode_raster, read_header, read_limited};
 use crate::error::DataError;
-use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
 use crate::options::{BadImage, OpenOptions, SplitBy};
 use crate::readers;

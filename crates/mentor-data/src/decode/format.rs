@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::raster::Raster;
 use crate::error::DataError;
-use crate::raster::Raster;
 
 /// How an image of another size or aspect ratio is brought to the format's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! Small random changes of an image that leave its class as it is: a pure function of
 //! `(seed, epoch, sample)`.
 
+pub(crate) mod rand_augment;
+
 use std::fmt;
 use std::num::NonZeroU8;
 use std::str::FromStr;
@@ -8,9 +10,9 @@ use std::str::FromStr;
 use mentor_random::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
+use crate::augment::rand_augment::RandAugment;
+use crate::decode::format::ImageFormat;
 use crate::error::DataError;
-use crate::format::ImageFormat;
-use crate::rand_augment::RandAugment;
 
 /// What is done to training images. Pixels that come from outside the image are 0 (black).
 ///

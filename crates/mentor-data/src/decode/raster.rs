@@ -3,7 +3,7 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::format::{ImageFormat, Resize};
+use crate::decode::format::{ImageFormat, Resize};
 
 /// A decoded image: rows of pixels, 1 or 3 bytes each, already without alpha.
 #[derive(Clone, Debug, PartialEq, Eq)]

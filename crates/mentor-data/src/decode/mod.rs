@@ -1,6 +1,9 @@
 //! One image file to pixels. The content decides the format, never the file's name, and the header is
 //! checked against the limits before memory is taken for the pixels.
 
+pub(crate) mod format;
+pub(crate) mod raster;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -12,10 +15,10 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use crate::decode::format::ImageFormat;
+use crate::decode::raster::Raster;
 use crate::error::DataError;
-use crate::format::ImageFormat;
 use crate::options::Limits;
-use crate::raster::Raster;
 
 /// What the first bytes of an image file say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

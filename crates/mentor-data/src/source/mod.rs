@@ -1,20 +1,24 @@
 //! An opened data set: its classes, its format and its splits, decoded when asked for.
 
+pub(crate) mod catalogue;
+pub(crate) mod duplicates;
+pub(crate) mod inspect;
+pub(crate) mod near_duplicates;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::catalogue::{Catalogue, Pictures, Record, bad_image};
 use crate::dataset::{ChannelSums, Dataset, FileStore, Parts, Storage};
 use crate::decode::decode_file;
-use crate::duplicates;
+use crate::decode::format::ImageFormat;
+use crate::decode::raster::Raster;
 use crate::error::DataError;
-use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::OpenOptions;
-use crate::raster::Raster;
 use crate::readers;
+use crate::source::catalogue::{Catalogue, Pictures, Record, bad_image};
 use crate::split::Split;
 
 /// An opened data set.
