@@ -25,41 +25,25 @@
 
 #[cfg(feature = "mimalloc")]
 mod allocator;
-mod attention;
-mod average_pool;
-mod batch_norm;
-mod buffer;
-mod channels;
-pub mod conv;
-mod convolution;
-mod exponential;
-mod extension;
-mod gelu;
-mod gemm;
-mod lanes;
-mod layer_norm;
-mod linear;
-mod matrices;
-mod max_pool;
-mod outputs;
-mod pointwise;
-mod score_loss;
-mod scratch;
+mod host;
+mod kernels;
+mod ops;
 pub mod simd;
-mod slices;
 #[cfg(test)]
 mod testing;
-mod update;
 
 #[cfg(feature = "mimalloc")]
 pub use allocator::keep_freed_memory;
-pub use attention::attention;
-pub use average_pool::global_average;
-pub use batch_norm::{Normalisation, Normalised, Running, batch_norm, batch_norm_of_sum, batch_norm_plus};
-pub use convolution::{conv2d, conv2d_relu};
-pub use gelu::gelu;
-pub use layer_norm::layer_norm;
-pub use linear::{gelu_linear, linear, linear_relu};
-pub use max_pool::max_pool2d;
-pub use score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
-pub use update::SgdUpdate;
+pub use kernels::conv;
+pub use ops::attention::attention;
+pub use ops::average_pool::global_average;
+pub use ops::batch_norm::{
+    Normalisation, Normalised, Running, batch_norm, batch_norm_of_sum, batch_norm_plus,
+};
+pub use ops::convolution::{conv2d, conv2d_relu};
+pub use ops::gelu::gelu;
+pub use ops::layer_norm::layer_norm;
+pub use ops::linear::{gelu_linear, linear, linear_relu};
+pub use ops::max_pool::max_pool2d;
+pub use ops::score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
+pub use ops::update::SgdUpdate;
