@@ -6,7 +6,7 @@ use crate::commands::{
     calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict, report, search,
     self_train, train,
 };
-use crate::error::Failure;
+use crate::terminal::error::Failure;
 
 const EXAMPLES: &str = "\
 Examples:

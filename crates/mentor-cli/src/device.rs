@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::error::Failure;
+use crate::terminal::error::Failure;
 
 /// A kind of device that mentor knows, compiled in or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

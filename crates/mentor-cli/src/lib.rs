@@ -15,14 +15,8 @@
 mod args;
 mod commands;
 mod device;
-mod embeddings_file;
-mod error;
-mod image_files;
-mod npy;
-mod output;
-mod progress;
-mod signals;
-mod table;
+mod files;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,7 +33,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.print();
+            if let Some(text) = failure.render() {
+                terminal::output::note(&text);
+            }
             ExitCode::from(failure.status())
         }
     }
@@ -48,5 +44,5 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn usage_status(error: &clap::Error) -> ExitCode {
     // A reader that has gone away is nothing to complain about.
     let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::USAGE))
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(terminal::error::USAGE))
 }

@@ -10,9 +10,9 @@ use mentor_train::{ModelFile, TrainedModel};
 
 use super::part::Part;
 use crate::device::DeviceChoice;
-use crate::error::Failure;
-use crate::output;
-use crate::table::{Align, Table, count};
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::table::{Align, Table, count};
 
 const EXAMPLES: &str = "\
 Examples:

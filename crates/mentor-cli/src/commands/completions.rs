@@ -4,8 +4,8 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::error::Failure;
-use crate::output;
+use crate::terminal::error::Failure;
+use crate::terminal::output;
 
 const EXAMPLES: &str = "\
 Examples:

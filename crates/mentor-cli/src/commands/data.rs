@@ -2,9 +2,9 @@
 
 use mentor_data::{Inspection, OpenOptions, inspect};
 
-use crate::error::{BAD_DATA, Failure};
-use crate::output;
-use crate::table::{Align, Table, count};
+use crate::terminal::error::{BAD_DATA, Failure};
+use crate::terminal::output;
+use crate::terminal::table::{Align, Table, count};
 
 /// Items listed of each finding; --json has them all.
 const NUM_LISTED: usize = 5;

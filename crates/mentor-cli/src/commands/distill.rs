@@ -7,8 +7,8 @@ use clap::builder::PossibleValuesParser;
 use mentor_run::{DistillConfig, Summary};
 
 use super::train;
-use crate::error::Failure;
-use crate::table::{count, p_value};
+use crate::terminal::error::Failure;
+use crate::terminal::table::{count, p_value};
 
 const EXAMPLES: &str = "\
 Examples:

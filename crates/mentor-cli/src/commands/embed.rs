@@ -9,10 +9,11 @@ use mentor_run::write_atomically;
 use mentor_train::TrainedModel;
 
 use crate::device::DeviceChoice;
-use crate::error::{BAD_DATA, Failure};
-use crate::image_files::{self, EmbeddedFiles};
-use crate::table::count;
-use crate::{embeddings_file, npy, output};
+use crate::files::images::{self, EmbeddedFiles};
+use crate::files::{embeddings, npy};
+use crate::terminal::error::{BAD_DATA, Failure};
+use crate::terminal::output;
+use crate::terminal::table::count;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,7 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(split) => embed_split(args, &trained, split)?,
         None => {
             let EmbeddedFiles { names, rows, num_failed } =
-                image_files::embed(&args.paths, &trained, args.batch_size);
+                images::embed(&args.paths, &trained, args.batch_size);
             Embedded { values: rows.concat(), ids: names, labels: None, num_failed }
         }
     };
@@ -109,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let is_parquet = args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
     if is_parquet {
         let classes = embedded.classes();
-        let file = embeddings_file::parquet(&embedded.ids, classes.as_deref(), &embedded.values, columns);
+        let file = embeddings::parquet(&embedded.ids, classes.as_deref(), &embedded.values, columns);
         write(&args.out, &file.map_err(Failure::failed)?)?;
     } else {
         write(&args.out, &npy::matrix(&embedded.values, columns))?;

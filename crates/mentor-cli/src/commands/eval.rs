@@ -15,9 +15,9 @@ use serde::Serialize;
 
 use super::part::Part;
 use crate::device::DeviceChoice;
-use crate::error::Failure;
-use crate::output;
-use crate::table::{Align, Table, count};
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::table::{Align, Table, count};
 
 /// Classes shown; of more, those with the lowest F1.
 const NUM_SHOWN: usize = 30;

@@ -10,11 +10,11 @@ use mentor_train::{Labelling, ModelFile, label};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
-use crate::error::Failure;
-use crate::output;
-use crate::progress::Progress;
-use crate::signals::Interruption;
-use crate::table::count;
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::progress::Progress;
+use crate::terminal::signals::Interruption;
+use crate::terminal::table::count;
 
 const EXAMPLES: &str = "\
 Examples:

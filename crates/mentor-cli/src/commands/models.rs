@@ -4,9 +4,9 @@ use burn::tensor::Device;
 use mentor_model::{Model, ModelError, ModelSpec, catalogue};
 use serde::Serialize;
 
-use crate::error::Failure;
-use crate::output;
-use crate::table::{Align, Table, count};
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::table::{Align, Table, count};
 
 const EXAMPLES: &str = "\
 Examples:

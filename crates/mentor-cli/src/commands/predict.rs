@@ -10,9 +10,9 @@ use mentor_train::TrainedModel;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
-use crate::error::{BAD_DATA, Failure};
-use crate::image_files::{self, Decoded};
-use crate::output;
+use crate::files::images::{self, Decoded};
+use crate::terminal::error::{BAD_DATA, Failure};
+use crate::terminal::output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,7 +79,7 @@ struct Choice<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let (files, mut problems) = image_files::find(&args.paths);
+    let (files, mut problems) = images::find(&args.paths);
     let device = args.device.open()?;
     let trained = TrainedModel::load(&args.run, &device.device)?;
     if let Head::Embedding { .. } = trained.file.spec.head {
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
     for chunk in files.chunks(args.batch_size) {
-        let Decoded { paths, images, failed } = image_files::decode(chunk, &trained.file);
+        let Decoded { paths, images, failed } = images::decode(chunk, &trained.file);
         for error in failed {
             output::note(&format!("error: {error}"));
             problems.push(error.to_string());

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use mentor_report::{RunReport, render};
 use mentor_run::write_atomically;
 
-use crate::error::Failure;
-use crate::output;
+use crate::terminal::error::Failure;
+use crate::terminal::output;
 
 const EXAMPLES: &str = "\
 Examples:

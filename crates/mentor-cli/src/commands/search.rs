@@ -7,10 +7,10 @@ use mentor_train::TrainedModel;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
-use crate::error::{BAD_DATA, Failure};
-use crate::image_files::{self, EmbeddedFiles};
-use crate::output;
-use crate::table::{Align, Table};
+use crate::files::images::{self, EmbeddedFiles};
+use crate::terminal::error::{BAD_DATA, Failure};
+use crate::terminal::output;
+use crate::terminal::table::{Align, Table};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
     let trained = TrainedModel::load(&args.run, &device.device)?;
     let embed = |paths: &[PathBuf]| -> Result<EmbeddedFiles, Failure> {
-        let embedded = image_files::embed(paths, &trained, args.batch_size);
+        let embedded = images::embed(paths, &trained, args.batch_size);
         // What is wrong with each path was said.
         if embedded.rows.is_empty() { Err(Failure::status_only(BAD_DATA)) } else { Ok(embedded) }
     };

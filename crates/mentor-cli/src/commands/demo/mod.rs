@@ -18,10 +18,10 @@ use self::student::STUDENT;
 use super::part::Part;
 use super::{eval, loss, report, train};
 use crate::device::{DeviceChoice, OpenDevice};
-use crate::error::Failure;
-use crate::output;
-use crate::progress::Progress;
-use crate::table::{Align, Table, count, duration};
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::progress::Progress;
+use crate::terminal::table::{Align, Table, count, duration};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use crate::error::Failure;
+use crate::terminal::error::Failure;
 
 /// The scores of one sample and its class.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,8 +12,8 @@ use mentor_loss::explain::Explanation;
 use mentor_loss::{LossError, ScoreLoss};
 use serde::Serialize;
 
-use crate::error::Failure;
-use crate::output;
+use crate::terminal::error::Failure;
+use crate::terminal::output;
 
 const ALL_EXAMPLES: &str = "\
 Examples:

@@ -11,9 +11,9 @@ use mentor_loss::{
 };
 use serde::Serialize;
 
-use crate::error::Failure;
-use crate::output;
-use crate::table::count;
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::table::count;
 
 /// Batches up to this size are computed in `f64` throughout; larger sets are streamed.
 const MAX_BATCH: usize = 8192;

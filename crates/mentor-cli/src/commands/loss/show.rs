@@ -5,7 +5,7 @@ use mentor_loss::{Hinge, MulticlassSvm, ScoreLoss};
 
 use super::input::Sample;
 use super::{Explained, LogBase};
-use crate::table::{Align, Table};
+use crate::terminal::table::{Align, Table};
 
 /// Samples shown term by term; the others are in the mean.
 const NUM_SHOWN: usize = 20;

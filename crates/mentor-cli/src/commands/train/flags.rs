@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use mentor_run::Config;
 
 use crate::device::DeviceChoice;
-use crate::error::Failure;
+use crate::terminal::error::Failure;
 
 /// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]

@@ -11,11 +11,11 @@ use mentor_run::{Config, RunDir, Summary, TrainEvent};
 use mentor_train::{Outcome, Plan, train};
 
 use crate::device::OpenDevice;
-use crate::error::Failure;
-use crate::output;
-use crate::progress::Progress;
-use crate::signals::Interruption;
-use crate::table::{count, duration};
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::progress::Progress;
+use crate::terminal::signals::Interruption;
+use crate::terminal::table::{count, duration};
 
 pub(crate) use flags::{Args, take};
 

@@ -7,7 +7,7 @@ use mentor_data::{DataError, decode_file, has_image_extension, natural_order};
 use mentor_train::{ModelFile, TrainedModel};
 use rayon::prelude::*;
 
-use crate::output;
+use crate::terminal::output;
 
 /// The files in the order named, those of a folder that are taken for images in natural order, and what is wrong with the rest. A
 /// file that is named is tried whatever its name.

@@ -6,8 +6,6 @@ use mentor_run::RunDirError;
 use mentor_train::pseudo_labels::LabelsError;
 use mentor_train::{CacheError, LoadError, PlanError, TrainError};
 
-use crate::output;
-
 /// Ran and failed.
 pub(crate) const FAILED: u8 = 1;
 /// Usage or configuration.
@@ -73,14 +71,7 @@ impl Failure {
         self.status
     }
 
-    /// Writes the `error:` line, the causes and the `help:` line to standard error.
-    pub(crate) fn print(&self) {
-        if let Some(text) = self.render() {
-            output::note(&text);
-        }
-    }
-
-    /// What `print` writes; nothing where only the status matters.
+    /// The `error:` line, the causes and the `help:` line; nothing where only the status matters.
     pub(crate) fn render(&self) -> Option<String> {
         let error = self.error.as_ref()?;
         let mut lines: Vec<String> = Vec::new();

@@ -6,8 +6,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mentor_run::records::health::{Diagnosis, EpochHealth};
 use mentor_run::{EpochMetrics, Started, StepMetrics, TrainEvent};
 
-use crate::output;
-use crate::table::{count, duration};
+use crate::terminal::output;
+use crate::terminal::table::{count, duration};
 
 /// Lines about epochs at most, roughly: a run of `gd` has hundreds of them, each a single update.
 const MAX_EPOCH_LINES: usize = 50;

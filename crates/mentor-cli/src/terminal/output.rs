@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::error::Failure;
+use crate::terminal::error::Failure;
 
 /// Writes bytes as they are.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {

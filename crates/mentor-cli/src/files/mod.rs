@@ -1,0 +1,5 @@
+//! Files that commands read and write beside runs.
+
+pub(crate) mod embeddings;
+pub(crate) mod images;
+pub(crate) mod npy;
