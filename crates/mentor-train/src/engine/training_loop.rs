@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::Device;
 use mentor_data::{HostBatch, Loader, LoaderOptions};
 use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters};
-use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, RunDir, Started, TrainEvent};
+use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, Started, TrainEvent};
 
 use crate::analysis::trajectory::Trajectory;
 use crate::analysis::weights::WeightStatistics;
@@ -22,14 +21,11 @@ use crate::engine::ema::{ema_decay, update_average};
 use crate::engine::error::TrainError;
 use crate::engine::finish::finish;
 use crate::engine::job::Job;
-use crate::engine::objective::Objective;
 use crate::engine::observed::Observed;
 use crate::engine::optimizer::{Optimizer, accumulate};
 use crate::engine::outcome::Outcome;
-use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::images_to_device;
-use crate::plan::Plan;
 
 /// Lines about updates in `metrics.jsonl` at most, over the whole run.
 const MAX_STEP_LINES: u64 = 2000;

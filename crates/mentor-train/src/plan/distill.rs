@@ -8,7 +8,7 @@ use std::str::FromStr;
 use mentor_data::Augment;
 use mentor_loss::{LossError, ScoreLoss};
 use mentor_model::Architecture;
-use mentor_run::{LossConfig, ModelConfig, OptimizerConfig};
+use mentor_run::{DistillConfig, LossConfig, ModelConfig, OptimizerConfig};
 
 use crate::plan::checker::{Checker, NON_NEGATIVE};
 use crate::plan::loss::{LossPlan, ScoreLossPlan};

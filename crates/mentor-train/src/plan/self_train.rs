@@ -7,7 +7,7 @@ use std::str::FromStr;
 use mentor_data::{Augment, RandAugment};
 use mentor_metrics::pseudo_labels::LabelKind;
 use mentor_model::Architecture;
-use mentor_run::Config;
+use mentor_run::{Config, SelfTrainConfig};
 
 use crate::plan::checker::{BELOW_ONE, Checker, POSITIVE};
 use crate::plan::loss::{LossPlan, ScoreLossPlan};

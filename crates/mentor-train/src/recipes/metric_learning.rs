@@ -11,12 +11,12 @@ use mentor_loss::{
 use mentor_metrics::one_of_each_stretch;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 use mentor_model::{Model, Pass};
-use mentor_run::records::embeddings as embedding_analysis;
+use mentor_run::records::embedding_fidelity;
 use mentor_run::records::health::EpochHealth;
 use mentor_run::{EMBEDDINGS_FILE, MetricsLine, RunDir};
 
+use crate::analysis::embeddings;
 use crate::analysis::trajectory::Trajectory;
-use crate::embedding_fidelity;
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
@@ -231,8 +231,7 @@ impl Objective for Ranking<'_> {
             MetricsLine::Step(_) => None,
         });
         let (metric, margin) = (self.ranking.metric(), self.plan.loss.ranking_margin());
-        let analysis =
-            embedding_analysis::analyse(split, dataset, &embeddings, metric, health.collect(), margin)?;
+        let analysis = embeddings::analyse(split, dataset, &embeddings, metric, health.collect(), margin)?;
         Ok(run_dir.write_json(EMBEDDINGS_FILE, &analysis)?)
     }
 }

@@ -12,7 +12,7 @@ use mentor_metrics::{McNemar, mcnemar};
 use mentor_model::{Model, Pass};
 use mentor_run::records::distillation::{BaselineSummary, Speed, TeacherSummary};
 use mentor_run::records::embedding_fidelity::{
-    EmbeddingFidelity, MeasuredEmbeddings, Neighbourhoods, measures as retrieval_measures,
+    EmbeddingFidelity, MeasuredEmbeddings, measures as retrieval_measures,
 };
 use mentor_run::{EMBEDDING_FIDELITY_FILE, RunDir, Summary};
 
