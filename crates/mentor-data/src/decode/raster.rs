@@ -1,7 +1,8 @@
 //! A decoded image of any size, and how it is brought to a format.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::decode::format::{ImageFormat, Resize};
 
@@ -81,15 +82,29 @@ impl Raster {
     /// Bilinear where the image grows; where it shrinks the filter widens with it and every pixel counts
     /// (convolution with antialiasing, as in Pillow).
     fn scaled(&self, height: usize, width: usize, options: ResizeOptions) -> Self {
-        let pixel = if self.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-        let source = ImageRef::new(self.width as u32, self.height as u32, &self.bytes, pixel)
-            .expect("a raster holds channels * height * width bytes");
-        let mut target = Image::new(width as u32, height as u32, pixel);
         let options = options.resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        Resizer::new()
-            .resize(&source, &mut target, &options)
-            .expect("both images have the same pixel type, and the crop is inside the source");
-        Self { channels: self.channels, height, width, bytes: target.into_vec() }
+        let mut bytes = vec![0; self.channels * height * width];
+        match self.channels {
+            1 => self.scale_pixels::<U8>(height, width, &mut bytes, &options),
+            _ => self.scale_pixels::<U8x3>(height, width, &mut bytes, &options),
+        }
+        Self { channels: self.channels, height, width, bytes }
+    }
+
+    /// The resizer is compiled here for the types of pixels that it is called with. For all that it knows, which its untyped
+    /// call names, that takes minutes.
+    fn scale_pixels<P: PixelTrait>(
+        &self,
+        height: usize,
+        width: usize,
+        bytes: &mut [u8],
+        options: &ResizeOptions,
+    ) {
+        let source = TypedImageRef::<P>::from_buffer(self.width as u32, self.height as u32, &self.bytes)
+            .expect("a raster holds channels * height * width bytes");
+        let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, bytes)
+            .expect("the buffer has channels * height * width bytes");
+        Resizer::new().resize_typed(&source, &mut target, options).expect("the crop is inside the source");
     }
 
     fn centred_on_black(self, height: usize, width: usize) -> Self {
