@@ -41,5 +41,6 @@ pub use model::Model;
 pub use pass::{Noise, Pass};
 pub use spec::{Head, ModelSpec};
 pub use weights::{
-    NamedTensor, is_penalised, load_safetensors, parameters, to_safetensors, weights_blake3, with_parameters,
+    NamedTensor, is_penalised, load_safetensors, parameters, tensor_shapes, to_safetensors, weights_blake3,
+    with_parameters,
 };

@@ -11,7 +11,7 @@ use crate::mlp::Mlp;
 use crate::pass::Output;
 use crate::resnet::ResNet;
 use crate::vit::{VisionTransformer, VitShape};
-use crate::weights::shapes;
+use crate::weights::tensor_shapes;
 use crate::wide_resnet::WideResNet;
 use crate::{Architecture, Head, ModelError, ModelSpec, Pass};
 
@@ -154,7 +154,7 @@ impl Model {
 
     /// Number of trainable values; running statistics are not counted.
     pub fn num_params(&self) -> usize {
-        let trainable = shapes(self).into_iter().filter(|(path, _)| !is_running_statistic(path));
+        let trainable = tensor_shapes(self).into_iter().filter(|(path, _)| !is_running_statistic(path));
         trainable.map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 

@@ -89,7 +89,7 @@ pub fn load_safetensors(model: Model, bytes: &[u8]) -> Result<Model, ModelError>
         found.insert(path.to_string(), view);
     }
     let mut values = BTreeMap::new();
-    for (path, expected) in shapes(&model) {
+    for (path, expected) in tensor_shapes(&model) {
         let view = found.remove(&path).ok_or_else(|| ModelError::MissingTensor { path: path.clone() })?;
         values.insert(path.clone(), checked_values(path, expected, &view)?);
     }
@@ -108,7 +108,7 @@ pub fn with_parameters(model: Model, tensors: Vec<NamedTensor>) -> Result<Model,
     let mut given: BTreeMap<String, NamedTensor> =
         tensors.into_iter().map(|tensor| (tensor.path.clone(), tensor)).collect();
     let mut values = BTreeMap::new();
-    for (path, expected) in shapes(&model) {
+    for (path, expected) in tensor_shapes(&model) {
         let tensor = given.remove(&path).ok_or_else(|| ModelError::MissingTensor { path: path.clone() })?;
         if tensor.shape != expected {
             return Err(ModelError::WrongShape { path, expected, found: tensor.shape });
@@ -165,8 +165,8 @@ fn checked_values(
     Ok(TensorData::new(values, expected))
 }
 
-/// Path and shape of every tensor, without drawing first values.
-pub(crate) fn shapes(model: &Model) -> Vec<(String, Vec<usize>)> {
+/// Path and shape of every tensor, running statistics included, in the order of the layers. Draws no first values.
+pub fn tensor_shapes(model: &Model) -> Vec<(String, Vec<usize>)> {
     #[derive(Default)]
     struct Shapes {
         path: Vec<String>,

@@ -76,6 +76,7 @@ pub(super) fn summary() -> Summary {
         num_weights: 640,
         weight_rms: 0.21,
         weights_blake3: format!("3f9a1c77e5b2{}", "0".repeat(52)),
+        model_blake3: None,
         data_blake3: "a".repeat(64),
         device: "cpu".to_owned(),
         mentor_version: "0.1.0".to_owned(),
@@ -217,6 +218,7 @@ pub(super) fn embeddings() -> EmbeddingAnalysis {
 /// A run that has ended.
 pub(super) fn complete(path: &str) -> RunReport {
     RunReport {
+        gaps: Vec::new(),
         path: PathBuf::from(path),
         config: config(),
         history: History::new(metrics(3)),

@@ -32,6 +32,8 @@ pub struct RunReport {
     pub(crate) embedding_fidelity: Option<EmbeddingFidelity>,
     /// That of the stored calibration, if the model has been calibrated.
     pub(crate) temperature: Option<f64>,
+    /// What of the run's files is missing or damaged, a sentence each.
+    pub(crate) gaps: Vec<String>,
 }
 
 impl RunReport {
@@ -39,20 +41,32 @@ impl RunReport {
     ///
     /// # Errors
     ///
-    /// When `path` holds no run, or one of its files cannot be read or is damaged.
+    /// When `path` holds no run, or one of its files cannot be read or is damaged. A file that is missing is a gap.
     pub fn read(path: &Path) -> Result<Self, RunDirError> {
         let dir = RunDir::open(path)?;
         let config = dir.config()?;
-        let history = History::new(dir.metrics()?);
-        let (summary, analysis) = (unless_incomplete(dir.summary())?, unless_incomplete(dir.analysis())?);
-        let (embeddings, distillation) = (dir.embedding_analysis()?, unless_incomplete(dir.distillation())?);
-        let self_training = unless_incomplete(dir.self_training())?;
-        let embedding_fidelity = unless_incomplete(dir.embedding_fidelity())?;
-        let calibration = unless_incomplete(dir.calibration())?.flatten();
+        let log = dir.metrics_log()?;
+        let (summary, analysis) = (unless_absent(dir.summary())?, unless_absent(dir.analysis())?);
+        let (embeddings, distillation) = (dir.embedding_analysis()?, unless_absent(dir.distillation())?);
+        let self_training = unless_absent(dir.self_training())?;
+        let embedding_fidelity = unless_absent(dir.embedding_fidelity())?;
+        let model = unless_absent(dir.calibration())?;
+        let found = Found {
+            analysis: analysis.is_some(),
+            embeddings: embeddings.is_some(),
+            distillation: distillation.is_some(),
+            self_training: self_training.is_some(),
+            embedding_fidelity: embedding_fidelity.is_some(),
+            model: model.is_some(),
+            num_damaged_lines: log.num_damaged,
+        };
+        let gaps = found.gaps(&config, summary.as_ref());
+        let calibration = model.flatten();
         Ok(Self {
             path: path.to_owned(),
             config,
-            history,
+            gaps,
+            history: History::new(log.lines),
             summary,
             analysis,
             embeddings,
@@ -79,11 +93,54 @@ impl RunReport {
     }
 }
 
-/// A file that is written at the end of a run is absent before.
-fn unless_incomplete<T>(read: Result<T, RunDirError>) -> Result<Option<T>, RunDirError> {
+/// What was found of the files of a run.
+struct Found {
+    analysis: bool,
+    embeddings: bool,
+    distillation: bool,
+    self_training: bool,
+    embedding_fidelity: bool,
+    model: bool,
+    num_damaged_lines: usize,
+}
+
+impl Found {
+    /// What a run of `config` has at its end, and this one has not.
+    fn gaps(&self, config: &Config, summary: Option<&Summary>) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if let Some(summary) = summary {
+            let embeds = matches!(config.loss.name.as_deref(), Some("triplet" | "pairwise"));
+            let distils = config.distill.is_some();
+            // Students of images without labels have less to show.
+            let ranked = embeds && (!distils || summary.measures.contains_key("val_map_at_r"));
+            let scored = !embeds && (!distils || summary.train_accuracy.is_some());
+            let wanted = [
+                ("model.json", true, self.model),
+                ("analysis.json", scored, self.analysis),
+                ("embeddings.json", ranked, self.embeddings),
+                ("distillation.json", distils && !embeds, self.distillation),
+                ("embedding-fidelity.json", distils && ranked, self.embedding_fidelity),
+                ("self_training.json", config.self_train.is_some(), self.self_training),
+            ];
+            let missing = wanted.into_iter().filter(|(_, wanted, found)| *wanted && !found);
+            gaps.extend(
+                missing.map(|(name, ..)| format!("{name} is missing, so what it holds is not shown.")),
+            );
+        }
+        match self.num_damaged_lines {
+            0 => {}
+            1 => gaps.push("1 line of metrics.jsonl is damaged, and lacks in the curves.".to_owned()),
+            num => gaps.push(format!("{num} lines of metrics.jsonl are damaged, and lack in the curves.")),
+        }
+        gaps
+    }
+}
+
+/// A file that is written at the end of a run is absent before, and may have been lost since.
+fn unless_absent<T>(read: Result<T, RunDirError>) -> Result<Option<T>, RunDirError> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(RunDirError::Incomplete { .. }) => Ok(None),
+        Err(RunDirError::Incomplete { .. } | RunDirError::MissingFile { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -43,6 +43,33 @@ pub enum RunDirError {
         /// What is wrong.
         message: String,
     },
+    /// Something of a run is no plain file or folder.
+    #[error("{}: {what}, and a run is made of plain files and folders; put the file or the folder itself there", path.display())]
+    NotPlain {
+        /// Where it is.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A file has more bytes than its kind may have.
+    #[error(
+        "{}: has {num_bytes} bytes, and {max_bytes} are the most that mentor reads of such a file; restore it from a copy",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        num_bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// A complete run lacks one of its files.
+    #[error("{}: is missing, though the run is complete; restore it from a copy, or train again in another --out", path.display())]
+    MissingFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The run was never finished, so it has no model yet.
     #[error("{}: the run is not complete, so it has no model yet; run the command that began it again to continue it", path.display())]
     Incomplete {

@@ -22,6 +22,6 @@ pub use error::RunDirError;
 pub use files::write_atomically;
 pub use records::{EpochMetrics, MetricsLine, Picture, Started, StepMetrics, Summary, TrainEvent};
 pub use run_dir::{
-    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsWriter,
-    RunDir, SELF_TRAINING_FILE,
+    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,
+    MetricsWriter, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step, same_data,
 };

@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Prior::Given(_) => Failure::usage(error),
         _ => Failure::data(error),
     })?;
-    ModelFile::calibrate(&RunDir::open(&args.run)?, fit.calibration.clone())?;
+    ModelFile::calibrate(&RunDir::open(&args.run)?, &fit.calibration)?;
     if fit.accuracy_after < fit.accuracy_before - NOTABLE_FALL {
         output::note(&format!(
             "warning: accuracy falls from {:.4} to {:.4} on these images, whose classes have other shares than the prior; calibrate on \

@@ -9,7 +9,7 @@ use mentor_metrics::classification::{Evaluation, SampleResult};
 use mentor_metrics::retrieval;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions};
 use mentor_model::Head;
-use mentor_run::write_atomically;
+use mentor_run::{same_data, write_atomically};
 use mentor_train::TrainedModel;
 use serde::Serialize;
 
@@ -167,7 +167,7 @@ pub(super) fn retrieve(
     gallery: Option<Split>,
     batch_size: usize,
 ) -> Result<RetrievalResult, Failure> {
-    let source = Source::open(data, &trained.file.data.options)?;
+    let source = open(trained, data)?;
     warn_of_changed_data(trained, &source);
     let embed = |part: Part| -> Result<_, Failure> {
         let dataset = part.load(&source, &trained.file.preprocessing.format)?;
@@ -206,10 +206,25 @@ fn retrieval_table(found: &Retrieval) -> String {
     lines.iter().map(|(name, value, more)| format!("  {name:<15} {value:.4}{more}\n")).collect()
 }
 
+/// Opens data as that of the model was opened.
+fn open(trained: &TrainedModel, data: &str) -> Result<Source, Failure> {
+    let file = &trained.file;
+    Source::open(data, &file.data.options).map_err(|error| {
+        let own = file.data.source.as_deref() == Some(data);
+        if own && !Path::new(data).exists() {
+            let relative = "it is named as in training, from the folder in which mentor ran; go there, or";
+            let moved = "it has been moved since training;";
+            let why = if Path::new(data).is_relative() { relative } else { moved };
+            return Failure::from(error).help(format!("{why} name the data with --data"));
+        }
+        error.into()
+    })
+}
+
 /// Splits that are drawn by chance are drawn anew of data that has changed: what was trained on may then be tested on.
 fn warn_of_changed_data(trained: &TrainedModel, source: &Source) {
     let file = &trained.file;
-    let own = file.data.source.as_deref() == Some(source.name());
+    let own = file.data.source.as_deref().is_some_and(|own| same_data(own, source.name()));
     if own && file.source_blake3.as_ref().is_some_and(|blake3| *blake3 != source.fingerprint()) {
         output::note(&format!(
             "warning: {}: its training or validation images have changed since the model was trained; unless it has splits of its \
@@ -252,7 +267,7 @@ pub(super) fn labelled(
     split: Part,
 ) -> Result<Arc<mentor_data::Dataset>, Failure> {
     let file = &trained.file;
-    let source = Source::open(data, &file.data.options)?;
+    let source = open(trained, data)?;
     check_classes(data, source.classes(), &file.classes)?;
     warn_of_changed_data(trained, &source);
     let dataset = split.load(&source, &file.preprocessing.format)?;

@@ -140,7 +140,10 @@ impl From<RunDirError> for Failure {
                 }
                 _ => Self::failed(error),
             },
-            RunDirError::Damaged { .. } => Self::failed(error),
+            RunDirError::Damaged { .. }
+            | RunDirError::NotPlain { .. }
+            | RunDirError::TooLarge { .. }
+            | RunDirError::MissingFile { .. } => Self::failed(error),
             _ => Self::usage(error),
         }
     }

@@ -14,6 +14,7 @@ mod results;
 mod resume;
 mod self_train;
 mod snapshots;
+mod strangers;
 
 use std::path::Path;
 use std::process::Output;

@@ -12,6 +12,9 @@ const NEGATIVE: [u8; 3] = [31, 111, 180];
 /// Colour of weights above zero. Blue and orange stay apart for every kind of colour vision.
 const POSITIVE: [u8; 3] = [222, 107, 20];
 
+/// Bytes of a sheet, at most: one wide and one high picture would make a sheet of both sides.
+const MAX_SHEET: usize = 64 << 20;
+
 /// A picture in bytes: `[channels, height, width]`, of 1 or 3 channels.
 struct Planes {
     channels: usize,
@@ -42,15 +45,17 @@ pub(crate) fn photo(picture: &Picture) -> Option<String> {
 }
 
 /// The address of many pictures side by side, `columns` in a row, and the size `[width, height]` of the place of each, in
-/// which a smaller one lies in the upper left corner; `None` when one of them is not what its size says.
+/// which a smaller one lies in the upper left corner; `None` when one of them is not what its size says, or the sheet
+/// would be too large.
 pub(crate) fn sheet(pictures: &[Picture], columns: usize) -> Option<(String, [usize; 2])> {
     let pictures: Vec<Planes> = pictures.iter().map(Planes::decode).collect::<Option<_>>()?;
     let width = pictures.iter().map(|picture| picture.width).max()?;
     let height = pictures.iter().map(|picture| picture.height).max()?;
     let rows = pictures.len().div_ceil(columns);
     let channels = if pictures.iter().any(|picture| picture.channels == 3) { 3 } else { 1 };
-    let row_bytes = columns * width * channels;
-    let mut bytes = vec![0; rows * height * row_bytes];
+    let row_bytes = columns.checked_mul(width)?.checked_mul(channels)?;
+    let num_bytes = rows.checked_mul(height)?.checked_mul(row_bytes)?;
+    let mut bytes = vec![0; Some(num_bytes).filter(|&num| num <= MAX_SHEET)?];
     for (index, picture) in pictures.iter().enumerate() {
         let area = picture.height * picture.width;
         let (left, top) = (index % columns * width, index / columns * height);
@@ -141,6 +146,11 @@ mod tests {
         assert_eq!(decode(&address).into_raw(), [9, 9, 9, 255, 0, 0, 0, 255, 1, 3, 5, 255, 2, 4, 6, 255]);
         assert_eq!(sheet(&[Picture { width: 3, ..colour }], 1), None);
         assert_eq!(sheet(&[], 1), None);
+        let stripe = |height, width| {
+            let pixels = STANDARD.encode(vec![0; height * width]);
+            Picture { channels: 1, height, width, pixels }
+        };
+        assert_eq!(sheet(&[stripe(1, 100_000), stripe(100_000, 1)], 2), None);
     }
 
     #[test]

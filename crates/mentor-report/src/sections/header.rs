@@ -32,9 +32,6 @@ fn notices(run: &RunReport) -> String {
                 escape(reason.trim_end_matches('.'))
             ));
         }
-        if run.analysis.is_none() && run.embeddings.is_none() {
-            notices.push("<code>analysis.json</code> is missing, so only the curves are shown.".to_owned());
-        }
     } else {
         let done = run.history.epochs.len() as u64;
         let planned = run.config.training.epochs.map(|epochs| format!(" of {}", count(epochs as u64)));
@@ -45,6 +42,7 @@ fn notices(run: &RunReport) -> String {
             planned.unwrap_or_default()
         ));
     }
+    notices.extend(run.gaps.iter().map(|gap| escape(gap)));
     let broken = run.history.steps.iter().find(|step| !step.data_loss.is_finite()).map(|step| step.step);
     let broken = broken.or_else(|| {
         run.history.epochs.iter().find(|epoch| !epoch.train_loss.is_finite()).map(|epoch| epoch.step)

@@ -145,7 +145,9 @@ fn rounds(found: &SelfTraining) -> String {
 
 fn classes(found: &SelfTraining, last: &Round) -> String {
     let nothing = ClassAudit::default();
-    let audited = |class: usize| last.audit.as_ref().map_or(&nothing, |audit| &audit.classes[class]);
+    let audited = |class: usize| {
+        last.audit.as_ref().map_or(&nothing, |audit| audit.classes.get(class).unwrap_or(&nothing))
+    };
     let row = |(class, of_class): (usize, &mentor_metrics::pseudo_labels::ClassStatistics)| {
         let audit = audited(class);
         format!(

@@ -7,9 +7,12 @@ pub mod embeddings;
 mod event;
 pub mod health;
 mod picture;
+mod record;
 pub mod self_training;
 mod summary;
 
 pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
 pub use picture::Picture;
+pub use record::Record;
+pub(crate) use record::parse;
 pub use summary::Summary;

@@ -42,6 +42,9 @@ pub struct Summary {
     pub weight_rms: f64,
     /// blake3 of the chosen weights.
     pub weights_blake3: String,
+    /// blake3 of `model.json` without its calibration; runs of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_blake3: Option<String>,
     /// blake3 of the training and validation data.
     pub data_blake3: String,
     /// What the device was, such as `cpu`.

@@ -20,26 +20,29 @@
 //! A file appears whole or not at all: it is written beside its place, synced and renamed.
 
 mod metrics;
+mod places;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use mentor_metrics::calibration::Calibration;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::error::RunDirError;
-use crate::files::{TEMPORARY, io, write_alone, write_atomically};
-use crate::records::Summary;
+use crate::files::{
+    MAX_CONFIG, MAX_RECORD, create_inside, exists, io, open_or_create, owner_in_run, read_plain,
+    remove_abandoned, replace,
+};
 use crate::records::analysis::Analysis;
 use crate::records::distillation::Distillation;
 use crate::records::embedding_fidelity::EmbeddingFidelity;
 use crate::records::embeddings::EmbeddingAnalysis;
 use crate::records::self_training::SelfTraining;
+use crate::records::{self, Record, Summary};
 
-pub use self::metrics::MetricsWriter;
+pub use self::metrics::{MetricsLog, MetricsWriter};
+pub use self::places::same_data;
 
 /// A directory that holds one run.
 #[derive(Debug)]
@@ -47,8 +50,8 @@ pub struct RunDir {
     path: PathBuf,
     /// Held while training, so that two processes do not write the same run.
     _lock: Option<File>,
-    /// Whether only this process writes here.
-    alone: bool,
+    /// Fields of the configuration that name another place now than when the run began. What is there must be the same.
+    moved: Vec<String>,
 }
 
 impl RunDir {
@@ -59,63 +62,100 @@ impl RunDir {
     /// # Errors
     ///
     /// When the directory cannot be written, is locked, holds other files, or holds a run whose
-    /// configuration is not `config`.
+    /// configuration is not `config`. Data that is somewhere else now is accepted here: training refuses it where it is not the same.
     pub fn create(path: &Path, config: &Config) -> Result<Self, RunDirError> {
-        let config_path = path.join(CONFIG_FILE);
         // What a process leaves behind that was killed before it had written the configuration.
-        let begun = [LOCK_FILE.to_owned(), format!("{CONFIG_FILE}{TEMPORARY}")];
+        let begun = |name: &str| name == LOCK_FILE || owner_in_run(name) == Some(CONFIG_FILE);
         let occupied = path.exists()
-            && fs::read_dir(path).map_err(io(path, "open as a directory"))?.any(|entry| {
-                entry.is_ok_and(|entry| begun.iter().all(|name| entry.file_name() != name.as_str()))
-            });
-        if occupied && !config_path.exists() {
+            && fs::read_dir(path)
+                .map_err(io(path, "open as a directory"))?
+                .any(|entry| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(begun)));
+        if occupied && !exists(&path.join(CONFIG_FILE)) {
             return Err(RunDirError::NotARun { path: path.to_owned() });
         }
         if !occupied {
             fs::create_dir_all(path).map_err(io(path, "create"))?;
         }
         let lock_path = path.join(LOCK_FILE);
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io(&lock_path, "write"))?;
+        let lock = open_or_create(&lock_path)?;
         lock.try_lock().map_err(|error| match error {
             fs::TryLockError::WouldBlock => RunDirError::Locked { path: path.to_owned() },
             fs::TryLockError::Error(source) => io(&lock_path, "lock")(source),
         })?;
-        let run = Self { path: path.to_owned(), _lock: Some(lock), alone: true };
+        let mut run = Self { path: path.to_owned(), _lock: Some(lock), moved: Vec::new() };
         if occupied {
-            run.check(config)?;
+            run.moved = run.check(config)?;
         } else {
             run.write(CONFIG_FILE, config.to_toml().as_bytes())?;
         }
-        let checkpoints = run.checkpoints();
-        fs::create_dir_all(&checkpoints).map_err(io(&checkpoints, "create"))?;
+        let checkpoints = create_inside(path, Path::new(CHECKPOINTS))?;
+        for folder in [path, &checkpoints] {
+            remove_abandoned(folder, |name| owner_in_run(name).is_some_and(is_of_a_run));
+        }
         Ok(run)
     }
 
-    /// The summary of the run of `config` in `path`, if one is there and complete.
+    /// The summary of the run of `config` in `path`, if one is there and complete, and its data where it was.
     ///
     /// # Errors
     ///
     /// When `path` holds a run of another configuration, or its files cannot be read.
     pub fn completed(path: &Path, config: &Config) -> Result<Option<Summary>, RunDirError> {
-        if !path.join(CONFIG_FILE).is_file() {
-            return Ok(None);
-        }
-        let run = Self::open(path)?;
-        run.check(config)?;
-        if run.is_complete() { run.summary().map(Some) } else { Ok(None) }
+        let found = Self::completed_elsewhere(path, config)?;
+        Ok(found.filter(|(run, _)| run.moved.is_empty()).map(|(_, summary)| summary))
     }
 
-    fn check(&self, config: &Config) -> Result<(), RunDirError> {
-        let differences = differences(&self.config()?, config);
-        if differences.is_empty() {
-            return Ok(());
+    /// As [`RunDir::completed`], also of data that is somewhere else now: the caller compares what is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::completed`].
+    pub fn completed_elsewhere(path: &Path, config: &Config) -> Result<Option<(Self, Summary)>, RunDirError> {
+        if !exists(&path.join(CONFIG_FILE)) {
+            return Ok(None);
         }
-        Err(RunDirError::OtherRun { path: self.path.clone(), differences: differences.join(", ") })
+        let mut run = Self::open(path)?;
+        run.moved = run.check(config)?;
+        if !run.is_complete() {
+            return Ok(None);
+        }
+        let summary = run.summary()?;
+        Ok(Some((run, summary)))
+    }
+
+    /// The fields that name another place than the run's.
+    fn check(&self, config: &Config) -> Result<Vec<String>, RunDirError> {
+        let (others, moved): (Vec<String>, Vec<String>) = places::differences(&self.config()?, config)
+            .into_iter()
+            .partition(|field| !places::is_place(field));
+        if others.is_empty() {
+            return Ok(moved);
+        }
+        let differences = [others, moved].concat().join(", ");
+        Err(RunDirError::OtherRun { path: self.path.clone(), differences })
+    }
+
+    /// Fields of the configuration that name another place now than when the run began.
+    pub fn moved(&self) -> &[String] {
+        &self.moved
+    }
+
+    /// The error that what is in the other place is not the same; `None` where nothing is elsewhere.
+    pub fn other_run(&self) -> Option<RunDirError> {
+        let differences = self.moved.join(", ");
+        (!self.moved.is_empty()).then(|| RunDirError::OtherRun { path: self.path.clone(), differences })
+    }
+
+    /// Takes the names that the data has now, once it has been found to be the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::write`].
+    pub fn adopt(&self, config: &Config) -> Result<(), RunDirError> {
+        match self.moved.is_empty() {
+            true => Ok(()),
+            false => self.write(CONFIG_FILE, config.to_toml().as_bytes()),
+        }
     }
 
     /// Opens the run in `path` for reading.
@@ -124,15 +164,15 @@ impl RunDir {
     ///
     /// When there is no run.
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
-        if !path.join(CONFIG_FILE).is_file() {
+        if !exists(&path.join(CONFIG_FILE)) {
             return Err(RunDirError::Missing { path: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), _lock: None, alone: false })
+        Ok(Self { path: path.to_owned(), _lock: None, moved: Vec::new() })
     }
 
     /// A directory of files that belong to a run which this process has locked, whether or not it is a run itself.
     pub fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), _lock: None, alone: true }
+        Self { path: path.to_owned(), _lock: None, moved: Vec::new() }
     }
 
     /// The directory.
@@ -142,12 +182,19 @@ impl RunDir {
 
     /// Where checkpoints are.
     pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
+        self.path.join(CHECKPOINTS)
+    }
+
+    /// Whether there is anything that calls itself a checkpoint.
+    pub fn has_checkpoints(&self) -> bool {
+        let entries = fs::read_dir(self.checkpoints()).into_iter().flatten().flatten();
+        let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.any(|name| checkpoint_step(&name).is_some())
     }
 
     /// Whether the run has ended.
     pub fn is_complete(&self) -> bool {
-        self.path.join("summary.json").is_file()
+        exists(&self.path.join(SUMMARY_FILE))
     }
 
     /// The resolved configuration.
@@ -157,19 +204,22 @@ impl RunDir {
     /// When `config.toml` cannot be read.
     pub fn config(&self) -> Result<Config, RunDirError> {
         let path = self.path.join(CONFIG_FILE);
-        let text = fs::read_to_string(&path).map_err(io(&path, "read"))?;
-        Config::from_toml(&text, "config.toml", &[])
-            .map_err(|error| RunDirError::Damaged { path, message: error.to_string() })
+        let bytes = read_plain(&path, MAX_CONFIG)?;
+        let damaged = |message: String| RunDirError::Damaged { path, message };
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Config::from_toml(text, CONFIG_FILE, &[]).map_err(|error| damaged(error.to_string())),
+            Err(error) => Err(damaged(error.to_string())),
+        }
     }
 
     /// The summary of a complete run.
     ///
     /// # Errors
     ///
-    /// [`RunDirError::Incomplete`] before the run has ended; [`RunDirError::Damaged`] for a file that
-    /// does not parse.
+    /// [`RunDirError::Incomplete`] before the run has ended; [`RunDirError::MissingFile`] where a complete run lacks the
+    /// file; [`RunDirError::Damaged`] for a file that does not parse, or that says what cannot be.
     pub fn summary(&self) -> Result<Summary, RunDirError> {
-        self.read_json("summary.json")
+        self.read_json(SUMMARY_FILE)
     }
 
     /// The analysis of a complete run.
@@ -178,7 +228,7 @@ impl RunDir {
     ///
     /// As [`RunDir::summary`].
     pub fn analysis(&self) -> Result<Analysis, RunDirError> {
-        self.read_json("analysis.json")
+        self.read_json(ANALYSIS_FILE)
     }
 
     /// What distillation did, of a complete run that has teachers.
@@ -212,16 +262,9 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`RunDirError::Io`] if the file cannot be read; [`RunDirError::Damaged`] if it does not parse.
+    /// As [`RunDir::summary`].
     pub fn embedding_analysis(&self) -> Result<Option<EmbeddingAnalysis>, RunDirError> {
-        let path = self.path().join(EMBEDDINGS_FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(RunDirError::Io { path, action: "read", source }),
-        };
-        let damaged = |error: serde_json::Error| RunDirError::Damaged { path, message: error.to_string() };
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+        exists(&self.path.join(EMBEDDINGS_FILE)).then(|| self.read_json(EMBEDDINGS_FILE)).transpose()
     }
 
     /// What makes probabilities of the scores of a complete run's model, if one was fitted.
@@ -232,48 +275,42 @@ impl RunDir {
     pub fn calibration(&self) -> Result<Option<Calibration>, RunDirError> {
         #[derive(Deserialize)]
         struct Part {
+            format: u32,
             calibration: Option<Calibration>,
         }
-        Ok(self.model_json::<Part>()?.calibration)
+        let damaged = |message| RunDirError::Damaged { path: self.path.join(MODEL_FILE), message };
+        let part: Part = serde_json::from_slice(&self.model_json()?).map_err(|it| damaged(it.to_string()))?;
+        match part.format {
+            MODEL_FORMAT => Ok(part.calibration),
+            format => Err(damaged(format!("it has format {format}, and this mentor reads {MODEL_FORMAT}"))),
+        }
     }
 
-    /// What `T` needs of `model.json`, the description of a complete run's model.
+    /// The bytes of `model.json`, the description of the model of a run that has one.
     ///
     /// # Errors
     ///
-    /// As [`RunDir::summary`]; [`RunDirError::Damaged`] for a layout that this mentor does not read.
-    pub fn model_json<T: DeserializeOwned>(&self) -> Result<T, RunDirError> {
-        #[derive(Deserialize)]
-        struct Layout {
-            format: u32,
-        }
-        let Layout { format } = self.read_json(MODEL_FILE)?;
-        if format != MODEL_FORMAT {
-            let path = self.path.join(MODEL_FILE);
-            let message = format!("it has format {format}, and this mentor reads {MODEL_FORMAT}");
-            return Err(RunDirError::Damaged { path, message });
-        }
-        self.read_json(MODEL_FILE)
+    /// As [`RunDir::summary`].
+    pub fn model_json(&self) -> Result<Vec<u8>, RunDirError> {
+        self.read(MODEL_FILE, MAX_RECORD)
     }
 
-    /// Reads a file.
+    /// The bytes of `model.safetensors`, which may be at most `max_bytes`.
     ///
     /// # Errors
     ///
-    /// [`RunDirError::Io`] if it cannot be read.
-    pub fn read(&self, name: &str) -> Result<Vec<u8>, RunDirError> {
-        let path = self.path.join(name);
-        fs::read(&path).map_err(io(&path, "read"))
+    /// As [`RunDir::summary`].
+    pub fn weights(&self, max_bytes: u64) -> Result<Vec<u8>, RunDirError> {
+        self.read(WEIGHTS_FILE, max_bytes)
     }
 
-    /// Writes a file whole or not at all, and durably.
+    /// Writes a file whole or not at all, and durably. What has its name is replaced, a link too.
     ///
     /// # Errors
     ///
     /// When the file system refuses.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunDirError> {
-        let path = self.path.join(name);
-        if self.alone { write_alone(&path, bytes) } else { write_atomically(&path, bytes) }
+        replace(&self.path.join(name), bytes)
     }
 
     /// Writes `value` as indented JSON.
@@ -292,18 +329,31 @@ impl RunDir {
     /// # Errors
     ///
     /// As [`RunDir::summary`].
-    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunDirError> {
+    pub fn read_json<T: Record>(&self, name: &str) -> Result<T, RunDirError> {
+        let bytes = self.read(name, MAX_RECORD)?;
+        records::parse(&bytes).map_err(|message| RunDirError::Damaged { path: self.path.join(name), message })
+    }
+
+    /// The bytes of a file that a complete run has, of at most `max_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunDirError::Incomplete`] or [`RunDirError::MissingFile`] without it, and when it cannot be read.
+    pub fn read(&self, name: &str, max_bytes: u64) -> Result<Vec<u8>, RunDirError> {
         let path = self.path.join(name);
-        if !path.exists() {
-            return Err(RunDirError::Incomplete { path: self.path.clone() });
+        match exists(&path) {
+            true => read_plain(&path, max_bytes),
+            false if self.is_complete() => Err(RunDirError::MissingFile { path }),
+            false => Err(RunDirError::Incomplete { path: self.path.clone() }),
         }
-        let bytes = fs::read(&path).map_err(io(&path, "read"))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| RunDirError::Damaged { path, message: error.to_string() })
     }
 }
 
 const CONFIG_FILE: &str = "config.toml";
+const CHECKPOINTS: &str = "checkpoints";
+const WEIGHTS_FILE: &str = "model.safetensors";
+const ANALYSIS_FILE: &str = "analysis.json";
+const SUMMARY_FILE: &str = "summary.json";
 /// What distillation did.
 pub const DISTILLATION_FILE: &str = "distillation.json";
 /// What self-training did.
@@ -318,25 +368,34 @@ pub const MODEL_FILE: &str = "model.json";
 pub const MODEL_FORMAT: u32 = 2;
 const LOCK_FILE: &str = ".lock";
 
-/// Names of the fields in which two configurations differ, such as `optimizer.learning_rate`.
-fn differences(stored: &Config, wanted: &Config) -> Vec<String> {
-    fn walk(path: &str, stored: &serde_json::Value, wanted: &serde_json::Value, found: &mut Vec<String>) {
-        use serde_json::Value::Object;
-        if let (Object(left), Object(right)) = (stored, wanted) {
-            let keys: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-            for key in keys {
-                let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let null = serde_json::Value::Null;
-                walk(&at, left.get(key).unwrap_or(&null), right.get(key).unwrap_or(&null), found);
-            }
-        } else if stored != wanted {
-            found.push(path.to_owned());
-        }
-    }
-    let json = |config: &Config| serde_json::to_value(config).expect("a Config is plain data");
-    let mut found = Vec::new();
-    walk("", &json(stored), &json(wanted), &mut found);
-    found
+/// Name of the checkpoint after `step` updates.
+pub fn checkpoint_name(step: u64) -> String {
+    format!("step-{step:012}.safetensors")
+}
+
+/// The step of a checkpoint that is called so; `None` for a name that mentor does not give.
+pub fn checkpoint_step(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()?;
+    (checkpoint_name(step) == name).then_some(step)
+}
+
+/// Whether mentor writes a file of this name into a run, or among its checkpoints.
+fn is_of_a_run(name: &str) -> bool {
+    let own = [
+        CONFIG_FILE,
+        "metrics.jsonl",
+        WEIGHTS_FILE,
+        MODEL_FILE,
+        ANALYSIS_FILE,
+        SUMMARY_FILE,
+        DISTILLATION_FILE,
+        SELF_TRAINING_FILE,
+        EMBEDDING_FIDELITY_FILE,
+        EMBEDDINGS_FILE,
+        "quarantine.txt",
+        "report.html",
+    ];
+    own.contains(&name) || checkpoint_step(name).is_some()
 }
 
 #[cfg(test)]

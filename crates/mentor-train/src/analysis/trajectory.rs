@@ -3,7 +3,7 @@
 use mentor_model::{Model, NamedTensor, parameters};
 
 /// Values kept at most: 4 MB.
-const MAX_VALUES: usize = 1 << 20;
+pub(crate) const MAX_VALUES: usize = 1 << 20;
 /// With fewer points than this there is no way to see.
 const MIN_POINTS: usize = 8;
 
@@ -27,6 +27,11 @@ impl Trajectory {
     /// Whether the weights after `epochs_done` belong to it.
     pub(crate) fn wants(&self, epochs_done: usize) -> bool {
         self.stride > 0 && epochs_done.is_multiple_of(self.stride)
+    }
+
+    /// Points after `epochs_done`.
+    pub(crate) fn num_points(&self, epochs_done: usize) -> usize {
+        epochs_done.checked_div(self.stride).map_or(0, |points| points + 1)
     }
 
     /// Adds the weights after `step` updates.

@@ -8,7 +8,7 @@ use crate::analysis::weights::WeightStatistics;
 use crate::engine::checkpoint::Progress;
 use crate::engine::error::TrainError;
 use crate::engine::job::Job;
-use crate::inference::model_file::ModelFile;
+use crate::inference::model_file::{ModelFile, model_blake3};
 
 /// Writes the files of a complete run; `summary.json` last, because it marks the run complete.
 ///
@@ -53,6 +53,7 @@ pub(crate) fn finish(
         num_weights: statistics.num_weights,
         weight_rms: statistics.rms(),
         weights_blake3,
+        model_blake3: model_blake3(&serde_json::to_vec(&model_file).expect("plain data")).ok(),
         data_blake3: progress.data_blake3,
         device: job.device_name.to_owned(),
         mentor_version: env!("CARGO_PKG_VERSION").to_owned(),

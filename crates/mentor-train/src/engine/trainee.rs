@@ -31,9 +31,11 @@ impl Trainee<'_> {
     ///
     /// When it learned from something else, or is damaged.
     pub(crate) fn completed(&self, place: &Path) -> Result<Option<Summary>, TrainError> {
-        match RunDir::completed(place, &self.plan.to_config())? {
-            Some(summary) if summary.data_blake3 != self.data.fingerprint => Err(TrainError::DataChanged),
-            found => Ok(found),
+        match RunDir::completed_elsewhere(place, &self.plan.to_config())? {
+            Some((run, summary)) if summary.data_blake3 != self.data.fingerprint => {
+                Err(run.other_run().map_or(TrainError::DataChanged, TrainError::from))
+            }
+            found => Ok(found.map(|(_, summary)| summary)),
         }
     }
 
@@ -70,6 +72,20 @@ pub(crate) fn train_on(
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<Outcome, TrainError> {
     let Trainee { plan, data, objective, .. } = *trainee;
+    if run_dir.is_complete()
+        && let Some(other) = run_dir.other_run()
+    {
+        let summary = run_dir.summary()?;
+        // What there is beside the data, such as teachers, only a checkpoint remembers.
+        let remembered = objective.lessons_blake3().is_empty() || run_dir.has_checkpoints();
+        if summary.data_blake3 != data.fingerprint || !remembered {
+            return Err(other.into());
+        }
+        if objective.lessons_blake3().is_empty() {
+            run_dir.adopt(&plan.to_config())?;
+            return Ok(Outcome::AlreadyComplete(summary));
+        }
+    }
     let device = device.clone().autodiff();
     let model = trainee.model(&device)?;
     for warning in objective.warnings() {

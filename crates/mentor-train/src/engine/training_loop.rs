@@ -16,7 +16,7 @@ use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, Started, TrainEvent};
 
 use crate::analysis::trajectory::Trajectory;
 use crate::analysis::weights::WeightStatistics;
-use crate::engine::checkpoint::{Best, Checkpoint, Progress};
+use crate::engine::checkpoint::{Best, Checkpoint, Fits, Progress};
 use crate::engine::ema::{ema_decay, update_average};
 use crate::engine::error::TrainError;
 use crate::engine::finish::finish;
@@ -264,6 +264,15 @@ impl<'a> Run<'a> {
         stop: &'a AtomicBool,
         observer: &'a mut dyn FnMut(&TrainEvent),
     ) -> Result<(Self, Model), TrainError> {
+        let options = LoaderOptions {
+            batch_size: job.plan.optimizer.batch_size,
+            order: job.objective.order(),
+            augment: job.plan.augment,
+            seed: job.plan.seed,
+            views: job.objective.views(),
+            ..LoaderOptions::default()
+        };
+        let loader = Loader::new(job.data.train.clone(), job.data.preprocessing.clone(), options);
         let mut optimizer = Optimizer::new(job.plan.optimizer.clone(), job.plan.penalty);
         let mut trajectory = Trajectory::new(job.plan.epochs, model.num_params());
         let mut progress = Progress {
@@ -272,15 +281,19 @@ impl<'a> Run<'a> {
             ..Progress::default()
         };
         let (mut best, mut average) = (Vec::new(), Vec::new());
-        if let Some((checkpoint, damaged)) = Checkpoint::load_newest(&job.run_dir.checkpoints())? {
+        let fits = Fits::new(job.plan, &progress, &model, loader.num_batches());
+        let newest = Checkpoint::load_newest(&job.run_dir.checkpoints(), &fits)?;
+        drop(fits);
+        if let Some((checkpoint, damaged)) = newest {
             for reason in damaged {
                 observer(&TrainEvent::Warning(format!("damaged checkpoint passed over: {reason}")));
             }
+            let other = |changed: TrainError| job.run_dir.other_run().map_or(changed, TrainError::from);
             if checkpoint.progress.data_blake3 != progress.data_blake3 {
-                return Err(TrainError::DataChanged);
+                return Err(other(TrainError::DataChanged));
             }
             if checkpoint.progress.lessons_blake3 != progress.lessons_blake3 {
-                return Err(TrainError::LessonsChanged);
+                return Err(other(TrainError::LessonsChanged));
             }
             model = with_parameters(model, checkpoint.model)?;
             optimizer.restore(&model, checkpoint.velocity, &job.device.clone().without_autodiff());
@@ -300,22 +313,18 @@ impl<'a> Run<'a> {
                 average = parameters(&model);
             }
         }
-        let options = LoaderOptions {
-            batch_size: job.plan.optimizer.batch_size,
-            order: job.objective.order(),
-            augment: job.plan.augment,
-            seed: job.plan.seed,
-            views: job.objective.views(),
-            ..LoaderOptions::default()
-        };
-        let loader = Loader::new(job.data.train.clone(), job.data.preprocessing.clone(), options);
+        job.run_dir.adopt(&job.plan.to_config())?;
+        let metrics = job.run_dir.metrics_writer(progress.step)?;
+        if let Some(warning) = metrics.warning() {
+            observer(&TrainEvent::Warning(warning.to_owned()));
+        }
         let run = Self {
             job,
             stop,
             observer,
             optimizer,
             observed: Observed::new(job.device_name),
-            metrics: job.run_dir.metrics_writer(progress.step)?,
+            metrics,
             progress,
             best,
             average,

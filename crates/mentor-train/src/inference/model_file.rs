@@ -2,12 +2,13 @@
 
 use mentor_data::Preprocessing;
 use mentor_metrics::calibration::Calibration;
-use mentor_model::ModelSpec;
-use mentor_run::{DataConfig, LossConfig, MODEL_FILE, PenaltyConfig, RunDir, RunDirError};
+use mentor_model::{Head, ModelSpec};
+use mentor_run::{DataConfig, LossConfig, MODEL_FILE, MODEL_FORMAT, PenaltyConfig, RunDir, RunDirError};
 use serde::{Deserialize, Serialize};
 
 /// `model.json`: what is needed to use `model.safetensors`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelFile {
     /// Version of this file's layout.
     pub format: u32,
@@ -34,13 +35,17 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// The description of the model of a complete run.
+    /// The description of the model of a run that has one.
     ///
     /// # Errors
     ///
-    /// As [`RunDir::model_json`].
+    /// As [`RunDir::model_json`]; [`RunDirError::Damaged`] where its parts do not fit each other, or where it is not the one that
+    /// `summary.json` names.
     pub fn read(run: &RunDir) -> Result<Self, RunDirError> {
-        run.model_json()
+        let bytes = run.model_json()?;
+        // A run whose summary is missing or damaged has its model all the same.
+        let named = run.summary().ok().and_then(|summary| summary.model_blake3);
+        Self::parse(&bytes, named.as_deref()).map_err(damaged(run))
     }
 
     /// Stores `calibration` in the description of a run's model, in place of an earlier one.
@@ -48,7 +53,209 @@ impl ModelFile {
     /// # Errors
     ///
     /// As [`ModelFile::read`], and when the file system refuses.
-    pub fn calibrate(run: &RunDir, calibration: Calibration) -> Result<(), RunDirError> {
-        run.write_json(MODEL_FILE, &Self { calibration: Some(calibration), ..Self::read(run)? })
+    pub fn calibrate(run: &RunDir, calibration: &Calibration) -> Result<(), RunDirError> {
+        Self::copy(run, run, calibration)
+    }
+
+    /// Writes the description of one run's model into another run, with this calibration.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFile::calibrate`].
+    pub(crate) fn copy(from: &RunDir, to: &RunDir, calibration: &Calibration) -> Result<(), RunDirError> {
+        Self::read(from)?;
+        let bytes = with_calibration(&from.model_json()?, calibration).map_err(damaged(from))?;
+        to.write(MODEL_FILE, &bytes)
+    }
+
+    /// Reads the file and checks it; `named` is its [`model_blake3`] in `summary.json`, where that has one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong.
+    fn parse(bytes: &[u8], named: Option<&str>) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let found: Format = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if found.format != MODEL_FORMAT {
+            return Err(format!("it has format {}, and this mentor reads {MODEL_FORMAT}", found.format));
+        }
+        let file: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        file.check()?;
+        match named {
+            Some(named) if named != model_blake3(bytes)? => {
+                Err("it is not the one that summary.json names".to_owned())
+            }
+            _ => Ok(file),
+        }
+    }
+
+    /// That its parts fit each other. The network and the loss are checked where they are built.
+    fn check(&self) -> Result<(), String> {
+        let mut names: Vec<&String> = self.classes.iter().collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("two classes are called {:?}", pair[0]));
+        }
+        let Preprocessing { format, mean, std } = &self.preprocessing;
+        format.check().map_err(|error| error.to_string())?;
+        let shape = [format.channels, format.height, format.width];
+        if shape != self.spec.input {
+            return Err(format!("its images are {shape:?}, and its network takes {:?}", self.spec.input));
+        }
+        let [channels, ..] = shape;
+        if mean.len() != channels || std.len() != channels {
+            return Err(format!(
+                "{channels} channels have {} means and {} standard deviations",
+                mean.len(),
+                std.len()
+            ));
+        }
+        // As they enter the multiplication: a deviation of 1e-40 is above 0, and its inverse infinite.
+        let usable = |(&mean, &std): (&f32, &f32)| {
+            std > 0.0 && (1.0 / (255.0 * std)).is_finite() && (mean / std).is_finite() && mean.is_finite()
+        };
+        if !mean.iter().zip(std).all(usable) {
+            return Err(format!("images cannot be normalised by means {mean:?} and deviations {std:?}"));
+        }
+        self.data.options.check().map_err(|error| error.to_string())?;
+        match self.spec.head {
+            Head::Classifier { num_classes } => {
+                if self.classes.len() != num_classes {
+                    return Err(format!(
+                        "its network gives {num_classes} scores, and it names {} classes",
+                        self.classes.len()
+                    ));
+                }
+                match &self.calibration {
+                    Some(calibration) if !calibration.is_valid(num_classes) => {
+                        Err("its calibration does not fit; run mentor calibrate again".into())
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Head::Embedding { .. } if self.calibration.is_some() => {
+                Err("it has a calibration, and embeddings have no probabilities".into())
+            }
+            Head::Embedding { .. } => Ok(()),
+        }
+    }
+}
+
+/// Says whose description is damaged.
+fn damaged(run: &RunDir) -> impl FnOnce(String) -> RunDirError + use<> {
+    let path = run.path().join(MODEL_FILE);
+    move |message| RunDirError::Damaged { path, message }
+}
+
+/// blake3, in hexadecimal, of a `model.json` without its calibration, which changes after training.
+///
+/// # Errors
+///
+/// When it is no JSON object.
+pub(crate) fn model_blake3(bytes: &[u8]) -> Result<String, String> {
+    let mut fields = fields(bytes)?;
+    fields.remove("calibration");
+    // What was read, as a later version reads it too, which may have fields of its own.
+    Ok(blake3::hash(serde_json::Value::Object(fields).to_string().as_bytes()).to_hex().to_string())
+}
+
+/// A `model.json` with another calibration. The rest stays as it is, so that [`model_blake3`] does.
+///
+/// # Errors
+///
+/// As [`model_blake3`].
+fn with_calibration(bytes: &[u8], calibration: &Calibration) -> Result<Vec<u8>, String> {
+    let mut fields = fields(bytes)?;
+    fields.insert("calibration".to_owned(), serde_json::to_value(calibration).expect("plain data"));
+    let mut text = serde_json::to_vec_pretty(&fields).expect("plain data");
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn fields(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use mentor_data::ImageFormat;
+
+    use super::*;
+
+    fn file() -> ModelFile {
+        ModelFile {
+            format: MODEL_FORMAT,
+            spec: ModelSpec::new("linear", [1, 8, 8], 2),
+            classes: vec!["cat".to_owned(), "dog".to_owned()],
+            preprocessing: Preprocessing {
+                format: ImageFormat::new(1, 8, 8),
+                mean: vec![0.1307],
+                std: vec![0.3081],
+            },
+            loss: LossConfig::default(),
+            penalty: PenaltyConfig::default(),
+            data: DataConfig::default(),
+            source_blake3: None,
+            weights_blake3: "ab".to_owned(),
+            calibration: None,
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_each_other_are_refused_each_with_its_reason() {
+        assert_eq!(file().check(), Ok(()));
+        let mut whole = file();
+        whole.calibration = Some(Calibration { temperature: 2.0, biases: vec![0.5, -0.5] });
+        assert_eq!(whole.check(), Ok(()));
+        let changes: [(&str, fn(&mut ModelFile)); 15] = [
+            ("names 1 classes", |file| file.classes.truncate(1)),
+            ("names 0 classes", |file| file.classes.clear()),
+            ("names 3 classes", |file| file.classes.push("frog".to_owned())),
+            ("two classes are called \"cat\"", |file| file.classes[1] = "cat".to_owned()),
+            ("its images are [1, 16, 8]", |file| file.preprocessing.format.height = 16),
+            ("channels = 2", |file| file.preprocessing.format.channels = 2),
+            ("2 means and 1 standard", |file| file.preprocessing.mean.push(0.5)),
+            ("1 means and 0 standard", |file| file.preprocessing.std.clear()),
+            ("normalised", |file| file.preprocessing.std[0] = 0.0),
+            ("normalised", |file| file.preprocessing.std[0] = 1e-40),
+            ("normalised", |file| file.preprocessing.mean[0] = f32::NAN),
+            ("normalised", |file| file.preprocessing.std[0] = -0.3),
+            ("val_fraction", |file| file.data.options.val_fraction = 2.0),
+            ("calibration", |file| {
+                file.calibration = Some(Calibration { temperature: 0.0, biases: Vec::new() });
+            }),
+            ("calibration", |file| {
+                file.calibration = Some(Calibration { temperature: 1.0, biases: vec![0.0; 3] });
+            }),
+        ];
+        for (what, change) in changes {
+            let mut changed = file();
+            change(&mut changed);
+            let error = changed.check().unwrap_err();
+            assert!(error.contains(what), "{what}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_hash_changes_with_every_field_but_the_calibration() {
+        let bytes = serde_json::to_vec(&file()).unwrap();
+        let hash = model_blake3(&bytes).unwrap();
+        let calibration = Calibration { temperature: 1.3, biases: vec![0.1, -0.1] };
+        let calibrated = with_calibration(&bytes, &calibration).unwrap();
+        assert_eq!(model_blake3(&calibrated).unwrap(), hash);
+        let parsed = ModelFile::parse(&calibrated, Some(&hash)).unwrap();
+        assert_eq!(parsed, ModelFile { calibration: Some(calibration), ..file() });
+        let text = String::from_utf8(bytes).unwrap();
+        for (from, to) in [("\"cat\"", "\"cow\""), ("0.1307", "0.1308"), ("\"ab\"", "\"ac\"")] {
+            let changed = text.replace(from, to);
+            assert_ne!(model_blake3(changed.as_bytes()).unwrap(), hash, "{to}");
+            let error = ModelFile::parse(changed.as_bytes(), Some(&hash)).unwrap_err();
+            assert!(error.contains("summary.json"), "{error}");
+            assert!(ModelFile::parse(changed.as_bytes(), None).is_ok(), "a run of an older version");
+        }
+        assert!(ModelFile::parse(text.replace("{", "{\"more\":1,").as_bytes(), None).is_err());
     }
 }

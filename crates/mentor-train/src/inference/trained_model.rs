@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{DataError, Dataset};
-use mentor_loss::{LossError, Penalty, ScoreLoss};
+use mentor_loss::{Distance, LossError, Penalty, ScoreLoss};
 use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
 use mentor_metrics::retrieval::Metric;
-use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, weights_blake3};
+use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, tensor_shapes, weights_blake3};
+use mentor_run::files::MAX_HEADER;
 use mentor_run::{RunDir, RunDirError};
 
 use crate::analysis::weights::WeightStatistics;
@@ -28,6 +29,7 @@ pub struct TrainedModel {
     pub model: Model,
     /// Of a classifier.
     loss: Option<ScoreLoss>,
+    metric: Metric,
     penalty: Penalty,
     device: Device,
 }
@@ -62,12 +64,16 @@ impl TrainedModel {
     ///
     /// # Errors
     ///
-    /// When the run is missing, incomplete or damaged.
+    /// When the run is missing, incomplete or damaged; when parts of `model.json` fit neither each other nor the weights.
     pub fn load(run: &Path, device: &Device) -> Result<Self, LoadError> {
         let run_dir = RunDir::open(run)?;
-        let (file, bytes) = (ModelFile::read(&run_dir)?, run_dir.read("model.safetensors")?);
+        let file = ModelFile::read(&run_dir)?;
         // The weights are about to be replaced, so the seed does not matter.
-        let model = load_safetensors(Model::new(&file.spec, 0, device)?, &bytes)?;
+        let model = Model::new(&file.spec, 0, device)?;
+        let num_values: usize =
+            tensor_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        let max_bytes = (num_values * size_of::<f32>()) as u64 + MAX_HEADER;
+        let model = load_safetensors(model, &run_dir.weights(max_bytes)?)?;
         if weights_blake3(&model) != file.weights_blake3 {
             return Err(LoadError::OtherWeights { path: run.display().to_string() });
         }
@@ -77,14 +83,9 @@ impl TrainedModel {
             }
             Head::Embedding { .. } => None,
         };
-        if let (Some(calibration), Head::Classifier { num_classes }) = (&file.calibration, &file.spec.head)
-            && !calibration.is_valid(*num_classes)
-        {
-            let message = "its calibration does not fit; run mentor calibrate again".to_owned();
-            return Err(RunDirError::Damaged { path: run.join("model.json"), message }.into());
-        }
+        let metric = metric(&file)?;
         let penalty = Penalty::new(file.penalty.l1.unwrap_or(0.0), file.penalty.l2.unwrap_or(0.0))?;
-        Ok(Self { file, model, loss, penalty, device: device.clone() })
+        Ok(Self { file, model, loss, metric, penalty, device: device.clone() })
     }
 
     /// Evaluates the classifier on `dataset`, which the evaluation calls `split`: the sums, and each sample in order. Classes
@@ -123,9 +124,7 @@ impl TrainedModel {
 
     /// What near means among the model's embeddings.
     pub fn metric(&self) -> Metric {
-        // A squared distance gives the same order.
-        let cosine = self.file.loss.distance.as_deref() == Some("cosine");
-        if cosine { Metric::Cosine } else { Metric::Euclidean }
+        self.metric
     }
 
     /// Raw scores of images in the model's format: bytes `[channels, height, width]` each, one row an image.
@@ -197,5 +196,28 @@ impl TrainedModel {
         let rows = forward(images);
         let width = rows.dims()[1];
         to_host(rows).chunks_exact(width).map(<[f32]>::to_vec).collect()
+    }
+}
+
+/// The order in which the embeddings were trained to lie; a classifier's features have the Euclidean one.
+fn metric(file: &ModelFile) -> Result<Metric, PlanError> {
+    let refused = |problem: String| PlanError { problems: vec![problem] };
+    if matches!(file.spec.head, Head::Classifier { .. }) {
+        return Ok(Metric::Euclidean);
+    }
+    match file.loss.name.as_deref() {
+        Some("pairwise" | "triplet") => {}
+        other => {
+            let name = other.unwrap_or("none");
+            return Err(refused(format!(
+                "loss \"{name}\" is not one of an embedding model that this mentor knows"
+            )));
+        }
+    }
+    // A squared distance gives the same order.
+    match file.loss.distance.as_deref().unwrap_or("euclidean").parse() {
+        Ok(Distance::Cosine) => Ok(Metric::Cosine),
+        Ok(Distance::Euclidean | Distance::SquaredEuclidean) => Ok(Metric::Euclidean),
+        Err(error) => Err(refused(format!("distance: {error}"))),
     }
 }

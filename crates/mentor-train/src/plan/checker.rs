@@ -41,6 +41,20 @@ impl Checker {
         value
     }
 
+    /// As [`Checker::number`], for a value that the engine takes as an f32. One that is no 0 must not become 0, or a number of
+    /// fewer digits, and one below 1 must not become 1.
+    pub(crate) fn f32(&mut self, name: &str, value: f64, holds: fn(f64) -> bool, range: &str) -> f64 {
+        let before = self.problems.len();
+        self.number(name, value, holds, range);
+        let taken = value as f32;
+        if self.problems.len() == before && !((value == 0.0 || taken.is_normal()) && holds(f64::from(taken)))
+        {
+            self.problems
+                .push(format!("{name} is {value:?}, and must be {range} also as a number of 32 bits"));
+        }
+        value
+    }
+
     pub(crate) fn at_least_one(&mut self, name: &str, value: usize) -> usize {
         if value == 0 {
             self.problems.push(format!("{name} is 0, and must be at least 1"));

@@ -156,14 +156,21 @@ impl DistillPlan {
         });
         let temperature = config.temperature.unwrap_or(usual);
         let holds = |x: f64| x > 0.0 && ((x * x) as f32).is_normal();
-        check.number("temperature", temperature, holds, "greater than 0, with a square that 32 bits hold");
+        check.f32("temperature", temperature, holds, "greater than 0, with a square that 32 bits hold");
         // A teacher of embeddings teaches alone, as its authors found best.
         let (soft, hard) = if embeddings { (1.0, 0.0) } else { (0.9, 0.1) };
         let soft_weight = config.soft_weight.unwrap_or(soft);
         // Without the teacher's part the other one is plain training.
         let hard_weight = config.hard_weight.unwrap_or(if soft_weight == 0.0 { 1.0 } else { hard });
-        check.number("soft_weight", soft_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
-        check.number("hard_weight", hard_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
+        check.f32("soft_weight", soft_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
+        check.f32("hard_weight", hard_weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
+        let factor = soft_weight * temperature * temperature;
+        let refused = [soft_weight, temperature].iter().any(|factor| !(*factor as f32).is_finite());
+        check.check(refused || !holds(temperature) || (factor as f32).is_finite(), || {
+            format!(
+                "soft_weight x temperature squared is {factor:e}, which no number of 32 bits holds: lower one"
+            )
+        });
         check.check(soft_weight != 0.0 || hard_weight != 0.0, || {
             "soft_weight and hard_weight are both 0, so there is nothing to learn".into()
         });

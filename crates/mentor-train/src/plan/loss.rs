@@ -207,6 +207,7 @@ impl LossPlan {
 }
 
 impl ScoreLossPlan {
+    const NAMES: [&str; 3] = ["softmax", "svm", "crammer-singer"];
     pub(crate) const SOFTMAX: Self = Self::Softmax { label_smoothing: 0.0, class_weights: Vec::new() };
 
     /// Reads the loss of a `model.json`.
@@ -216,7 +217,15 @@ impl ScoreLossPlan {
     /// When it is not one that a plan would accept.
     pub fn from_config(config: &LossConfig) -> Result<Self, PlanError> {
         let mut check = Checker { problems: Vec::new() };
-        let plan = Self::check(config.name.as_deref().unwrap_or("softmax"), config.clone(), &mut check);
+        let name = config.name.as_deref().unwrap_or("none");
+        if !Self::NAMES.contains(&name) {
+            let problem = format!(
+                "loss \"{name}\" is not one of a classifier that this mentor knows; there are {}",
+                Self::NAMES.join(", ")
+            );
+            return Err(PlanError { problems: vec![problem] });
+        }
+        let plan = Self::check(name, config.clone(), &mut check);
         if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
     }
 
@@ -249,6 +258,7 @@ impl ScoreLossPlan {
         }
     }
 
+    /// `name` is one of [`Self::NAMES`].
     fn check(name: &str, config: LossConfig, check: &mut Checker) -> Self {
         refuse_others(name, &config, &["mining", "average", "distance", "form"], check);
         let hinge = match name {
@@ -258,15 +268,15 @@ impl ScoreLossPlan {
                 refuse_others(name, &config, &["margin"], check);
                 let class_weights = config.class_weights.unwrap_or_default();
                 for weight in &class_weights {
-                    check.number("a class weight", *weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
+                    check.f32("a class weight", *weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
                 }
                 let smoothing = config.label_smoothing.unwrap_or(0.0);
-                let label_smoothing = check.number("label_smoothing", smoothing, BELOW_ONE.0, BELOW_ONE.1);
+                let label_smoothing = check.f32("label_smoothing", smoothing, BELOW_ONE.0, BELOW_ONE.1);
                 return Self::Softmax { label_smoothing, class_weights };
             }
         };
         refuse_others(name, &config, &["label_smoothing", "class_weights"], check);
-        let margin = check.number("margin", config.margin.unwrap_or(1.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+        let margin = check.f32("margin", config.margin.unwrap_or(1.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
         Self::Svm { hinge, margin }
     }
 }
@@ -306,7 +316,7 @@ impl RankingPlan {
         Self {
             form,
             distance: check.parse("distance", config.distance.as_deref(), Distance::Euclidean),
-            margin: check.number("margin", margin, NON_NEGATIVE.0, NON_NEGATIVE.1),
+            margin: check.f32("margin", margin, NON_NEGATIVE.0, NON_NEGATIVE.1),
             average: check.parse("average", config.average.as_deref(), average),
             embedding_size: check.at_least_one("embedding_size", model.embedding_size.unwrap_or(64)),
             unit_norm,

@@ -124,12 +124,12 @@ impl TryFrom<Config> for Plan {
                 check.problems.push(error.to_string());
                 Architecture::Linear
             });
-        let dropout = check.number("dropout", model.dropout.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
+        let dropout = check.f32("dropout", model.dropout.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
         let stochastic_depth =
-            check.number("stochastic_depth", model.stochastic_depth.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
+            check.f32("stochastic_depth", model.stochastic_depth.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
 
-        let l1 = check.number("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
-        let l2 = check.number("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+        let l1 = check.f32("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+        let l2 = check.f32("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
 
         let full_batch = full_batch(optimizer.name.as_deref(), &mut check);
         let defaults = Defaults::of(&architecture, &loss, full_batch);
@@ -144,7 +144,7 @@ impl TryFrom<Config> for Plan {
                 format!("{exact}, and the batch norm of {architecture} mixes the samples of a chunk: use sgd")
             });
         }
-        let optimizer = optimizer_plan(&optimizer, full_batch, &defaults, l1, &mut check);
+        let optimizer = optimizer_plan(&optimizer, full_batch, &defaults, (l1, l2), &mut check);
         if let LossPlan::Ranking(ranking) = &loss {
             check_batches(ranking, loss.name(), &optimizer, &mut check);
         }
@@ -183,7 +183,7 @@ impl TryFrom<Config> for Plan {
                 NON_NEGATIVE.0,
                 NON_NEGATIVE.1,
             ),
-            ema: check.number("ema", training.ema.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1),
+            ema: check.f32("ema", training.ema.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1),
             distill,
             self_train,
         };
@@ -208,20 +208,27 @@ fn optimizer_plan(
     config: &OptimizerConfig,
     full_batch: bool,
     defaults: &Defaults,
-    l1: f64,
+    (l1, l2): (f64, f64),
     check: &mut Checker,
 ) -> OptimizerPlan {
     let rate = config.learning_rate.unwrap_or(defaults.learning_rate);
-    let learning_rate = check.number("learning_rate", rate, POSITIVE.0, POSITIVE.1);
-    let momentum = check.number("momentum", config.momentum.unwrap_or(0.9), BELOW_ONE.0, BELOW_ONE.1);
+    let learning_rate = check.f32("learning_rate", rate, POSITIVE.0, POSITIVE.1);
+    let momentum = check.f32("momentum", config.momentum.unwrap_or(0.9), BELOW_ONE.0, BELOW_ONE.1);
     let nesterov = config.nesterov.unwrap_or(momentum > 0.0 && l1 == 0.0);
     check.check(!nesterov || momentum > 0.0, || "nesterov needs a momentum greater than 0".into());
     check.check(!nesterov || l1 == 0.0, || {
         "nesterov does not go with l1, whose proximal step it would weigh wrongly: leave it out".into()
     });
+    // What the update multiplies by: the slope of L2, and the threshold of L1.
+    for (name, first, second) in [("2 l2", 2.0, l2), ("learning_rate x l1", learning_rate, l1)] {
+        let product = first * second;
+        // A factor that does not fit has been refused.
+        let refused = [first, second].iter().any(|factor| !(*factor as f32).is_finite());
+        let fits = refused || (product as f32).is_finite();
+        check.check(fits, || format!("{name} is {product:e}, which no number of 32 bits holds: lower it"));
+    }
     let batch_size = check.at_least_one("batch_size", config.batch_size.unwrap_or(defaults.batch_size));
-    let clip_norm =
-        check.number("clip_norm", config.clip_norm.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
+    let clip_norm = check.f32("clip_norm", config.clip_norm.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
     OptimizerPlan { full_batch, learning_rate, momentum, nesterov, batch_size, clip_norm }
 }
 
@@ -418,6 +425,47 @@ mod tests {
         for word in ["no data", "lenet", "l2 is -1", "learning_rate is NaN", "batch_size is 0"] {
             assert!(error.to_string().contains(word), "{word}: {error}");
         }
+    }
+
+    #[test]
+    fn what_no_f32_holds_is_refused_by_name() {
+        for (text, what) in [
+            ("penalty.l1", "l1 is"),
+            ("penalty.l2", "l2 is"),
+            ("optimizer.learning_rate", "learning_rate is"),
+            ("optimizer.clip_norm", "clip_norm is"),
+            ("loss.name = 'svm'\nloss.margin", "margin is"),
+            ("loss.name = 'triplet'\nloss.margin", "margin is"),
+            ("distill.teachers = ['t']\ndistill.soft_weight", "soft_weight is"),
+            ("distill.teachers = ['t']\ndistill.hard_weight", "hard_weight is"),
+            ("distill.teachers = ['t']\ndistill.temperature", "temperature is"),
+            ("self_train.labels_per_class = 5\nself_train.ratio", "ratio is"),
+        ] {
+            for value in ["1e300", "1e39", "1e-46", "1e-320", "1e-40"] {
+                let error = plan(&format!("data.source = 'digits'\n{text} = {value}")).unwrap_err();
+                assert!(error.problems.iter().any(|it| it.contains(what)), "{text} = {value}: {error}");
+            }
+        }
+        for (text, what) in [
+            ("loss.class_weights = [1.0, 1e300]", "a class weight is"),
+            ("loss.class_weights = [1.0, 1e-320]", "a class weight is"),
+            ("optimizer.momentum = 0.99999999999", "momentum is"),
+            ("model.name = 'mlp:8'\nmodel.dropout = 0.99999999999", "dropout is"),
+            ("training.ema = 0.99999999999", "ema is"),
+            ("loss.label_smoothing = 0.99999999999", "label_smoothing is"),
+            ("self_train = { labels_per_class = 5, dropout = 1e-320 }", "self_train.dropout is"),
+            ("penalty.l2 = 3e38", "2 l2 is 6e38"),
+            ("distill = { teachers = ['t'], soft_weight = 1e30, temperature = 1e5 }", "squared is"),
+            ("penalty.l1 = 3e38\noptimizer.learning_rate = 10.0", "learning_rate x l1 is 3e39"),
+        ] {
+            let error = plan(&format!("data.source = 'digits'\n{text}")).unwrap_err();
+            assert!(error.problems.len() == 1 && error.to_string().contains(what), "{text}: {error}");
+        }
+        // What no f32 needs to hold.
+        let text =
+            "data.source = 'digits'\ntraining.checkpoint_secs = 1e300\nschedule.warmup_epochs = 1e-320";
+        assert!(plan(text).is_ok());
+        assert!(plan("data.source = 'digits'\npenalty.l1 = 1e-30\noptimizer.learning_rate = 1e38").is_ok());
     }
 
     #[test]

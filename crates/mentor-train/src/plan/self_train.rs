@@ -161,10 +161,10 @@ impl SelfTrainPlan {
             balance,
             per_class: config.per_class,
             max_copies,
-            ratio: check.number("ratio", config.ratio.unwrap_or(1.0), POSITIVE.0, POSITIVE.1),
+            ratio: check.f32("ratio", config.ratio.unwrap_or(1.0), POSITIVE.0, POSITIVE.1),
             augment: config.augment.unwrap_or(Augment::RandAugment(RandAugment::default())),
-            dropout: check.number("self_train.dropout", dropout, BELOW_ONE.0, BELOW_ONE.1),
-            stochastic_depth: check.number(
+            dropout: check.f32("self_train.dropout", dropout, BELOW_ONE.0, BELOW_ONE.1),
+            stochastic_depth: check.f32(
                 "self_train.stochastic_depth",
                 stochastic_depth,
                 BELOW_ONE.0,

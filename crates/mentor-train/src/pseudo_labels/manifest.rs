@@ -1,10 +1,9 @@
 //! The manifest beside each file of pseudo-labels: what it is of, and that it is complete.
 
-use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use mentor_run::files::{beside, io};
-use mentor_run::write_atomically;
+use mentor_run::files::{beside, io, open_named, replace};
 use serde::{Deserialize, Serialize};
 
 use super::schema::LabelsError;
@@ -25,6 +24,21 @@ pub struct LabelsHeader {
     /// What the scores were divided by for the confidence column.
     pub temperature: f64,
 }
+
+impl LabelsHeader {
+    /// What no teacher's labels have.
+    fn problem(&self) -> Option<&'static str> {
+        let positive = self.temperature.is_finite() && self.temperature > 0.0;
+        match self.classes.len() {
+            0 | 1 => Some("it names fewer than two classes"),
+            _ if !positive => Some("its temperature is not a finite number greater than 0"),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes of a manifest, at most: a million class names fit.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Layout version of the manifest and of the columns.
 const FORMAT: u32 = 1;
@@ -67,7 +81,7 @@ impl Manifest {
     pub(super) fn write(&self, labels: &Path) -> Result<(), LabelsError> {
         let mut text = serde_json::to_vec_pretty(self).expect("plain data");
         text.push(b'\n');
-        Ok(write_atomically(&Self::path_of(labels), &text)?)
+        Ok(replace(&Self::path_of(labels), &text)?)
     }
 
     /// Reads the manifest of `labels` and checks that the file is the one it was written for, byte for byte.
@@ -78,12 +92,12 @@ impl Manifest {
     pub fn verify(labels: &Path) -> Result<Self, LabelsError> {
         let path = Self::path_of(labels);
         let damaged = |path: &Path, reason: String| LabelsError::Damaged { path: path.to_owned(), reason };
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(LabelsError::Unfinished { path: labels.to_owned(), manifest: path });
-            }
-            read => read.map_err(io(&path, "read"))?,
-        };
+        if !path.exists() {
+            return Err(LabelsError::Unfinished { path: labels.to_owned(), manifest: path });
+        }
+        let mut bytes = Vec::new();
+        let file = open_named(&path, MAX_BYTES)?;
+        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io(&path, "read"))?;
         let manifest: Self =
             serde_json::from_slice(&bytes).map_err(|error| damaged(&path, error.to_string()))?;
         if manifest.format != FORMAT {
@@ -93,7 +107,10 @@ impl Manifest {
         if Shard::new(manifest.shard.index, manifest.shard.count).is_err() {
             return Err(damaged(&path, format!("there is no shard {}", manifest.shard)));
         }
-        let file = File::open(labels).map_err(io(labels, "read"))?;
+        if let Some(problem) = manifest.header.problem() {
+            return Err(damaged(&path, problem.to_owned()));
+        }
+        let file = open_named(labels, u64::MAX)?;
         let found = file.metadata().map_err(io(labels, "read"))?.len();
         if found != manifest.num_bytes {
             let reason = format!("has {found} bytes where its manifest says {}", manifest.num_bytes);

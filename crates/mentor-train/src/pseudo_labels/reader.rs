@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use mentor_run::files::io;
+use mentor_run::files::{io, open_named};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{
     ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
@@ -77,7 +77,7 @@ impl LabelSet {
 
     /// Images.
     pub fn num_rows(&self) -> u64 {
-        self.files.iter().map(|(_, manifest)| manifest.num_rows).sum()
+        self.files.iter().fold(0, |sum, (_, manifest)| sum.saturating_add(manifest.num_rows))
     }
 
     /// All rows, in the order in which they were written, shard after shard. Holds one row group in memory.
@@ -178,7 +178,7 @@ impl Iterator for LabelRows<'_> {
 }
 
 fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<File>, LabelsError> {
-    let file = File::open(path).map_err(io(path, "read"))?;
+    let file = open_named(path, u64::MAX)?;
     let file = SerializedFileReader::new(file).map_err(damaged(path))?;
     let metadata = file.metadata().file_metadata();
     let wrong = |reason: &str| Err(LabelsError::Damaged { path: path.to_owned(), reason: reason.to_owned() });
@@ -194,6 +194,11 @@ fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<File>, 
     }
     if metadata.num_rows() != i64::try_from(manifest.num_rows).unwrap_or(-1) {
         return wrong("it has another number of rows than its manifest says");
+    }
+    let groups = file.metadata().row_groups().iter();
+    let in_groups = groups.map(|group| u64::try_from(group.num_rows()).unwrap_or(u64::MAX));
+    if in_groups.fold(0, u64::saturating_add) != manifest.num_rows {
+        return wrong("its row groups have another number of rows than it");
     }
     Ok(file)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mentor_metrics::pseudo_labels::Prediction;
-use mentor_run::files::{io, own_temporary};
+use mentor_run::files::{Temporary, io};
 use parquet::basic::Compression;
 use parquet::data_type::{
     ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, FloatType, Int32Type,
@@ -24,7 +24,8 @@ use super::shard::Shard;
 /// is dropped. Equal rows and headers give equal bytes.
 pub struct LabelsWriter {
     path: PathBuf,
-    temporary: PathBuf,
+    /// `None` once finished.
+    temporary: Option<Temporary>,
     header: LabelsHeader,
     shard: Shard,
     /// `None` once finished.
@@ -68,8 +69,8 @@ impl LabelsWriter {
     ///
     /// When it cannot be written.
     pub fn create(path: &Path, header: LabelsHeader, shard: Shard) -> Result<Self, LabelsError> {
-        let temporary = own_temporary(path);
-        let file = File::create(&temporary).map_err(io(&temporary, "write"))?;
+        let mut temporary = Temporary::create(path).map_err(io(path, "write"))?;
+        let file = temporary.file().try_clone().map_err(io(path, "write"))?;
         let file = Hashing { file: BufWriter::new(file), hasher: blake3::Hasher::new() };
         let json = serde_json::to_string(&header).expect("plain data");
         let properties = WriterProperties::builder()
@@ -84,7 +85,7 @@ impl LabelsWriter {
             .build();
         let file = SerializedFileWriter::new(file, schema(), Arc::new(properties)).map_err(damaged(path))?;
         let (path, group) = (path.to_owned(), Group::default());
-        Ok(Self { path, temporary, header, shard, file: Some(file), group, num_rows: 0 })
+        Ok(Self { path, temporary: Some(temporary), header, shard, file: Some(file), group, num_rows: 0 })
     }
 
     /// Adds an image: its id, the blake3 of its bytes, one score a class.
@@ -112,7 +113,7 @@ impl LabelsWriter {
     fn write_group(&mut self) -> Result<(), LabelsError> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let (group, num_classes) = (std::mem::take(&mut self.group), self.header.classes.len());
-        group.write(file, num_classes, &self.header).map_err(failed(&self.temporary))
+        group.write(file, num_classes, &self.header).map_err(failed(&self.path))
     }
 
     /// Writes what is left, syncs the file, gives it its name, and writes its manifest.
@@ -125,10 +126,9 @@ impl LabelsWriter {
             self.write_group()?;
         }
         let file = self.file.take().expect("only this function takes it, and it takes the writer");
-        let Hashing { file, hasher } = file.into_inner().map_err(failed(&self.temporary))?;
-        let file = file.into_inner().map_err(|error| io(&self.temporary, "write")(error.into_error()))?;
-        file.sync_all().map_err(io(&self.temporary, "write"))?;
-        let num_bytes = file.metadata().map_err(io(&self.temporary, "read"))?.len();
+        let Hashing { file, hasher } = file.into_inner().map_err(failed(&self.path))?;
+        let file = file.into_inner().map_err(|error| io(&self.path, "write")(error.into_error()))?;
+        let num_bytes = file.metadata().map_err(io(&self.path, "read"))?.len();
         // The old manifest must not vouch for the new file.
         let manifest_path = Manifest::path_of(&self.path);
         match fs::remove_file(&manifest_path) {
@@ -137,19 +137,12 @@ impl LabelsWriter {
             }
             _ => {}
         }
-        fs::rename(&self.temporary, &self.path).map_err(io(&self.path, "write"))?;
+        let temporary = self.temporary.take().expect("only this function takes it, and it takes the writer");
+        temporary.finish().map_err(io(&self.path, "write"))?;
         let manifest =
             Manifest::new(self.header.clone(), self.shard, self.num_rows, num_bytes, hasher.finalize());
-        // Syncs the folder, and with it the name that the file just got.
         manifest.write(&self.path)?;
         Ok(manifest)
-    }
-}
-
-impl Drop for LabelsWriter {
-    fn drop(&mut self) {
-        // Not there after finish; otherwise of no use.
-        let _ = fs::remove_file(&self.temporary);
     }
 }
 

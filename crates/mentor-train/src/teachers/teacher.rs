@@ -1,5 +1,6 @@
 //! A teacher, and what it gives for the student's images, scores or embeddings: from a file, or live.
 
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use burn::tensor::Device;
 use mentor_data::{Augment, DataError, Dataset, class_differences};
 use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model};
+use mentor_run::files::beside;
 use rayon::prelude::*;
 
 use crate::inference::trained_model::TrainedModel;
@@ -177,17 +179,19 @@ impl TeacherOutputs<'_> {
     }
 }
 
-/// The teacher's scores or embeddings in a file at `path`; built, or continued, where they are not complete.
+/// The teacher's scores or embeddings in a file at `path`; built, or continued, where they are not complete. What cannot be read is
+/// computed again, and `warn` is told why.
 ///
 /// # Errors
 ///
-/// Those of `compute` and of the cache.
+/// Those of `go_on` and of the cache.
 pub(crate) fn cached<E: From<TeacherError>>(
     teacher: &Teacher,
     shown: &Shown<'_>,
     views: std::num::NonZeroU64,
     path: &Path,
     mut go_on: impl FnMut() -> Result<(), E>,
+    warn: impl FnOnce(String),
 ) -> Result<TeacherCache, E> {
     let key = CacheKey {
         teacher_weights: teacher.trained.file.weights_blake3.clone(),
@@ -198,20 +202,47 @@ pub(crate) fn cached<E: From<TeacherError>>(
         images: shown.dataset.images_blake3(),
     };
     let shape = CacheShape { num_samples: shown.dataset.len(), num_classes: teacher.width(), views };
-    let compute = |view: u64, samples: Range<usize>| -> Result<Vec<f32>, Wrapped<E>> {
-        go_on().map_err(Wrapped)?;
+    let mut compute = |view: u64, samples: Range<usize>| -> Result<Vec<f32>, BuildError<E>> {
+        go_on().map_err(BuildError::Caller)?;
         let samples: Vec<u32> = samples.map(|sample| sample as u32).collect();
-        teacher.outputs(shown, view, &samples).map_err(|error| Wrapped(error.into()))
+        teacher.outputs(shown, view, &samples).map_err(|error| BuildError::Caller(error.into()))
     };
     // Blocks of several passes, so that little is lost when a build is killed and hashes cost little.
-    TeacherCache::open_or_build(path, &key, shape, 8 * TEACHER_ROWS, compute).map_err(|Wrapped(error)| error)
+    let rows = 8 * TEACHER_ROWS;
+    let mut built = TeacherCache::open_or_build(path, &key, shape, rows, &mut compute);
+    if let Err(BuildError::Cache(error)) = &built
+        && let Some((place, reason)) = unreadable(error)
+    {
+        warn(format!("{}: {reason}; it is computed again", place.display()));
+        // A folder is moved aside. Where neither is possible, building says so.
+        if fs::remove_file(place).is_err() {
+            let _ = fs::rename(place, beside(place, ".folder"));
+        }
+        built = TeacherCache::open_or_build(path, &key, shape, rows, compute);
+    }
+    built.map_err(|error| match error {
+        BuildError::Cache(error) => TeacherError::from(error).into(),
+        BuildError::Caller(error) => error,
+    })
 }
 
-/// An error of the caller, into which an error of the cache goes by way of [`TeacherError`].
-struct Wrapped<E>(E);
+/// The file of a cache that cannot be read, and why.
+fn unreadable(error: &CacheError) -> Option<(&Path, String)> {
+    match error {
+        CacheError::Damaged { path, reason } => Some((path, reason.clone())),
+        CacheError::Io { path, action: "read", source } => Some((path, format!("cannot be read: {source}"))),
+        _ => None,
+    }
+}
 
-impl<E: From<TeacherError>> From<CacheError> for Wrapped<E> {
+/// Why a cache was not built.
+enum BuildError<E> {
+    Cache(CacheError),
+    Caller(E),
+}
+
+impl<E> From<CacheError> for BuildError<E> {
     fn from(error: CacheError) -> Self {
-        Self(TeacherError::from(error).into())
+        Self::Cache(error)
     }
 }

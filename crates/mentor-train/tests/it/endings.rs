@@ -167,7 +167,7 @@ fn weights_that_overflow_in_the_last_update_are_no_complete_run() {
     let out = dir.path().join("run");
     // One update from finite scores, and no validation that would see what came of it.
     let text = "data = { source = 'digits', options.val_fraction = 0.0 }\nschedule.name = 'constant'\ntraining.epochs = 1\n\
-        optimizer = { name = 'gd', learning_rate = 1e39, momentum = 0.0 }";
+        loss.name = 'svm'\noptimizer = { name = 'gd', learning_rate = 3.4e38, momentum = 0.0 }";
     assert!(matches!(run(text, &out).0, Err(TrainError::Overflowed { epoch: 1 })));
     assert!(!out.join("summary.json").exists());
 }

@@ -2,7 +2,7 @@
 
 mod flags;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::anyhow;
 use mentor_data::Source;
@@ -122,7 +122,9 @@ pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
 /// `runs/DATA-MODEL-LOSS-HASH`: the same configuration continues, another one gets its own directory.
 fn default_out(plan: &Plan) -> PathBuf {
     let stem = Path::new(&plan.source).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let hash = blake3::hash(plan.to_config().to_toml().as_bytes()).to_hex();
+    let mut config = plan.to_config();
+    config.data.source = config.data.source.map(|source| plainly(&source));
+    let hash = blake3::hash(config.to_toml().as_bytes()).to_hex();
     let loss = match (&plan.distill, &plan.self_train) {
         (Some(_), _) => "distilled",
         (_, Some(_)) => "self-trained",
@@ -131,6 +133,19 @@ fn default_out(plan: &Plan) -> PathBuf {
     let name = format!("{stem}-{}-{loss}-{}", plan.architecture, &hash[..6]);
     let safe = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
     Path::new("runs").join(name.trim_start_matches('-').chars().map(safe).collect::<String>())
+}
+
+/// The same path without what may be left out of it: `data` for `./data`, and for that folder's path from the root.
+fn plainly(source: &str) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = Path::new(source);
+    let path = path.strip_prefix(here).unwrap_or(path);
+    let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    match plain.to_str() {
+        // The embedded digits are no folder of that name.
+        None | Some("" | "digits") => source.to_owned(),
+        Some(plain) => plain.to_owned(),
+    }
 }
 
 fn result(out: &Path, summary: &Summary) -> String {
@@ -180,6 +195,12 @@ mod tests {
         let other =
             default_out(&plan("data.source = '/tmp/my data/'\nmodel.name = 'mlp:20,20'\ntraining.seed = 1"));
         assert_ne!(first, other);
+        let here = std::env::current_dir().unwrap().join("data");
+        let names = ["data", "./data", "data/", "./././data", here.to_str().unwrap()];
+        let named =
+            |source: &str| default_out(&plan(&format!("data.source = '{source}'"))).display().to_string();
+        assert!(names.iter().all(|name| named(name) == named("data")), "{:?}", names.map(named));
+        assert!(named("digits") != named("./digits") && named("../data") != named("data"));
         assert!(
             first.to_str().unwrap().starts_with("runs/my-data-mlp-20-20-softmax-"),
             "{}",

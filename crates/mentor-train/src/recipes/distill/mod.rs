@@ -18,6 +18,7 @@ use burn::tensor::Device;
 use mentor_data::{DataError, Source};
 use mentor_loss::ScoreLoss;
 use mentor_model::Head;
+use mentor_run::files::{exists, inside};
 use mentor_run::{RunDir, TrainEvent};
 
 use self::embeddings::DistilledEmbeddings;
@@ -33,6 +34,7 @@ use crate::plan::loss::{LossPlan, RankingPlan};
 use crate::recipes::labels::of_labels;
 use crate::recipes::metric_learning::Ranking;
 use crate::recipes::supervised::Supervised;
+use crate::teachers::cache::CacheError;
 use crate::teachers::teacher::{Shown, Teacher, TeacherOutputs, cached};
 
 /// Trains the student of `plan` into `out`, or continues there.
@@ -89,7 +91,12 @@ fn student(
     network(plan, data, head, device)?;
     let run_dir = RunDir::create(out, &plan.to_config())?;
     tell_of_data(plan, data, &run_dir, observer)?;
-    let outputs = teacher_outputs(plan, distill, teachers, data, place, observer)?;
+    let outputs = teacher_outputs(plan, distill, teachers, data, place, observer);
+    let outputs = outputs.map_err(|halt| match (halt, run_dir.other_run()) {
+        // A teacher that is named otherwise now, and is another one.
+        (Halt::Failed(TrainError::Cache(CacheError::Foreign { .. })), Some(other)) => other.into(),
+        (halt, _) => halt,
+    })?;
     let (_, dataset) = judged(data);
     let samples: Vec<u32> = (0..dataset.len() as u32).collect();
     let mut judged_outputs = Vec::with_capacity(teachers.len());
@@ -198,7 +205,7 @@ fn baseline(
     place: &Place<'_>,
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<PathBuf, Halt> {
-    let run = place.out.join("baseline");
+    let run = inside(place.out, Path::new("baseline"))?;
     let plain = Plan { distill: None, ..plan.clone() };
     let (objective, head) = of_labels(&plain, data, place.device)?;
     let trainee = Trainee { plan: &plain, data, objective: &*objective, head };
@@ -278,7 +285,7 @@ fn teacher_outputs<'a>(
             continue;
         }
         let path = place.out.join(format!("teacher-{}.cache", index + 1));
-        if !path.exists() {
+        if !exists(&path) {
             let (name, count, views) = (&teacher.name, data.train.len(), distill.views);
             let does = if distill.mode.is_of_embeddings() { "embeds" } else { "scores" };
             let text = format!("teacher: {name} {does} {count} images in {views} version(s)");
@@ -286,7 +293,8 @@ fn teacher_outputs<'a>(
         }
         let stop = place.stop;
         let go_on = || if stop.load(Ordering::Relaxed) { Err(Halt::Stopped { step: 0 }) } else { Ok(()) };
-        outputs.push(TeacherOutputs::Cached(cached(teacher, &shown, distill.views, &path, go_on)?));
+        let warn = |text: String| observer(&TrainEvent::Warning(text));
+        outputs.push(TeacherOutputs::Cached(cached(teacher, &shown, distill.views, &path, go_on, warn)?));
     }
     Ok(outputs)
 }

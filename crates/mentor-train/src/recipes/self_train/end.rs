@@ -1,13 +1,13 @@
 //! The end of self-training: the test split is opened, once, and the best model becomes that of the run.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use mentor_data::{Dataset, Source, Split};
 use mentor_metrics::calibration::Calibration;
 use mentor_metrics::mcnemar;
-use mentor_run::files::io;
+use mentor_run::files::inside;
 use mentor_run::records::distillation::BaselineSummary;
 use mentor_run::records::self_training::{DistilledSummary, Round, SelfTraining, Stage};
 use mentor_run::{RunDir, SELF_TRAINING_FILE, Summary};
@@ -44,17 +44,15 @@ impl Work<'_> {
         let Some(chosen) = measured.iter().find(|model| model.stage.chosen) else {
             unreachable!("the final model is one of the models")
         };
-        let source = self.out.join(&done.chosen);
+        let source = RunDir::open(&inside(self.out, Path::new(&done.chosen))?)?;
         for name in COPIED {
-            let path = source.join(name);
-            run_dir.write(name, &fs::read(&path).map_err(io(&path, "read"))?)?;
+            run_dir.write(name, &source.read(name, u64::MAX)?)?;
         }
         let temperature = Calibrated::load(self, &done.chosen)?.temperature;
-        let file: ModelFile = RunDir::at(&source).read_json("model.json")?;
-        let calibration = Some(Calibration { temperature, biases: Vec::new() });
-        run_dir.write_json("model.json", &ModelFile { calibration, ..file })?;
+        ModelFile::copy(&source, run_dir, &Calibration { temperature, biases: Vec::new() })?;
         let summary = self.summarise(&measured, chosen, &compared, &done.rounds);
         run_dir.write_json(SELF_TRAINING_FILE, &self.describe_all(&measured, done.rounds, &summary))?;
+        run_dir.adopt(&self.plan.to_config())?;
         run_dir.write_json("summary.json", &summary)?;
         Ok(summary)
     }
@@ -75,7 +73,7 @@ impl Work<'_> {
         chosen: bool,
         test: Option<&Arc<Dataset>>,
     ) -> Result<Measured, TrainError> {
-        let run = self.out.join(place);
+        let run = inside(self.out, Path::new(place))?;
         let trained = TrainedModel::load(&run, self.device)?;
         let summary = RunDir::open(&run)?.summary()?;
         let batch_size = self.plan.optimizer.batch_size;

@@ -100,7 +100,7 @@ pub(super) fn write_shard(
     Ok(Some(writer.finish()?))
 }
 
-/// Where the shards of a round are.
-pub(super) fn folder(out: &Path, place: &str) -> PathBuf {
-    out.join(place).join("labels")
+/// Where the shards of a round are, below the run.
+pub(super) fn folder(place: &str) -> PathBuf {
+    Path::new(place).join("labels")
 }

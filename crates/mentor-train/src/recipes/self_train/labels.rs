@@ -1,6 +1,6 @@
 //! The pseudo-labels of a round: written by the teacher, read back, audited, chosen.
 
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use mentor_data::Dataset;
@@ -8,7 +8,7 @@ use mentor_metrics::calibration::fit_temperature;
 use mentor_metrics::classification::SampleResult;
 use mentor_metrics::pseudo_labels::audit::{Audit, ClassAudit};
 use mentor_metrics::pseudo_labels::{Prediction, changed_labels};
-use mentor_run::files::io;
+use mentor_run::files::{create_inside, inside};
 use mentor_run::records::Picture;
 use mentor_run::records::self_training::{ClassSheet, LabelledPicture};
 
@@ -20,7 +20,8 @@ use crate::engine::outcome::Halt;
 use crate::plan::distill::DistillMode;
 use crate::plan::self_train::SelfTrainPlan;
 use crate::pseudo_labels::{
-    Balance, LabelSet, LabelsHeader, Selection, SelectionOptions, Selector, Shard, finished_shard,
+    Balance, LabelSet, LabelsError, LabelsHeader, Selection, SelectionOptions, Selector, Shard,
+    finished_shard,
 };
 use crate::teachers::teacher::{Shown, Teacher};
 
@@ -47,7 +48,7 @@ impl Calibrated {
     /// A model without error there would become ever surer; it keeps its own confidences. One that is no better than chance is
     /// as unsure as the range of temperatures lets it be.
     pub(super) fn load(work: &Work<'_>, place: &str) -> Result<Self, TrainError> {
-        let teacher = Teacher::load(&work.out.join(place), DistillMode::Soft, work.device)?;
+        let teacher = Teacher::load(&inside(work.out, Path::new(place))?, DistillMode::Soft, work.device)?;
         let val: &Arc<Dataset> = &work.images.val;
         let scores = teacher.trained().score(val, work.plan.optimizer.batch_size)?;
         let num_classes = teacher.classes().len();
@@ -107,13 +108,13 @@ pub(super) fn write(
         round: number as u32,
         temperature: calibrated.temperature,
     };
-    let folder = folder(work.out, place);
-    fs::create_dir_all(&folder).map_err(io(&folder, "create"))?;
+    let folder = create_inside(work.out, &folder(place))?;
     let count = images.len().div_ceil(SHARD_IMAGES).max(1) as u32;
     for index in 0..count {
         let shard = Shard { index, count };
         let path = folder.join(shard.file_name());
-        if finished_shard(&path, &header, shard)?.is_some() {
+        // A link is none that this run wrote; it is replaced.
+        if !path.is_symlink() && finished_shard(&path, &header, shard)?.is_some() {
             continue;
         }
         if index == 0 {
@@ -124,7 +125,12 @@ pub(super) fn write(
             return Err(Halt::Stopped { step: 0 });
         }
     }
-    Ok(LabelSet::open(&folder)?)
+    let set = LabelSet::open(&folder)?;
+    if set.num_rows() != images.len() as u64 {
+        let reason = format!("{} images have {} labels", images.len(), set.num_rows());
+        return Err(TrainError::from(LabelsError::Damaged { path: folder, reason }).into());
+    }
+    Ok(set)
 }
 
 /// What is chosen of the labels.

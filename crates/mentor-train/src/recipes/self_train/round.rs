@@ -1,8 +1,11 @@
 //! One round: label, choose, learn, compare; then accept the student as the next teacher, or roll back.
 
+use std::path::Path;
+
 use mentor_metrics::pseudo_labels::audit::{Alarm, Audit, alarms};
+use mentor_run::files::{create_inside, exists, inside};
 use mentor_run::records::self_training::{Round, RoundSummary};
-use mentor_run::{RunDir, Summary};
+use mentor_run::{RunDir, RunDirError, Summary};
 
 use super::label::folder;
 use super::labels::{Calibrated, Chosen, LEVEL, changed, choose, contradicts_validation, sheets, write};
@@ -63,9 +66,13 @@ impl Work<'_> {
     fn round(&mut self, before: &Before<'_>) -> Result<Round, Halt> {
         let number = before.number;
         let place = format!("round-{number}");
-        let folder = self.out.join(&place);
-        if folder.join(ROUND_FILE).is_file() {
-            return Ok(RunDir::at(&folder).read_json(ROUND_FILE)?);
+        let folder = inside(self.out, Path::new(&place))?;
+        if exists(&folder.join(ROUND_FILE)) {
+            let round: Round = RunDir::at(&folder).read_json(ROUND_FILE)?;
+            let num_classes = self.images.taught.classes().len();
+            let damaged = |message| RunDirError::Damaged { path: folder.join(ROUND_FILE), message };
+            round.check_classes(num_classes).map_err(damaged)?;
+            return Ok(round);
         }
         self.go_on()?;
         let calibrated = Calibrated::load(self, before.teacher)?;
@@ -89,7 +96,7 @@ impl Work<'_> {
         let RoundSummary { accepted, reason, .. } = &round.summary;
         let verdict = if *accepted { "accepted" } else { "rolled back" };
         self.say(format!("round {number}: {verdict}: {reason}"));
-        std::fs::create_dir_all(&folder).map_err(mentor_run::files::io(&folder, "create"))?;
+        create_inside(self.out, Path::new(&place))?;
         RunDir::at(&folder).write_json(ROUND_FILE, &round)?;
         Ok(round)
     }
@@ -106,7 +113,8 @@ impl Work<'_> {
         let num_classes = self.images.taught.classes().len();
         let prior: Vec<f64> =
             self.images.labelled.train.class_counts().into_iter().map(|count| count as f64).collect();
-        let earlier = folder(self.out, &format!("round-{}", before.number.saturating_sub(1)));
+        let earlier = folder(&format!("round-{}", before.number.saturating_sub(1)));
+        let earlier = inside(self.out, &earlier)?;
         let changed = match earlier.is_dir() && before.given.is_none() {
             true => Some(changed(&LabelSet::open(&earlier)?, set, num_classes)?),
             false => None,

@@ -1,11 +1,12 @@
 //! The stages of self-training as runs of their own, below the run directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use mentor_loss::{ScoreLoss, SoftmaxCrossEntropy};
 use mentor_model::Model;
+use mentor_run::files::inside;
 use mentor_run::records::self_training::Round;
 use mentor_run::{DistillConfig, ModelConfig, RunDir, Summary, TrainEvent};
 
@@ -164,7 +165,7 @@ impl Work<'_> {
 
     /// Trains into `place`, or continues there; what is complete is kept.
     pub(super) fn train(&mut self, place: &str, title: &str, trainee: &Trainee<'_>) -> Result<Summary, Halt> {
-        let place = self.out.join(place);
+        let place = inside(self.out, Path::new(place))?;
         if let Some(summary) = trainee.completed(&place)? {
             return Ok(summary);
         }
@@ -276,14 +277,26 @@ impl Work<'_> {
         if self.self_train.distill_to.is_none() {
             return Ok(());
         }
-        let teacher: PathBuf = self.out.join(chosen);
+        let teacher = inside(self.out, Path::new(chosen))?;
         // Seen from the small model's run, so that the whole can be moved.
         let plan = self.distilled(&Path::new("..").join(chosen))?;
         let rows: Vec<u32> = (0..self.images.pool.len() as u32).collect();
         let mut data = self.images.with_rows(&rows, &vec![0; rows.len()], b"distillation");
         data.train = std::sync::Arc::new((*data.train).clone().without_labels());
-        let place = self.out.join(DISTILLED);
-        if RunDir::completed(&place, &plan.to_config())?.is_none() {
+        let place = inside(self.out, Path::new(DISTILLED))?;
+        let complete = match RunDir::completed_elsewhere(&place, &plan.to_config())? {
+            // Its teacher is named by its place in this run: another place is another stage.
+            Some((run, _)) if run.moved().iter().any(|field| field != "data.source") => {
+                return Err(Halt::Failed(
+                    run.other_run().map_or(TrainError::LessonsChanged, TrainError::from),
+                ));
+            }
+            Some((run, summary)) if summary.data_blake3 != data.fingerprint => {
+                return Err(Halt::Failed(run.other_run().map_or(TrainError::DataChanged, TrainError::from)));
+            }
+            found => found.is_some(),
+        };
+        if !complete {
             self.go_on()?;
             let Self { device, device_name, stop, .. } = *self;
             let distill = plan.distill.as_ref().expect("a plan of distillation");

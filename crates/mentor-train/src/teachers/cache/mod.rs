@@ -18,7 +18,7 @@
 //! block, one sequential read; afterwards rows are read at their positions (`pread`). There is no memory map, because that needs
 //! `unsafe`; the operating system's page cache does the same work.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ mod layout;
 pub use key::{CacheKey, CacheShape};
 use key::{describe, differences};
 use layout::{Header, Layout, block_hash};
-use mentor_run::files::beside;
+use mentor_run::RunDirError;
+use mentor_run::files::{beside, exists, open_or_create, open_plain, sync_folder_of};
 
 /// Why a cache cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +148,7 @@ impl TeacherCache {
     ) -> Result<Self, E> {
         assert!(block_rows > 0, "a block needs at least one row");
         let description = describe(key, &shape);
-        if path.exists() {
+        if exists(path) {
             return Ok(Self::open(path, &description, shape)?);
         }
         let header = Header::new(description.clone(), block_rows);
@@ -155,7 +156,7 @@ impl TeacherCache {
         let partial = beside(path, ".partial");
         let mut file = lock(&partial)?;
         // Another process may have finished between the first look and the lock.
-        if path.exists() {
+        if exists(path) {
             return Ok(Self::open(path, &description, shape)?);
         }
         let done = resume(&mut file, &header, &layout).map_err(io_error(&partial, "continue the build"))?;
@@ -180,7 +181,7 @@ impl TeacherCache {
     fn open(path: &Path, description: &serde_json::Value, shape: CacheShape) -> Result<Self, CacheError> {
         let damaged = |reason: String| CacheError::Damaged { path: path.to_owned(), reason };
         let read = || io_error(path, "read");
-        let file = File::open(path).map_err(read())?;
+        let file = open_plain(path, u64::MAX).map_err(unusable)?;
         let mut reader = BufReader::with_capacity(1 << 16, &file);
         let header = Header::read(&mut reader).map_err(read())?.map_err(damaged)?;
         let found = differences(header.description(), description);
@@ -239,8 +240,7 @@ impl TeacherCache {
 
 /// The file of a build in progress, locked until it is dropped.
 fn lock(partial: &Path) -> Result<File, CacheError> {
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(partial);
-    let file = file.map_err(io_error(partial, "write"))?;
+    let file = open_or_create(partial).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(CacheError::Locked { path: partial.to_owned() }),
@@ -300,10 +300,7 @@ fn read_whole(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 fn finish(file: &File, partial: &Path, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(partial, path)?;
-    // The rename itself is durable only when the directory is synced; not every platform can.
-    if let Some(parent) = path.parent().and_then(|parent| File::open(parent).ok()) {
-        let _ = parent.sync_all();
-    }
+    sync_folder_of(path);
     file.unlock()
 }
 
@@ -324,6 +321,15 @@ fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<
         }
     }
     Ok(())
+}
+
+/// What is no plain file holds no scores.
+fn unusable(error: RunDirError) -> CacheError {
+    match error {
+        RunDirError::Io { path, action, source } => CacheError::Io { path, action, source },
+        RunDirError::NotPlain { path, what } => CacheError::Damaged { path, reason: what.to_owned() },
+        other => CacheError::Damaged { path: PathBuf::new(), reason: other.to_string() },
+    }
 }
 
 fn io_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> CacheError + use<> {
