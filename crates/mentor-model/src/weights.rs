@@ -165,7 +165,8 @@ fn checked_values(
     Ok(TensorData::new(values, expected))
 }
 
-/// Path and shape of every tensor, running statistics included, in the order of the layers. Draws no first values.
+/// Path and shape of every tensor, running statistics included, in the order of the layers. Draws no first
+/// values.
 pub fn tensor_shapes(model: &Model) -> Vec<(String, Vec<usize>)> {
     #[derive(Default)]
     struct Shapes {

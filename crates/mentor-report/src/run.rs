@@ -41,7 +41,8 @@ impl RunReport {
     ///
     /// # Errors
     ///
-    /// When `path` holds no run, or one of its files cannot be read or is damaged. A file that is missing is a gap.
+    /// When `path` holds no run, or one of its files cannot be read or is damaged. A file that is missing is
+    /// a gap.
     pub fn read(path: &Path) -> Result<Self, RunDirError> {
         let dir = RunDir::open(path)?;
         let config = dir.config()?;
@@ -129,8 +130,8 @@ impl Found {
         }
         match self.num_damaged_lines {
             0 => {}
-            1 => gaps.push("1 line of metrics.jsonl is damaged, and lacks in the curves.".to_owned()),
-            num => gaps.push(format!("{num} lines of metrics.jsonl are damaged, and lack in the curves.")),
+            1 => gaps.push("1 line of metrics.jsonl is damaged and left out of the curves.".to_owned()),
+            num => gaps.push(format!("{num} lines of metrics.jsonl are damaged and left out of the curves.")),
         }
         gaps
     }

@@ -44,7 +44,10 @@ pub enum RunDirError {
         message: String,
     },
     /// Something of a run is no plain file or folder.
-    #[error("{}: {what}, and a run is made of plain files and folders; put the file or the folder itself there", path.display())]
+    #[error(
+        "{}: {what}, and a run is made of plain files and folders; put the file or the folder itself there",
+        path.display()
+    )]
     NotPlain {
         /// Where it is.
         path: PathBuf,
@@ -53,7 +56,7 @@ pub enum RunDirError {
     },
     /// A file has more bytes than its kind may have.
     #[error(
-        "{}: has {num_bytes} bytes, and {max_bytes} are the most that mentor reads of such a file; restore it from a copy",
+        "{}: has {num_bytes} bytes, and mentor reads at most {max_bytes} of such a file; restore it from a copy",
         path.display()
     )]
     TooLarge {
@@ -65,7 +68,10 @@ pub enum RunDirError {
         max_bytes: u64,
     },
     /// A complete run lacks one of its files.
-    #[error("{}: is missing, though the run is complete; restore it from a copy, or train again in another --out", path.display())]
+    #[error(
+        "{}: is missing, though the run is complete; restore it from a copy, or train again in another --out",
+        path.display()
+    )]
     MissingFile {
         /// The file.
         path: PathBuf,

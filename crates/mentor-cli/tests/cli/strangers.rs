@@ -420,8 +420,8 @@ fn changed(whole: &Value, path: &str, change: usize) -> Option<Value> {
     Some(value)
 }
 
-/// Every JSON of the run in `run`, changed in many ways; after each the commands run in this process. Gives a line for each
-/// command, and for its panic.
+/// Every JSON of the run in `run`, changed in many ways; after each the commands run in this process. Gives a
+/// line for each command, and for its panic.
 fn try_changes(run: &Path, pictures: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let out = run.with_extension("out");

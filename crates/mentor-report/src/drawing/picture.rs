@@ -44,9 +44,9 @@ pub(crate) fn photo(picture: &Picture) -> Option<String> {
     }
 }
 
-/// The address of many pictures side by side, `columns` in a row, and the size `[width, height]` of the place of each, in
-/// which a smaller one lies in the upper left corner; `None` when one of them is not what its size says, or the sheet
-/// would be too large.
+/// The address of many pictures side by side, `columns` in a row, and the size `[width, height]` of the place
+/// of each, in which a smaller one lies in the upper left corner; `None` when one of them is not what its
+/// size says, or the sheet would be too large.
 pub(crate) fn sheet(pictures: &[Picture], columns: usize) -> Option<(String, [usize; 2])> {
     let pictures: Vec<Planes> = pictures.iter().map(Planes::decode).collect::<Option<_>>()?;
     let width = pictures.iter().map(|picture| picture.width).max()?;

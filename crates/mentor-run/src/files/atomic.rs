@@ -10,13 +10,16 @@ use crate::error::RunDirError;
 
 /// What the name of a file ends in until it is whole.
 const TEMPORARY: &str = ".tmp";
-/// Names that are tried for a temporary file. Others are taken by threads of this process, or by what somebody put there.
+/// Names that are tried for a temporary file. Others are taken by threads of this process, or by what
+/// somebody put there.
 const MAX_TRIES: u32 = 1000;
 
-/// Writes a file whole or not at all, and durably: beside its place, synced, then renamed. Links are followed; what is no file, such as
-/// a pipe, is written to as it is. It is for files that the user names; those of a run are [`RunDir::write`](crate::RunDir::write)'s.
+/// Writes a file whole or not at all, and durably: beside its place, synced, then renamed. Links are
+/// followed; what is no file, such as a pipe, is written to as it is. It is for files that the user names;
+/// those of a run are [`RunDir::write`](crate::RunDir::write)'s.
 ///
-/// Processes that write the same file do not disturb each other: the last one wins. What a killed one left behind is removed.
+/// Processes that write the same file do not disturb each other: the last one wins. What a killed one left
+/// behind is removed.
 ///
 /// # Errors
 ///
@@ -42,7 +45,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
     write().map_err(named(path, "write"))
 }
 
-/// A file that is not whole yet: beside its place, made anew, and locked as long as its writer lives. It is removed when dropped.
+/// A file that is not whole yet: beside its place, made anew, and locked as long as its writer lives. It is
+/// removed when dropped.
 #[derive(Debug)]
 pub struct Temporary {
     place: PathBuf,
@@ -125,7 +129,8 @@ pub fn sync_folder_of(path: &Path) {
     }
 }
 
-/// Removes the files in `folder` whose names `is_mine` and which no living process holds. Best effort: they cost space, not correctness.
+/// Removes the files in `folder` whose names `is_mine` and which no living process holds. Best effort: they
+/// cost space, not correctness.
 pub(crate) fn remove_abandoned(folder: &Path, is_mine: impl Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -139,7 +144,8 @@ pub(crate) fn remove_abandoned(folder: &Path, is_mine: impl Fn(&str) -> bool) {
     }
 }
 
-/// The name of the file that a temporary one is to become: `NAME.PID-NUMBER.tmp`, or `NAME.PID.tmp` of earlier versions.
+/// The name of the file that a temporary one is to become: `NAME.PID-NUMBER.tmp`, or `NAME.PID.tmp` of
+/// earlier versions.
 fn owner(temporary: &str) -> Option<&str> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (base, writer) = temporary.strip_suffix(TEMPORARY)?.rsplit_once('.')?;

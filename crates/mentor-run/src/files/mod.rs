@@ -1,4 +1,5 @@
-//! Files: those of a run, which may be a stranger's, and those that the user names. Both appear whole or not at all.
+//! Files: those of a run, which may be a stranger's, and those that the user names. Both appear whole or not
+//! at all.
 
 mod atomic;
 mod plain;

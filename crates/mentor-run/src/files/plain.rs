@@ -1,7 +1,8 @@
-//! Files and folders of a run, opened as what a stranger may have made of them: someone else's run is unpacked from an archive.
+//! Files and folders of a run, opened as what a stranger may have made of them: someone else's run is
+//! unpacked from an archive.
 //!
-//! The run directory itself is where the user says it is, by way of any link. Below it no link is followed: only plain files and
-//! folders are read, and of a file no more than its kind may have.
+//! The run directory itself is where the user says it is, by way of any link. Below it no link is followed:
+//! only plain files and folders are read, and of a file no more than its kind may have.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -192,7 +193,7 @@ mod tests {
         }
         assert!(!at("nowhere").exists(), "a link is not written through");
         let error = read_plain(&at("plain"), 2).unwrap_err().to_string();
-        assert!(error.contains("has 3 bytes, and 2 are the most"), "{error}");
+        assert!(error.contains("has 3 bytes, and mentor reads at most 2"), "{error}");
     }
 
     #[test]

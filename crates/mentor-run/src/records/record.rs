@@ -1,4 +1,5 @@
-//! What is read of a run's JSON is checked beyond its types: a record that says what cannot be is damaged, and nothing is drawn of it.
+//! What is read of a run's JSON is checked beyond its types: a record that says what cannot be is damaged,
+//! and nothing is drawn of it.
 
 use std::fmt;
 

@@ -68,8 +68,8 @@ impl RunDir {
             Ok(log) => {
                 let warning = match log.num_damaged {
                     0 => None,
-                    1 => Some("1 damaged line is left out, and lacks in the curves".to_owned()),
-                    num => Some(format!("{num} damaged lines are left out, and lack in the curves")),
+                    1 => Some("1 damaged line is left out of the curves".to_owned()),
+                    num => Some(format!("{num} damaged lines are left out of the curves")),
                 };
                 (log, warning.map(|warning| format!("{METRICS_FILE}: {warning}")))
             }

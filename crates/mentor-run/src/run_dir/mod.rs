@@ -50,7 +50,8 @@ pub struct RunDir {
     path: PathBuf,
     /// Held while training, so that two processes do not write the same run.
     _lock: Option<File>,
-    /// Fields of the configuration that name another place now than when the run began. What is there must be the same.
+    /// Fields of the configuration that name another place now than when the run began. What is there must be
+    /// the same.
     moved: Vec<String>,
 }
 
@@ -61,8 +62,9 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// When the directory cannot be written, is locked, holds other files, or holds a run whose
-    /// configuration is not `config`. Data that is somewhere else now is accepted here: training refuses it where it is not the same.
+    /// When the directory cannot be written, is locked, holds other files, or holds a run whose configuration
+    /// is not `config`. Data that is somewhere else now is accepted here: training refuses it where it is not
+    /// the same.
     pub fn create(path: &Path, config: &Config) -> Result<Self, RunDirError> {
         // What a process leaves behind that was killed before it had written the configuration.
         let begun = |name: &str| name == LOCK_FILE || owner_in_run(name) == Some(CONFIG_FILE);
@@ -216,8 +218,9 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`RunDirError::Incomplete`] before the run has ended; [`RunDirError::MissingFile`] where a complete run lacks the
-    /// file; [`RunDirError::Damaged`] for a file that does not parse, or that says what cannot be.
+    /// [`RunDirError::Incomplete`] before the run has ended; [`RunDirError::MissingFile`] where a complete
+    /// run lacks the file; [`RunDirError::Damaged`] for a file that does not parse, or that says what cannot
+    /// be.
     pub fn summary(&self) -> Result<Summary, RunDirError> {
         self.read_json(SUMMARY_FILE)
     }

@@ -1,4 +1,5 @@
-//! In what two configurations differ. The same data under another name, such as `./data` for `data`, is no difference.
+//! In what two configurations differ. The same data under another name, such as `./data` for `data`, is no
+//! difference.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,8 +1,9 @@
 //! Checkpoints: the whole state between two updates, in one file that is whole or not there.
 //!
 //! A checkpoint is a safetensors file. Tensors are named `model/PATH`, `best/PATH`, `velocity/PATH`,
-//! `average/PATH` and `trajectory`; its metadata holds the progress as JSON and the blake3 of everything else. The newest
-//! one that is intact and fits the run is loaded. Files of other names in the folder are not mentor's, and are left alone.
+//! `average/PATH` and `trajectory`; its metadata holds the progress as JSON and the blake3 of everything
+//! else. The newest one that is intact and fits the run is loaded. Files of other names in the folder are not
+//! mentor's, and are left alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -141,7 +142,8 @@ impl Checkpoint {
         let step = self.progress.step;
         let path = folder.join(checkpoint_name(step));
         if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-            // No checkpoint is a folder; it was passed over, and must not stop the run now. Where it cannot be moved, writing says so.
+            // No checkpoint is a folder; it was passed over, and must not stop the run now. Where it cannot
+            // be moved, writing says so.
             let _ = fs::rename(&path, beside(&path, ".folder"));
         }
         replace(&path, &file)?;
@@ -154,8 +156,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Loads the newest checkpoint of `folder` that is intact and fits the run, if there is any checkpoint; with it, what is
-    /// wrong with newer ones.
+    /// Loads the newest checkpoint of `folder` that is intact and fits the run, if there is any checkpoint;
+    /// with it, what is wrong with newer ones.
     pub(crate) fn load_newest(
         folder: &Path,
         run: &Fits<'_>,
@@ -275,8 +277,8 @@ impl<'a> Fits<'a> {
         values * size_of::<f32>() as u64 + MAX_HEADER
     }
 
-    /// What of the checkpoint is not of this run, or of no run. One of other data, or of other teachers, is no damage: whoever
-    /// loads it says so.
+    /// What of the checkpoint is not of this run, or of no run. One of other data, or of other teachers, is
+    /// no damage: whoever loads it says so.
     fn check(&self, checkpoint: &Checkpoint) -> Result<(), String> {
         let Checkpoint { progress, model, best, average, velocity, trajectory } = checkpoint;
         let learned_from =

@@ -39,8 +39,8 @@ impl ModelFile {
     ///
     /// # Errors
     ///
-    /// As [`RunDir::model_json`]; [`RunDirError::Damaged`] where its parts do not fit each other, or where it is not the one that
-    /// `summary.json` names.
+    /// As [`RunDir::model_json`]; [`RunDirError::Damaged`] where its parts do not fit each other, or where it
+    /// is not the one that `summary.json` names.
     pub fn read(run: &RunDir) -> Result<Self, RunDirError> {
         let bytes = run.model_json()?;
         // A run whose summary is missing or damaged has its model all the same.

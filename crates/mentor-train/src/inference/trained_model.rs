@@ -64,7 +64,8 @@ impl TrainedModel {
     ///
     /// # Errors
     ///
-    /// When the run is missing, incomplete or damaged; when parts of `model.json` fit neither each other nor the weights.
+    /// When the run is missing, incomplete or damaged; when parts of `model.json` fit neither each other nor
+    /// the weights.
     pub fn load(run: &Path, device: &Device) -> Result<Self, LoadError> {
         let run_dir = RunDir::open(run)?;
         let file = ModelFile::read(&run_dir)?;

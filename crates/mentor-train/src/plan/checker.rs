@@ -41,8 +41,8 @@ impl Checker {
         value
     }
 
-    /// As [`Checker::number`], for a value that the engine takes as an f32. One that is no 0 must not become 0, or a number of
-    /// fewer digits, and one below 1 must not become 1.
+    /// As [`Checker::number`], for a value that the engine takes as an f32. One that is no 0 must not become
+    /// 0, or a number of fewer digits, and one below 1 must not become 1.
     pub(crate) fn f32(&mut self, name: &str, value: f64, holds: fn(f64) -> bool, range: &str) -> f64 {
         let before = self.problems.len();
         self.number(name, value, holds, range);

@@ -179,8 +179,8 @@ impl TeacherOutputs<'_> {
     }
 }
 
-/// The teacher's scores or embeddings in a file at `path`; built, or continued, where they are not complete. What cannot be read is
-/// computed again, and `warn` is told why.
+/// The teacher's scores or embeddings in a file at `path`; built, or continued, where they are not complete.
+/// What cannot be read is computed again, and `warn` is told why.
 ///
 /// # Errors
 ///

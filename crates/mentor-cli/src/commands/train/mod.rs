@@ -135,7 +135,8 @@ fn default_out(plan: &Plan) -> PathBuf {
     Path::new("runs").join(name.trim_start_matches('-').chars().map(safe).collect::<String>())
 }
 
-/// The same path without what may be left out of it: `data` for `./data`, and for that folder's path from the root.
+/// The same path without what may be left out of it: `data` for `./data`, and for that folder's path from the
+/// root.
 fn plainly(source: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let path = Path::new(source);
