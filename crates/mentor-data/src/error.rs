@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use mentor_codec::Fault;
+
 use crate::split::Split;
 
 /// Why data could not be read. Every message is one line that says where, what, and what to do next.
@@ -204,13 +206,15 @@ pub enum DataError {
         /// The value.
         value: f64,
     },
-    /// A file that should be an image and cannot be decoded.
-    #[error("{}: {reason}; repair or remove the file, or leave such files out with skip or quarantine", path.display())]
+    /// A file that should be an image and cannot be used as one.
+    #[error("{}: {fault}; {}{}", path.display(), fault.advice(), skip(*can_be_skipped))]
     BadImage {
         /// The image.
         path: PathBuf,
-        /// Why it cannot be decoded.
-        reason: String,
+        /// Why it cannot be used.
+        fault: Fault,
+        /// Whether it belongs to a data set, which can be opened without such files.
+        can_be_skipped: bool,
     },
     /// A split that the data set does not have.
     #[error("{path}: has no {split} split; {hint}")]
@@ -290,6 +294,10 @@ impl DataError {
             _ => Self::Io { path: path.to_owned(), source },
         }
     }
+}
+
+fn skip(can_be_skipped: bool) -> &'static str {
+    if can_be_skipped { ", or leave such files out with skip or quarantine" } else { "" }
 }
 
 #[cfg(test)]

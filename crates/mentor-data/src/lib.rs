@@ -34,6 +34,7 @@ pub use loader::cycled::CycledPart;
 pub use loader::epoch::Epoch;
 pub use loader::triplets::read_triplets;
 pub use loader::{HostBatch, Loader, LoaderOptions, Order};
+pub use mentor_codec::Fault;
 pub use notes::{BadFile, Note};
 pub use options::{BadImage, Limits, OpenOptions, SplitBy};
 pub use readers::array::Array;

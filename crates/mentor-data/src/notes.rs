@@ -72,6 +72,13 @@ pub enum Note {
         /// Classes of train, val and test.
         num_classes: [usize; 3],
     },
+    /// JPEG or PNG files without the mark that ends an image. They are read: if pixels are missing too, decoding says so.
+    WithoutEnd {
+        /// How many.
+        num_files: usize,
+        /// One of them.
+        example: String,
+    },
     /// Images of several sizes, or very large ones, were brought to a size that nobody asked for.
     Resized {
         /// How many sizes the training images have.
@@ -127,6 +134,17 @@ impl fmt::Display for Note {
                     "the data's own splits have classes in common; put together and divided by class: "
                 )?;
                 write!(f, "{train} for training, {val} for validation, {test} for testing")
+            }
+            Self::WithoutEnd { num_files, example } => {
+                let files = if *num_files == 1 {
+                    "1 file lacks".to_owned()
+                } else {
+                    format!("{num_files} files lack")
+                };
+                write!(
+                    f,
+                    "{files} the mark that ends an image (such as {example}); all pixels are there, or decoding fails"
+                )
             }
             Self::Resized { num_sizes, size: [height, width] } => {
                 let found = match num_sizes {

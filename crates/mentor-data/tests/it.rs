@@ -10,6 +10,7 @@ mod it {
     mod idx;
     mod loading;
     mod manifests;
+    mod pictures;
     mod rand_augment;
     mod splits;
     mod unlabelled;

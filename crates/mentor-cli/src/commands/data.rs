@@ -2,6 +2,7 @@
 
 use mentor_data::{Inspection, OpenOptions, inspect};
 
+use crate::files::limits::ImageLimits;
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
 use crate::terminal::table::{Align, Table, count};
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     #[arg(value_name = "DATA")]
     data: String,
 
+    #[command(flatten)]
+    limits: ImageLimits,
+
     /// Exit with status 3 when there are corrupt files or images that two splits share
     #[arg(long)]
     strict: bool,
@@ -39,7 +43,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let inspection = inspect(&args.data, &OpenOptions::default())?;
+    let mut options = OpenOptions::default();
+    args.limits.apply(&mut options.limits);
+    let inspection = inspect(&args.data, &options)?;
     if args.json {
         output::json(&inspection)?;
     } else {

@@ -10,6 +10,7 @@ use mentor_train::TrainedModel;
 
 use crate::device::DeviceChoice;
 use crate::files::images::{self, EmbeddedFiles};
+use crate::files::limits::ImageLimits;
 use crate::files::{embeddings, npy};
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
@@ -59,6 +60,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
+    #[command(flatten)]
+    limits: ImageLimits,
+
     /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
@@ -93,7 +97,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     let device = args.device.open()?;
-    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let mut trained = TrainedModel::load(&args.run, &device.device)?;
+    args.limits.apply(&mut trained.file.data.options.limits);
     let embedded = match args.split {
         Some(split) => embed_split(args, &trained, split)?,
         None => {

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::part::Part;
 use crate::device::DeviceChoice;
+use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::table::{Align, Table, count};
@@ -71,6 +72,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = batch_size)]
     batch_size: usize,
 
+    #[command(flatten)]
+    limits: ImageLimits,
+
     /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
@@ -93,7 +97,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage(anyhow!("--per-sample: there is no folder {}", folder.display())));
     }
     let device = args.device.open()?;
-    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let mut trained = TrainedModel::load(&args.run, &device.device)?;
+    args.limits.apply(&mut trained.file.data.options.limits);
     let trained_on = trained.file.data.source.clone().unwrap_or_default();
     let data = args.data.clone().unwrap_or(trained_on);
     let classifier = matches!(trained.file.spec.head, Head::Classifier { .. });

@@ -6,10 +6,11 @@ use anyhow::anyhow;
 use mentor_model::Head;
 use mentor_run::{RunDir, TrainEvent};
 use mentor_train::pseudo_labels::{Shard, detect_shard};
-use mentor_train::{Labelling, ModelFile, label};
+use mentor_train::{LabelInput, Labelling, ModelFile, label};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
+use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::progress::Progress;
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// Number of parts, for schedulers that tell a process its index alone
     #[arg(long, value_name = "COUNT", conflicts_with = "shard", value_parser = clap::value_parser!(u32).range(1..))]
     num_shards: Option<u32>,
+
+    #[command(flatten)]
+    limits: ImageLimits,
 
     /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
@@ -105,8 +109,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
     let mut progress = Progress::new(args.quiet);
     let mut observer = |event: &TrainEvent| progress.observe(event);
-    let (data, stop) = (&args.data, interruption.flag());
-    let labelling = label(&args.run, data, &path, shard, &device.device, stop, &mut observer)?;
+    let images = LabelInput { data: &args.data, max_pixels: args.limits.max_pixels };
+    let stop = interruption.flag();
+    let labelling = label(&args.run, images, &path, shard, &device.device, stop, &mut observer)?;
     drop(progress);
     let (manifest, already_written) = match labelling {
         Labelling::Written(manifest) => (manifest, false),

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::files::images::{self, Decoded};
+use crate::files::limits::ImageLimits;
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
 
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value = "64", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
+    #[command(flatten)]
+    limits: ImageLimits,
+
     /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
@@ -81,7 +85,8 @@ struct Choice<'a> {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (files, mut problems) = images::find(&args.paths);
     let device = args.device.open()?;
-    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let mut trained = TrainedModel::load(&args.run, &device.device)?;
+    args.limits.apply(&mut trained.file.data.options.limits);
     if let Head::Embedding { .. } = trained.file.spec.head {
         let error = anyhow!("{}: gives embeddings, not classes", args.run.display());
         return Err(Failure::usage(error).help("use mentor embed, or mentor search for the nearest images"));

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::files::images::{self, EmbeddedFiles};
+use crate::files::limits::ImageLimits;
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
 use crate::terminal::table::{Align, Table};
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
+    #[command(flatten)]
+    limits: ImageLimits,
+
     /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
@@ -78,7 +82,8 @@ struct Hit<'a> {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
-    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let mut trained = TrainedModel::load(&args.run, &device.device)?;
+    args.limits.apply(&mut trained.file.data.options.limits);
     let embed = |paths: &[PathBuf]| -> Result<EmbeddedFiles, Failure> {
         let embedded = images::embed(paths, &trained, args.batch_size);
         // What is wrong with each path was said.

@@ -2,4 +2,5 @@
 
 pub(crate) mod embeddings;
 pub(crate) mod images;
+pub(crate) mod limits;
 pub(crate) mod npy;

@@ -108,9 +108,12 @@ impl From<mentor_data::DataError> for Failure {
     fn from(error: mentor_data::DataError) -> Self {
         match error {
             mentor_data::DataError::InvalidOption { .. } => Self::usage(error),
-            mentor_data::DataError::BadImage { path, reason } => {
-                let help = "repair or remove the file; training leaves it out with --on-bad-image skip or quarantine";
-                Self::data(anyhow::anyhow!("{}: {reason}", path.display())).help(help)
+            mentor_data::DataError::BadImage { path, fault, .. } => {
+                let help = format!(
+                    "{}; training leaves such files out with --on-bad-image skip or quarantine",
+                    fault.advice()
+                );
+                Self::data(anyhow::anyhow!("{}: {fault}", path.display())).help(help)
             }
             error => Self::data(error),
         }

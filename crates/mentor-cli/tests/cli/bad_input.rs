@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::fixtures::{idx, idx_folder, image_folder, npz, png_header};
-use crate::{assert_fails, mentor, stderr};
+use crate::{assert_fails, mentor, stderr, stdout};
 
 const TRAIN: &str = "train --model linear --epochs 1 --out run --data";
 
@@ -272,4 +272,56 @@ fn links_that_lead_nowhere_are_bad_images_and_their_names_stay_on_one_line() {
     assert!(stderr(&left_out).contains(r"lost\t\u{1b}[2J.png"), "{}", stderr(&left_out));
     let listed = fs::read_to_string(dir.path().join("run/quarantine.txt")).unwrap();
     assert_eq!(listed.matches('\t').count(), 2, "{listed}");
+}
+
+#[test]
+fn every_command_that_reads_images_takes_another_limit_of_their_size() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("data"), &["cat", "dog"]);
+    let refused = mentor(dir.path(), &format!("{TRAIN} data --max-pixels 63"));
+    assert_fails(&refused, 3, "declares 8x8 pixels, over the limit of 63");
+    let help = "help: raise the limit with --max-pixels 64 (data.options.limits.max_pixels)";
+    assert!(stderr(&refused).contains(help), "{}", stderr(&refused));
+    let trained = mentor(dir.path(), &format!("{TRAIN} data --max-pixels 64"));
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    for command in [
+        "data data --strict",
+        "predict run data",
+        "embed run data --out vectors.npy",
+        "search run --index data --query data",
+        "eval run --data data",
+        "label run --data data --out labels.parquet",
+    ] {
+        let output = mentor(dir.path(), &format!("{command} --max-pixels 63"));
+        assert_eq!(output.status.code(), Some(3), "{command}: {}", stderr(&output));
+        let text = stderr(&output) + &stdout(&output);
+        assert!(text.contains("8x8 pixels, over the limit of 63"), "{command}: {text}");
+        let output = mentor(dir.path(), &format!("{command} --max-pixels 64"));
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_file_on_which_its_decoder_panics_is_one_bad_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    image_folder(&data, &["cat", "dog"]);
+    // Planes in tiles, which the decoder of TIFF does not expect.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mentor-data/tests/pictures/tiles-planar.tif");
+    fs::copy(file, data.join("cat/odd.tif")).unwrap();
+    let stopped = mentor(dir.path(), &format!("{TRAIN} data"));
+    assert_fails(&stopped, 3, "odd.tif: its decoder failed on it");
+    for command in [
+        &format!("{TRAIN} data --on-bad-image skip"),
+        "data data",
+        "predict run data",
+        "embed run data --out v.npy",
+    ] {
+        let output = mentor(dir.path(), command);
+        let expected = if command.starts_with("predict") || command.starts_with("embed") { 3 } else { 0 };
+        assert_eq!(output.status.code(), Some(expected), "{command}: {}", stderr(&output));
+        let text = stderr(&output) + &stdout(&output);
+        assert!(text.contains("its decoder failed on it"), "{command}: {text}");
+        assert!(!text.contains("panicked at"), "{command}: {text}");
+    }
 }

@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mentor_codec::{Fault, Header};
 use rayon::prelude::*;
 
 use crate::decode::format::ImageFormat;
-use crate::decode::{Header, decode_raster, read_header, read_limited};
+use crate::decode::{decode_raster, read_header, read_limited};
 use crate::error::DataError;
 use crate::notes::{BadFile, Note};
 use crate::options::{BadImage, OpenOptions, SplitBy};
@@ -98,22 +99,29 @@ impl Catalogue {
         let probes = probe(&pictures, &samples, options)?;
         let mut records = [Vec::new(), Vec::new(), Vec::new()];
         let mut headers = Vec::new();
+        let mut without_end = Vec::new();
         if let Pictures::Files(paths) = &pictures {
             headers.resize(paths.len(), None);
         }
         for ((listed, split), probe) in samples.into_iter().zip(splits).zip(probes) {
             match probe {
                 Ok((hash, header)) => {
-                    if header.is_some() {
-                        headers[listed.row as usize] = header;
-                    }
                     let Listed { id, target, row, .. } = listed;
+                    if let Some(header) = header {
+                        headers[row as usize] = Some(header);
+                        if !header.has_end {
+                            without_end.push(id.clone());
+                        }
+                    }
                     records[split.index()].push(Record { id, target, row, hash });
                 }
-                Err((path, reason)) => {
-                    notes.push(bad_image(split, listed.id, &path, reason, options.on_bad_image)?);
+                Err((path, fault)) => {
+                    notes.push(bad_image(split, listed.id, &path, fault, options.on_bad_image)?);
                 }
             }
+        }
+        if let Some(example) = without_end.first().cloned() {
+            notes.push(Note::WithoutEnd { num_files: without_end.len(), example });
         }
         Ok(Self { kind, classes, splits: records, pictures, headers, notes })
     }
@@ -193,13 +201,13 @@ pub(crate) fn bad_image(
     split: Split,
     id: String,
     path: &Path,
-    reason: String,
+    fault: Fault,
     policy: BadImage,
 ) -> Result<Note, DataError> {
     match policy {
-        BadImage::Error => Err(DataError::BadImage { path: path.to_owned(), reason }),
+        BadImage::Error => Err(DataError::BadImage { path: path.to_owned(), fault, can_be_skipped: true }),
         BadImage::Skip | BadImage::Quarantine => Ok(Note::BadImage {
-            file: BadFile { split, id, path: on_one_line(path), reason },
+            file: BadFile { split, id, path: on_one_line(path), reason: fault.to_string() },
             quarantine: policy == BadImage::Quarantine,
         }),
     }
@@ -217,7 +225,7 @@ fn on_one_line(path: &Path) -> String {
     line
 }
 
-type Probe = Result<(blake3::Hash, Option<Header>), (PathBuf, String)>;
+type Probe = Result<(blake3::Hash, Option<Header>), (PathBuf, Fault)>;
 
 fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Result<Vec<Probe>, DataError> {
     samples
@@ -233,10 +241,12 @@ fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Resu
                 let bytes = match read_limited(path, &options.limits) {
                     // A link that leads nowhere, or a file of somebody else, is one bad image among others.
                     Err(DataError::NotFound { .. }) => {
-                        Err("no such file, or a link that leads nowhere".to_owned())
+                        let reason = "no such file, or a link that leads nowhere".to_owned();
+                        Err(Fault::Unreadable { reason, advice: "repair or remove the link" })
                     }
                     Err(DataError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-                        Err("may not be read (permission denied)".to_owned())
+                        let reason = "may not be read (permission denied)".to_owned();
+                        Err(Fault::Unreadable { reason, advice: "allow reading it" })
                     }
                     other => other?,
                 };
@@ -244,7 +254,7 @@ fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Resu
                     let header = read_header(&bytes, &options.limits)?;
                     Ok((blake3::hash(&bytes), Some(header)))
                 });
-                Ok(probed.map_err(|reason| (path.clone(), reason)))
+                Ok(probed.map_err(|fault| (path.clone(), fault)))
             }
         })
         .collect()

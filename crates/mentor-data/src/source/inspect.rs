@@ -147,7 +147,8 @@ fn take_undecodable(catalogue: &mut Catalogue, options: &OpenOptions) -> Result<
             .par_iter()
             .map(|record| {
                 let bytes = read_limited(&paths[record.row as usize], &options.limits)?;
-                Ok(bytes.and_then(|bytes| decode_raster(&bytes, &options.limits)).err())
+                let decoded = bytes.and_then(|bytes| decode_raster(&bytes, &options.limits));
+                Ok(decoded.err().map(|fault| fault.to_string()))
             })
             .collect::<Result<_, DataError>>()?;
         for (record, reason) in records.into_iter().zip(reasons) {

@@ -309,9 +309,9 @@ impl Source {
                     sums.push(of_record);
                     kept.push(record.clone());
                 }
-                Err(DataError::BadImage { path, reason }) => {
+                Err(DataError::BadImage { path, fault, .. }) => {
                     let id = record.id.clone();
-                    notes.push(bad_image(split, id, &path, reason, self.options.on_bad_image)?);
+                    notes.push(bad_image(split, id, &path, fault, self.options.on_bad_image)?);
                     sums.push([ChannelSums::default(); 3]);
                 }
                 Err(other) => return Err(other),

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use mentor_metrics::pseudo_labels::audit::wilson_interval;
 use mentor_run::{MetricsLine, RunDir, Summary, TrainEvent};
 use mentor_train::pseudo_labels::{LabelSet, LabelsWriter, Shard};
-use mentor_train::{Labelling, Outcome, TrainError, label, train};
+use mentor_train::{LabelInput, Labelling, Outcome, TrainError, label, train};
 
 use crate::runs::{complete, plan, run};
 
@@ -209,7 +209,8 @@ fn shards_of_another_teacher_teach_the_first_round() {
     let write = |index| {
         let shard = Shard::new(index, 3).unwrap();
         let out = labels.join(shard.file_name());
-        label(&teacher, &data, &out, shard, &Device::flex(), &stop, &mut |_| {}).unwrap()
+        let given = LabelInput { data: &data, max_pixels: None };
+        label(&teacher, given, &out, shard, &Device::flex(), &stop, &mut |_| {}).unwrap()
     };
     let first: Vec<Labelling> = (0..3).map(write).collect();
     assert!(first.iter().all(|labelling| matches!(labelling, Labelling::Written(_))));

@@ -42,6 +42,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["error", "skip", "quarantine"]), help_heading = "Data")]
     pub(super) on_bad_image: Option<String>,
 
+    /// Pixels of the largest image file that is read [default: 64000000]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Data")]
+    pub(super) max_pixels: Option<u64>,
+
     /// Size that images are brought to [default: theirs if all agree, else 32x32]
     #[arg(long, value_name = "HxW", value_parser = size, help_heading = "Data")]
     pub(super) size: Option<[usize; 2]>,
@@ -278,6 +282,7 @@ impl Args {
             options.channels = Some(if channels == "3" { 3 } else { 1 });
         }
         options.size = self.size.or(options.size);
+        options.limits.max_pixels = self.max_pixels.unwrap_or(options.limits.max_pixels);
         options.keep_duplicates |= self.keep_duplicates;
         Ok(())
     }
@@ -407,6 +412,7 @@ mod tests {
             ("val_fraction", "data.options.val_fraction"),
             ("test_fraction", "data.options.test_fraction"),
             ("on_bad_image", "data.options.on_bad_image"),
+            ("max_pixels", "data.options.limits.max_pixels"),
             ("resize", "data.options.resize"),
             ("model", "model.name"),
             ("dropout", "model.dropout"),

@@ -15,6 +15,15 @@ use crate::teachers::teacher::{Shown, Teacher};
 /// Images between two looks at whether to go on.
 const BLOCK: usize = 1024;
 
+/// Images to label.
+#[derive(Clone, Copy, Debug)]
+pub struct LabelInput<'a> {
+    /// A folder of images, or other data whose labels are not looked at.
+    pub data: &'a str,
+    /// Pixels of the largest image file; `None`: as when the model was trained.
+    pub max_pixels: Option<u64>,
+}
+
 /// How labelling ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labelling {
@@ -26,9 +35,9 @@ pub enum Labelling {
     Interrupted,
 }
 
-/// Labels `shard` of the images in `data` with the model of the complete run `run`, into the file `out`.
+/// Labels `shard` of the images `given` with the model of the complete run `run`, into the file `out`.
 ///
-/// Labels that `data` may have are not looked at; of data with splits, the training images are labelled. A file that is complete,
+/// Labels that they may have are not looked at; of data with splits, the training images are labelled. A file that is complete,
 /// intact and of this shard is left as it is. Scores are stored raw, but for class biases of the model's calibration; its temperature is
 /// in the header. Each image's scores do not depend on the shard that it is in.
 ///
@@ -37,7 +46,7 @@ pub enum Labelling {
 /// When the run is no complete classifier, the images cannot be read, or `out` holds labels of something else.
 pub fn label(
     run: &Path,
-    data: &str,
+    given: LabelInput<'_>,
     out: &Path,
     shard: Shard,
     device: &Device,
@@ -46,8 +55,9 @@ pub fn label(
 ) -> Result<Labelling, TrainError> {
     let teacher = Teacher::load(run, DistillMode::Soft, device)?;
     let file = &teacher.trained().file;
-    let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..file.data.options.clone() };
-    let source = Source::open_unlabelled(data, &options)?;
+    let mut options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..file.data.options.clone() };
+    options.limits.max_pixels = given.max_pixels.unwrap_or(options.limits.max_pixels);
+    let source = Source::open_unlabelled(given.data, &options)?;
     let images = source.load_as(Split::Train, &file.preprocessing.format)?;
     for note in source.notes().iter().chain(images.notes()) {
         observer(&TrainEvent::Warning(note.to_string()));

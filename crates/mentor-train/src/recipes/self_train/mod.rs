@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 
-pub use self::label::{Labelling, label};
+pub use self::label::{LabelInput, Labelling, label};
 
 use mentor_run::{RunDir, TrainEvent};
 

@@ -1,0 +1,18 @@
+//! The flag `--max-pixels` of every command that reads image files.
+
+use mentor_data::Limits;
+
+/// What is refused for its size.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct ImageLimits {
+    /// Pixels of the largest image file that is read [default: 64000000; with a trained model, what it was trained with]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_pixels: Option<u64>,
+}
+
+impl ImageLimits {
+    /// Puts what was given in the place of what was there.
+    pub(crate) fn apply(self, limits: &mut Limits) {
+        limits.max_pixels = self.max_pixels.unwrap_or(limits.max_pixels);
+    }
+}

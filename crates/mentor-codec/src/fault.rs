@@ -1,0 +1,70 @@
+//! Why a file gives no picture.
+
+/// Why a file gives no picture. Displayed as a reason without the file's name; [`Fault::advice`] says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Damaged, cut off, or no image at all.
+    #[error("{0}")]
+    Damaged(String),
+    /// An image of a kind that is not read.
+    #[error("{0}")]
+    Unsupported(String),
+    /// More pixels than allowed. The image may be a good one.
+    #[error("its header declares {height}x{width} pixels, over the limit of {max_pixels}")]
+    TooLarge {
+        /// Rows.
+        height: u64,
+        /// Columns.
+        width: u64,
+        /// What is allowed.
+        max_pixels: u64,
+    },
+    /// The file itself cannot be read, or is not to be: a dangling link, a pipe, too many bytes.
+    #[error("{reason}")]
+    Unreadable {
+        /// Why.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+impl Fault {
+    /// What the user can do, as an imperative.
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Damaged(_) => "repair or remove the file".to_owned(),
+            Self::Unsupported(_) => "save it as PNG, or remove the file".to_owned(),
+            Self::TooLarge { height, width, .. } => {
+                let pixels = height.saturating_mul(*width);
+                format!("raise the limit with --max-pixels {pixels} (data.options.limits.max_pixels)")
+            }
+            Self::Unreadable { advice, .. } => (*advice).to_owned(),
+        }
+    }
+}
+
+/// What a decoder said, on one line.
+pub(crate) fn damaged(error: &dyn std::fmt::Display) -> Fault {
+    Fault::Damaged(one_line(error))
+}
+
+pub(crate) fn one_line(text: &dyn std::fmt::Display) -> String {
+    text.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The fault of bytes of no known format.
+pub(crate) fn not_an_image(bytes: &[u8]) -> Fault {
+    let start: String = bytes.iter().take(16).map(|&b| char::from(b)).collect();
+    Fault::Damaged(match bytes {
+        [] => "the file is empty".to_owned(),
+        _ if bytes.iter().take(64).all(|&b| (b' '..=b'~').contains(&b) || b.is_ascii_whitespace()) => {
+            format!("not an image: it holds text ({start:?})")
+        }
+        _ => {
+            let first: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            format!("not an image of a known format (it starts with {})", first.join(" "))
+        }
+    })
+}
