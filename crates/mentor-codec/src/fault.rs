@@ -11,7 +11,7 @@ pub enum Fault {
     #[error("{0}")]
     Unsupported(String),
     /// More pixels than allowed. The image may be a good one.
-    #[error("its header declares {height}x{width} pixels, over the limit of {max_pixels}")]
+    #[error("its header declares {height}x{width} pixels, over the limit of {max_pixels} (--max-pixels)")]
     TooLarge {
         /// Rows.
         height: u64,

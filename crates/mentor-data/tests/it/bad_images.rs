@@ -194,6 +194,24 @@ fn the_orientation_that_a_camera_recorded_is_applied() {
 }
 
 #[test]
+fn files_that_lack_only_the_mark_at_their_end_are_read_and_noted() {
+    let (root, _) = folder_with(&[]);
+    std::fs::remove_file(root.path().join("train/a/5b.png")).unwrap();
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+    for name in ["without-end-marker.jpg", "without-end-marker-progressive.jpg", "without-end.png"] {
+        std::fs::copy(pictures.join(name), root.path().join("train/a").join(name)).unwrap();
+    }
+    let source = super::files::open(root.path());
+    let [train, val] = [Split::Train, Split::Val].map(|split| source.load(split).unwrap());
+    assert_eq!(train.len() + val.len(), 23);
+    let notes: Vec<String> = source.notes().iter().map(ToString::to_string).collect();
+    let said = |note: &&String| {
+        note.starts_with("3 files lack the mark that ends an image (such as train/a/without-end")
+    };
+    assert_eq!(notes.iter().filter(said).count(), 1, "{notes:?}");
+}
+
+#[test]
 fn missing_files_are_not_called_bad_images() {
     let error = decode_file(Path::new("no/photo.png"), &ImageFormat::new(1, 4, 4), &Limits::default());
     assert!(matches!(error.unwrap_err(), DataError::NotFound { .. }));
