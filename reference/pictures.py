@@ -501,7 +501,7 @@ def expected(data, name):
     if image.mode == "F":
         floats = np.asarray(image)
         return (floats * (255 if floats.max() <= 1 else 1)).round().clip(0, 255).astype(np.uint8)
-    if image.format == "PNG" and image.mode == "L" and "transparency" in image.info and data[24] < 8:
+    if data[1:4] == b"PNG" and image.mode == "L" and "transparency" in image.info and data[24] < 8:
         image.info["transparency"] *= 255 // ((1 << data[24]) - 1)
     if "transparency" in image.info and image.mode != "RGBA":
         image = image.convert("RGBA")

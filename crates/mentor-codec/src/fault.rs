@@ -1,6 +1,7 @@
 //! Why a file gives no picture.
 
-/// Why a file gives no picture. Displayed as a reason without the file's name; [`Fault::advice`] says what to do.
+/// Why a file gives no picture. Displayed as a reason without the file's name; [`Fault::advice`] says what to
+/// do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {

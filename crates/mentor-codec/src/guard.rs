@@ -14,8 +14,9 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Runs a decoder on this thread. A panic becomes a fault of the file, and nothing is printed about it: the panic hook of the
-/// process is wrapped once, and is silent only while `decode` runs on the thread that panics.
+/// Runs a decoder on this thread. A panic becomes a fault of the file, and nothing is printed about it: the
+/// panic hook of the process is wrapped once, and is silent only while `decode` runs on the thread that
+/// panics.
 pub(crate) fn catch_panic<T>(decode: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     HOOK.call_once(|| {
         let print = panic::take_hook();

@@ -1,8 +1,10 @@
-//! JPEG, by the port of libjpeg-turbo: the pixels are Pillow's to the bit, whatever the order of scans and the sampling.
+//! JPEG, by the port of libjpeg-turbo: the pixels are Pillow's to the bit, whatever the order of scans and
+//! the sampling.
 //!
-//! Read are the processes that are in use: 8 bits, Huffman codes, sequential or progressive. Data that run out before the last
-//! block, or restart markers out of order, are refused; the decoder sees both because it counts blocks. What surrounds the
-//! image is forgiven as Pillow forgives it: bytes between segments, before and after the markers.
+//! Read are the processes that are in use: 8 bits, Huffman codes, sequential or progressive. Data that run
+//! out before the last block, or restart markers out of order, are refused; the decoder sees both because it
+//! counts blocks. What surrounds the image is forgiven as Pillow forgives it: bytes between segments, before
+//! and after the markers.
 
 use std::borrow::Cow;
 
@@ -105,8 +107,8 @@ fn orientation(decoder: &Decoder<'_>) -> Orientation {
 
 /// What the scans of a file bring, from their headers.
 struct Scans {
-    /// Every coefficient of every component comes, to its last bit. A progressive file that was cut between two scans, or
-    /// one without the scan of a colour, would otherwise be a blurred or gray picture.
+    /// Every coefficient of every component comes, to its last bit. A progressive file that was cut between
+    /// two scans, or one without the scan of a colour, would otherwise be a blurred or gray picture.
     complete: bool,
     /// A sequential file with scans of more than one component and fewer than all.
     mixed: bool,
@@ -115,7 +117,8 @@ struct Scans {
 }
 
 impl Scans {
-    /// The file with the marker that ends it: the decoder looks for it, though it says nothing about the pixels.
+    /// The file with the marker that ends it: the decoder looks for it, though it says nothing about the
+    /// pixels.
     fn with_end<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if self.has_end { Cow::Borrowed(bytes) } else { Cow::Owned([bytes, &[0xff, 0xd9]].concat()) }
     }
@@ -163,7 +166,8 @@ impl Scans {
     }
 }
 
-/// Notes what a scan brings to the components that it names: coefficients `first` to `last`, if down to the last bit.
+/// Notes what a scan brings to the components that it names: coefficients `first` to `last`, if down to the
+/// last bit.
 fn finish(components: &mut [(u8, u64)], named: &[u8], bits: &[u8]) {
     let &[first, last, approximation] = bits else { return };
     if approximation & 15 != 0 || first > last || last > 63 {

@@ -1,12 +1,14 @@
 //! Image files to pixels: JPEG, PNG, GIF (first frame), BMP, WebP (first frame), PNM and TIFF (first page).
 //!
-//! A crate of its own for one reason: the decoders of `image` are generic over what they read from, and so are compiled
-//! anew, for minutes, by the crate that names the reader. Here that happens once, and not at each change of `mentor-data`.
+//! A crate of its own for one reason: the decoders of `image` are generic over what they read from, and so
+//! are compiled anew, for minutes, by the crate that names the reader. Here that happens once, and not at
+//! each change of `mentor-data`.
 //!
-//! The content decides the format. The header is checked against the limit before memory is taken for the pixels, and what a
-//! file holds beside them (profiles, texts, tables) may take 16 MiB more. A file gives the pixels that Pillow gives or is
-//! refused; `docs/definitions.md` states the rules, and the tests of `mentor-data` compare several hundred files. No panic of
-//! a decoder gets out: it is a [`Fault`] of the file like any other.
+//! The content decides the format. The header is checked against the limit before memory is taken for the
+//! pixels, and what a file holds beside them (profiles, texts, tables) may take 16 MiB more. A file gives the
+//! pixels that Pillow gives or is refused; `docs/definitions.md` states the rules, and the tests of
+//! `mentor-data` compare several hundred files. No panic of a decoder gets out: it is a [`Fault`] of the file
+//! like any other.
 
 mod common_formats;
 mod fault;
@@ -41,8 +43,8 @@ pub struct Header {
     pub width: usize,
     /// The file stores colour; its pixels may still all be gray.
     pub colour: bool,
-    /// The file has the mark that ends an image. JPEG files of some cameras lack it, and PNG files that were cut by a few bytes;
-    /// if all pixels are there, they are read.
+    /// The file has the mark that ends an image. JPEG files of some cameras lack it, and PNG files that were
+    /// cut by a few bytes; if all pixels are there, they are read.
     pub has_end: bool,
 }
 
@@ -50,7 +52,8 @@ pub struct Header {
 ///
 /// # Errors
 ///
-/// A [`Fault`] if the bytes are no image of a known kind, their header is damaged, or it declares more than `max_pixels`.
+/// A [`Fault`] if the bytes are no image of a known kind, their header is damaged, or it declares more than
+/// `max_pixels`.
 ///
 /// ```
 /// let header = mentor_codec::read_header(b"P5 2 1 255\n\x07\x09", 100)?;
@@ -103,7 +106,8 @@ impl Kind {
     }
 }
 
-/// What a decoder may take for an image of `pixels`: every format's samples and coefficients, and 16 MiB for what is no pixel.
+/// What a decoder may take for an image of `pixels`: every format's samples and coefficients, and 16 MiB for
+/// what is no pixel.
 fn allowance(pixels: u64) -> u64 {
     pixels.saturating_mul(32).saturating_add(16 << 20)
 }

@@ -17,7 +17,8 @@ pub(crate) enum Alpha {
     Associated,
 }
 
-/// An image of bytes `[height, width, sample]`, with 1 or 3 colours and perhaps alpha, composited on white and turned.
+/// An image of bytes `[height, width, sample]`, with 1 or 3 colours and perhaps alpha, composited on white
+/// and turned.
 pub(crate) fn picture(
     [height, width]: [usize; 2],
     alpha: Alpha,
@@ -66,7 +67,8 @@ pub(crate) fn to_byte(wide: u16) -> u8 {
     ((u32::from(wide) + 128) / 257) as u8
 }
 
-/// Ink to light, pixel by pixel, from the paper's share that each of cyan, magenta, yellow and black leaves: 255 is no ink.
+/// Ink to light, pixel by pixel, from the paper's share that each of cyan, magenta, yellow and black leaves:
+/// 255 is no ink.
 pub(crate) fn cmyk_to_rgb(left: &[u8]) -> Vec<u8> {
     let product = |a: u8, b: u8| ((u32::from(a) * u32::from(b) + 127) / 255) as u8;
     left.chunks_exact(4).flat_map(|pixel| [0, 1, 2].map(|colour| product(pixel[colour], pixel[3]))).collect()

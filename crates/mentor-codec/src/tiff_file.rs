@@ -1,5 +1,6 @@
-//! TIFF, its first page, by the crate `tiff`: gray, RGB and CMYK of 8 or 16 bits, gray of 1, 2 and 4, alpha, and floats from 0
-//! to 1, in strips, tiles or planes, uncompressed or with LZW, Deflate, PackBits or fax codes.
+//! TIFF, its first page, by the crate `tiff`: gray, RGB and CMYK of 8 or 16 bits, gray of 1, 2 and 4, alpha,
+//! and floats from 0 to 1, in strips, tiles or planes, uncompressed or with LZW, Deflate, PackBits or fax
+//! codes.
 
 use std::io::Cursor;
 

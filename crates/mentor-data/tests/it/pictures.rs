@@ -1,4 +1,5 @@
-//! Several hundred small files of every kind against what Pillow makes of them; `reference/pictures.py` writes both.
+//! Several hundred small files of every kind against what Pillow makes of them; `reference/pictures.py`
+//! writes both.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -125,7 +126,8 @@ fn every_picture_is_that_of_pillow_or_refused() {
                 Some(expected) => {
                     let (mean, largest) = difference(&expected, &planes);
                     assert!(mean <= 1.0 && largest <= 4, "{name}: mean {mean}, largest {largest}");
-                    // What JPEG decoders disagree about is here the same to the bit: upsampling, transforms, colours.
+                    // What JPEG decoders disagree about is here the same to the bit: upsampling, transforms,
+                    // colours.
                     assert!(!name.ends_with(".jpg") || largest <= 1, "{name}: largest {largest}");
                     largest_mean = largest_mean.max(mean);
                     num_compared += 1;
