@@ -1,6 +1,6 @@
 //! The commands of `mentor`; each command's own flags are beside the command.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict, report, search,
@@ -82,7 +82,7 @@ impl Command {
             Self::Data(args) => data::run(&args),
             Self::Loss(args) => loss::run(&args),
             Self::Models(args) => models::run(&args),
-            Self::Completions(args) => completions::run(&args),
+            Self::Completions(args) => completions::run(&args, Cli::command()),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::format::Resize;
 use crate::error::DataError;
+use crate::format::Resize;
+use crate::split::Split;
 
 /// What happens to a file that cannot be decoded. No file of the user is ever moved or changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +166,25 @@ impl OpenOptions {
         }
         let [height, width] = self.size.unwrap_or([1, 1]);
         let channels = self.channels.unwrap_or(1);
-        crate::decode::format::ImageFormat { channels, height, width, resize: self.resize }.check()
+        crate::format::ImageFormat { channels, height, width, resize: self.resize }.check()
+    }
+}
+
+impl FromStr for Split {
+    type Err = DataError;
+
+    /// Reads `train`, `val` (also `valid`, `validation`) or `test`.
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text {
+            "train" => Ok(Self::Train),
+            "val" | "valid" | "validation" => Ok(Self::Val),
+            "test" => Ok(Self::Test),
+            _ => Err(DataError::InvalidOption {
+                name: "split",
+                value: text.to_owned(),
+                allowed: "train, val or test",
+            }),
+        }
     }
 }
 

@@ -31,7 +31,6 @@
 //! - A loss on scores reduces over classes, never over samples: the caller takes the mean, so that one place decides
 //!   the denominator. Ranking losses of a batch name theirs: [`Average`].
 
-pub mod explain;
 pub mod ranking;
 
 mod census;
@@ -42,10 +41,8 @@ mod explicit_gradient;
 mod pairwise;
 mod penalty;
 mod relational;
-mod score_loss;
+mod scores;
 mod shapes;
-mod softmax;
-mod svm;
 mod triplet;
 mod triplet_loss;
 
@@ -57,8 +54,7 @@ pub use pairwise::{PairForm, PairwiseRanking};
 pub use penalty::{Penalty, soft_threshold};
 pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, Triplet};
 pub use relational::{EmbeddingCosine, RelationalDistance};
-pub use score_loss::ScoreLoss;
-pub use softmax::SoftmaxCrossEntropy;
-pub use svm::{Hinge, MulticlassSvm};
+pub use scores::explain;
+pub use scores::{Hinge, MulticlassSvm, ScoreLoss, SoftmaxCrossEntropy};
 pub use triplet::TripletRanking;
 pub use triplet_loss::{BatchLoss, TripletLoss};

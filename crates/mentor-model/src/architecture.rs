@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::ModelError;
-use crate::vit::HEAD_WIDTH;
 
 /// A network by name. [`FromStr`] and [`fmt::Display`] are inverse to each other, but that the short name `vit` is read
 /// and its long form `vit-4-192-4` written.
@@ -131,6 +130,8 @@ static CATALOGUE: [Family; 7] = [
 ];
 
 /// Bounds that keep a typing error from becoming an attempt to allocate all memory.
+/// Values of a head, as in all networks of the paper; `vit-4-192-4` has three heads.
+pub(crate) const HEAD_WIDTH: usize = 64;
 const MAX_HIDDEN_LAYERS: usize = 64;
 const MAX_UNITS: usize = 1 << 20;
 const MAX_DEPTH: usize = 1202;

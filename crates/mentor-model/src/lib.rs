@@ -21,26 +21,23 @@
 //! would get a faster kernel), `init` (first values), `weights` (safetensors, hashes).
 
 mod architecture;
-mod cnn;
 mod error;
+mod families;
 mod init;
 mod layers;
-mod linear;
-mod mlp;
 mod model;
 mod pass;
-mod resnet;
+mod shapes;
 mod spec;
-mod vit;
 mod weights;
-mod wide_resnet;
 
 pub use architecture::{Architecture, Family, catalogue};
 pub use error::ModelError;
 pub use model::Model;
 pub use pass::{Noise, Pass};
+pub use shapes::tensor_shapes;
 pub use spec::{Head, ModelSpec};
 pub use weights::{
-    NamedTensor, is_penalised, load_safetensors, parameters, tensor_shapes, to_safetensors, weights_blake3,
+    NamedTensor, is_penalised, load_safetensors, parameters, to_safetensors, weights_blake3,
     with_parameters,
 };

@@ -3,16 +3,16 @@
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Tensor};
 
-use crate::cnn::Cnn;
+use crate::families::cnn::Cnn;
 use crate::init::Init;
 use crate::layers::{is_running_statistic, unit_norm};
-use crate::linear::Linear;
-use crate::mlp::Mlp;
+use crate::families::linear::Linear;
+use crate::families::mlp::Mlp;
 use crate::pass::Output;
-use crate::resnet::ResNet;
-use crate::vit::{VisionTransformer, VitShape};
-use crate::weights::tensor_shapes;
-use crate::wide_resnet::WideResNet;
+use crate::families::resnet::ResNet;
+use crate::families::vit::{VisionTransformer, VitShape};
+use crate::shapes::tensor_shapes;
+use crate::families::wide_resnet::WideResNet;
 use crate::{Architecture, Head, ModelError, ModelSpec, Pass};
 
 /// More parameters than this (8 GiB of them) are taken for a typing error.

@@ -6,6 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+use crate::shapes::tensor_shapes;
 use crate::layers::{is_running_statistic, is_running_variance};
 use crate::{Model, ModelError};
 
@@ -163,30 +164,6 @@ fn checked_values(
         values.push(value);
     }
     Ok(TensorData::new(values, expected))
-}
-
-/// Path and shape of every tensor, running statistics included, in the order of the layers. Draws no first
-/// values.
-pub fn tensor_shapes(model: &Model) -> Vec<(String, Vec<usize>)> {
-    #[derive(Default)]
-    struct Shapes {
-        path: Vec<String>,
-        found: Vec<(String, Vec<usize>)>,
-    }
-    impl ModuleVisitor for Shapes {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.found.push((self.path.join("."), param.lazy_shape().as_slice().to_vec()));
-        }
-    }
-    let mut shapes = Shapes::default();
-    model.visit(&mut shapes);
-    shapes.found
 }
 
 #[derive(Default)]

@@ -1,12 +1,12 @@
-//! Plan, optimisers, the loop, evaluation, checkpoints and run directories.
+//! From a checked plan to a trained model: optimisers, the loop, checkpoints, teachers, recipes.
 //!
 //! ```text
 //! Config (as written) ─▶ Plan (checked) ─▶ train ─▶ TrainEvents, run directory
 //!                                                     └─▶ TrainedModel ─▶ Evaluation
 //! ```
 //!
-//! Read `training_loop` first: it is the loop; then [`recipes`], what is minimised. Nothing in this crate prints; a caller
-//! observes [`TrainEvent`]s.
+//! Read `engine::training_loop` first: it is the loop; then [`recipes`], what is minimised. Nothing in this crate prints; a
+//! caller observes [`TrainEvent`](mentor_run::TrainEvent)s.
 
 mod analysis;
 mod engine;

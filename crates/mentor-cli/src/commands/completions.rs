@@ -1,9 +1,7 @@
 //! `mentor completions`: scripts that complete commands and flags in a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 
@@ -21,8 +19,9 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+/// Writes the script for `command`, the whole command line.
+pub(crate) fn run(args: &Args, mut command: clap::Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "mentor", &mut script);
+    clap_complete::generate(args.shell, &mut command, "mentor", &mut script);
     output::bytes(&script)
 }

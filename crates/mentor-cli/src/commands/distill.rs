@@ -8,7 +8,6 @@ use mentor_run::{DistillConfig, Summary};
 
 use super::train;
 use crate::terminal::error::Failure;
-use crate::terminal::table::{count, p_value};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,36 +98,4 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         distill.cache = Some(false);
     }
     train::run_with(&args.train, config)
-}
-
-/// Lines of the result that only a student has.
-pub(super) fn result(summary: &Summary) -> Vec<(&'static str, String)> {
-    let Some(teacher) = &summary.teacher else { return Vec::new() };
-    let params = |num_params: usize| format!("{} parameters", count(num_params as u64));
-    // Of embeddings MAP@R, by which the model was chosen.
-    let figure = |accuracy: Option<f64>, measures: &BTreeMap<String, f64>| match accuracy {
-        Some(accuracy) => format!("{accuracy:.4}, "),
-        None => measures.get("val_map_at_r").map_or(String::new(), |value| format!("MAP@R {value:.4}, ")),
-    };
-    let line = |accuracy, measures, num_params| figure(accuracy, measures) + &params(num_params);
-    let mut lines = vec![
-        ("teacher", line(teacher.val_accuracy, &teacher.measures, teacher.num_params)),
-        ("student", line(summary.val_accuracy, &summary.measures, summary.num_params)),
-    ];
-    if let Some(baseline) = &summary.baseline {
-        let text = format!(
-            "{}from scratch; only the student has {} right, only the baseline {} ({})",
-            figure(baseline.val_accuracy, &baseline.measures),
-            count(baseline.only_student),
-            count(baseline.only_baseline),
-            p_value(baseline.p_value)
-        );
-        lines.push(("baseline", text));
-    }
-    // Embeddings have none.
-    let measure = |name: &str| summary.measures.get(name).copied();
-    if let (Some(agreement), Some(mean_kl)) = (measure("agreement"), measure("mean_kl")) {
-        lines.push(("agreement", format!("{agreement:.4} of the images, mean KL {mean_kl:.4} nats")));
-    }
-    lines
 }

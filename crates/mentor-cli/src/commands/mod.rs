@@ -15,4 +15,5 @@ pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod search;
 pub(crate) mod self_train;
+mod summary;
 pub(crate) mod train;

@@ -7,7 +7,6 @@ use mentor_run::{SelfTrainConfig, Summary};
 
 use super::train;
 use crate::terminal::error::Failure;
-use crate::terminal::table::{count, p_value};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -165,48 +164,6 @@ impl Args {
         }
         Ok(())
     }
-}
-
-/// Lines of the result that only self-training has.
-pub(super) fn result(summary: &Summary) -> Vec<(String, String)> {
-    let shown = |accuracy: Option<f64>| accuracy.map_or("none".to_owned(), |value| format!("{value:.4}"));
-    let mut lines = Vec::new();
-    for round in &summary.rounds {
-        let verdict = if round.accepted { "accepted" } else { "rolled back" };
-        let text = format!(
-            "{} pseudo-labels, audit {}, {verdict}: {}",
-            count(round.num_pseudo_labels),
-            shown(round.audit_precision),
-            round.reason
-        );
-        lines.push((format!("round {}", round.round), text));
-    }
-    if let Some(accuracy) = summary.test_accuracy {
-        lines.push(("test accuracy".to_owned(), format!("{accuracy:.4}")));
-    }
-    // Models are compared on the test split, or on validation where there is none.
-    let split = if summary.test_accuracy.is_some() { "test" } else { "validation" };
-    // A student of named teachers has its own lines.
-    if let Some(baseline) = summary.baseline.as_ref().filter(|_| summary.teacher.is_none()) {
-        let text = format!(
-            "{} on labels alone; only the student has {} {split} images right, only the baseline {} ({})",
-            shown(baseline.test_accuracy.or(baseline.val_accuracy)),
-            count(baseline.only_student),
-            count(baseline.only_baseline),
-            p_value(baseline.p_value)
-        );
-        lines.push(("baseline".to_owned(), text));
-    }
-    if let Some(distilled) = &summary.distilled {
-        let text = format!(
-            "{}: {} parameters, {split} accuracy {}",
-            distilled.model,
-            count(distilled.num_params as u64),
-            shown(distilled.test_accuracy.or(distilled.val_accuracy))
-        );
-        lines.push(("distilled".to_owned(), text));
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use mentor_random::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::augment::rand_augment::RandAugment;
-use crate::decode::format::ImageFormat;
 use crate::error::DataError;
+use crate::format::ImageFormat;
 
 /// What is done to training images. Pixels that come from outside the image are 0 (black).
 ///

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::decode::decode_file;
-use crate::decode::format::ImageFormat;
 use crate::error::DataError;
+use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::Limits;
 

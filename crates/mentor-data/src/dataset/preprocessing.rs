@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
-use crate::decode::format::ImageFormat;
+use crate::format::ImageFormat;
 
 /// What happens to an image before a network sees it. Fitted to the training split, stored in the
 /// model, applied the same at training, evaluation and prediction.

@@ -2,7 +2,6 @@
 //! checked against the limits before memory is taken for the pixels. What a file's pixels are is decided in
 //! `mentor-codec`.
 
-pub(crate) mod format;
 pub(crate) mod raster;
 
 use std::fs::File;
@@ -11,9 +10,9 @@ use std::path::Path;
 
 use mentor_codec::{Fault, Header};
 
-use crate::decode::format::ImageFormat;
 use crate::decode::raster::Raster;
 use crate::error::DataError;
+use crate::format::ImageFormat;
 use crate::options::Limits;
 
 /// Decodes the bytes of an image file and brings them to `format`: `[channel, height, width]`.

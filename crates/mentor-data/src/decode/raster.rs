@@ -4,7 +4,7 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::decode::format::{ImageFormat, Resize};
+use crate::format::{ImageFormat, Resize};
 
 /// A decoded image: rows of pixels, 1 or 3 bytes each, already without alpha.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +121,27 @@ impl Raster {
 /// Brightness by ITU-R BT.601, with Pillow's rounding: 0.299 R + 0.587 G + 0.114 B.
 pub(crate) fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000) >> 16) as u8
+}
+
+impl ImageFormat {
+    /// An image `[channels, height, width]` of format `from`, brought to this one as a file of its size would be.
+    ///
+    /// # Panics
+    ///
+    /// If the image is not as long as `from` says.
+    ///
+    /// ```
+    /// use mentor_data::ImageFormat;
+    /// let (gray, colour) = (ImageFormat::new(1, 1, 2), ImageFormat::new(3, 1, 1));
+    /// assert_eq!(colour.convert(&gray, &[10, 30]), [20, 20, 20]);
+    /// ```
+    pub fn convert(&self, from: &Self, image: &[u8]) -> Vec<u8> {
+        assert_eq!(image.len(), from.num_values(), "image of another format");
+        if self.same_shape(from) {
+            return image.to_vec();
+        }
+        Raster::from_planes(from, image).into_format(self)
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::error::DataError;
-use crate::loader::HostBatch;
+use crate::loader::batch::HostBatch;
 
 /// The batches of one epoch. Dropping it stops the threads that make them, and waits for those that are the loader's own.
 #[derive(Debug)]

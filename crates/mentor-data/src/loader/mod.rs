@@ -1,6 +1,7 @@
 //! What a batch is made of, in an order that is a pure function of seed and epoch; [`Epoch`] makes batches ahead of the
 //! training step.
 
+pub(crate) mod batch;
 pub(crate) mod class_balance;
 pub(crate) mod cycled;
 pub(crate) mod epoch;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use mentor_random::{Purpose, Stream};
 
+use self::batch::HostBatch;
 use self::class_balance::ClassBalance;
 use self::cycled::CycledPart;
 use self::epoch::Epoch;
@@ -103,21 +105,6 @@ impl Default for LoaderOptions {
             views: None,
         }
     }
-}
-
-/// A batch in host memory.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostBatch {
-    /// Normalised pixels, `[batch, channel, height, width]`.
-    pub pixels: Vec<f32>,
-    /// Shape of `pixels`.
-    pub shape: [usize; 4],
-    /// The class index of each sample; empty if the data set has no labels.
-    pub targets: Vec<u32>,
-    /// The index of each sample in the data set.
-    pub samples: Vec<u32>,
-    /// Which version of its samples it shows: [`Order::version`].
-    pub version: u64,
 }
 
 /// Makes the batches of a data set, epoch by epoch.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 
-use super::DIGITS;
-use crate::decode::format::ImageFormat;
 use crate::error::DataError;
-use crate::source::catalogue::{Listed, Listing, Pictures};
+use crate::format::ImageFormat;
+use crate::readers::listing::{Listed, Listing, Pictures};
 
+/// Name of the embedded data set. A folder of that name is opened as `./digits`.
+pub(crate) const DIGITS: &str = "digits";
 static ARCHIVE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const SIDE: usize = 8;
 /// Largest value in the file.

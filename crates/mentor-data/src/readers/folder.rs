@@ -8,7 +8,7 @@ use crate::classes::natural::natural_order;
 use crate::error::DataError;
 use crate::notes::Note;
 use crate::options::SplitBy;
-use crate::source::catalogue::{Listed, Listing, Pictures, check_trained};
+use crate::readers::listing::{Listed, Listing, Pictures, check_trained};
 use crate::split::Split;
 
 /// Extensions of files that are taken for images. What they hold is found out from their content.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::numbered_classes;
-use crate::decode::format::ImageFormat;
+use super::numbered::numbered_classes;
 use crate::decode::hex;
 use crate::error::DataError;
+use crate::format::ImageFormat;
 use crate::options::Limits;
-use crate::source::catalogue::{Listed, Listing, Pictures};
+use crate::readers::listing::{Listed, Listing, Pictures};
 use crate::split::Split;
 
 /// The names in circulation, without `.gz`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::classes::natural::natural_order;
 use crate::error::DataError;
 use crate::options::SplitBy;
-use crate::source::catalogue::{Listed, Listing, Pictures, check_trained};
+use crate::readers::listing::{Listed, Listing, Pictures, check_trained};
 use crate::split::Split;
 
 struct Columns {

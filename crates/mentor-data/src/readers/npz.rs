@@ -11,11 +11,11 @@ use std::sync::Arc;
 use zip::ZipArchive;
 
 use super::npy::{Element, Header, Number, read_header};
-use super::numbered_classes;
-use crate::decode::format::ImageFormat;
+use super::numbered::numbered_classes;
 use crate::error::DataError;
+use crate::format::ImageFormat;
 use crate::options::Limits;
-use crate::source::catalogue::{Listed, Listing, Pictures};
+use crate::readers::listing::{Listed, Listing, Pictures};
 use crate::split::Split;
 
 type Archive = ZipArchive<BufReader<File>>;

@@ -2,48 +2,19 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use mentor_codec::{Fault, Header};
 use rayon::prelude::*;
 
-use crate::decode::format::ImageFormat;
 use crate::decode::{decode_raster, read_header, read_limited};
 use crate::error::DataError;
+use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
 use crate::options::{BadImage, OpenOptions, SplitBy};
 use crate::readers;
-use crate::split::{Split, divide_classes, stratify};
-
-/// A sample as a reader lists it.
-pub(crate) struct Listed {
-    pub(crate) id: String,
-    /// `None` where the data has no labels; then no sample has one.
-    pub(crate) target: Option<u32>,
-    /// `None` where the data has no splits; then no sample has one.
-    pub(crate) split: Option<Split>,
-    /// Position among the pictures.
-    pub(crate) row: u32,
-}
-
-/// What a reader of one format finds.
-pub(crate) struct Listing {
-    pub(crate) kind: &'static str,
-    /// Empty where the data has no labels.
-    pub(crate) classes: Vec<String>,
-    pub(crate) samples: Vec<Listed>,
-    pub(crate) pictures: Pictures,
-    pub(crate) notes: Vec<Note>,
-}
-
-/// Where the pictures of a data set are.
-#[derive(Clone)]
-pub(crate) enum Pictures {
-    /// `[row, channel, height, width]`, all of one shape.
-    Array { shape: ImageFormat, bytes: Arc<Vec<u8>> },
-    /// One file a row.
-    Files(Vec<PathBuf>),
-}
+use crate::readers::listing::{Listed, Listing, Pictures};
+use crate::source::divide::{divide_classes, stratify};
+use crate::split::Split;
 
 /// A sample with its split decided.
 #[derive(Clone)]
@@ -334,31 +305,6 @@ fn assign_classes(
 fn check_classes(path: &Path, listing: &Listing) -> Result<(), DataError> {
     match &listing.classes[..] {
         [class] => Err(DataError::OneClass { path: path.to_owned(), class: class.clone() }),
-        _ => Ok(()),
-    }
-}
-
-/// For classes with names: none that only validation or test have, where there is training data. With splits by class
-/// that is what is wanted.
-pub(crate) fn check_trained(
-    path: &Path,
-    classes: &[String],
-    samples: &[Listed],
-    split_by: SplitBy,
-) -> Result<(), DataError> {
-    if split_by == SplitBy::Class {
-        return Ok(());
-    }
-    let mut trained = vec![false; classes.len()];
-    let labelled = || samples.iter().filter_map(|listed| Some((listed.target? as usize, listed.split)));
-    for (target, _) in labelled().filter(|(_, split)| matches!(split, None | Some(Split::Train))) {
-        trained[target] = true;
-    }
-    match labelled().find(|&(target, _)| !trained[target]) {
-        Some((target, Some(split))) if trained.contains(&true) => {
-            let class = classes[target].clone();
-            Err(DataError::UnknownClass { path: path.to_owned(), class, split })
-        }
         _ => Ok(()),
     }
 }

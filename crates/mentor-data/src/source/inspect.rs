@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::decode::format::ImageFormat;
 use crate::decode::{decode_raster, read_limited};
 use crate::error::DataError;
+use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
 use crate::options::{BadImage, OpenOptions};
-use crate::source::catalogue::{Catalogue, Pictures};
+use crate::readers::listing::Pictures;
+use crate::source::catalogue::Catalogue;
 use crate::source::duplicates::{self, Duplicates};
 use crate::split::Split;
 

@@ -1,6 +1,7 @@
 //! An opened data set: its classes, its format and its splits, decoded when asked for.
 
 pub(crate) mod catalogue;
+pub(crate) mod divide;
 pub(crate) mod duplicates;
 pub(crate) mod inspect;
 pub(crate) mod near_duplicates;
@@ -12,13 +13,14 @@ use rayon::prelude::*;
 
 use crate::dataset::{ChannelSums, Dataset, FileStore, Parts, Storage};
 use crate::decode::decode_file;
-use crate::decode::format::ImageFormat;
 use crate::decode::raster::Raster;
 use crate::error::DataError;
+use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::OpenOptions;
 use crate::readers;
-use crate::source::catalogue::{Catalogue, Pictures, Record, bad_image};
+use crate::readers::listing::Pictures;
+use crate::source::catalogue::{Catalogue, Record, bad_image};
 use crate::split::Split;
 
 /// An opened data set.

@@ -1,9 +1,9 @@
 //! All triplets exactly.
 
-use super::Ranked;
 use super::block::{Sums, Wanted, all_triplets};
 use super::element::Element;
 use super::points::Points;
+use super::ranked::Ranked;
 use crate::error::check_non_negative;
 use crate::{Average, Census, Distance, LossError};
 

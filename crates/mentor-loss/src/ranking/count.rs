@@ -12,14 +12,12 @@ use pulp::{Simd, WithSimd};
 
 use super::element::{Element, lane_bounds};
 use super::few::Few;
+use super::keys::{CHUNK, Keys};
 use super::sink::Sink;
 use super::table::Table;
 
 /// Up to so many positives are compared with every negative.
 const FEW: usize = 20;
-/// Negatives that are counted together; a whole number of vectors.
-pub(super) const CHUNK: usize = 256;
-
 /// What all triplets of an anchor add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Totals {
@@ -87,15 +85,6 @@ impl Counter {
         dispatch(|| sink.put(own.start, &distances[own], num_below));
         counted
     }
-}
-
-/// The keys of an anchor's positives, among which its negatives are counted.
-pub(super) trait Keys {
-    /// Counts these negatives, at most [`CHUNK`] of them, and writes minus the number of active keys above each.
-    fn count<S: Simd>(&mut self, simd: S, distances: &[f64], coefficients: &mut [f64]);
-
-    /// How many triplets are active and how many hard; `num_below` gets the negatives below each of the active keys.
-    fn totals(&mut self, active: &[f64], num_below: &mut [f64]) -> (u64, u64);
 }
 
 fn count_negatives<K: Keys, T: Element>(

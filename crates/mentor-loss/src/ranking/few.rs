@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::count::Keys;
+use super::keys::Keys;
 
 /// Few keys, in groups of four.
 #[derive(Default)]

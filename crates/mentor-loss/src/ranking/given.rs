@@ -1,7 +1,7 @@
 //! Triplets that are named one by one.
 
-use super::Ranked;
 use super::points::Points;
+use super::ranked::Ranked;
 use super::sink::weight;
 use crate::{Average, Census, Distance, LossError, TripletRanking};
 

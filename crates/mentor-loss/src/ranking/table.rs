@@ -7,7 +7,7 @@
 use mentor_simd::dispatch;
 use pulp::{Simd, WithSimd};
 
-use super::count::{CHUNK, Keys};
+use super::keys::{CHUNK, Keys};
 
 /// Cells for each key: most then hold none or one.
 const CELLS_PER_KEY: usize = 3;

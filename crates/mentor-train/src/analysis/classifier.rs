@@ -10,7 +10,7 @@ use crate::analysis::error::AnalysisError;
 use crate::analysis::landscape::landscapes;
 use crate::analysis::subject::Subject;
 use crate::analysis::trajectory::Trajectory;
-use crate::analysis::weights::WeightStatistics;
+use crate::inference::weights::WeightStatistics;
 
 const NUM_HARDEST: usize = 24;
 const NUM_BINS: usize = 61;

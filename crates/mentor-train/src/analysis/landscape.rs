@@ -10,7 +10,7 @@ use mentor_run::records::analysis::{Landscape, PathPoint};
 use crate::analysis::error::AnalysisError;
 use crate::analysis::subject::Subject;
 use crate::analysis::trajectory::{Trajectory, flatten, unflatten};
-use crate::analysis::weights::WeightStatistics;
+use crate::inference::weights::WeightStatistics;
 
 /// Training samples that a cost is the mean of, at most.
 const NUM_SAMPLES: usize = 500;

@@ -6,4 +6,3 @@ pub(crate) mod error;
 pub(crate) mod landscape;
 pub(crate) mod subject;
 pub(crate) mod trajectory;
-pub(crate) mod weights;

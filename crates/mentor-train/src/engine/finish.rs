@@ -4,7 +4,7 @@ use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_para
 use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
 use crate::analysis::trajectory::Trajectory;
-use crate::analysis::weights::WeightStatistics;
+use crate::inference::weights::WeightStatistics;
 use crate::engine::checkpoint::Progress;
 use crate::engine::error::TrainError;
 use crate::engine::job::Job;

@@ -15,7 +15,7 @@ use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters}
 use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, Started, TrainEvent};
 
 use crate::analysis::trajectory::Trajectory;
-use crate::analysis::weights::WeightStatistics;
+use crate::inference::weights::WeightStatistics;
 use crate::engine::checkpoint::{Best, Checkpoint, Fits, Progress};
 use crate::engine::ema::{ema_decay, update_average};
 use crate::engine::error::TrainError;

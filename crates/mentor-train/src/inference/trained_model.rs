@@ -13,10 +13,10 @@ use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, tensor_shape
 use mentor_run::files::MAX_HEADER;
 use mentor_run::{RunDir, RunDirError};
 
-use crate::analysis::weights::WeightStatistics;
 use crate::inference::device::to_host;
 use crate::inference::evaluate::{embed_samples, evaluate_samples, score_samples};
 use crate::inference::model_file::ModelFile;
+use crate::inference::weights::WeightStatistics;
 use crate::plan::checker::PlanError;
 use crate::plan::loss::ScoreLossPlan;
 

@@ -1,6 +1,7 @@
 //! `mentor demo`: classifiers, an embedding, a small student and self-training on embedded digits, and a report, in under
 //! two minutes.
 
+mod lesson;
 mod self_train;
 mod student;
 
@@ -14,6 +15,7 @@ use mentor_report::RunReport;
 use mentor_run::{Config, RunDir};
 use mentor_train::{Plan, TrainedModel};
 
+use self::lesson::Lesson;
 use self::student::STUDENT;
 use super::part::Part;
 use super::{eval, loss, report, train};
@@ -49,16 +51,6 @@ pub(crate) struct Args {
 
 /// Images of a forward pass on the test split.
 const BATCH_SIZE: usize = 256;
-
-/// One run of the demo.
-struct Lesson {
-    /// Directory of the run.
-    name: &'static str,
-    /// What is done, and why.
-    story: &'static str,
-    /// The configuration, as a user would write it.
-    config: &'static str,
-}
 
 const LESSONS: [Lesson; 6] = [
     Lesson {

@@ -2,7 +2,7 @@
 
 use mentor_run::Summary;
 
-use super::Lesson;
+use super::lesson::Lesson;
 
 pub(super) const LESSON: Lesson = Lesson {
     name: "self-train",

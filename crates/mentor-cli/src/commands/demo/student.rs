@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mentor_run::DistillConfig;
 
-use super::Lesson;
+use super::lesson::Lesson;
 
 /// The teacher is the demo's `cnn`, the twin is in `student/baseline`.
 pub(super) const STUDENT: Lesson = Lesson {

@@ -1,12 +1,14 @@
 //! `mentor loss`: every term of a loss for given scores, with the gradient.
 
+mod explained;
 mod input;
 mod ranking;
 mod show;
 
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use explained::{Explained, LogBase};
 use input::Sample;
 use mentor_loss::explain::Explanation;
 use mentor_loss::{LossError, ScoreLoss};
@@ -94,43 +96,6 @@ struct ScoreArgs {
     json: bool,
 }
 
-/// Base of the logarithm of softmax.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogBase {
-    E,
-    #[value(name = "2")]
-    Two,
-    #[value(name = "10")]
-    Ten,
-}
-
-impl LogBase {
-    /// What a loss in nats is multiplied by.
-    fn factor(self) -> f64 {
-        match self {
-            Self::E => 1.0,
-            Self::Two => std::f64::consts::LOG2_E,
-            Self::Ten => std::f64::consts::LOG10_E,
-        }
-    }
-
-    fn log(self) -> &'static str {
-        match self {
-            Self::E => "ln",
-            Self::Two => "log2",
-            Self::Ten => "log10",
-        }
-    }
-}
-
-/// One loss on all samples.
-struct Explained {
-    loss: ScoreLoss,
-    /// Of softmax; an SVM has no logarithm.
-    log_base: LogBase,
-    samples: Vec<Explanation>,
-}
-
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Json<'a> {
@@ -158,10 +123,6 @@ impl Explained {
         };
         let samples = samples.iter().map(explain).collect::<Result<_, Failure>>()?;
         Ok(Self { loss, log_base, samples })
-    }
-
-    fn mean(&self) -> f64 {
-        self.samples.iter().map(|sample| sample.loss).sum::<f64>() / self.samples.len() as f64
     }
 
     fn json(&self) -> Json<'_> {

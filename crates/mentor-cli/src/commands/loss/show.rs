@@ -3,8 +3,8 @@
 use mentor_loss::explain::Explanation;
 use mentor_loss::{Hinge, MulticlassSvm, ScoreLoss};
 
+use super::explained::{Explained, LogBase};
 use super::input::Sample;
-use super::{Explained, LogBase};
 use crate::terminal::table::{Align, Table};
 
 /// Samples shown term by term; the others are in the mean.

@@ -10,9 +10,21 @@ use mentor_run::Config;
 use crate::device::DeviceChoice;
 use crate::terminal::error::Failure;
 
+const EXAMPLES: &str = "\
+Examples:
+  mentor train --data digits --model linear --loss svm --l2 1e-3 --optimizer gd --out runs/a
+      a linear SVM by gradient descent, as in the textbook
+  mentor train --data photos/ --model cnn --epochs 10 --augment standard --out runs/b
+      photos/ holds one folder a class, or train/, val/ and test/ with one folder a class each
+  mentor train --config run.toml --set optimizer.learning_rate=0.05
+      a configuration from a file, changed in one place
+
+Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues, and \
+ends in the same weights as if nothing had happened; that holds after a power cut too.";
+
 /// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 #[group(id = "training")]
 pub(crate) struct Args {
     /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file

@@ -10,26 +10,15 @@ use mentor_report::{RunReport, render};
 use mentor_run::{Config, RunDir, Summary, TrainEvent};
 use mentor_train::{Outcome, Plan, train};
 
+use super::summary;
 use crate::device::OpenDevice;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::progress::Progress;
 use crate::terminal::signals::Interruption;
-use crate::terminal::table::{count, duration};
+use crate::terminal::table::count;
 
 pub(crate) use flags::{Args, take};
-
-const EXAMPLES: &str = "\
-Examples:
-  mentor train --data digits --model linear --loss svm --l2 1e-3 --optimizer gd --out runs/a
-      a linear SVM by gradient descent, as in the textbook
-  mentor train --data photos/ --model cnn --epochs 10 --augment standard --out runs/b
-      photos/ holds one folder a class, or train/, val/ and test/ with one folder a class each
-  mentor train --config run.toml --set optimizer.learning_rate=0.05
-      a configuration from a file, changed in one place
-
-Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues, and \
-ends in the same weights as if nothing had happened; that holds after a power cut too.";
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     run_with(args, args.configuration()?)
@@ -55,7 +44,7 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     if args.json {
         return output::json(&summary);
     }
-    output::text(&result(&out, &summary))
+    output::text(&summary::lines(&out, &summary))
 }
 
 /// A run inside an image folder would be taken for a class of it.
@@ -147,38 +136,6 @@ fn plainly(source: &str) -> String {
         None | Some("" | "digits") => source.to_owned(),
         Some(plain) => plain.to_owned(),
     }
-}
-
-fn result(out: &Path, summary: &Summary) -> String {
-    let run = out.display();
-    let mut lines = vec![format!("{run}")];
-    let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
-    let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
-    if let Some(accuracy) = summary.val_accuracy {
-        line("val accuracy", format!("{accuracy:.4}, {epoch}"));
-    }
-    let measure = |name: &str| summary.measures.get(name).copied();
-    if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
-        line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}, {epoch}"));
-    }
-    super::distill::result(summary).into_iter().for_each(|(name, value)| line(name, value));
-    super::self_train::result(summary).into_iter().for_each(|(name, value)| line(&name, value));
-    if let Some(accuracy) = summary.train_accuracy {
-        line("train accuracy", format!("{accuracy:.4}"));
-    }
-    let weights = count(summary.num_weights as u64);
-    let zero = count(summary.num_zero_weights as u64);
-    line("weights", format!("{weights}, {zero} exactly zero, root mean square {:.2e}", summary.weight_rms));
-    line(
-        "time",
-        format!("{}, {} updates on {}", duration(summary.wall_secs), count(summary.steps), summary.device),
-    );
-    if let Some(reason) = &summary.stopped {
-        line("stopped early", reason.clone());
-    }
-    line("report", out.join("report.html").display().to_string());
-    line("next", format!("mentor eval {run}"));
-    lines.join("\n")
 }
 
 #[cfg(test)]

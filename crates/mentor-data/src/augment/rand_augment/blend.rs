@@ -1,7 +1,7 @@
 //! Operations that move an image away from, or towards, a duller version of itself: Pillow's `ImageEnhance`.
 
-use crate::decode::format::ImageFormat;
 use crate::decode::raster::luma;
+use crate::format::ImageFormat;
 
 /// `dull + factor·(value − dull)`, in f32 and rounded towards zero as Pillow's `Image.blend`; the cast keeps it
 /// within a byte.

@@ -1,6 +1,6 @@
 //! Operations that move pixels: Pillow's affine transform with the nearest pixel, in its fixed-point arithmetic.
 
-use crate::decode::format::ImageFormat;
+use crate::format::ImageFormat;
 
 /// Where the target pixel (x, y) comes from: `x' = a·x + b·y + c`, `y' = d·x + e·y + f`.
 type Affine = [f64; 6];

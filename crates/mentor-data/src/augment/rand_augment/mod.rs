@@ -15,8 +15,8 @@ use mentor_random::Stream;
 
 pub use operation::Operation;
 
-use crate::decode::format::ImageFormat;
 use crate::error::DataError;
+use crate::format::ImageFormat;
 
 /// RandAugment with its two parameters. Written `rand-augment:NUM_OPS,MAGNITUDE`, or `rand-augment` for the default.
 ///

@@ -1,7 +1,7 @@
 //! The fourteen operations by name, and what a magnitude means to each.
 
 use super::{blend, geometry, tone};
-use crate::decode::format::ImageFormat;
+use crate::format::ImageFormat;
 
 /// An operation of RandAugment on bytes, gray or colour. Every result is Pillow's, byte for byte.
 ///

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::decode::format::ImageFormat;
+use crate::format::ImageFormat;
 
 /// Side of the thumbnail.
 const SIDE: usize = 16;

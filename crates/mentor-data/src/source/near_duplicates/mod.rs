@@ -102,7 +102,7 @@ fn is_closer(a: &Match, b: &Match) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::format::ImageFormat;
+    use crate::format::ImageFormat;
     use mentor_random::{Purpose, Stream};
 
     fn noise(sample: u64) -> Vec<u8> {

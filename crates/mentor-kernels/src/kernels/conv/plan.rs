@@ -15,7 +15,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::ConvShape;
+use super::shape::ConvShape;
 
 /// The padded image of a group of images, and the passes over it.
 #[derive(Debug)]

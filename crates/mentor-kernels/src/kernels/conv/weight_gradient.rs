@@ -6,8 +6,9 @@
 use rayon::prelude::*;
 
 use super::plan::{self, Plan};
+use super::shape::ConvShape;
 use super::winograd::{ELEMENTS, Geometry, TileSums, kernel_gradient};
-use super::{ConvShape, columns, pad};
+use super::{columns, pad};
 use crate::host::pointwise::masked;
 use crate::host::scratch::Scratch;
 use crate::kernels::gemm::outer::{self, Sum};

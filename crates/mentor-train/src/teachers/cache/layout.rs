@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::{CacheError, CacheShape, read_whole};
+use super::error::CacheError;
+use super::key::CacheShape;
 
 const MAGIC: &[u8; 8] = b"mentorTC";
 /// A header is some hundred bytes; a longer one is no header.
@@ -187,4 +188,13 @@ pub(crate) fn block_hasher(block: usize) -> blake3::Hasher {
 
 pub(crate) fn block_hash(block: usize, rows: &[u8]) -> blake3::Hash {
     block_hasher(block).update(rows).finalize()
+}
+
+/// Fills `buffer`, or says that the file ends before.
+pub(crate) fn read_whole(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match reader.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
 }

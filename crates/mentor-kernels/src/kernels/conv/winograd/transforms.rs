@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ELEMENTS, Tiling};
+use super::tiling::{ELEMENTS, Tiling};
 use crate::simd::{Simd, with_simd};
 
 /// G g Gᵀ.

@@ -1,6 +1,6 @@
 //! The gradient of the input: combinations of the columns of w.
 
-use super::{Columns, MAX_LANES, MAX_OUTPUTS};
+use super::layout::{Columns, MAX_LANES, MAX_OUTPUTS};
 use crate::simd::Simd;
 
 /// `gradient = g wᵀ` for some rows.

@@ -1,6 +1,6 @@
 //! Scores: products of rows of x with columns of w, tile by tile.
 
-use super::{Columns, MAX_LANES, by_columns, tiles};
+use super::layout::{Columns, MAX_LANES, by_columns, tiles};
 use crate::simd::Simd;
 
 /// `scores = x w + bias` for some rows.

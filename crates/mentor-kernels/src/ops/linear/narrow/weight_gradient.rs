@@ -1,6 +1,6 @@
 //! The gradient of the weights: sums of outer products over the rows, for a strip of inputs.
 
-use super::{MAX_LANES, ROWS, STRIP, Sizes, by_columns, tiles};
+use super::layout::{MAX_LANES, ROWS, STRIP, Sizes, by_columns, tiles};
 use crate::host::scratch::Scratch;
 use crate::simd::Simd;
 

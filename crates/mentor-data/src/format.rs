@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::raster::Raster;
 use crate::error::DataError;
 
 /// How an image of another size or aspect ratio is brought to the format's size.
@@ -83,25 +82,6 @@ impl ImageFormat {
     /// `[channels, height, width]`.
     pub fn shape(&self) -> [usize; 3] {
         [self.channels, self.height, self.width]
-    }
-
-    /// An image `[channels, height, width]` of format `from`, brought to this one as a file of its size would be.
-    ///
-    /// # Panics
-    ///
-    /// If the image is not as long as `from` says.
-    ///
-    /// ```
-    /// use mentor_data::ImageFormat;
-    /// let (gray, colour) = (ImageFormat::new(1, 1, 2), ImageFormat::new(3, 1, 1));
-    /// assert_eq!(colour.convert(&gray, &[10, 30]), [20, 20, 20]);
-    /// ```
-    pub fn convert(&self, from: &Self, image: &[u8]) -> Vec<u8> {
-        assert_eq!(image.len(), from.num_values(), "image of another format");
-        if self.same_shape(from) {
-            return image.to_vec();
-        }
-        Raster::from_planes(from, image).into_format(self)
     }
 
     /// Whether images of the two formats have the same shape.

@@ -3,13 +3,12 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+use crate::architecture::HEAD_WIDTH;
 use crate::init::{Fill, Init};
 use crate::layers::{Dense, Dropout, LayerNorm, StochasticDepth};
 use crate::pass::Output;
 use crate::{ModelSpec, Pass};
 
-/// Values of a head, as in all networks of the paper; `vit-4-192-4` has three heads.
-pub(crate) const HEAD_WIDTH: usize = 64;
 /// Width of a block's hidden layer over that of its tokens, as in the paper.
 const MLP_RATIO: usize = 4;
 const INITIAL_DEVIATION: f32 = 0.02;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::explain::{self, Explanation};
+use crate::scores::explain::{self, Explanation};
 use crate::{Hinge, LossError, MulticlassSvm, SoftmaxCrossEntropy};
 
 /// A loss on scores `[N, C]` with class targets `[N]`: what `--loss` names.

@@ -1,0 +1,115 @@
+//! What a complete run came to, in lines for a person.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mentor_run::Summary;
+
+use crate::terminal::table::{count, duration, p_value};
+
+/// The lines of the run in `out`.
+pub(super) fn lines(out: &Path, summary: &Summary) -> String {
+    let run = out.display();
+    let mut lines = vec![format!("{run}")];
+    let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
+    let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
+    if let Some(accuracy) = summary.val_accuracy {
+        line("val accuracy", format!("{accuracy:.4}, {epoch}"));
+    }
+    let measure = |name: &str| summary.measures.get(name).copied();
+    if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
+        line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}, {epoch}"));
+    }
+    of_student(summary).into_iter().for_each(|(name, value)| line(name, value));
+    of_self_training(summary).into_iter().for_each(|(name, value)| line(&name, value));
+    if let Some(accuracy) = summary.train_accuracy {
+        line("train accuracy", format!("{accuracy:.4}"));
+    }
+    let weights = count(summary.num_weights as u64);
+    let zero = count(summary.num_zero_weights as u64);
+    line("weights", format!("{weights}, {zero} exactly zero, root mean square {:.2e}", summary.weight_rms));
+    line(
+        "time",
+        format!("{}, {} updates on {}", duration(summary.wall_secs), count(summary.steps), summary.device),
+    );
+    if let Some(reason) = &summary.stopped {
+        line("stopped early", reason.clone());
+    }
+    line("report", out.join("report.html").display().to_string());
+    line("next", format!("mentor eval {run}"));
+    lines.join("\n")
+}
+
+/// Lines of the result that only a student has.
+fn of_student(summary: &Summary) -> Vec<(&'static str, String)> {
+    let Some(teacher) = &summary.teacher else { return Vec::new() };
+    let params = |num_params: usize| format!("{} parameters", count(num_params as u64));
+    // Of embeddings MAP@R, by which the model was chosen.
+    let figure = |accuracy: Option<f64>, measures: &BTreeMap<String, f64>| match accuracy {
+        Some(accuracy) => format!("{accuracy:.4}, "),
+        None => measures.get("val_map_at_r").map_or(String::new(), |value| format!("MAP@R {value:.4}, ")),
+    };
+    let line = |accuracy, measures, num_params| figure(accuracy, measures) + &params(num_params);
+    let mut lines = vec![
+        ("teacher", line(teacher.val_accuracy, &teacher.measures, teacher.num_params)),
+        ("student", line(summary.val_accuracy, &summary.measures, summary.num_params)),
+    ];
+    if let Some(baseline) = &summary.baseline {
+        let text = format!(
+            "{}from scratch; only the student has {} right, only the baseline {} ({})",
+            figure(baseline.val_accuracy, &baseline.measures),
+            count(baseline.only_student),
+            count(baseline.only_baseline),
+            p_value(baseline.p_value)
+        );
+        lines.push(("baseline", text));
+    }
+    // Embeddings have none.
+    let measure = |name: &str| summary.measures.get(name).copied();
+    if let (Some(agreement), Some(mean_kl)) = (measure("agreement"), measure("mean_kl")) {
+        lines.push(("agreement", format!("{agreement:.4} of the images, mean KL {mean_kl:.4} nats")));
+    }
+    lines
+}
+
+/// Lines of the result that only self-training has.
+fn of_self_training(summary: &Summary) -> Vec<(String, String)> {
+    let shown = |accuracy: Option<f64>| accuracy.map_or("none".to_owned(), |value| format!("{value:.4}"));
+    let mut lines = Vec::new();
+    for round in &summary.rounds {
+        let verdict = if round.accepted { "accepted" } else { "rolled back" };
+        let text = format!(
+            "{} pseudo-labels, audit {}, {verdict}: {}",
+            count(round.num_pseudo_labels),
+            shown(round.audit_precision),
+            round.reason
+        );
+        lines.push((format!("round {}", round.round), text));
+    }
+    if let Some(accuracy) = summary.test_accuracy {
+        lines.push(("test accuracy".to_owned(), format!("{accuracy:.4}")));
+    }
+    // Models are compared on the test split, or on validation where there is none.
+    let split = if summary.test_accuracy.is_some() { "test" } else { "validation" };
+    // A student of named teachers has its own lines.
+    if let Some(baseline) = summary.baseline.as_ref().filter(|_| summary.teacher.is_none()) {
+        let text = format!(
+            "{} on labels alone; only the student has {} {split} images right, only the baseline {} ({})",
+            shown(baseline.test_accuracy.or(baseline.val_accuracy)),
+            count(baseline.only_student),
+            count(baseline.only_baseline),
+            p_value(baseline.p_value)
+        );
+        lines.push(("baseline".to_owned(), text));
+    }
+    if let Some(distilled) = &summary.distilled {
+        let text = format!(
+            "{}: {} parameters, {split} accuracy {}",
+            distilled.model,
+            count(distilled.num_params as u64),
+            shown(distilled.test_accuracy.or(distilled.val_accuracy))
+        );
+        lines.push(("distilled".to_owned(), text));
+    }
+    lines
+}
