@@ -26,7 +26,7 @@ from harness import Failed, machine_line, run_child, thread_env
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-BUILD = ["cargo", "build", "--release", "-p", "mentor-loss", "-p", "mentor-train", "--examples"]
+BUILD = ["cargo", "build", "--release", "-p", "mentor-loss", "-p", "mentor-metrics", "--examples"]
 PEERS = ["pytorch-metric-learning", "sentence-transformers"]
 # N, D, classes
 BATCHES = [(256, 32, 16), (1024, 128, 64)]

@@ -38,6 +38,5 @@ pub use pass::{Noise, Pass};
 pub use shapes::tensor_shapes;
 pub use spec::{Head, ModelSpec};
 pub use weights::{
-    NamedTensor, is_penalised, load_safetensors, parameters, to_safetensors, weights_blake3,
-    with_parameters,
+    NamedTensor, is_penalised, load_safetensors, parameters, to_safetensors, weights_blake3, with_parameters,
 };

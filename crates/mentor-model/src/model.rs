@@ -4,15 +4,15 @@ use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Tensor};
 
 use crate::families::cnn::Cnn;
-use crate::init::Init;
-use crate::layers::{is_running_statistic, unit_norm};
 use crate::families::linear::Linear;
 use crate::families::mlp::Mlp;
-use crate::pass::Output;
 use crate::families::resnet::ResNet;
 use crate::families::vit::{VisionTransformer, VitShape};
-use crate::shapes::tensor_shapes;
 use crate::families::wide_resnet::WideResNet;
+use crate::init::Init;
+use crate::layers::{is_running_statistic, unit_norm};
+use crate::pass::Output;
+use crate::shapes::tensor_shapes;
 use crate::{Architecture, Head, ModelError, ModelSpec, Pass};
 
 /// More parameters than this (8 GiB of them) are taken for a typing error.

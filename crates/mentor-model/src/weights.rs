@@ -6,8 +6,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::shapes::tensor_shapes;
 use crate::layers::{is_running_statistic, is_running_variance};
+use crate::shapes::tensor_shapes;
 use crate::{Model, ModelError};
 
 /// One tensor of a model, on the host.

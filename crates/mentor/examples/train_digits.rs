@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
-use mentor::train::{Config, Outcome, Plan, TrainEvent, TrainedModel, train};
+use mentor::run::{Config, TrainEvent};
+use mentor::train::{Outcome, Plan, TrainedModel, train};
 
 const CONFIG: &str = "
 [data]

@@ -8,7 +8,9 @@
 //! | [`data`] | image folders, IDX files, CSV manifests and npz files to batches | data sets |
 //! | [`model`] | network families by name, weights in and out | no |
 //! | [`metrics`] | measures on slices: classification, calibration, retrieval, tests of significance | no |
-//! | [`train`] | plan, optimisers, the loop, checkpoints, evaluation | run directories |
+//! | [`run`] | configuration, run directory, events, records | run directories |
+//! | [`train`] | plan, optimisers, the loop, checkpoints, recipes, trained models | run directories |
+//! | [`report`] | one HTML file from one or several runs | run directories |
 //!
 //! The binary `mentor` is the same crates behind a command line. Everything below is deterministic: the same
 //! plan and data end in the same weights, bit for bit, on one machine, also after a crash.
@@ -21,7 +23,8 @@
 //!
 //! use burn::tensor::Device;
 //! use mentor::data::{OpenOptions, Source, Split};
-//! use mentor::train::{Config, Plan, TrainedModel, train};
+//! use mentor::run::Config;
+//! use mentor::train::{Plan, TrainedModel, train};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
@@ -67,4 +70,6 @@ pub use mentor_data as data;
 pub use mentor_loss as loss;
 pub use mentor_metrics as metrics;
 pub use mentor_model as model;
+pub use mentor_report as report;
+pub use mentor_run as run;
 pub use mentor_train as train;

@@ -4,11 +4,11 @@ use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_para
 use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
 use crate::analysis::trajectory::Trajectory;
-use crate::inference::weights::WeightStatistics;
 use crate::engine::checkpoint::Progress;
 use crate::engine::error::TrainError;
 use crate::engine::job::Job;
 use crate::inference::model_file::{ModelFile, model_blake3};
+use crate::inference::weights::WeightStatistics;
 
 /// Writes the files of a complete run; `summary.json` last, because it marks the run complete.
 ///

@@ -15,7 +15,6 @@ use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters}
 use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, Started, TrainEvent};
 
 use crate::analysis::trajectory::Trajectory;
-use crate::inference::weights::WeightStatistics;
 use crate::engine::checkpoint::{Best, Checkpoint, Fits, Progress};
 use crate::engine::ema::{ema_decay, update_average};
 use crate::engine::error::TrainError;
@@ -26,6 +25,7 @@ use crate::engine::optimizer::{Optimizer, accumulate};
 use crate::engine::outcome::Outcome;
 use crate::engine::validation::Validation;
 use crate::inference::device::images_to_device;
+use crate::inference::weights::WeightStatistics;
 
 /// Lines about updates in `metrics.jsonl` at most, over the whole run.
 const MAX_STEP_LINES: u64 = 2000;
