@@ -20,4 +20,4 @@ pub mod retrieval;
 mod subsample;
 
 pub use mcnemar::{McNemar, mcnemar};
-pub use subsample::one_of_each_stretch;
+pub use subsample::stratified_subsample;

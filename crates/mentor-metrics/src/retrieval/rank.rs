@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use crate::one_of_each_stretch;
+use crate::stratified_subsample;
 
 /// Places of the sample from which the threshold of the candidates is guessed.
 const SAMPLE: usize = 2048;
@@ -40,7 +40,7 @@ pub(super) struct Ranking<'a> {
 pub(super) fn sampled(num_samples: usize) -> Vec<usize> {
     match num_samples.div_ceil(SAMPLE) {
         0 | 1 => Vec::new(),
-        stride => one_of_each_stretch(num_samples, stride),
+        stride => stratified_subsample(num_samples, stride),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mentor_data::Dataset;
-use mentor_metrics::one_of_each_stretch;
+use mentor_metrics::stratified_subsample;
 use mentor_model::{Model, NamedTensor, is_penalised, parameters, with_parameters};
 use mentor_run::records::analysis::{Landscape, PathPoint};
 
@@ -59,8 +59,8 @@ impl<'a> Surface<'a> {
         trajectory: &'a Trajectory,
     ) -> Result<Self, AnalysisError> {
         let all = subject.train.len();
-        let stretches = one_of_each_stretch(all, all.div_ceil(NUM_SAMPLES).max(1));
-        let samples: Vec<u32> = stretches.into_iter().map(|sample| sample as u32).collect();
+        let samples = stratified_subsample(all, all.div_ceil(NUM_SAMPLES).max(1));
+        let samples: Vec<u32> = samples.into_iter().map(|sample| sample as u32).collect();
         let samples = Arc::new(subject.train.subset(&samples));
         let mut surface = Self { subject, model, tensors, samples, way: Vec::new() };
         let points: Vec<(u64, &[f32])> = trajectory.points().collect();

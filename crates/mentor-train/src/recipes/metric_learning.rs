@@ -8,8 +8,8 @@ use mentor_loss::{
     AllTriplets, Average, Census, LossError, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss,
     TripletRanking,
 };
-use mentor_metrics::one_of_each_stretch;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
+use mentor_metrics::stratified_subsample;
 use mentor_model::{Model, Pass};
 use mentor_run::records::embedding_fidelity;
 use mentor_run::records::health::EpochHealth;
@@ -76,7 +76,7 @@ impl<'a> Ranking<'a> {
     pub(crate) fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<f64, TrainError> {
         let dim = self.ranking.embedding_size;
         let stride = labels.len().div_ceil(NUM_LOSS_SAMPLES).max(1);
-        let rows = one_of_each_stretch(labels.len(), stride);
+        let rows = stratified_subsample(labels.len(), stride);
         let values: Vec<f32> = rows.iter().flat_map(|&row| &values[row * dim..][..dim]).copied().collect();
         let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
         match &self.loss {
