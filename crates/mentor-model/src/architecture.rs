@@ -129,9 +129,9 @@ static CATALOGUE: [Family; 7] = [
     },
 ];
 
-/// Bounds that keep a typing error from becoming an attempt to allocate all memory.
 /// Values of a head, as in all networks of the paper; `vit-4-192-4` has three heads.
 pub(crate) const HEAD_WIDTH: usize = 64;
+/// Bounds that keep a typing error from becoming an attempt to allocate all memory.
 const MAX_HIDDEN_LAYERS: usize = 64;
 const MAX_UNITS: usize = 1 << 20;
 const MAX_DEPTH: usize = 1202;

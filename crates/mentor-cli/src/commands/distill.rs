@@ -1,10 +1,9 @@
 //! `mentor distill`: teachers and a configuration become a student.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use mentor_run::{DistillConfig, Summary};
+use mentor_run::DistillConfig;
 
 use super::train;
 use crate::terminal::error::Failure;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use mentor_run::{SelfTrainConfig, Summary};
+use mentor_run::SelfTrainConfig;
 
 use super::train;
 use crate::terminal::error::Failure;

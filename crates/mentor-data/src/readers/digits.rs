@@ -12,6 +12,7 @@ use crate::readers::listing::{Listed, Listing, Pictures};
 
 /// Name of the embedded data set. A folder of that name is opened as `./digits`.
 pub(crate) const DIGITS: &str = "digits";
+
 static ARCHIVE: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const SIDE: usize = 8;
 /// Largest value in the file.

@@ -18,6 +18,7 @@ use super::table::Table;
 
 /// Up to so many positives are compared with every negative.
 const FEW: usize = 20;
+
 /// What all triplets of an anchor add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Totals {

@@ -38,9 +38,9 @@ impl<'a> Graph<'a> {
         let reached: Vec<BTreeSet<usize>> = (0..self.modules.len()).map(|from| self.reached(from)).collect();
         let mut seen = BTreeSet::new();
         let mut cycles = Vec::new();
-        for start in 0..self.modules.len() {
+        for (start, own) in reached.iter().enumerate() {
             let cycle: Vec<usize> =
-                reached[start].iter().copied().filter(|&other| reached[other].contains(&start)).collect();
+                own.iter().copied().filter(|&other| reached[other].contains(&start)).collect();
             if cycle.len() > 1 && cycle.iter().all(|&file| seen.insert(file)) {
                 cycles.push(cycle.into_iter().map(|file| self.modules[file].file.as_str()).collect());
             }
@@ -112,7 +112,7 @@ fn owner(
         return Some(file);
     }
     let passed = module.uses.iter().filter(|passed| passed.here == *name || passed.here == "*");
-    let from = passed.filter_map(|passed| {
+    let mut from = passed.filter_map(|passed| {
         let mut start = absolute(module, passed, by_place)?;
         if passed.here == "*" {
             start.pop();
@@ -121,5 +121,5 @@ fn owner(
         start.extend(rest[1..].iter().cloned());
         owner(modules, by_place, &start, depth + 1)
     });
-    from.into_iter().next().or(Some(file))
+    from.next().or(Some(file))
 }
