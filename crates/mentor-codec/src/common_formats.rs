@@ -7,8 +7,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::fault::{Fault, damaged, not_an_image, one_line};
+use crate::picture::{Header, Picture, allowance, check_size, upright};
 use crate::pixels::{Alpha, picture};
-use crate::{Header, Picture, allowance, check_size, upright};
 
 pub(crate) fn read_header(bytes: &[u8], max_pixels: u64) -> Result<Header, Fault> {
     let layout = Layout::of(bytes)?;

@@ -15,8 +15,8 @@ use libjpeg_turbo_rs::{
 };
 
 use crate::fault::{Fault, damaged};
+use crate::picture::{Header, Picture, allowance, check_size, upright};
 use crate::pixels::{Alpha, cmyk_to_rgb, picture};
-use crate::{Header, Picture, allowance, check_size, upright};
 
 pub(crate) fn read_header(bytes: &[u8], max_pixels: u64) -> Result<Header, Fault> {
     let scans = Scans::of(bytes);

@@ -14,39 +14,12 @@ mod common_formats;
 mod fault;
 mod guard;
 mod jpeg;
+mod picture;
 mod pixels;
 mod tiff_file;
 
-use image::metadata::Orientation;
-
 pub use fault::Fault;
-
-/// A decoded image, upright and without alpha.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
-    /// 1 (gray) or 3 (red, green, blue).
-    pub channels: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// `[height, width, channel]`.
-    pub bytes: Vec<u8>,
-}
-
-/// What the first bytes of an image file say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Rows of the upright image.
-    pub height: usize,
-    /// Columns of the upright image.
-    pub width: usize,
-    /// The file stores colour; its pixels may still all be gray.
-    pub colour: bool,
-    /// The file has the mark that ends an image. JPEG files of some cameras lack it, and PNG files that were
-    /// cut by a few bytes; if all pixels are there, they are read.
-    pub has_end: bool,
-}
+pub use picture::{Header, Picture};
 
 /// Size and colour, without decoding the pixels.
 ///
@@ -104,33 +77,4 @@ impl Kind {
             _ => Self::Other,
         }
     }
-}
-
-/// What a decoder may take for an image of `pixels`: every format's samples and coefficients, and 16 MiB for
-/// what is no pixel.
-fn allowance(pixels: u64) -> u64 {
-    pixels.saturating_mul(32).saturating_add(16 << 20)
-}
-
-fn check_size(height: u64, width: u64, max_pixels: u64) -> Result<(), Fault> {
-    if height == 0 || width == 0 {
-        return Err(Fault::Damaged(format!("its header declares {height}x{width} pixels")));
-    }
-    match height.checked_mul(width) {
-        Some(pixels) if pixels <= max_pixels => Ok(()),
-        _ => Err(Fault::TooLarge { height, width, max_pixels }),
-    }
-}
-
-/// The header of an image that is stored as `height` times `width`.
-fn upright(height: usize, width: usize, colour: bool, orientation: Orientation) -> Header {
-    let turned = matches!(
-        orientation,
-        Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH
-    );
-    let (height, width) = if turned { (width, height) } else { (height, width) };
-    Header { height, width, colour, has_end: true }
 }

@@ -3,8 +3,8 @@
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::Picture;
 use crate::fault::Fault;
+use crate::picture::Picture;
 
 /// What the last sample of a pixel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

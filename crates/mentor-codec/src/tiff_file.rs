@@ -10,8 +10,8 @@ use tiff::tags::{CompressionMethod, Tag};
 use tiff::{ColorType, TiffError, TiffUnsupportedError};
 
 use crate::fault::{Fault, damaged, one_line};
+use crate::picture::{Header, Picture, allowance, check_size, upright};
 use crate::pixels::{Alpha, cmyk_to_rgb, picture, to_byte};
-use crate::{Header, Picture, allowance, check_size, upright};
 
 type Tiff<'a> = Decoder<Cursor<&'a [u8]>>;
 
