@@ -73,7 +73,9 @@ impl Order {
 /// How batches are made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderOptions {
-    /// Samples in a batch, at least 1. The last batch of an epoch may hold fewer. With [`Order::ClassBalanced`] the most
+    /// Samples in a batch, at least 1. A shuffled epoch of up to 8 batches is divided evenly: their sizes
+    /// differ by 1 at most, so that an update from 8 images does not count as much as one from 128. The last
+    /// batch of other epochs may hold fewer. With [`Order::ClassBalanced`] the most
     /// that a batch may hold: `classes_per_batch * samples_per_class`, or more.
     pub batch_size: usize,
     /// The order of the samples.
@@ -130,6 +132,9 @@ pub struct Loader {
 /// the bytes of several copies at once, where it would wait for one image after the other.
 const GATHERED_BYTES: usize = 8 << 10;
 
+/// An epoch of more batches ends in a smaller one, which is then one of many.
+const MAX_EVEN_BATCHES: usize = 8;
+
 /// What every batch is made from.
 #[derive(Debug)]
 struct Shared {
@@ -173,7 +178,7 @@ impl Loader {
         &self.shared.dataset
     }
 
-    /// Batches in an epoch, the last of which may be smaller.
+    /// Batches in an epoch.
     pub fn num_batches(&self) -> usize {
         let Shared { dataset, options, .. } = &*self.shared;
         match &options.order {
@@ -221,8 +226,13 @@ impl Loader {
             Order::Triplets(_) => options.batch_size / 3 * 3,
             _ => options.batch_size,
         };
-        let ends = (1..=self.num_batches()).map(|batch| (batch * batch_size).min(samples.len()));
-        let ends = ends.collect();
+        let num_batches = self.num_batches();
+        let evenly = options.order == Order::Shuffled && num_batches <= MAX_EVEN_BATCHES;
+        let end = |batch: usize| match evenly {
+            true => batch * samples.len() / num_batches,
+            false => (batch * batch_size).min(samples.len()),
+        };
+        let ends = (1..=num_batches).map(end).collect();
         (samples, ends)
     }
 

@@ -48,7 +48,12 @@ fn by_hand(
             version: 7,
         }
     };
-    order.chunks(options.batch_size).map(make).collect()
+    let num_batches = order.len().div_ceil(options.batch_size);
+    if num_batches > 8 || options.order == Order::Sequential {
+        return order.chunks(options.batch_size).map(make).collect();
+    }
+    let end = |batch: usize| batch * order.len() / num_batches;
+    (0..num_batches).map(|batch| make(&order[end(batch)..end(batch + 1)])).collect()
 }
 
 proptest! {
@@ -183,4 +188,23 @@ fn a_file_that_vanishes_is_an_error_in_its_place() {
     let outcomes: Vec<_> = Loader::new(train, preprocessing, options).epoch(0, 0).collect();
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true, true]);
     assert!(matches!(outcomes[2], Err(DataError::NotFound { .. })), "{:?}", outcomes[2]);
+}
+
+#[test]
+fn a_short_shuffled_epoch_has_no_batch_much_smaller_than_the_others() {
+    let sizes = |num_samples: usize, batch_size: usize, order: Order| -> Vec<usize> {
+        let dataset = dataset(num_samples);
+        let preprocessing = Preprocessing::fit(&dataset);
+        let options = LoaderOptions { batch_size, order, ..LoaderOptions::default() };
+        let loader = Loader::new(dataset, preprocessing, options);
+        batches(&loader, 0, 0).iter().map(|batch| batch.samples.len()).collect()
+    };
+    assert_eq!(sizes(136, 128, Order::Shuffled), [68, 68]);
+    assert_eq!(sizes(257, 128, Order::Shuffled), [85, 86, 86]);
+    assert_eq!(sizes(33, 32, Order::Shuffled), [16, 17]);
+    assert_eq!(sizes(7, 128, Order::Shuffled), [7]);
+    assert_eq!(sizes(256, 128, Order::Shuffled), [128, 128]);
+    // Chunks of the exact gradient are weighed by their samples, and a long epoch has its remainder.
+    assert_eq!(sizes(136, 128, Order::Sequential), [128, 8]);
+    assert_eq!(sizes(33, 4, Order::Shuffled), [4, 4, 4, 4, 4, 4, 4, 4, 1]);
 }
