@@ -66,6 +66,8 @@ pub(super) fn summary() -> Summary {
         val_loss: Some(0.1798),
         train_loss: 0.1453,
         train_accuracy: Some(0.9928),
+        last_train_loss: Some(0.1401),
+        last_train_accuracy: Some(0.9941),
         steps: 1600,
         epochs: 40,
         best_epoch: 3,

@@ -20,7 +20,9 @@ pub use config::{
 };
 pub use error::RunDirError;
 pub use files::write_atomically;
-pub use records::{EpochMetrics, MetricsLine, Picture, Started, StepMetrics, Summary, TrainEvent};
+pub use records::{
+    EpochMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics, Summary, TrainEvent,
+};
 pub use run_dir::{
     DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,
     MetricsWriter, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step, same_data,

@@ -22,5 +22,5 @@ pub use plan::{
     DistillMode, DistillPlan, LossPlan, OptimizerPlan, Plan, PlanError, Pool, RankingBatches, RankingForm,
     RankingPlan, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TripletForm,
 };
-pub use recipes::{LabelInput, Labelling, Outcome, label, train};
+pub use recipes::{LabelInput, Labelling, Outcome, estimate_self_training, label, train};
 pub use teachers::{CacheError, CacheKey, CacheShape, TeacherCache};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use mentor_run::DistillConfig;
+use mentor_run::{Config, DistillConfig};
 
-use super::train;
+use super::train::{self, Inherited};
 use crate::terminal::error::Failure;
 
 const EXAMPLES: &str = "\
@@ -35,11 +35,8 @@ several) and baseline too; right is then a sample whose nearest other one is of 
 
 /// Train a small student from a large teacher
 #[derive(Debug, clap::Args)]
-#[command(about = "Train a small student from a large teacher", after_help = EXAMPLES)]
+#[command(about = "Train a small student from a large teacher", after_help = EXAMPLES, mut_args = show)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    train: train::Args,
-
     /// Directory of a complete run; repeat for an ensemble
     #[arg(long, value_name = "RUN", help_heading = "Distillation")]
     teacher: Vec<PathBuf>,
@@ -65,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", help_heading = "Distillation")]
     mode: Option<String>,
 
-    /// Versions of each image with --augment, each scored once by the teacher [default: 8, at most --epochs]
+    /// Versions of each image with --augment, each scored once by the teacher [default: 8; at most --epochs]
     #[arg(long, value_name = "COUNT", help_heading = "Distillation")]
     views: Option<u64>,
 
@@ -76,25 +73,67 @@ pub(crate) struct Args {
     /// Let the teacher score every batch anew instead of keeping its scores in a file; the same student, more slowly
     #[arg(long, help_heading = "Distillation")]
     no_cache: bool,
+
+    #[command(flatten)]
+    train: train::Args,
+}
+
+/// What `train` has, with the defaults of a student.
+const INHERITED: Inherited = Inherited {
+    help: &[
+        (
+            "model",
+            "The student: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; see `mentor models` [default: linear; \
+             that of --preset]",
+        ),
+        (
+            "loss",
+            "Loss of the labels: softmax of a classifier, triplet or pairwise of an embedding model [default: softmax; triplet with \
+             --mode relational or cosine]",
+        ),
+        ("margin", "Margin of triplet and pairwise [default: 0.2; pairwise 1, with unit norm 0.5]"),
+        ("batch_size", "Images of one update [default: 128]"),
+        (
+            "clip_norm",
+            "Largest norm of a gradient, longer ones are scaled down; 0 leaves all as they are [default: 5; 0 without soft targets]",
+        ),
+        ("schedule", "How the learning rate changes over the run [default: cosine]"),
+        (
+            "epochs",
+            "Passes over the training images [default: 20; on few images as many as make 300 updates]",
+        ),
+    ],
+    hidden: &["optimizer"],
+    hidden_values: &[("loss", &["svm", "crammer-singer"])],
+};
+
+fn show(arg: clap::Arg) -> clap::Arg {
+    INHERITED.show(arg)
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let mut config = args.train.configuration()?;
-    let distill = config.distill.get_or_insert_with(DistillConfig::default);
-    if !args.teacher.is_empty() {
-        distill.teachers.clone_from(&args.teacher);
+    train::run_with(&args.train, args.configuration()?)
+}
+
+impl Args {
+    pub(super) fn configuration(&self) -> Result<Config, Failure> {
+        let mut config = self.train.configuration()?;
+        let distill = config.distill.get_or_insert_with(DistillConfig::default);
+        if !self.teacher.is_empty() {
+            distill.teachers.clone_from(&self.teacher);
+        }
+        train::take(&self.preset, &mut distill.preset);
+        train::take(&self.mode, &mut distill.mode);
+        train::take(&self.temperature, &mut distill.temperature);
+        train::take(&self.soft_weight, &mut distill.soft_weight);
+        train::take(&self.hard_weight, &mut distill.hard_weight);
+        train::take(&self.views, &mut distill.views);
+        if self.no_baseline {
+            distill.baseline = Some(false);
+        }
+        if self.no_cache {
+            distill.cache = Some(false);
+        }
+        Ok(config)
     }
-    train::take(&args.preset, &mut distill.preset);
-    train::take(&args.mode, &mut distill.mode);
-    train::take(&args.temperature, &mut distill.temperature);
-    train::take(&args.soft_weight, &mut distill.soft_weight);
-    train::take(&args.hard_weight, &mut distill.hard_weight);
-    train::take(&args.views, &mut distill.views);
-    if args.no_baseline {
-        distill.baseline = Some(false);
-    }
-    if args.no_cache {
-        distill.cache = Some(false);
-    }
-    train::run_with(&args.train, config)
 }

@@ -3,15 +3,20 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use mentor_run::SelfTrainConfig;
+use mentor_run::{Config, SelfTrainConfig};
+use mentor_train::{Plan, estimate_self_training};
 
-use super::train;
+use super::train::{self, Inherited};
 use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::progress::planned;
 
 const EXAMPLES: &str = "\
 Examples:
   mentor self-train --data digits --labels-per-class 5 --out runs/five
       keep five labels a class, take all others away, and see what the images without labels give back
+  mentor self-train --data photos/ --unlabelled more/ --dry-run
+      the stages, their updates and about how long they take, before anything is trained
   mentor self-train --data photos/ --unlabelled more/ --rounds 3 --model cnn --student cnn:wide --out runs/ns
       more/ is searched through for images; folder names mean nothing there
   mentor self-train --data photos/ --unlabelled more/ --no-noise --out runs/calm
@@ -23,27 +28,26 @@ Examples:
 
 A round: the teacher, its confidence calibrated on validation, labels every image without noise; confident labels are kept, the same number \
 for each class, the most confident first, repeated where a class is short; a student with noise learns from both, with the loss \
-mean CE(labelled) + ratio x mean CE(pseudo-labelled). It becomes the next teacher if validation accuracy does not fall and \
+mean CE(labelled) + ratio x mean CE(pseudo-labelled). It becomes the next teacher if it has more validation images right and \
 the audit raises no alarm; else the round is rolled back. The audit is a canary: labelled images (5 %, at least five of a class, at most a \
 fifth of few labels) that nobody trains on and that go the way of the unlabelled ones. Copies of validation and test images are left out.
 
-The model of OUT is the best one, so that eval, predict and embed work on it. The same network on labels alone, with as many updates, is in \
-OUT/baseline. The test split is opened once, at the end. Ctrl-C and the same command again go on, whatever the stage.
+The model of OUT is the best one, so that eval, predict and embed work on it. The same network on labels alone is in \
+OUT/baseline. If a student makes more than 600 updates, teacher and baseline make fewer: short trials on the labels find how many, in OUT/length.json. The test split is opened once, at the end. Ctrl-C and the same command again go on, whatever the stage.
 
-Where other defaults than those of train suit few labels: --model cnn, --augment shift, --batch-size 32, --epochs 6 (passes over the larger of \
-labelled and unlabelled images), --l2 5e-4, and training.ema=0.999 \
-(--set), the decay of the average of the weights that is judged and kept.
+The weights that are judged and kept are an average over the updates, with the decay training.ema=0.999 (--set).
 
 summary.json, beside what training writes: test_accuracy, baseline (val_accuracy, test_accuracy, only_student, only_baseline, p_value of \
-McNemar's test), rounds[] (round, val_accuracy, test_accuracy, num_pseudo_labels, mean_confidence, audit_precision, accepted, reason).";
+McNemar's test), rounds[] (round, val_accuracy, test_accuracy, num_pseudo_labels, mean_confidence, audit_precision, p_value, accepted, reason).";
 
 /// Train a student from few labels and many images without
 #[derive(Debug, clap::Args)]
-#[command(about = "Train a student from few labels and many images without", after_help = EXAMPLES)]
+#[command(
+    about = "Train a student from few labels and many images without",
+    after_help = EXAMPLES,
+    mut_args = show
+)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    train: train::Args,
-
     /// Images without labels: a folder that is searched through, or other data whose labels are not looked at
     #[arg(long, value_name = "DATA", help_heading = "Self-training")]
     unlabelled: Option<String>,
@@ -100,11 +104,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOW", help_heading = "Self-training")]
     noise_augment: Option<String>,
 
-    /// Noise of the student: probability of dropping a hidden unit [default: 0.5 where the network has a place for it]
+    /// Noise of the student: probability of dropping a hidden unit [default: 0.5; 0 if the network has no
+    /// place for it]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
     noise_dropout: Option<f64>,
 
-    /// Noise of the student: probability of dropping the last residual block [default: 0.2 where there are such blocks]
+    /// Noise of the student: probability of dropping the last residual block [default: 0.2; 0 if there are no
+    /// such blocks]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
     noise_stochastic_depth: Option<f64>,
 
@@ -120,18 +126,88 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Self-training")]
     no_baseline: bool,
 
+    /// Print the stages, their updates and about how long they take, and train nothing
+    #[arg(long, help_heading = "Self-training")]
+    dry_run: bool,
+
     /// A small network that the final model teaches, into OUT/distilled
     #[arg(long, value_name = "NAME", help_heading = "Self-training")]
     distill_to: Option<String>,
+
+    #[command(flatten)]
+    train: train::Args,
+}
+
+/// What `train` has, with the defaults for few labels.
+const INHERITED: Inherited = Inherited {
+    help: &[
+        (
+            "augment",
+            "Change the labelled images at random, for teacher and baseline: none, flip (left to right), shift or shift:N (by up to N \
+             pixels), shift+flip or shift:N+flip, standard (shifts, flips, small rotations, erased patches), or rand-augment:N,M (N \
+             operations of magnitude M, 0 to 10) [default: shift]",
+        ),
+        (
+            "model",
+            "The teacher: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; see `mentor models` [default: cnn]",
+        ),
+        ("dropout", "Probability of dropping a hidden unit in training teacher and baseline [default: 0]"),
+        (
+            "stochastic_depth",
+            "Probability of dropping the last residual block in training teacher and baseline, less for earlier ones [default: 0]",
+        ),
+        ("l2", "λ of the penalty λ Σw² (half of a weight decay) [default: 0.0005]"),
+        (
+            "learning_rate",
+            "Step size [default: one that suits the model, in proportion to --batch-size below 32]",
+        ),
+        ("batch_size", "Labelled images of one update; --ratio adds pseudo-labelled ones [default: 32]"),
+        (
+            "clip_norm",
+            "Largest norm of a gradient, longer ones are scaled down; 0 leaves all as they are [default: 0; 5 of --distill-to]",
+        ),
+        ("schedule", "How the learning rate changes over each stage [default: cosine]"),
+        ("epochs", "Passes of a student over the larger of labelled and unlabelled images [default: 6]"),
+    ],
+    hidden: &[
+        "split_by",
+        "loss",
+        "margin",
+        "mining",
+        "average",
+        "distance",
+        "form",
+        "embedding_size",
+        "unit_norm",
+        "classes_per_batch",
+        "samples_per_class",
+        "triplets",
+        "optimizer",
+    ],
+    hidden_values: &[],
+};
+
+fn show(arg: clap::Arg) -> clap::Arg {
+    INHERITED.show(arg)
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let mut config = args.train.configuration()?;
-    args.overlay(config.self_train.get_or_insert_with(SelfTrainConfig::default))?;
-    train::run_with(&args.train, config)
+    let config = args.configuration()?;
+    if !args.dry_run {
+        return train::run_with(&args.train, config);
+    }
+    let plan = Plan::try_from(config).map_err(Failure::usage)?;
+    let device = args.train.device.open()?;
+    output::text(&planned(&estimate_self_training(&plan, &device.device)?))
 }
 
 impl Args {
+    pub(super) fn configuration(&self) -> Result<Config, Failure> {
+        let mut config = self.train.configuration()?;
+        self.overlay(config.self_train.get_or_insert_with(SelfTrainConfig::default))?;
+        Ok(config)
+    }
+
     fn overlay(&self, config: &mut SelfTrainConfig) -> Result<(), Failure> {
         train::take(&self.unlabelled, &mut config.unlabelled);
         train::take(&self.labels_per_class, &mut config.labels_per_class);
@@ -168,9 +244,7 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
-    use mentor_run::Config;
-    use mentor_train::Plan;
+    use clap::Parser;
 
     use super::*;
 
@@ -182,9 +256,7 @@ mod tests {
 
     fn config(flags: &str) -> Config {
         let only = Only::try_parse_from(["self-train"].into_iter().chain(flags.split_whitespace())).unwrap();
-        let mut config = only.args.train.configuration().unwrap();
-        only.args.overlay(config.self_train.get_or_insert_default()).unwrap();
-        config
+        only.args.configuration().unwrap()
     }
 
     #[test]
@@ -215,24 +287,5 @@ mod tests {
         let calm = config("--no-noise --no-balance").self_train.unwrap();
         assert_eq!((calm.augment, calm.dropout), (Some(mentor_data::Augment::None), Some(0.0)));
         assert_eq!((calm.stochastic_depth, calm.balance), (Some(0.0), Some(false)));
-    }
-
-    #[test]
-    fn defaults_in_the_help_are_those_of_the_plan() {
-        let resolved = Plan::try_from(config("--data digits --labels-per-class 5")).unwrap().to_config();
-        let table = toml::Table::try_from(resolved.self_train.unwrap()).unwrap();
-        let command = Only::command();
-        for flag in ["method", "rounds", "threshold", "label_kind", "max_copies", "ratio", "canary_fraction"]
-        {
-            let help = command.get_arguments().find(|argument| argument.get_id() == flag).unwrap().get_help();
-            let help = help.unwrap().to_string();
-            let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
-            let value = match &table[flag] {
-                toml::Value::String(text) => text.clone(),
-                toml::Value::Float(number) => number.to_string(),
-                other => other.to_string(),
-            };
-            assert_eq!(told, value, "--{flag}");
-        }
     }
 }

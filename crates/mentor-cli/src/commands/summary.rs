@@ -23,7 +23,7 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     of_student(summary).into_iter().for_each(|(name, value)| line(name, value));
     of_self_training(summary).into_iter().for_each(|(name, value)| line(&name, value));
     if let Some(accuracy) = summary.train_accuracy {
-        line("train accuracy", format!("{accuracy:.4}"));
+        line("train accuracy", format!("{accuracy:.4}, {epoch}"));
     }
     let weights = count(summary.num_weights as u64);
     let zero = count(summary.num_zero_weights as u64);
@@ -91,14 +91,22 @@ fn of_self_training(summary: &Summary) -> Vec<(String, String)> {
     }
     // Models are compared on the test split, or on validation where there is none.
     let split = if summary.test_accuracy.is_some() { "test" } else { "validation" };
+    // If no round was accepted, the model is the teacher.
+    let rolled_back = !summary.rounds.is_empty() && summary.rounds.iter().all(|round| !round.accepted);
+    if rolled_back {
+        let text = "the teacher of the labels alone, because no round was accepted";
+        lines.push(("model".to_owned(), text.to_owned()));
+    }
+    let model = if rolled_back { "teacher" } else { "student" };
     // A student of named teachers has its own lines.
     if let Some(baseline) = summary.baseline.as_ref().filter(|_| summary.teacher.is_none()) {
         let text = format!(
-            "{} on labels alone; only the student has {} {split} images right, only the baseline {} ({})",
+            "{} on labels alone; only the {model} has {} {split} images right, only the baseline {} ({}{})",
             shown(baseline.test_accuracy.or(baseline.val_accuracy)),
             count(baseline.only_student),
             count(baseline.only_baseline),
-            p_value(baseline.p_value)
+            p_value(baseline.p_value),
+            if baseline.p_value < 0.05 { "" } else { ", which chance explains" }
         );
         lines.push(("baseline".to_owned(), text));
     }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mentor_run::records::health::{Diagnosis, EpochHealth};
-use mentor_run::{EpochMetrics, Started, StepMetrics, TrainEvent};
+use mentor_run::{EpochMetrics, PlannedStage, Started, StepMetrics, TrainEvent};
 
 use crate::terminal::output;
-use crate::terminal::table::{count, duration};
+use crate::terminal::table::{Align, Table, count, duration};
 
 /// Lines about epochs at most, roughly: a run of `gd` has hundreds of them, each a single update.
 const MAX_EPOCH_LINES: usize = 50;
@@ -45,6 +45,7 @@ impl Progress {
     pub(crate) fn observe(&mut self, event: &TrainEvent) {
         match event {
             TrainEvent::Stage(text) => self.say(text),
+            TrainEvent::Planned(stages) if !stages.is_empty() => self.say(&planned(stages)),
             TrainEvent::Started(started) => self.start(started),
             TrainEvent::Step(metrics) => self.step(metrics),
             TrainEvent::Epoch(metrics) => self.epoch(metrics),
@@ -75,6 +76,14 @@ impl Progress {
             count(*num_train as u64),
             count(*num_val as u64),
         ));
+        if started.min_updates > 0 {
+            self.say(&format!(
+                "{} epochs of {} updates, to make at least {}; --epochs sets another length",
+                count(started.epochs as u64),
+                count(started.steps_per_epoch),
+                count(started.min_updates)
+            ));
+        }
         if started.resumed_step > 0 {
             self.say(&format!("continues after update {}", count(started.resumed_step)));
         }
@@ -117,6 +126,30 @@ impl Progress {
             }
         }
     }
+}
+
+/// The stages of a run that are yet to come, with their updates and about how long they take.
+pub(crate) fn planned(stages: &[PlannedStage]) -> String {
+    let mut table = Table::new(&[
+        ("stage", Align::Left),
+        ("model", Align::Left),
+        ("updates", Align::Right),
+        ("about", Align::Right),
+    ]);
+    let at_most = |at_most: bool, text: String| if at_most { format!("up to {text}") } else { text };
+    for stage in stages {
+        table.row([
+            stage.name.clone(),
+            stage.model.clone(),
+            at_most(stage.at_most, count(stage.updates)),
+            duration(stage.secs),
+        ]);
+    }
+    let any = stages.iter().any(|stage| stage.at_most);
+    let updates = stages.iter().map(|stage| stage.updates).sum();
+    let secs = stages.iter().map(|stage| stage.secs).sum();
+    table.row(["in all".to_owned(), String::new(), at_most(any, count(updates)), duration(secs)]);
+    table.render().trim_end().to_owned()
 }
 
 impl Drop for Progress {
@@ -217,6 +250,27 @@ mod tests {
             val_secs: 1.0,
             measures: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn planned_stages_are_a_table_with_their_sum() {
+        let stage = |name: &str, updates, at_most, secs| PlannedStage {
+            name: name.to_owned(),
+            model: "cnn".to_owned(),
+            updates,
+            at_most,
+            secs,
+        };
+        let stages = [stage("teacher", 1000, true, 20.0), stage("round 1", 10_104, false, 600.0)];
+        let expected = [
+            "  stage    model       updates         about",
+            "  teacher  cnn     up to 1,000          20 s",
+            "  round 1  cnn          10,104   10 min 0 s",
+            "  in all          up to 11,104  10 min 20 s",
+        ];
+        let shown = planned(&stages);
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(shown.lines().map(words).collect::<Vec<_>>(), expected.map(words));
     }
 
     #[test]

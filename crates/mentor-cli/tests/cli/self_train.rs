@@ -56,6 +56,19 @@ fn one_command_gives_a_student_with_its_baseline_and_its_report() {
 }
 
 #[test]
+fn a_dry_run_shows_the_stages_and_their_time_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = mentor(dir.path(), &format!("{DIGITS} --dry-run"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    for stage in ["stage", "teacher", "baseline", "round 1", "round 2", "in all"] {
+        assert!(text.contains(stage), "{stage}: {text}");
+    }
+    assert!(!dir.path().join("run").exists());
+    assert_fails(&mentor(dir.path(), &format!("{DIGITS} --dry-run --ratio 0")), 2, "ratio is 0");
+}
+
+#[test]
 fn killed_and_started_again_it_ends_in_the_same_weights_and_label_files() {
     let expected = tempfile::tempdir().unwrap();
     assert!(mentor(expected.path(), DIGITS).status.success());

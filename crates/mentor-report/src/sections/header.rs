@@ -34,7 +34,14 @@ fn notices(run: &RunReport) -> String {
         }
     } else {
         let done = run.history.epochs.len() as u64;
-        let planned = run.config.training.epochs.map(|epochs| format!(" of {}", count(epochs as u64)));
+        // On few images a run may have more epochs than the configuration says.
+        let stretched = run.config.training.min_updates.is_some();
+        let planned = run
+            .config
+            .training
+            .epochs
+            .filter(|_| !stretched)
+            .map(|epochs| format!(" of {}", count(epochs as u64)));
         notices.push(format!(
             "<b>This run is not complete.</b> It shows {}{} so far; run the command that began it \
              again to continue it.",
@@ -64,11 +71,13 @@ fn facts(run: &RunReport) -> String {
         QUALITY.into_iter().filter_map(|(name, measure)| Some((name, run.measure(measure)?))).collect();
     match &run.summary {
         Some(summary) => {
+            // Training and validation of one epoch, the kept one.
+            let training = |shown: String| format!("training {shown}, both of epoch {}", summary.best_epoch);
             match (summary.val_accuracy, summary.train_accuracy) {
-                (Some(accuracy), training) => add(
+                (Some(accuracy), of_training) => add(
                     "validation accuracy",
                     percent(accuracy),
-                    training.map_or_else(String::new, |accuracy| format!("training {}", percent(accuracy))),
+                    of_training.map_or_else(String::new, |accuracy| training(percent(accuracy))),
                 ),
                 (None, Some(accuracy)) => {
                     add("training accuracy", percent(accuracy), "no validation split".to_owned());
@@ -78,7 +87,7 @@ fn facts(run: &RunReport) -> String {
             quality.iter().for_each(|&(name, share)| add(name, percent(share), String::new()));
             match summary.val_loss {
                 Some(loss) => {
-                    add("validation loss", value(loss), format!("training {}", value(summary.train_loss)));
+                    add("validation loss", value(loss), training(value(summary.train_loss)));
                 }
                 None => add("training loss", value(summary.train_loss), String::new()),
             }

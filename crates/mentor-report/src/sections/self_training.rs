@@ -274,6 +274,7 @@ mod tests {
                     num_pseudo_labels: 10,
                     mean_confidence: 0.9,
                     audit_precision: Some(0.75),
+                    p_value: Some(0.02),
                     accepted: true,
                     reason: "validation <accuracy>".to_owned(),
                 },

@@ -176,6 +176,11 @@ pub struct TrainingConfig {
     /// Passes over the training set; of `gd`, also the number of updates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
+    /// Updates that a run makes at least: if `epochs` make fewer on few images, there are more of them, and
+    /// warm-up and steps grow alike. Absent: 0, which adds none, if a length in epochs is given or the
+    /// optimiser is `gd`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_updates: Option<u64>,
     /// Seed of weights, order, augmentation and dropout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

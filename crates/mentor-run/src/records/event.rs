@@ -11,6 +11,8 @@ use super::summary::Summary;
 pub enum TrainEvent {
     /// A part of the work begins, in a few words; each part that trains has its own `Started` and `Finished`.
     Stage(String),
+    /// What a recipe of several stages is about to train, and about how long it takes.
+    Planned(Vec<PlannedStage>),
     /// The first event: what is about to run.
     Started(Started),
     /// One update of the weights.
@@ -33,6 +35,21 @@ pub enum TrainEvent {
     Finished(Box<Summary>),
 }
 
+/// A stage of self-training before it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedStage {
+    /// Such as `teacher` or `round 2`.
+    pub name: String,
+    /// Name of the network.
+    pub model: String,
+    /// Updates, or of a stage whose length is yet to be found the most that it makes.
+    pub updates: u64,
+    /// Whether it may make fewer.
+    pub at_most: bool,
+    /// Seconds of these updates, from a few that were timed; validation and labelling come on top.
+    pub secs: f64,
+}
+
 /// What is about to run.
 #[derive(Clone, Debug)]
 pub struct Started {
@@ -48,6 +65,9 @@ pub struct Started {
     pub num_val: usize,
     /// Epochs of the whole run.
     pub epochs: usize,
+    /// The updates that the epochs are to make at least, if there are more of them than planned for that;
+    /// else 0.
+    pub min_updates: u64,
     /// Updates of one epoch.
     pub steps_per_epoch: u64,
     /// Batches (forward passes) of one epoch.
@@ -65,7 +85,7 @@ pub struct StepMetrics {
     pub step: u64,
     /// Epoch it belongs to, from 0.
     pub epoch: usize,
-    /// Mean data loss of the samples of the update, before it.
+    /// Mean data loss of the samples of the update, at the weights before it.
     pub data_loss: f64,
     /// Learning rate of the update.
     pub learning_rate: f64,
@@ -82,14 +102,16 @@ pub struct EpochMetrics {
     pub step: u64,
     /// Learning rate of the last update.
     pub learning_rate: f64,
-    /// `train_data_loss + penalty`.
+    /// `train_data_loss + penalty`: the mean of the objective over the samples, each at the weights that its
+    /// update starts from. With `gd` it is J at the weights before the epoch.
     pub train_loss: f64,
-    /// Mean data loss of the training samples, each seen before its update.
+    /// Mean data loss of the training samples, each at the weights that its update starts from.
     pub train_data_loss: f64,
-    /// Accuracy of the training samples, each seen before its update; absent for embeddings.
+    /// Accuracy of the training samples, each at the weights that its update starts from; absent for
+    /// embeddings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f64>,
-    /// λ R(W) after the epoch.
+    /// Mean of λ R(W) over the training samples, each at the weights that its update starts from.
     pub penalty: f64,
     /// `val_data_loss` and the penalty of the weights that were judged, of their average where one is kept; absent without
     /// validation samples.

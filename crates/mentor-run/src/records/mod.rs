@@ -11,7 +11,7 @@ mod record;
 pub mod self_training;
 mod summary;
 
-pub use event::{EpochMetrics, MetricsLine, Started, StepMetrics, TrainEvent};
+pub use event::{EpochMetrics, MetricsLine, PlannedStage, Started, StepMetrics, TrainEvent};
 pub use picture::Picture;
 pub use record::Record;
 pub(crate) use record::parse;

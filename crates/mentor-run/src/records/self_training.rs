@@ -22,7 +22,12 @@ pub struct RoundSummary {
     pub mean_confidence: f64,
     /// Share of the canary's pseudo-labels that is right; absent without a canary, or where none is labelled.
     pub audit_precision: Option<f64>,
-    /// Whether the student became the next teacher.
+    /// McNemar's exact p-value of the student and its teacher on the validation split; absent if there was no
+    /// student.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// Whether the student became the next teacher: it has more validation images right, and the audit raised
+    /// no alarm.
     pub accepted: bool,
     /// Why, or why not.
     pub reason: String,
@@ -48,7 +53,7 @@ pub struct Round {
     pub summary: RoundSummary,
     /// Directory of the teacher, below the run; the given files where labels were given.
     pub teacher: String,
-    /// Accuracy of the teacher on the validation split, which the student must reach.
+    /// Accuracy of the teacher on the validation split, which the student must exceed.
     pub teacher_val_accuracy: f64,
     /// What the teacher's scores are divided by.
     pub temperature: f64,

@@ -16,11 +16,19 @@ pub struct Summary {
     /// Validation loss of the chosen model, penalty included; absent without validation samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
-    /// Training loss of the last epoch, penalty included.
+    /// Training loss of epoch `best_epoch`, penalty included, at the weights during it (see
+    /// `EpochMetrics::train_loss`).
     pub train_loss: f64,
-    /// Training accuracy of the last epoch; absent for embeddings.
+    /// Training accuracy of epoch `best_epoch`; absent for embeddings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f64>,
+    /// Training loss of the last epoch, which may be another one; absent in older files, whose `train_loss`
+    /// it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_train_loss: Option<f64>,
+    /// Training accuracy of the last epoch; absent for embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_train_accuracy: Option<f64>,
     /// Updates done.
     pub steps: u64,
     /// Epochs done.

@@ -11,6 +11,8 @@
 //! teacher-N.cache    scores or embeddings of teacher N of a distillation, and what came of it in distillation.json,
 //!                    or embedding-fidelity.json;
 //! baseline/          the run of the same network without teachers
+//! length/, length.json  trials of self-training that find how long teacher and baseline train, and what came
+//! of them;
 //! teacher/, round-N/  stages of self-training: round-N/labels/ (pseudo-labels), round-N/student/ (a run), round-N/round.json;
 //! distilled/         what --distill-to made; what the report draws of all is in self_training.json
 //! quarantine.txt     images that were left out, with --on-bad-image quarantine

@@ -57,6 +57,9 @@ pub(crate) struct EpochTotals {
     /// Absent for embeddings.
     pub(crate) num_correct: Option<u64>,
     pub(crate) data_loss: f64,
+    /// λ R(W) of the weights that each sample's update started from.
+    #[serde(default)]
+    pub(crate) penalty: f64,
     pub(crate) train_secs: f64,
     pub(crate) loader_wait_secs: f64,
     /// Sum and weight of each measure of the recipe.
@@ -77,6 +80,9 @@ pub(crate) struct Best {
     /// From 0.
     pub(crate) epoch: usize,
     pub(crate) validation: Validation,
+    /// Training loss and accuracy of that epoch; absent in older checkpoints.
+    #[serde(default)]
+    pub(crate) train: Option<(f64, Option<f64>)>,
 }
 
 /// The state between two updates.
@@ -248,6 +254,8 @@ fn newest_first(folder: &Path) -> Result<Vec<(u64, PathBuf)>, RunDirError> {
 /// The run that a checkpoint is to continue.
 pub(crate) struct Fits<'a> {
     plan: &'a Plan,
+    /// Those of the plan, or more of them on few images.
+    epochs: usize,
     /// The run at its start.
     start: &'a Progress,
     batches_per_epoch: usize,
@@ -257,8 +265,14 @@ pub(crate) struct Fits<'a> {
 
 impl<'a> Fits<'a> {
     /// `model` is one of the run's network.
-    pub(crate) fn new(plan: &'a Plan, start: &'a Progress, model: &Model, batches_per_epoch: usize) -> Self {
-        Self { plan, start, batches_per_epoch, tensors: parameters(model) }
+    pub(crate) fn new(
+        plan: &'a Plan,
+        epochs: usize,
+        start: &'a Progress,
+        model: &Model,
+        batches_per_epoch: usize,
+    ) -> Self {
+        Self { plan, epochs, start, batches_per_epoch, tensors: parameters(model) }
     }
 
     fn num_values(&self) -> usize {
@@ -311,7 +325,7 @@ impl<'a> Fits<'a> {
         }
         finite("velocity", velocity)?;
         let (points, values) = (progress.trajectory_steps.len(), trajectory.len());
-        let wanted = Trajectory::new(self.plan.epochs, self.num_params()).num_points(progress.epoch);
+        let wanted = Trajectory::new(self.epochs, self.num_params()).num_points(progress.epoch);
         if points != wanted || Some(values) != points.checked_mul(self.num_params()) {
             return Err(format!("its trajectory has {points} points and {values} values"));
         }
@@ -338,14 +352,21 @@ impl<'a> Fits<'a> {
         };
         let updates = updates.and_then(|updates| updates.checked_add(*batch as u64));
         let within = *batch < self.batches_per_epoch && (*batch == 0 || !self.plan.optimizer.full_batch);
-        let over = *epoch > self.plan.epochs || (*epoch == self.plan.epochs && *batch > 0);
+        let over = *epoch > self.epochs || (*epoch == self.epochs && *batch > 0);
         if over || !within || updates != Some(*step) {
             return Err(format!("epoch {epoch}, batch {batch} and step {step} are no moment of this run"));
         }
-        let EpochTotals { num_samples, num_correct, data_loss, train_secs, loader_wait_secs, measures } =
-            totals;
+        let EpochTotals {
+            num_samples,
+            num_correct,
+            data_loss,
+            penalty,
+            train_secs,
+            loader_wait_secs,
+            measures,
+        } = totals;
         let seconds = [wall_secs, train_secs, loader_wait_secs];
-        let mut sums = measures.values().flat_map(|(sum, weight)| [sum, weight]).chain([data_loss]);
+        let mut sums = measures.values().flat_map(|(sum, weight)| [sum, weight]).chain([data_loss, penalty]);
         if seconds.iter().any(|secs| !(secs.is_finite() && **secs >= 0.0)) || !sums.all(|sum| sum.is_finite())
         {
             return Err("its sums and seconds are no numbers".to_owned());
@@ -412,7 +433,7 @@ mod tests {
         };
         let (epoch, batch) = ((step / 4) as usize, (step % 4) as usize);
         let num_points = Trajectory::new(9, 8).num_points(epoch);
-        let best = Best { epoch: epoch.saturating_sub(1), validation: Validation::default() };
+        let best = Best { epoch: epoch.saturating_sub(1), validation: Validation::default(), train: None };
         let mut model = filled(1.0);
         model[0].values = vec![-0.0, f32::MIN_POSITIVE, 1.5, -4.0, 1e-40, 3e38];
         Checkpoint {
@@ -438,7 +459,7 @@ mod tests {
 
     fn load(folder: &Path) -> Loaded {
         let start = Progress { data_blake3: "abc".into(), ..Progress::default() };
-        Checkpoint::load_newest(folder, &Fits::new(&plan(), &start, &model(), 4))
+        Checkpoint::load_newest(folder, &Fits::new(&plan(), 9, &start, &model(), 4))
     }
 
     fn newest(folder: &Path) -> PathBuf {

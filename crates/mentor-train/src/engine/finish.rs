@@ -37,12 +37,17 @@ pub(crate) fn finish(
         weights_blake3: weights_blake3.clone(),
         calibration: None,
     };
+    // Both of the kept epoch, so that training and validation can be read side by side.
+    let of_best = progress.best.as_ref().and_then(|best| best.train);
+    let (train_loss, train_accuracy) = of_best.unwrap_or(progress.last_train);
     let best = progress.best.as_ref().map(|best| &best.validation);
     let mut summary = Summary {
         val_accuracy: best.and_then(|best| best.accuracy),
         val_loss: best.map(|best| best.data_loss + penalty),
-        train_loss: progress.last_train.0,
-        train_accuracy: progress.last_train.1,
+        train_loss,
+        train_accuracy,
+        last_train_loss: Some(progress.last_train.0),
+        last_train_accuracy: progress.last_train.1,
         steps: progress.step,
         epochs: progress.epoch,
         best_epoch: progress.best.as_ref().map_or(progress.epoch, |best| best.epoch + 1),

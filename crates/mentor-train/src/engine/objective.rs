@@ -45,6 +45,12 @@ pub(crate) trait Objective {
     /// Judges a model without autodiff on the validation split; `None` where there is none.
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError>;
 
+    /// The mean data loss of a model whose scores are all zero, or more than that; `None` if it says nothing
+    /// of a model.
+    fn loss_of_zero_scores(&self) -> Option<f64> {
+        None
+    }
+
     /// A sentence where training has nothing left to do, from the data loss of the last epoch.
     fn reason_to_stop(&self, _train_data_loss: f64) -> Option<String> {
         None

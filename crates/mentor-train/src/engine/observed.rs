@@ -21,6 +21,8 @@ pub(crate) struct Observed {
     read_every: usize,
     /// Sum of the losses and number of samples of the update under way.
     update: (f64, usize),
+    /// λ R(W) of the weights that the update under way starts from.
+    penalty: f64,
     last_learning_rate: f64,
 }
 
@@ -28,6 +30,8 @@ struct Batch {
     loss: BatchLoss,
     targets: Vec<u32>,
     samples: Vec<u32>,
+    /// Of the first batch of an update: terms whose sum is λ R(W) of the weights before it.
+    penalty: Option<Tensor<1>>,
     /// Number and learning rate of the update that this batch was the last of.
     ends: Option<(u64, f64)>,
 }
@@ -35,11 +39,18 @@ struct Batch {
 impl Observed {
     pub(crate) fn new(device_name: &str) -> Self {
         let read_every = if device_name == "cpu" { 1 } else { READ_EVERY };
-        Self { batches: Vec::new(), read_every, update: (0.0, 0), last_learning_rate: 0.0 }
+        Self { batches: Vec::new(), read_every, update: (0.0, 0), penalty: 0.0, last_learning_rate: 0.0 }
     }
 
-    /// Adds a batch of B samples.
-    pub(crate) fn push(&mut self, loss: BatchLoss, targets: Vec<u32>, samples: Vec<u32>) {
+    /// Adds a batch of B samples; the first one of an update brings `penalty`, terms whose sum is λ R(W) of
+    /// the weights before it, if any are penalised.
+    pub(crate) fn push(
+        &mut self,
+        loss: BatchLoss,
+        targets: Vec<u32>,
+        samples: Vec<u32>,
+        penalty: Option<Tensor<1>>,
+    ) {
         let detach = |measure: Measure| match measure.sum {
             Sum::Device(values) => Measure { sum: Sum::Device(Box::new(values.inner())), ..measure },
             Sum::Host(_) => measure,
@@ -49,7 +60,7 @@ impl Observed {
             scores: loss.scores.map(Tensor::inner),
             measures: loss.measures.into_iter().map(detach).collect(),
         };
-        self.batches.push(Batch { loss, targets, samples, ends: None });
+        self.batches.push(Batch { loss, targets, samples, penalty, ends: None });
     }
 
     /// Says that the newest batch completed update `step`.
@@ -106,6 +117,13 @@ impl Observed {
             let sum = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() * samples_per_loss;
             totals.data_loss += sum;
             totals.num_samples += num_samples as u64;
+            if let Some(terms) = batch.penalty {
+                self.penalty = to_host(terms).into_iter().map(f64::from).sum();
+                if !self.penalty.is_finite() {
+                    return Err(TrainError::Overflowed { epoch: epoch + 1 });
+                }
+            }
+            totals.penalty += self.penalty * num_samples as f64;
             if let Some(scores) = batch.loss.scores {
                 let num_classes = scores.dims()[1];
                 let scores = to_host(scores);

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use mentor_data::BadImage;
-use mentor_model::{Head, Model, ModelSpec};
+use mentor_data::{BadImage, Note};
+use mentor_model::{Architecture, Head, Model, ModelSpec};
 use mentor_run::{RunDir, Summary, TrainEvent};
 
 use crate::engine::error::TrainError;
@@ -109,8 +109,26 @@ pub(crate) fn tell_of_data(
         let text = "--patience stops nothing here: there is no validation split; give --val-fraction a share";
         observer(&TrainEvent::Warning(text.to_owned()));
     }
+    if let Some(advice) = advice_on_photographs(plan, data) {
+        observer(&TrainEvent::Warning(advice));
+    }
     if plan.options.on_bad_image == BadImage::Quarantine {
         run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;
     }
     Ok(())
+}
+
+/// What a network without convolutions sees of colour pictures, or of ones that were shrunk: most of them are
+/// photographs.
+fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
+    let dense = matches!(plan.architecture, Architecture::Linear | Architecture::Mlp { .. });
+    let [channels, height, width] = data.input();
+    let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
+    (dense && (channels > 1 || resized)).then(|| {
+        format!(
+            "{} is trained on {height}x{width} pixels, each by itself; for photographs --model cnn is better, and --size 64x64 or \
+             more shows it more",
+            plan.architecture
+        )
+    })
 }

@@ -25,10 +25,14 @@ use crate::engine::optimizer::{Optimizer, accumulate};
 use crate::engine::outcome::Outcome;
 use crate::engine::validation::Validation;
 use crate::inference::device::images_to_device;
-use crate::inference::weights::WeightStatistics;
+use crate::inference::weights::{WeightStatistics, penalty_rows};
+use crate::plan::Schedule;
 
 /// Lines about updates in `metrics.jsonl` at most, over the whole run.
 const MAX_STEP_LINES: u64 = 2000;
+/// A loss so many times that of scores of zero is worth a warning. Early in training it is often two or three
+/// times as large.
+const LOSS_FAR_ABOVE: f64 = 10.0;
 
 /// Trains `model` as `job` says, or continues from the newest checkpoint, to the files of a complete run.
 pub(crate) fn run(
@@ -64,6 +68,11 @@ struct Run<'a> {
     metrics: MetricsWriter,
     loader: Loader,
     batches_per_epoch: usize,
+    /// Those of the plan, or more of them on few images.
+    epochs: usize,
+    schedule: Schedule,
+    /// Whether a loss far above that of no weights was told of.
+    warned: bool,
     last_checkpoint: Instant,
     clock: Instant,
 }
@@ -73,7 +82,7 @@ impl Run<'_> {
     ///
     /// Returns the last model, and whether `stop` ended the loop.
     fn epochs(&mut self, mut model: Model) -> Result<(Model, bool), TrainError> {
-        while self.progress.epoch < self.job.plan.epochs && self.progress.stopped.is_none() {
+        while self.progress.epoch < self.epochs && self.progress.stopped.is_none() {
             let mut lap = Instant::now();
             let mut waited = Duration::ZERO;
             let mut gradients = GradientsParams::new();
@@ -120,13 +129,16 @@ impl Run<'_> {
         let num_losses = loss.losses.dims()[0];
         let denominator = samples_of_update as f64 * (num_losses as f64 / num_samples as f64);
         let gradients = loss.losses.clone().sum().div_scalar(denominator).backward();
-        self.observed.push(loss, batch.targets, batch.samples);
+        // The chunks of `gd` have the same weights.
+        let first_of_update = !plan.optimizer.full_batch || self.progress.batch == 0;
+        let penalty = first_of_update.then(|| penalty_rows(model, &plan.penalty)).flatten();
+        self.observed.push(loss, batch.targets, batch.samples, penalty);
         Ok(GradientsParams::from_grads(gradients, model))
     }
 
     /// Reads losses and scores back from the device, counts them and tells of the updates. Waits for the device.
     fn read_back(&mut self) -> Result<(), TrainError> {
-        let stride = (self.job.plan.epochs as u64 * self.steps_per_epoch()).div_ceil(MAX_STEP_LINES);
+        let stride = (self.epochs as u64 * self.steps_per_epoch()).div_ceil(MAX_STEP_LINES);
         for metrics in self.observed.read_back(&mut self.progress, &self.job.data.train)? {
             if metrics.step % stride == 0 {
                 self.metrics.write(&MetricsLine::Step(metrics.clone()))?;
@@ -148,14 +160,15 @@ impl Run<'_> {
         if !statistics.rms().is_finite() {
             return Err(TrainError::Overflowed { epoch: self.progress.epoch + 1 });
         }
-        let penalty = statistics.penalty(&self.job.plan.penalty);
         // The loss on validation is that of the model that is judged, with its own weights' penalty.
-        let val_penalty = match self.average.as_slice() {
-            [] => penalty,
-            _ => WeightStatistics::of(&judged).penalty(&self.job.plan.penalty),
+        let of_judged = match self.average.as_slice() {
+            [] => statistics,
+            _ => WeightStatistics::of(&judged),
         };
+        let val_penalty = of_judged.penalty(&self.job.plan.penalty);
         let totals = std::mem::take(&mut self.progress.totals);
         let train_data_loss = totals.data_loss / totals.num_samples as f64;
+        let penalty = totals.penalty / totals.num_samples as f64;
         let val_data_loss = validation.as_ref().map(|validation| validation.data_loss);
         let mut measures = totals.means();
         measures.extend(validation.iter().flat_map(|validation| validation.measures.clone()));
@@ -188,11 +201,32 @@ impl Run<'_> {
             self.trajectory.record(model, self.progress.step);
         }
         self.metrics.write(&MetricsLine::Epoch(metrics.clone()))?;
+        self.warn_of_long_updates(&metrics);
         (self.observer)(&TrainEvent::Epoch(metrics));
         if let Some(reason) = &self.progress.stopped {
             (self.observer)(&TrainEvent::StoppedEarly { reason: reason.clone() });
         }
         Ok(())
+    }
+
+    /// Says once that the loss of a whole epoch is far above that of scores which are all zero: no weights at
+    /// all would be better.
+    fn warn_of_long_updates(&mut self, metrics: &EpochMetrics) {
+        let Some(zero) = self.job.objective.loss_of_zero_scores().filter(|_| !self.warned) else { return };
+        let losses = [("training", Some(metrics.train_data_loss)), ("validation", metrics.val_data_loss)];
+        let found =
+            losses.into_iter().find(|(_, loss)| loss.is_some_and(|loss| loss > LOSS_FAR_ABOVE * zero));
+        let Some((split, Some(loss))) = found else { return };
+        self.warned = true;
+        let rate = self.job.plan.optimizer.learning_rate;
+        let text = format!(
+            "epoch {}: the {split} loss is {}, and scores of zero would have {zero:.2}: the updates are too long; give a smaller \
+             --learning-rate than {rate}, such as {}, or --clip-norm 1",
+            metrics.epoch + 1,
+            if loss < 1e4 { format!("{loss:.1}") } else { format!("{loss:.1e}") },
+            rate / 10.0
+        );
+        (self.observer)(&TrainEvent::Warning(text));
     }
 
     /// Moves the average of the weights towards those of `model`, where one is kept.
@@ -215,14 +249,15 @@ impl Run<'_> {
     fn keep_if_best(&mut self, model: &Model, validation: Validation) {
         let best = self.progress.best.as_ref();
         if best.is_none_or(|best| validation.is_better_than(&best.validation)) {
-            self.progress.best = Some(Best { epoch: self.progress.epoch, validation });
+            let train = Some(self.progress.last_train);
+            self.progress.best = Some(Best { epoch: self.progress.epoch, validation, train });
             self.best = parameters(model);
         }
     }
 
     fn reason_to_stop(&self, train_data_loss: f64) -> Option<String> {
         let epoch = self.progress.epoch + 1;
-        if epoch == self.job.plan.epochs {
+        if epoch == self.epochs {
             return None;
         }
         // An average of the weights goes on moving where they stand still.
@@ -249,9 +284,9 @@ impl Run<'_> {
 
     fn learning_rate(&self) -> f64 {
         let steps_per_epoch = self.steps_per_epoch();
-        let num_steps = steps_per_epoch * self.job.plan.epochs as u64;
+        let num_steps = steps_per_epoch * self.epochs as u64;
         self.job.plan.optimizer.learning_rate
-            * self.job.plan.schedule.factor(self.progress.step, steps_per_epoch, num_steps)
+            * self.schedule.factor(self.progress.step, steps_per_epoch, num_steps)
     }
 }
 
@@ -274,14 +309,17 @@ impl<'a> Run<'a> {
         };
         let loader = Loader::new(job.data.train.clone(), job.data.preprocessing.clone(), options);
         let mut optimizer = Optimizer::new(job.plan.optimizer.clone(), job.plan.penalty);
-        let mut trajectory = Trajectory::new(job.plan.epochs, model.num_params());
+        let batches_per_epoch = loader.num_batches();
+        let steps_per_epoch = if job.plan.optimizer.full_batch { 1 } else { batches_per_epoch as u64 };
+        let (epochs, schedule) = job.plan.length(steps_per_epoch);
+        let mut trajectory = Trajectory::new(epochs, model.num_params());
         let mut progress = Progress {
             data_blake3: job.data.fingerprint.clone(),
             lessons_blake3: job.objective.lessons_blake3(),
             ..Progress::default()
         };
         let (mut best, mut average) = (Vec::new(), Vec::new());
-        let fits = Fits::new(job.plan, &progress, &model, loader.num_batches());
+        let fits = Fits::new(job.plan, epochs, &progress, &model, batches_per_epoch);
         let newest = Checkpoint::load_newest(&job.run_dir.checkpoints(), &fits)?;
         drop(fits);
         if let Some((checkpoint, damaged)) = newest {
@@ -329,8 +367,11 @@ impl<'a> Run<'a> {
             best,
             average,
             trajectory,
-            batches_per_epoch: loader.num_batches(),
+            batches_per_epoch,
             loader,
+            epochs,
+            schedule,
+            warned: false,
             last_checkpoint: Instant::now(),
             clock: Instant::now(),
         };
@@ -340,8 +381,9 @@ impl<'a> Run<'a> {
             num_classes: job.data.classes().len(),
             num_train: job.data.train.len(),
             num_val: job.data.val.as_ref().map_or(0, |val| val.len()),
-            epochs: job.plan.epochs,
-            steps_per_epoch: run.steps_per_epoch(),
+            epochs,
+            min_updates: if epochs > job.plan.epochs { job.plan.min_updates } else { 0 },
+            steps_per_epoch,
             batches_per_epoch: run.batches_per_epoch,
             margin: job.plan.loss.ranking_margin(),
             resumed_step: run.progress.step,

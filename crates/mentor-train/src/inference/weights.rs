@@ -1,5 +1,7 @@
 //! The penalised weights as a whole: R(W), exact zeros, spread.
 
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
 use mentor_loss::Penalty;
 use mentor_model::{Model, is_penalised, parameters};
 
@@ -38,5 +40,38 @@ impl WeightStatistics {
     /// Root mean square.
     pub(crate) fn rms(&self) -> f64 {
         (self.sum_squares / self.num_weights.max(1) as f64).sqrt()
+    }
+}
+
+/// λ R(W) of a model with autodiff, on its device: the sums of the rows of every penalised tensor, one after
+/// the other, whose sum it is. `None` if nothing is penalised.
+///
+/// Rows, and not one sum: that of a whole large tensor would depend on threads. Nothing is read back.
+pub(crate) fn penalty_rows(model: &Model, penalty: &Penalty) -> Option<Tensor<1>> {
+    if penalty.is_zero() {
+        return None;
+    }
+    let mut rows = PenaltyRows { penalty, rows: Vec::new() };
+    model.visit(&mut rows);
+    (!rows.rows.is_empty()).then(|| Tensor::cat(rows.rows, 0))
+}
+
+struct PenaltyRows<'a> {
+    penalty: &'a Penalty,
+    rows: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for PenaltyRows<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.shape();
+        if !is_penalised(&shape) {
+            return;
+        }
+        let (num_rows, len) = (shape[0], shape[1..].iter().product::<usize>());
+        let weights = param.val().inner().reshape([num_rows, len]);
+        let sum = |values: Tensor<2>, factor: f64| values.sum_dim(1).mul_scalar(factor).reshape([num_rows]);
+        let l2 = (self.penalty.l2() > 0.0).then(|| sum(weights.clone().square(), self.penalty.l2()));
+        let l1 = (self.penalty.l1() > 0.0).then(|| sum(weights.abs(), self.penalty.l1()));
+        self.rows.extend(l2.into_iter().chain(l1));
     }
 }

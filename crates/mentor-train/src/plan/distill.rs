@@ -119,6 +119,12 @@ pub(crate) fn apply_preset(distill: &mut DistillConfig, model: &mut ModelConfig,
     distill.hard_weight.get_or_insert(0.1);
 }
 
+/// Whether the labels of an embedding model have a part of the loss, which then decides what a batch holds.
+pub(crate) fn ranks_labels(distill: &DistillConfig) -> bool {
+    let usual = if distill.soft_weight == Some(0.0) { 1.0 } else { 0.0 };
+    distill.hard_weight.unwrap_or(usual) > 0.0
+}
+
 /// The loss of the labels where the user names none: of embeddings triplets.
 pub(crate) fn apply_mode(distill: &DistillConfig, loss: &mut LossConfig) {
     let mode = distill.mode.as_deref().map(str::parse);
@@ -272,6 +278,20 @@ mod tests {
         let distill = plan.distill.unwrap();
         assert_eq!((distill.soft_weight, distill.hard_weight, distill.temperature), (1.0, 0.0, 1.0));
         assert_eq!(distill.to_config().temperature, None);
+    }
+
+    #[test]
+    fn teachers_of_embeddings_alone_teach_in_batches_of_any_size() {
+        let of = |extra: &str| {
+            plan(&format!("optimizer.batch_size = 48\ndistill = {{ teachers = ['t'], {extra} }}"))
+        };
+        for mode in ["relational", "cosine"] {
+            assert_eq!(of(&format!("mode = '{mode}'")).unwrap().optimizer.batch_size, 48);
+            for labels in ["hard_weight = 0.5", "soft_weight = 0.0"] {
+                let error = of(&format!("mode = '{mode}', {labels}")).unwrap_err().to_string();
+                assert!(error.contains("classes_per_batch x samples_per_class = 128"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -60,6 +60,21 @@ pub struct RankingPlan {
     pub batches: RankingBatches,
 }
 
+impl ScoreLossPlan {
+    /// The mean loss of samples of `num_classes` classes whose scores are all zero; of weighted classes as if
+    /// all had the largest weight.
+    pub(crate) fn of_zero_scores(&self, num_classes: usize) -> f64 {
+        let num_classes = num_classes as f64;
+        match self {
+            Self::Svm { hinge: Hinge::WestonWatkins, margin } => (num_classes - 1.0) * margin,
+            Self::Svm { hinge: Hinge::CrammerSinger, margin } => *margin,
+            Self::Softmax { class_weights, .. } => {
+                num_classes.ln() * class_weights.iter().copied().reduce(f64::max).unwrap_or(1.0)
+            }
+        }
+    }
+}
+
 /// What a batch of a ranking loss holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RankingBatches {
@@ -127,6 +142,14 @@ impl LossPlan {
             Self::Scores(ScoreLossPlan::Softmax { .. }) => "softmax",
             Self::Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => "pairwise",
             Self::Ranking(RankingPlan { form: RankingForm::Triplet { .. }, .. }) => "triplet",
+        }
+    }
+
+    /// The loss of an embedding model.
+    pub(crate) fn ranking(&self) -> Option<&RankingPlan> {
+        match self {
+            Self::Scores(_) => None,
+            Self::Ranking(ranking) => Some(ranking),
         }
     }
 

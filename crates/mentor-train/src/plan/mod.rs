@@ -48,6 +48,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// Passes over the training set.
     pub epochs: usize,
+    /// Updates at least, by more epochs than `epochs` on few images; 0 adds none.
+    pub min_updates: u64,
     /// Seed of everything random but the splits.
     pub seed: u64,
     /// Epochs without a better validation accuracy after which training stops; 0 never stops.
@@ -132,7 +134,7 @@ impl TryFrom<Config> for Plan {
         let l2 = check.f32("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
 
         let full_batch = full_batch(optimizer.name.as_deref(), &mut check);
-        let defaults = Defaults::of(&architecture, &loss, full_batch);
+        let defaults = Defaults::of(&architecture, &loss, full_batch, self_train.is_some());
         let augment = data.augment.unwrap_or(Augment::None);
         if full_batch {
             let exact = "gd follows the exact gradient of the training set";
@@ -145,11 +147,20 @@ impl TryFrom<Config> for Plan {
             });
         }
         let optimizer = optimizer_plan(&optimizer, full_batch, &defaults, (l1, l2), &mut check);
-        if let LossPlan::Ranking(ranking) = &loss {
+        // A teacher of embeddings teaches any batch; labels need one with pairs.
+        let ranks_labels = distill.as_ref().is_none_or(self::distill::ranks_labels);
+        if let Some(ranking) = loss.ranking().filter(|_| ranks_labels) {
             check_batches(ranking, loss.name(), &optimizer, &mut check);
         }
 
         let epochs = check.at_least_one("epochs", training.epochs.unwrap_or(defaults.epochs));
+        let in_epochs =
+            training.epochs.is_some() || schedule.warmup_epochs.is_some() || schedule.step_epochs.is_some();
+        let min_updates =
+            training.min_updates.unwrap_or(if in_epochs || full_batch { 0 } else { MIN_UPDATES });
+        check.check(self_train.is_none() || min_updates == 0, || {
+            "min_updates is for one model, and self-training makes several: leave it out".into()
+        });
         let schedule = schedule_plan(schedule, epochs, defaults.warmup_epochs, full_batch, &mut check);
         let distill = distill.map(|distill| {
             let student = Student { architecture: &architecture, loss: &loss, augment, epochs, full_batch };
@@ -175,6 +186,7 @@ impl TryFrom<Config> for Plan {
             optimizer,
             schedule,
             epochs,
+            min_updates,
             seed: training.seed.unwrap_or(0),
             patience: training.patience.unwrap_or(0),
             checkpoint_secs: check.number(
@@ -211,7 +223,8 @@ fn optimizer_plan(
     (l1, l2): (f64, f64),
     check: &mut Checker,
 ) -> OptimizerPlan {
-    let rate = config.learning_rate.unwrap_or(defaults.learning_rate);
+    let batch_size = check.at_least_one("batch_size", config.batch_size.unwrap_or(defaults.batch_size));
+    let rate = config.learning_rate.unwrap_or_else(|| defaults.learning_rate(batch_size, full_batch));
     let learning_rate = check.f32("learning_rate", rate, POSITIVE.0, POSITIVE.1);
     let momentum = check.f32("momentum", config.momentum.unwrap_or(0.9), BELOW_ONE.0, BELOW_ONE.1);
     let nesterov = config.nesterov.unwrap_or(momentum > 0.0 && l1 == 0.0);
@@ -227,7 +240,6 @@ fn optimizer_plan(
         let fits = refused || (product as f32).is_finite();
         check.check(fits, || format!("{name} is {product:e}, which no number of 32 bits holds: lower it"));
     }
-    let batch_size = check.at_least_one("batch_size", config.batch_size.unwrap_or(defaults.batch_size));
     let clip_norm = check.f32("clip_norm", config.clip_norm.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
     OptimizerPlan { full_batch, learning_rate, momentum, nesterov, batch_size, clip_norm }
 }
@@ -292,16 +304,22 @@ fn schedule_plan(
     Schedule { shape, warmup_epochs: check.number("warmup_epochs", warmup, NON_NEGATIVE.0, NON_NEGATIVE.1) }
 }
 
+/// Updates at least, if the user gives no length in epochs: a few images make one or two an epoch, and 20
+/// epochs teach little.
+pub(crate) const MIN_UPDATES: u64 = 300;
+
 /// Values that suit a family and a loss where the user names none.
 struct Defaults {
-    learning_rate: f64,
+    /// For batches of `full_rate_batch` or more.
+    full_rate: f64,
+    full_rate_batch: usize,
     batch_size: usize,
     epochs: usize,
     warmup_epochs: f64,
 }
 
 impl Defaults {
-    fn of(architecture: &Architecture, loss: &LossPlan, full_batch: bool) -> Self {
+    fn of(architecture: &Architecture, loss: &LossPlan, full_batch: bool, self_train: bool) -> Self {
         use LossPlan::{Ranking, Scores};
         let convolutional = !matches!(architecture, Architecture::Linear | Architecture::Mlp { .. });
         // The hinge sums over classes, so that its gradient is several times that of softmax.
@@ -323,15 +341,36 @@ impl Defaults {
             _ => 0.1,
         };
         Self {
-            learning_rate: base * loss_factor,
+            full_rate: base * loss_factor,
+            // Few labels have small batches, and their rates were found on these.
+            full_rate_batch: if self_train { self::self_train::BATCH_SIZE } else { 128 },
             batch_size: batch_size.unwrap_or(128),
             epochs: if full_batch { 300 } else { 20 },
             warmup_epochs: if convolutional && !full_batch { 5.0 } else { 0.0 },
         }
     }
+
+    /// The rate for a batch: in proportion to its size, up to the full one (Goyal et al. 2017, arXiv
+    /// 1706.02677, section 2.1). The mean over few images is noisier, and many updates at the full rate
+    /// diverge. `gd` has no noise, whatever its chunks.
+    fn learning_rate(&self, batch_size: usize, full_batch: bool) -> f64 {
+        // A batch of no image is refused, and not its rate too.
+        let share = batch_size.max(1) as f64 / self.full_rate_batch as f64;
+        if full_batch { self.full_rate } else { self.full_rate * share.min(1.0) }
+    }
 }
 
 impl Plan {
+    /// The epochs of a run and its schedule, if an epoch has `steps_per_epoch` updates: stretched alike if
+    /// the plan's make fewer than `min_updates`.
+    pub(crate) fn length(&self, steps_per_epoch: u64) -> (usize, Schedule) {
+        let needed = self.min_updates.div_ceil(steps_per_epoch.max(1)) as usize;
+        if needed <= self.epochs {
+            return (self.epochs, self.schedule);
+        }
+        (needed, self.schedule.stretched(needed as f64 / self.epochs as f64))
+    }
+
     /// The resolved configuration: every field stated. It makes the same plan again.
     pub fn to_config(&self) -> Config {
         let (schedule, step) = match self.schedule.shape {
@@ -382,6 +421,7 @@ impl Plan {
             },
             training: TrainingConfig {
                 epochs: Some(self.epochs),
+                min_updates: (self.min_updates > 0).then_some(self.min_updates),
                 seed: Some(self.seed),
                 patience: Some(self.patience),
                 checkpoint_secs: Some(self.checkpoint_secs),
@@ -406,6 +446,7 @@ mod tests {
         for text in [
             "data.source = 'digits'",
             "data.source = 'digits'\nloss.name = 'svm'\noptimizer.name = 'gd'\npenalty.l2 = 1e-3",
+            "data.source = 'x'\nmodel.name = 'cnn'\ntraining.min_updates = 7",
             "data.source = 'x'\nmodel.name = 'cnn'\nschedule.name = 'step'\nloss.class_weights = [1.0, 2.0]",
             "data.source = 'x'\nloss.name = 'triplet'\nloss.mining = 'hard'\nmodel.embedding_size = 2",
             "data.source = 'x'\nloss.name = 'pairwise'\nloss.form = 'hadsell'\nmodel.unit_norm = true",
@@ -415,6 +456,48 @@ mod tests {
             assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
             assert_eq!(Config::from_toml(&config.to_toml(), "test", &[]).unwrap(), config);
         }
+    }
+
+    #[test]
+    fn the_default_rate_is_in_proportion_to_the_batch_up_to_128() {
+        let rate = |text: &str| plan(&format!("data.source = 'x'\n{text}")).unwrap().optimizer.learning_rate;
+        for (model, full) in [("linear", 0.01), ("cnn", 0.02), ("resnet-18", 0.1)] {
+            for (batch_size, share) in [(1, 1.0 / 128.0), (16, 0.125), (64, 0.5), (128, 1.0), (1024, 1.0)] {
+                let text = format!("model.name = '{model}'\noptimizer.batch_size = {batch_size}");
+                assert!((rate(&text) - full * share).abs() < 1e-12, "{model} {batch_size}: {}", rate(&text));
+            }
+        }
+        assert_eq!(rate("model.name = 'cnn'"), 0.02);
+        // An explicit rate is the user's, and the chunks of gd are no batches.
+        assert_eq!(
+            rate("model.name = 'resnet-18'\noptimizer = { batch_size = 16, learning_rate = 0.1 }"),
+            0.1
+        );
+        assert_eq!(rate("optimizer = { name = 'gd', batch_size = 16 }"), 0.01);
+        assert_eq!(rate("loss.name = 'triplet'\nmodel.name = 'cnn'\ndata.classes_per_batch = 4"), 0.005);
+        // Self-training's batches are of 32, and its rates were found on these.
+        assert_eq!(rate("self_train.labels_per_class = 5"), 0.02);
+        assert_eq!(rate("self_train.labels_per_class = 5\noptimizer.batch_size = 16"), 0.01);
+    }
+
+    #[test]
+    fn few_images_get_more_epochs_unless_the_user_gives_a_length() {
+        let length = |text: &str, steps| {
+            let plan = plan(&format!("data.source = 'x'\nmodel.name = 'cnn'\n{text}")).unwrap();
+            let (epochs, schedule) = plan.length(steps);
+            (epochs, schedule.warmup_epochs)
+        };
+        assert_eq!(length("", 400), (20, 2.0));
+        assert_eq!(length("", 15), (20, 2.0));
+        assert_eq!(length("", 2), (150, 15.0));
+        assert_eq!(length("", 14), (22, 2.2));
+        assert_eq!(length("training.epochs = 20", 2), (20, 2.0));
+        assert_eq!(length("schedule.warmup_epochs = 1", 2), (20, 1.0));
+        assert_eq!(length("optimizer.name = 'gd'", 1), (300, 0.0));
+        assert_eq!(length("training = { epochs = 10, min_updates = 100 }", 1), (100, 10.0));
+        assert!(
+            plan("data.source = 'x'\nself_train.labels_per_class = 5\ntraining.min_updates = 9").is_err()
+        );
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub enum Shape {
 impl Schedule {
     /// The factor of update `step` (from 0) out of `num_steps`, with `steps_per_epoch`.
     ///
-    /// Warm-up gives its `k`-th update `(k + 1) / w` of the full rate, `w` the updates of the warm-up,
-    /// so that no update is lost at rate 0.
+    /// A warm-up of `w` updates, a fraction or not, gives every update `k < w` the factor `min(1, (k + 1) /
+    /// w)`: no update is lost at rate 0, and none is above the full rate.
     ///
     /// ```
     /// use mentor_train::{Schedule, Shape};
@@ -57,9 +57,50 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// The same over a run that is `factor` times as long: warm-up and steps grow with it.
+    pub(crate) fn stretched(&self, factor: f64) -> Self {
+        let shape = match self.shape {
+            Shape::Step { epochs, factor: drop } => Shape::Step { epochs: epochs * factor, factor: drop },
+            other => other,
+        };
+        Self { shape, warmup_epochs: self.warmup_epochs * factor }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warm_up_of_a_fractional_number_of_updates_is_min_1_t_plus_1_over_u() {
+        for num_updates in [0.3_f64, 0.5, 1.0, 1.5, 2.5, 3.999, 7.25] {
+            let schedule = Schedule { shape: Shape::Constant, warmup_epochs: num_updates / 10.0 };
+            for step in 0..12 {
+                let expected = ((step as f64 + 1.0) / (num_updates / 10.0 * 10.0)).min(1.0);
+                assert!((schedule.factor(step, 10, 60) - expected).abs() < 1e-12, "{num_updates} {step}");
+            }
+        }
+        // 2.5 updates: 0.4, 0.8, 1; cosine starts at 1 there, half an update on.
+        let cosine = Schedule { shape: Shape::Cosine, warmup_epochs: 0.25 };
+        let factors: Vec<f64> = (0..4).map(|step| cosine.factor(step, 10, 10)).collect();
+        let next = 0.5 * (1.0 + (std::f64::consts::PI * 0.5 / 7.5).cos());
+        for (factor, expected) in factors.iter().zip([0.4, 0.8, 1.0, next]) {
+            assert!((factor - expected).abs() < 1e-12, "{factors:?}");
+        }
+    }
+
+    #[test]
+    fn a_stretched_schedule_has_the_same_factor_at_the_same_share_of_the_run() {
+        let shapes = [Shape::Constant, Shape::Step { epochs: 2.0, factor: 0.5 }, Shape::Cosine];
+        for schedule in shapes.map(|shape| Schedule { shape, warmup_epochs: 1.0 }) {
+            for step in [19, 20, 25, 40, 59] {
+                let (short, long) =
+                    (schedule.factor(step, 10, 60), schedule.stretched(4.0).factor(4 * step, 10, 240));
+                assert!((short - long).abs() < 1e-12, "{schedule:?} {step}: {short} {long}");
+            }
+        }
+    }
 
     #[test]
     fn step_drops_at_its_epochs() {

@@ -93,6 +93,9 @@ pub struct SelfTrainPlan {
     pub distill_to: Option<Architecture>,
 }
 
+/// Labelled images of a batch, if the user names no number.
+pub(crate) const BATCH_SIZE: usize = 32;
+
 /// Values that suit few labels, where the user names none: a small convolutional network, small batches, shifted images and an
 /// average of the weights.
 pub(crate) fn apply_defaults(config: &mut Config) {
@@ -101,7 +104,7 @@ pub(crate) fn apply_defaults(config: &mut Config) {
     }
     config.model.name.get_or_insert_with(|| "cnn".to_owned());
     config.data.augment.get_or_insert(Augment::SHIFT);
-    config.optimizer.batch_size.get_or_insert(32);
+    config.optimizer.batch_size.get_or_insert(BATCH_SIZE);
     config.penalty.l2.get_or_insert(5e-4);
     // An epoch is a pass over the larger of labelled and unlabelled images, and each stage makes as many.
     config.training.epochs.get_or_insert(6);

@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::recipes::labels::of_labels;
 
 pub use crate::engine::outcome::Outcome;
-pub use crate::recipes::self_train::{LabelInput, Labelling, label};
+pub use crate::recipes::self_train::{LabelInput, Labelling, estimate_self_training, label};
 
 /// Trains what `plan` says into the directory `out`, or continues there.
 ///

@@ -84,6 +84,12 @@ impl Objective for Supervised<'_> {
         }))
     }
 
+    fn loss_of_zero_scores(&self) -> Option<f64> {
+        let LossPlan::Scores(loss) = &self.plan.loss else { return None };
+        // An SVM with the margin 0 has the loss 0 there, which says nothing.
+        Some(loss.of_zero_scores(self.data.classes().len())).filter(|&loss| loss > 0.0)
+    }
+
     fn reason_to_stop(&self, train_data_loss: f64) -> Option<String> {
         let Plan { penalty, dropout, stochastic_depth, augment, .. } = self.plan;
         let noise = *dropout > 0.0 || *stochastic_depth > 0.0 || *augment != Augment::None;

@@ -7,7 +7,7 @@ use mentor_data::{Dataset, ImageFormat, Source, Split};
 use mentor_run::{RunDir, TrainEvent};
 use mentor_train::{Outcome, TrainError, TrainedModel};
 
-use crate::runs::{complete, plan, run};
+use crate::runs::{complete, plan, run, run_until};
 
 #[test]
 fn linear_learns_the_digits_with_either_loss_and_either_optimiser() {
@@ -170,4 +170,85 @@ fn weights_that_overflow_in_the_last_update_are_no_complete_run() {
         loss.name = 'svm'\noptimizer = { name = 'gd', learning_rate = 3.4e38, momentum = 0.0 }";
     assert!(matches!(run(text, &out).0, Err(TrainError::Overflowed { epoch: 1 })));
     assert!(!out.join("summary.json").exists());
+}
+
+#[test]
+fn a_loss_far_above_that_of_no_weights_is_warned_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let warnings = |events: Vec<TrainEvent>| {
+        let about = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("scores of zero"));
+        events.iter().filter(|event| about(event)).count()
+    };
+    for (index, (loss, rate, expected)) in [
+        ("softmax", 1e3, 1),
+        ("svm", 1e3, 1),
+        ("crammer-singer", 1e3, 1),
+        ("softmax", 0.01, 0),
+        ("svm", 0.01, 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let text = format!(
+            "data.source = 'digits'\nloss.name = '{loss}'\ntraining.epochs = 3\n\
+             optimizer = {{ learning_rate = {rate}, momentum = 0.0 }}\nschedule.name = 'constant'"
+        );
+        let (outcome, events) = run(&text, &dir.path().join(format!("{index}")));
+        assert!(outcome.is_ok(), "{outcome:?}");
+        assert_eq!(warnings(events), expected, "{loss} {rate}");
+    }
+}
+
+#[test]
+fn few_images_make_three_hundred_updates_in_even_batches_unless_the_user_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = eight_images(dir.path());
+    let text =
+        format!("data = {{ source = '{data}', options.val_fraction = 0.0 }}\noptimizer.batch_size = 7");
+    let out = dir.path().join("run");
+    let summary = complete(&text, &out);
+    assert_eq!((summary.steps, summary.epochs), (300, 150));
+    let sizes: Vec<usize> = RunDir::open(&out)
+        .unwrap()
+        .metrics()
+        .unwrap()
+        .into_iter()
+        .filter_map(|line| if let MetricsLine::Step(step) = line { Some(step.num_samples) } else { None })
+        .collect();
+    assert_eq!(sizes, [4; 300], "no batch of one image beside one of seven");
+    let given = complete(&format!("{text}\ntraining.epochs = 20"), &dir.path().join("given"));
+    assert_eq!((given.steps, given.epochs), (40, 20));
+    // Cut off and continued it is the same run.
+    let cut = dir.path().join("cut");
+    assert_eq!(run_until(&text, &cut, 101).0.unwrap(), Outcome::Interrupted { step: 101 });
+    assert_eq!(complete(&text, &cut).weights_blake3, summary.weights_blake3);
+}
+
+#[test]
+fn a_dense_network_on_colour_or_shrunk_images_is_said_to_be_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let advised = |text: &str, name: &str| {
+        let (outcome, events) = run(&format!("{text}\ntraining.epochs = 1"), &dir.path().join(name));
+        outcome.unwrap();
+        events
+            .iter()
+            .any(|event| matches!(event, TrainEvent::Warning(text) if text.contains("--model cnn is better")))
+    };
+    for side in [40, 48] {
+        for (number, class) in ["cat", "dog"].into_iter().enumerate() {
+            let folder = dir.path().join("photos").join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            for index in 1..9 {
+                let pixels: Vec<u8> =
+                    (0..side * side).map(|pixel: usize| (pixel * index + side + 7 * number) as u8).collect();
+                let png = mentor_testkit::tiny::png(side, side, 1, &pixels);
+                std::fs::write(folder.join(format!("{side}-{index}.png")), png).unwrap();
+            }
+        }
+    }
+    let photos = format!("data.source = '{}'", dir.path().join("photos").display());
+    assert!(advised(&photos, "linear"));
+    assert!(advised(&format!("{photos}\nmodel.name = 'mlp:4'"), "mlp"));
+    assert!(!advised(&format!("{photos}\nmodel.name = 'cnn'"), "cnn"));
+    assert!(!advised("data.source = 'digits'", "digits"));
 }

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use mentor_metrics::pseudo_labels::audit::wilson_interval;
 use mentor_run::{MetricsLine, RunDir, Summary, TrainEvent};
 use mentor_train::pseudo_labels::{LabelSet, LabelsWriter, Shard};
-use mentor_train::{LabelInput, Labelling, Outcome, TrainError, label, train};
+use mentor_train::{LabelInput, Labelling, Outcome, TrainError, estimate_self_training, label, train};
 
 use crate::runs::{complete, plan, run};
 
@@ -166,6 +166,95 @@ fn permuted_labels_raise_the_alarm_and_the_round_is_rolled_back() {
     let teacher = RunDir::open(&out.join("teacher")).unwrap().summary().unwrap();
     assert_eq!(summary.weights_blake3, teacher.weights_blake3, "the teacher is what is left");
     assert!(!out.join("round-1/student").exists(), "nobody learnt from them");
+}
+
+/// Few labels beside many images: a student makes four passes over these, and so would a teacher over its
+/// thirty.
+const MANY_UPDATES: &str = "data.source = 'digits'\nmodel.name = 'mlp:8'\noptimizer.batch_size = 4\n\
+    training = { epochs = 3, seed = 5 }\nself_train = { labels_per_class = 3, rounds = 1 }";
+
+#[test]
+fn teacher_and_baseline_are_as_long_as_their_labels_want_wherever_the_run_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    let summary = complete(MANY_UPDATES, &whole);
+    let length: serde_json::Value =
+        serde_json::from_slice(&fs::read(whole.join("length.json")).unwrap()).unwrap();
+    let steps = |place: &str| RunDir::open(&whole.join(place)).unwrap().summary().unwrap().steps;
+    let student = steps("round-1/student");
+    assert_eq!(length["planned_updates"], student);
+    let trials = length["trials"].as_array().unwrap();
+    assert_eq!(trials.len(), 6, "three folds of thirty labels, twice: {length}");
+    for trial in trials {
+        assert_eq!((trial["num_trained"].as_u64(), trial["num_held_out"].as_u64()), (Some(20), Some(10)));
+        assert!(trial["updates"].as_u64() <= length["longest_trial"].as_u64());
+    }
+    let found = length["updates"].as_u64().unwrap();
+    assert!((300..student).contains(&found), "{length}");
+    assert_eq!((steps("teacher"), steps("baseline")), (found, found));
+
+    let cut = dir.path().join("cut");
+    for stage in ["trial 3 of 6", "teacher on the labels", "round 1: student"] {
+        let outcome = run_until_event(
+            MANY_UPDATES,
+            &cut,
+            |event| matches!(event, TrainEvent::Stage(title) if title.contains(stage)),
+        );
+        assert!(matches!(outcome.unwrap(), Outcome::Interrupted { .. }), "{stage}");
+    }
+    assert_eq!(without_seconds(&complete(MANY_UPDATES, &cut)), without_seconds(&summary));
+    assert_eq!(fs::read(cut.join("length.json")).unwrap(), fs::read(whole.join("length.json")).unwrap());
+}
+
+#[test]
+fn a_large_validation_split_chooses_the_length_in_one_trial() {
+    let text = MANY_UPDATES
+        .replace("rounds = 1", "rounds = 1, baseline = false")
+        .replace("data.source = 'digits'", "data = { source = 'digits', options = { val_fraction = 0.3 } }");
+    let dir = tempfile::tempdir().unwrap();
+    let stages = estimate_self_training(&plan(&text), &Device::flex()).unwrap();
+    let names: Vec<(&str, bool)> = stages.iter().map(|stage| (stage.name.as_str(), stage.at_most)).collect();
+    assert_eq!(names, [("length of teacher and baseline", true), ("teacher", true), ("round 1", false)]);
+    assert!(stages.iter().all(|stage| stage.secs > 0.0 && stage.updates > 0), "{stages:?}");
+    assert_eq!(stages[0].updates, stages[1].updates, "one trial");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_planned_is_said_before_the_first_stage_and_few_updates_are_made_as_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outcome, events) =
+        run(&config("labels_per_class = 25, rounds = 1, threshold = 1.0"), &dir.path().join("run"));
+    assert!(matches!(outcome, Ok(Outcome::Complete(_))));
+    let TrainEvent::Planned(stages) =
+        events.iter().find(|event| !matches!(event, TrainEvent::Warning(_))).unwrap()
+    else {
+        panic!("{events:?}")
+    };
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert_eq!(names, ["teacher", "baseline", "round 1"]);
+    assert!(stages.iter().all(|stage| stage.updates == stages[0].updates && !stage.at_most), "{stages:?}");
+    let teacher = RunDir::open(&dir.path().join("run/teacher")).unwrap().summary().unwrap();
+    assert_eq!(teacher.steps, stages[0].updates);
+    assert!(!dir.path().join("run/length.json").exists());
+}
+
+#[test]
+fn a_student_that_is_only_as_good_as_its_teacher_is_rolled_back() {
+    let dir = tempfile::tempdir().unwrap();
+    // Steps that move nothing: each network gives every class the same score, and calls every image the first
+    // class.
+    let text = "data.source = 'digits'\nmodel.name = 'linear'\noptimizer = { batch_size = 64, learning_rate = 1e-30 }\n\
+        training.epochs = 1\nself_train = { labels_per_class = 5, rounds = 2, threshold = 0.0 }";
+    let summary = complete(text, &dir.path().join("run"));
+    for round in &summary.rounds {
+        assert!(!round.accepted && round.p_value == Some(1.0), "{round:?}");
+        assert!(round.reason.starts_with("no better than its teacher: each has "), "{round:?}");
+        assert!(round.reason.contains("cannot tell them apart"), "{round:?}");
+    }
+    assert_eq!(summary.rounds.len(), 2);
+    let teacher = RunDir::open(&dir.path().join("run/teacher")).unwrap().summary().unwrap();
+    assert_eq!(summary.weights_blake3, teacher.weights_blake3);
 }
 
 #[test]

@@ -90,6 +90,7 @@ const LESSONS: [Lesson; 6] = [
             model.dropout = 0.3
             penalty.l2 = 1e-4
             optimizer.batch_size = 32
+            optimizer.learning_rate = 0.02
             training.epochs = 12
         ",
     },

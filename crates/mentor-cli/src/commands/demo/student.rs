@@ -15,6 +15,7 @@ pub(super) const STUDENT: Lesson = Lesson {
         data.source = 'digits'
         model.name = 'mlp:16'
         optimizer.batch_size = 32
+        optimizer.learning_rate = 0.02
         training.epochs = 40
     ",
 };

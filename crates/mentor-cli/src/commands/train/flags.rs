@@ -20,7 +20,10 @@ Examples:
       a configuration from a file, changed in one place
 
 Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues, and \
-ends in the same weights as if nothing had happened; that holds after a power cut too.";
+ends in the same weights as if nothing had happened; that holds after a power cut too.
+
+summary.json: val_loss, val_accuracy, train_loss and train_accuracy are of epoch best_epoch, whose weights \
+are kept; last_train_loss and last_train_accuracy are of the last one.";
 
 /// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]
@@ -122,7 +125,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
     pub(super) embedding_size: Option<usize>,
 
-    /// Whether embeddings are divided by their norm [default: true for triplet, false for pairwise]
+    /// Whether embeddings are divided by their norm [default: true; pairwise false]
     #[arg(long, value_name = "BOOL", help_heading = "Embeddings")]
     pub(super) unit_norm: Option<bool>,
 
@@ -151,7 +154,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["sgd", "gd"]), help_heading = "Optimiser")]
     pub(super) optimizer: Option<String>,
 
-    /// Step size [default: one that suits the model and the loss]
+    /// Step size [default: one that suits the model and the loss, in proportion to --batch-size below 128]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Optimiser")]
     pub(super) learning_rate: Option<f64>,
 
@@ -175,12 +178,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["constant", "step", "cosine"]), help_heading = "Length")]
     pub(super) schedule: Option<String>,
 
-    /// Epochs over which the learning rate rises to its full value [default: 5, but at most a tenth of --epochs, for
-    /// convolutional networks and transformers; else 0]
+    /// Epochs over which the learning rate rises to its full value [default: a tenth of the run, at most 5 of
+    /// the --epochs given, for convolutional networks and transformers; else 0]
     #[arg(long, value_name = "EPOCHS", allow_hyphen_values = true, help_heading = "Length")]
     pub(super) warmup_epochs: Option<f64>,
 
-    /// Passes over the training images [default: 20; gd 300]
+    /// Passes over the training images [default: 20; on few images as many as make 300 updates; gd 300]
     #[arg(long, value_name = "COUNT", help_heading = "Length")]
     pub(super) epochs: Option<usize>,
 
@@ -202,7 +205,7 @@ pub(crate) struct Args {
 
     /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]; all but cpu need a mentor built with the feature of that name
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Configuration and output")]
-    pub(super) device: DeviceChoice,
+    pub(in crate::commands) device: DeviceChoice,
 
     /// Directory of the run; the same one continues it [default: runs/ and a name made from the configuration]
     #[arg(long, value_name = "DIR", help_heading = "Configuration and output")]
@@ -317,7 +320,6 @@ fn read(path: &Path) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use mentor_train::Plan;
 
     use super::*;
 
@@ -399,73 +401,5 @@ mod tests {
             ";
         let flags: Vec<&str> = flags.split_whitespace().collect();
         assert_eq!(config(&flags), Config::from_toml(expected, "test", &[]).unwrap());
-    }
-
-    #[test]
-    fn defaults_in_the_help_are_those_of_the_plan() {
-        use clap::CommandFactory;
-        let resolved = |flags: &[&str]| {
-            let config = Plan::try_from(config(flags)).unwrap().to_config();
-            toml::Table::try_from(config).unwrap()
-        };
-        let softmax = resolved(&["--data", "digits"]);
-        let svm = resolved(&["--data", "digits", "--loss", "svm"]);
-        let triplet = resolved(&["--data", "digits", "--loss", "triplet"]);
-        let pairwise = resolved(&["--data", "digits", "--loss", "pairwise"]);
-        let fields = [
-            ("mining", "loss.mining"),
-            ("average", "loss.average"),
-            ("distance", "loss.distance"),
-            ("embedding_size", "model.embedding_size"),
-            ("classes_per_batch", "data.classes_per_batch"),
-            ("samples_per_class", "data.samples_per_class"),
-            ("augment", "data.augment"),
-            ("split_by", "data.options.split_by"),
-            ("val_fraction", "data.options.val_fraction"),
-            ("test_fraction", "data.options.test_fraction"),
-            ("on_bad_image", "data.options.on_bad_image"),
-            ("max_pixels", "data.options.limits.max_pixels"),
-            ("resize", "data.options.resize"),
-            ("model", "model.name"),
-            ("dropout", "model.dropout"),
-            ("stochastic_depth", "model.stochastic_depth"),
-            ("loss", "loss.name"),
-            ("margin", "loss.margin"),
-            ("label_smoothing", "loss.label_smoothing"),
-            ("l1", "penalty.l1"),
-            ("l2", "penalty.l2"),
-            ("optimizer", "optimizer.name"),
-            ("momentum", "optimizer.momentum"),
-            ("batch_size", "optimizer.batch_size"),
-            ("clip_norm", "optimizer.clip_norm"),
-            ("schedule", "schedule.name"),
-            ("epochs", "training.epochs"),
-            ("patience", "training.patience"),
-            ("seed", "training.seed"),
-        ];
-        let command = Only::command();
-        for (flag, field) in fields {
-            let help = command.get_arguments().find(|argument| argument.get_id() == flag).unwrap().get_help();
-            let help = help.unwrap().to_string();
-            let told = help.rsplit_once("[default: ").unwrap().1.trim_end_matches(']');
-            let told = told.split_once(';').map_or(told, |(sgd, _)| sgd);
-            let table = match field {
-                "loss.margin" => &svm,
-                "loss.average" => &pairwise,
-                "loss.mining" | "loss.distance" | "model.embedding_size" => &triplet,
-                "data.classes_per_batch" | "data.samples_per_class" => &triplet,
-                _ => &softmax,
-            };
-            let value = field.split('.').fold(None, |at: Option<&toml::Value>, key| match at {
-                None => table.get(key),
-                Some(value) => value.get(key),
-            });
-            let value = match value.unwrap() {
-                toml::Value::String(text) => text.clone(),
-                toml::Value::Float(number) => number.to_string(),
-                other => other.to_string(),
-            };
-            assert_eq!(told, value, "--{flag}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! `mentor train`: a configuration becomes a run directory.
 
 mod flags;
+mod inherited;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -19,6 +20,7 @@ use crate::terminal::signals::Interruption;
 use crate::terminal::table::count;
 
 pub(crate) use flags::{Args, take};
+pub(super) use inherited::Inherited;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     run_with(args, args.configuration()?)

@@ -206,7 +206,11 @@ fn baseline(
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<PathBuf, Halt> {
     let run = inside(place.out, Path::new("baseline"))?;
-    let plain = Plan { distill: None, ..plan.clone() };
+    let mut plain = Plan { distill: None, ..plan.clone() };
+    // The student's batches may be of any size, those of ranked labels not.
+    if let Some(batch_size) = plan.loss.ranking().and_then(RankingPlan::batch_size) {
+        plain.optimizer.batch_size = batch_size;
+    }
     let (objective, head) = of_labels(&plain, data, place.device)?;
     let trainee = Trainee { plan: &plain, data, objective: &*objective, head };
     if trainee.completed(&run)?.is_none() {

@@ -28,6 +28,7 @@ use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
 use crate::plan::distill::DistillPlan;
+use crate::plan::loss::ScoreLossPlan;
 use crate::recipes::supervised::Supervised;
 use crate::teachers::teacher::{Teacher, TeacherOutputs, weights_of};
 
@@ -197,6 +198,13 @@ impl Objective for Distilled<'_> {
 
     fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The soft part is at most T² ln C: no distribution is further from the uniform one.
+    fn loss_of_zero_scores(&self) -> Option<f64> {
+        let DistillPlan { temperature, soft_weight, hard_weight, .. } = *self.distill;
+        let hard = ScoreLossPlan::SOFTMAX.of_zero_scores(self.num_classes());
+        Some((soft_weight * temperature * temperature + hard_weight) * hard)
     }
 
     fn batch_loss(

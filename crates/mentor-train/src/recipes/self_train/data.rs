@@ -131,6 +131,17 @@ impl Images {
         }
     }
 
+    /// Some of the taught images, and others of them in the place of the validation split.
+    pub(super) fn fold(&self, trained: &[u32], held_out: &[u32]) -> TrainingData {
+        let train = self.taught.train.subset(trained);
+        TrainingData {
+            fingerprint: fingerprint(&self.taught.fingerprint, &train, b"fold"),
+            train: Arc::new(train),
+            val: Some(Arc::new(self.taught.train.subset(held_out))),
+            ..self.taught.clone()
+        }
+    }
+
     /// What is labelled in a round: the pool, and after it the canary, which goes the same way.
     pub(super) fn to_label(&self) -> Dataset {
         let parts = vec![self.pool.clone(), self.canary.clone().without_labels()];
@@ -157,9 +168,8 @@ impl Batches {
     }
 
     /// Labelled images alone.
-    pub(super) fn labelled(&self, num_labelled: usize) -> Order {
-        let parts = vec![part(0, num_labelled, self.labelled)];
-        Order::Cycled { parts, num_batches: self.per_epoch }
+    pub(super) fn labelled(&self, num_labelled: usize, num_batches: usize) -> Order {
+        Order::Cycled { parts: vec![part(0, num_labelled, self.labelled)], num_batches }
     }
 
     /// Labelled images, then pseudo-labelled ones.
@@ -239,7 +249,7 @@ fn canary_size(num_labels: usize, fraction: f64) -> usize {
 }
 
 /// The samples of each class.
-fn members(dataset: &Dataset) -> Vec<Vec<u32>> {
+pub(super) fn members(dataset: &Dataset) -> Vec<Vec<u32>> {
     let mut members = vec![Vec::new(); dataset.classes().len()];
     for (sample, &target) in (0..).zip(dataset.targets()) {
         members[target as usize].push(sample);

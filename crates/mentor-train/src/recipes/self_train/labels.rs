@@ -38,6 +38,8 @@ pub(super) const LEVEL: f64 = 0.95;
 pub(super) struct Calibrated {
     pub(super) teacher: Teacher,
     pub(super) temperature: f64,
+    /// Classes that it gives the validation images.
+    pub(super) classes_on_val: Vec<u32>,
     /// On the validation split: its images at the threshold or above, and how many of them are right.
     pub(super) on_val: ClassAudit,
 }
@@ -56,13 +58,15 @@ impl Calibrated {
         let without_error = fit.at_limit && fit.temperature < 1.0;
         let temperature = if without_error { 1.0 } else { fit.temperature };
         let mut on_val = ClassAudit::default();
+        let class = |row: &[f32]| Prediction::new(row, 1.0).map_or(0, |prediction| prediction.label);
+        let classes_on_val = scores.chunks_exact(num_classes).map(class).collect();
         for (row, &target) in scores.chunks_exact(num_classes).zip(val.targets()) {
             if let Some(label) = confident(row, temperature, work.self_train.threshold) {
                 on_val.num_labelled += 1;
                 on_val.num_correct += u64::from(label == target);
             }
         }
-        Ok(Self { teacher, temperature, on_val })
+        Ok(Self { teacher, temperature, classes_on_val, on_val })
     }
 
     /// What the model calls the canary; `None` where there is none.

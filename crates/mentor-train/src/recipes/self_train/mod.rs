@@ -1,6 +1,8 @@
 //! Self-training: few labels and many images → a student that is better than the labels alone allow.
 //!
 //! ```text
+//! labels                 ─▶ length.json                     updates of the next two, by trials if they would
+//! be many
 //! labels                 ─▶ teacher/                        also baseline/, without unlabelled images
 //! teacher, unlabelled    ─▶ round-1/labels/                 calibrated, without noise
 //! labels, pseudo-labels  ─▶ round-1/student/                filtered, balanced; with noise
@@ -8,12 +10,15 @@
 //! … round-2 …            ─▶ the best model, in the run directory itself; the test split is opened
 //! ```
 //!
-//! Each stage is kept when it is done and continues where it was cut off. All stages make the same number of updates.
+//! Each stage is kept when it is done and continues where it was cut off. All students make the same number
+//! of updates.
 
 mod data;
 mod end;
+mod estimate;
 mod label;
 mod labels;
+mod length;
 mod objective;
 mod places;
 mod round;
@@ -24,6 +29,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 
+pub use self::estimate::estimate_self_training;
 pub use self::label::{LabelInput, Labelling, label};
 
 use mentor_run::{RunDir, TrainEvent};
@@ -46,7 +52,8 @@ pub(super) fn self_train(
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<Outcome, TrainError> {
     let images = Images::load(plan, self_train)?;
-    let mut work = Work { plan, self_train, images: &images, out, device, device_name, stop, observer };
+    let mut work =
+        Work { plan, self_train, images: &images, out, device, device_name, stop, observer, length: None };
     // Networks that cannot be built begin no run.
     let warnings = work.check_networks()?;
     let given = work.open_labels()?;
@@ -57,10 +64,12 @@ pub(super) fn self_train(
     if plan.options.on_bad_image == mentor_data::BadImage::Quarantine {
         run_dir.write("quarantine.txt", images.quarantined.as_bytes())?;
     }
-    let done = match self_train.method {
+    let stages = work.estimate(Some(out))?;
+    (work.observer)(&TrainEvent::Planned(stages));
+    let done = work.find_length().and_then(|()| match self_train.method {
         SelfTrainMethod::NoisyStudent => work.noisy_student(given.as_ref()),
         SelfTrainMethod::PseudoLabel => work.pseudo_label(),
-    };
+    });
     Halt::ended(done.and_then(|done| work.end(&run_dir, done)).map(|summary| {
         (work.observer)(&TrainEvent::Finished(Box::new(summary.clone())));
         Outcome::Complete(summary)

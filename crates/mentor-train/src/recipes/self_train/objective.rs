@@ -103,6 +103,14 @@ impl Objective for NoisyStudent<'_> {
         Ok(BatchLoss { losses: loss, scores: None, measures })
     }
 
+    fn loss_of_zero_scores(&self) -> Option<f64> {
+        let weight = match &self.unlabelled {
+            Unlabelled::Given { .. } => self.ratio,
+            Unlabelled::Own { ramp, .. } => ramp.final_weight,
+        };
+        Some((1.0 + weight) * self.supervised.loss_of_zero_scores()?)
+    }
+
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         self.supervised.validate(model)
     }

@@ -1,7 +1,9 @@
 //! One round: label, choose, learn, compare; then accept the student as the next teacher, or roll back.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
+use mentor_metrics::mcnemar;
 use mentor_metrics::pseudo_labels::audit::{Alarm, Audit, alarms};
 use mentor_run::files::{create_inside, exists, inside};
 use mentor_run::records::self_training::{Round, RoundSummary};
@@ -91,7 +93,7 @@ impl Work<'_> {
             Some((reason, alarms)) => {
                 (round.summary.reason, round.alarms) = (reason, alarms);
             }
-            None => self.learn(before, chosen, &mut round)?,
+            None => self.learn(before, &calibrated, chosen, &mut round)?,
         }
         let RoundSummary { accepted, reason, .. } = &round.summary;
         let verdict = if *accepted { "accepted" } else { "rolled back" };
@@ -127,6 +129,7 @@ impl Work<'_> {
                 num_pseudo_labels: statistics.num_chosen,
                 mean_confidence: statistics.mean_confidence,
                 audit_precision: chosen.audit.as_ref().and_then(|audit| audit.overall().precision()),
+                p_value: None,
                 accepted: false,
                 reason: String::new(),
             },
@@ -213,7 +216,13 @@ impl Work<'_> {
     }
 
     /// Trains the student and judges it.
-    fn learn(&mut self, before: &Before<'_>, chosen: Chosen, round: &mut Round) -> Result<(), Halt> {
+    fn learn(
+        &mut self,
+        before: &Before<'_>,
+        teacher: &Calibrated,
+        chosen: Chosen,
+        round: &mut Round,
+    ) -> Result<(), Halt> {
         let number = before.number;
         let (mut rows, mut labels, mut told) = (Vec::new(), Vec::new(), Vec::new());
         let (mut targets, mut of_rows) = (Vec::new(), Vec::new());
@@ -235,25 +244,87 @@ impl Work<'_> {
         let unlabelled = Unlabelled::Given { targets, of_rows, kind: self.self_train.label_kind };
         let title = format!("round {number}: student with {} pseudo-labels", round.selection.num_chosen);
         let summary = self.train_student(&place, &title, &plan, &data, unlabelled)?;
-        let accuracy = val_accuracy(&summary);
-        round.summary.val_accuracy = Some(accuracy);
-        round.student_audit = Calibrated::load(self, &place)?.audit(self)?;
+        round.summary.val_accuracy = Some(val_accuracy(&summary));
+        let student = Calibrated::load(self, &place)?;
+        round.student_audit = student.audit(self)?;
         if let (Some(teacher), Some(student)) = (&round.audit, &round.student_audit) {
             round.alarms = alarms(teacher, student, LEVEL);
         }
-        let teacher = before.teacher_val_accuracy;
-        round.summary.accepted = accuracy >= teacher && round.alarms.is_empty();
-        round.summary.reason = if !round.alarms.is_empty() {
-            self.alarm(&round.alarms)
-        } else if round.summary.accepted {
-            format!("validation accuracy {accuracy:.4}, its teacher's {teacher:.4}")
-        } else {
-            format!("validation accuracy {accuracy:.4}, below its teacher's {teacher:.4}")
-        };
+        let found =
+            Comparison::of(self.images.val.targets(), &student.classes_on_val, &teacher.classes_on_val);
+        round.summary.p_value = Some(found.p_value);
+        round.summary.accepted = found.student > found.teacher && round.alarms.is_empty();
+        round.summary.reason =
+            if round.alarms.is_empty() { found.reason() } else { self.alarm(&round.alarms) };
         Ok(())
+    }
+}
+
+/// Student and teacher on the same validation images.
+struct Comparison {
+    num_images: usize,
+    /// Images that it has right.
+    student: usize,
+    teacher: usize,
+    /// McNemar's exact, two-sided.
+    p_value: f64,
+}
+
+impl Comparison {
+    fn of(targets: &[u32], student: &[u32], teacher: &[u32]) -> Self {
+        let right =
+            |classes: &[u32]| classes.iter().zip(targets).filter(|(class, target)| class == target).count();
+        Self {
+            num_images: targets.len(),
+            student: right(student),
+            teacher: right(teacher),
+            p_value: mcnemar(targets, student, teacher).p_value,
+        }
+    }
+
+    /// The counts, and whether so many images can tell the two apart.
+    fn reason(&self) -> String {
+        let Self { num_images, student, teacher, p_value } = *self;
+        let counts = match student.cmp(&teacher) {
+            Ordering::Greater => {
+                format!("{student} of {num_images} validation images right, its teacher {teacher}")
+            }
+            Ordering::Less => {
+                format!("only {student} of {num_images} validation images right, its teacher {teacher}")
+            }
+            Ordering::Equal => {
+                format!(
+                    "no better than its teacher: each has {student} of {num_images} validation images right"
+                )
+            }
+        };
+        if p_value < 1.0 - LEVEL {
+            return counts;
+        }
+        format!("{counts}; so few images cannot tell them apart (p = {p_value:.2})")
     }
 }
 
 fn val_accuracy(summary: &Summary) -> f64 {
     summary.val_accuracy.unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_is_judged_by_counts_and_says_when_these_tell_nothing() {
+        let targets = [0; 40];
+        let right = |count: usize| (0..40).map(|index| u32::from(index >= count)).collect::<Vec<u32>>();
+        let of = |student, teacher| Comparison::of(&targets, &right(student), &right(teacher));
+        assert_eq!(of(40, 30).reason(), "40 of 40 validation images right, its teacher 30");
+        let reason = of(23, 22).reason();
+        assert_eq!(
+            reason,
+            "23 of 40 validation images right, its teacher 22; so few images cannot tell them apart (p = 1.00)"
+        );
+        assert!(of(22, 22).reason().starts_with("no better than its teacher: each has 22 of 40"));
+        assert!(of(10, 30).reason().starts_with("only 10 of 40"));
+    }
 }

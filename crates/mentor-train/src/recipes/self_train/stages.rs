@@ -36,6 +36,8 @@ pub(super) struct Work<'a> {
     pub(super) device_name: &'a str,
     pub(super) stop: &'a AtomicBool,
     pub(super) observer: &'a mut dyn FnMut(&TrainEvent),
+    /// Updates of teacher and baseline, if they were found and are not those of a student.
+    pub(super) length: Option<u64>,
 }
 
 /// What the stages came to.
@@ -71,7 +73,7 @@ impl Work<'_> {
     }
 
     /// The plan of training on labels alone.
-    fn plain(&self) -> Plan {
+    pub(super) fn plain(&self) -> Plan {
         Plan { self_train: None, ..self.plan.clone() }
     }
 
@@ -89,8 +91,9 @@ impl Work<'_> {
         }
     }
 
-    /// The plan of the student's network on labels alone, with the teacher's noise as far as it has a place for it.
-    fn baseline(&self) -> Plan {
+    /// The plan of the student's network on labels alone, of any length, with the teacher's noise as far as
+    /// it has a place for it.
+    pub(super) fn baseline(&self) -> Plan {
         let student = &self.self_train.student;
         let plain = self.plain();
         Plan {
@@ -184,25 +187,26 @@ impl Work<'_> {
         &mut self,
         place: &str,
         title: &str,
-        plan: &Plan,
+        plan: Plan,
         data: &TrainingData,
     ) -> Result<Summary, Halt> {
-        let order = self.batches().labelled(data.train.len());
-        let objective = Supervised::new(plan, data, self.loss()?.0, self.device.clone()).in_order(order);
-        let trainee = Trainee { plan, data, objective: &objective, head: data.classifier() };
+        let (plan, batches_per_epoch) = self.on_labels(plan);
+        let order = self.batches().labelled(data.train.len(), batches_per_epoch);
+        let objective = Supervised::new(&plan, data, self.loss()?.0, self.device.clone()).in_order(order);
+        let trainee = Trainee { plan: &plan, data, objective: &objective, head: data.classifier() };
         self.train(place, title, &trainee)
     }
 
     pub(super) fn train_teacher(&mut self) -> Result<Summary, Halt> {
         let data = &self.images.taught;
-        self.train_on_labels(TEACHER, "teacher on the labels", &self.plain(), data)
+        self.train_on_labels(TEACHER, "teacher on the labels", self.plain(), data)
     }
 
-    /// The student's network on all labels, the canary's too, with as many updates and no other images.
+    /// The student's network on all labels, the canary's too, and no other images.
     pub(super) fn train_baseline(&mut self, models: &mut Vec<(String, String)>) -> Result<(), Halt> {
         if self.self_train.baseline {
             let data = &self.images.labelled;
-            self.train_on_labels(BASELINE, "baseline, on the labels alone", &self.baseline(), data)?;
+            self.train_on_labels(BASELINE, "baseline, on the labels alone", self.baseline(), data)?;
             models.push(("baseline".to_owned(), BASELINE.to_owned()));
         }
         Ok(())
@@ -252,7 +256,7 @@ impl Work<'_> {
 
     /// The plan of the small network that learns from the final model in `teacher`: as `mentor distill` makes it of soft targets
     /// alone, with the optimiser and schedule of the other stages.
-    fn distilled(&self, teacher: &Path) -> Result<Plan, PlanError> {
+    pub(super) fn distilled(&self, teacher: &Path) -> Result<Plan, PlanError> {
         let mut config = self.plain().to_config();
         let small = self.self_train.distill_to.as_ref().unwrap_or(&self.self_train.student);
         config.model = ModelConfig { name: Some(small.to_string()), ..ModelConfig::default() };
