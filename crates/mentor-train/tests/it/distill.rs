@@ -8,9 +8,10 @@ use mentor_train::{Outcome, TrainError};
 
 use crate::runs::{complete, run, run_until};
 
-const TEACHER: &str = "data.source = 'digits'\nmodel.name = 'mlp:32'\noptimizer.batch_size = 64\ntraining = { epochs = 3, seed = 1 }";
-const STUDENT: &str = "data.source = 'digits'\nmodel.name = 'mlp:8'\noptimizer.batch_size = 64\ndata.augment = 'shift'\n\
-    training = { epochs = 3, seed = 5 }";
+const TEACHER: &str = "data.source = 'digits'\nmodel.name = 'mlp:32'\n\
+    optimizer = { batch_size = 64, learning_rate = 0.02 }\ntraining = { epochs = 3, seed = 1 }";
+const STUDENT: &str = "data.source = 'digits'\nmodel.name = 'mlp:8'\ndata.augment = 'shift'\n\
+    optimizer = { batch_size = 64, learning_rate = 0.02 }\ntraining = { epochs = 3, seed = 5 }";
 
 /// A teacher in `dir`, and the configuration of a student of it.
 fn taught(dir: &Path, student: &str, distill: &str) -> String {
@@ -147,7 +148,7 @@ fn a_foreign_cache_is_refused_with_what_differs() {
 }
 
 const FACES: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:64'\nmodel.embedding_size = 16\n\
-    loss.name = 'triplet'\ntraining = { epochs = 6, seed = 1 }";
+    loss.name = 'triplet'\noptimizer.learning_rate = 0.02\ntraining = { epochs = 6, seed = 1 }";
 const NEAR: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:32'\nmodel.embedding_size = 16\n\
     optimizer.learning_rate = 0.1\ntraining = { epochs = 12, seed = 5 }";
 

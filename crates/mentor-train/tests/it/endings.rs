@@ -203,8 +203,9 @@ fn a_loss_far_above_that_of_no_weights_is_warned_of_once() {
 fn few_images_make_three_hundred_updates_in_even_batches_unless_the_user_says_otherwise() {
     let dir = tempfile::tempdir().unwrap();
     let data = eight_images(dir.path());
-    let text =
-        format!("data = {{ source = '{data}', options.val_fraction = 0.0 }}\noptimizer.batch_size = 7");
+    let text = format!(
+        "data = {{ source = '{data}', options = {{ val_fraction = 0.0, test_fraction = 0.0 }} }}\noptimizer.batch_size = 7"
+    );
     let out = dir.path().join("run");
     let summary = complete(&text, &out);
     assert_eq!((summary.steps, summary.epochs), (300, 150));
