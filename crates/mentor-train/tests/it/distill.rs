@@ -9,9 +9,9 @@ use mentor_train::{Outcome, TrainError};
 use crate::runs::{complete, run, run_until};
 
 const TEACHER: &str = "data.source = 'digits'\nmodel.name = 'mlp:32'\n\
-    optimizer = { batch_size = 64, learning_rate = 0.02 }\ntraining = { epochs = 3, seed = 1 }";
+    optimizer.batch_size = 64\noptimizer.learning_rate = 0.02\ntraining = { epochs = 3, seed = 1 }";
 const STUDENT: &str = "data.source = 'digits'\nmodel.name = 'mlp:8'\ndata.augment = 'shift'\n\
-    optimizer = { batch_size = 64, learning_rate = 0.02 }\ntraining = { epochs = 3, seed = 5 }";
+    optimizer.batch_size = 64\noptimizer.learning_rate = 0.02\ntraining = { epochs = 3, seed = 5 }";
 
 /// A teacher in `dir`, and the configuration of a student of it.
 fn taught(dir: &Path, student: &str, distill: &str) -> String {
