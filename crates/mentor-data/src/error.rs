@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use mentor_codec::Fault;
 
+use crate::shown::{shown, shown_path};
 use crate::split::Split;
 
 /// Why data could not be read. Every message is one line that says where, what, and what to do next.
@@ -11,19 +12,22 @@ use crate::split::Split;
 #[non_exhaustive]
 pub enum DataError {
     /// The path of a data set does not exist.
-    #[error("{}: no such file or folder; check the path, or use `digits` for the embedded data set", path.display())]
+    #[error(
+        "{}: no such file or folder; check the path, or use `digits` for the embedded data set",
+        shown_path(path)
+    )]
     NoDataSet {
         /// What was asked for.
         path: PathBuf,
     },
     /// Another file or folder does not exist.
-    #[error("{}: no such file or folder; check the path", path.display())]
+    #[error("{}: no such file or folder; check the path", shown_path(path))]
     NotFound {
         /// What was asked for.
         path: PathBuf,
     },
     /// Reading failed for a reason of the operating system.
-    #[error("{}: {source}; check that the file can be read", path.display())]
+    #[error("{}: {source}; check that the file can be read", shown_path(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -31,13 +35,16 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// The path is a file of no kind that holds a data set.
-    #[error("{}: not a data set; give a folder of images, a folder with IDX files, a .csv manifest or an .npz file", path.display())]
+    #[error(
+        "{}: not a data set; give a folder of images, a folder with IDX files, a .csv manifest or an .npz file",
+        shown_path(path)
+    )]
     Unrecognised {
         /// The file.
         path: PathBuf,
     },
     /// No samples at all.
-    #[error("{}: holds no {what}; {hint}", path.display())]
+    #[error("{}: holds no {what}; {hint}", shown_path(path))]
     Empty {
         /// The file or folder.
         path: PathBuf,
@@ -47,21 +54,92 @@ pub enum DataError {
         hint: String,
     },
     /// The name of a class folder is no text: two such folders could look like one class.
-    #[error("{}: the name of the folder is not UTF-8, and so no name of a class; rename it", path.display())]
+    #[error(
+        "{}: the name of the folder is not UTF-8, and so no name of a class; rename it",
+        shown_path(path)
+    )]
     ClassName {
         /// The folder.
         path: PathBuf,
     },
     /// Fewer than two classes.
-    #[error("{}: holds only the class {class:?}; a classifier needs at least two", path.display())]
+    #[error("{}: holds only the class {class:?}; {hint}", shown_path(path))]
     OneClass {
         /// The data set.
         path: PathBuf,
         /// The only class.
         class: String,
+        /// What to do next.
+        hint: String,
+    },
+    /// Of several classes, one has training images that can be used.
+    #[error(
+        "{}: only the class {class:?} has training images left after leaving out {reason}; repair them or add others",
+        shown_path(path)
+    )]
+    OneClassLeft {
+        /// The data set.
+        path: PathBuf,
+        /// The class that is left.
+        class: String,
+        /// What was left out.
+        reason: &'static str,
+    },
+    /// A folder that may be a split or a class.
+    #[error(
+        "{}: {folder:?} may be a split or a class: it holds folders, as a split does, and lies beside {others}; name the folder {folder:?} itself to use the classes in it, or rename it if it is a class",
+        shown_path(path)
+    )]
+    SplitOrClass {
+        /// The data set.
+        path: PathBuf,
+        /// The folder.
+        folder: String,
+        /// Folders beside it.
+        others: String,
+    },
+    /// Several folders are named for one split.
+    #[error(
+        "{}: {folders} are all named for the {split} split; put their images into one folder, or move the others away",
+        shown_path(path)
+    )]
+    SplitTwice {
+        /// The data set.
+        path: PathBuf,
+        /// The split.
+        split: Split,
+        /// The folders.
+        folders: String,
+    },
+    /// Folders of splits lie in some of the class folders, or have class folders of their own.
+    #[error(
+        "{}: {class:?} holds folders named for splits ({splits}), but not every folder beside it holds just such folders with images; name {class:?} itself if the classes lie below, or give every class the same folders",
+        shown_path(path)
+    )]
+    SplitsInClass {
+        /// The data set.
+        path: PathBuf,
+        /// The folder.
+        class: String,
+        /// The folders in it.
+        splits: String,
+    },
+    /// Folders are nested without end, or nearly so.
+    #[error(
+        "{}: lies more than {limit} folders deep; name a folder further down, or move the images up",
+        shown_path(path)
+    )]
+    TooDeep {
+        /// The folder.
+        path: PathBuf,
+        /// The most that is allowed.
+        limit: usize,
     },
     /// A class that training does not have.
-    #[error("{}: class {class:?} occurs in {split} but not in train; add it to train or remove it", path.display())]
+    #[error(
+        "{}: class {class:?} occurs in {split} but not in train; add it to train or remove it",
+        shown_path(path)
+    )]
     UnknownClass {
         /// The data set.
         path: PathBuf,
@@ -71,7 +149,10 @@ pub enum DataError {
         split: Split,
     },
     /// A file ends before what its header declares.
-    #[error("{}: truncated: its header declares {expected} bytes of data, {found} are there; fetch the file again", path.display())]
+    #[error(
+        "{}: truncated: its header declares {expected} bytes of data, {found} are there; fetch the file again",
+        shown_path(path)
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -81,7 +162,10 @@ pub enum DataError {
         found: u64,
     },
     /// The first bytes are not those of the format.
-    #[error("{}: {found} is not the start of {expected}; check that the name fits the content", path.display())]
+    #[error(
+        "{}: {found} is not the start of {expected}; check that the name fits the content",
+        shown_path(path)
+    )]
     WrongMagic {
         /// The file.
         path: PathBuf,
@@ -91,7 +175,7 @@ pub enum DataError {
         expected: &'static str,
     },
     /// The content contradicts the format.
-    #[error("{}: {reason}; write or fetch the file again", path.display())]
+    #[error("{}: {reason}; write or fetch the file again", shown_path(path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -99,7 +183,10 @@ pub enum DataError {
         reason: String,
     },
     /// Something larger than the limits, refused before memory is taken.
-    #[error("{}: {what} is {size}, over the limit of {limit}; raise `{option}` if that is meant", path.display())]
+    #[error(
+        "{}: {what} is {size}, over the limit of {limit}; raise `{option}` if that is meant",
+        shown_path(path)
+    )]
     TooLarge {
         /// The file or data set.
         path: PathBuf,
@@ -113,15 +200,33 @@ pub enum DataError {
         option: &'static str,
     },
     /// A file that belongs to another is missing.
-    #[error("{}: the file with its {missing} is missing; put it beside the other, plain or gzipped", path.display())]
+    #[error(
+        "{}: the file with its {missing} is missing; put it beside the other, plain or gzipped",
+        shown_path(path)
+    )]
     MissingPartner {
         /// The file that is there.
         path: PathBuf,
         /// What is missing.
         missing: &'static str,
     },
+    /// A folder of IDX files of several data sets.
+    #[error(
+        "{}: holds the IDX files of several data sets ({}); name a file of one, such as {}",
+        shown_path(path),
+        shown(sets),
+        shown_path(example)
+    )]
+    SeveralSets {
+        /// The folder.
+        path: PathBuf,
+        /// Their names.
+        sets: String,
+        /// A file of one.
+        example: PathBuf,
+    },
     /// Images and labels differ in number.
-    #[error("{}: {labels} labels for {images} images; they must come from the same export", path.display())]
+    #[error("{}: {labels} labels for {images} images; they must come from the same export", shown_path(path))]
     CountMismatch {
         /// The file with the labels.
         path: PathBuf,
@@ -131,7 +236,7 @@ pub enum DataError {
         labels: u64,
     },
     /// A label that is no class index.
-    #[error("{}: label {label} at index {index} is out of range; {hint}", path.display())]
+    #[error("{}: label {label} at index {index} is out of range; {hint}", shown_path(path))]
     LabelOutOfRange {
         /// The file with the labels.
         path: PathBuf,
@@ -143,7 +248,10 @@ pub enum DataError {
         hint: String,
     },
     /// Training and test arrays differ in shape.
-    #[error("{}: images are {found}, those for training are {expected}; export both at one size", path.display())]
+    #[error(
+        "{}: images are {found}, those for training are {expected}; export both at one size",
+        shown_path(path)
+    )]
     ShapeMismatch {
         /// The file or array.
         path: PathBuf,
@@ -153,7 +261,11 @@ pub enum DataError {
         expected: String,
     },
     /// A manifest without a column that it needs.
-    #[error("{}:1: no column {column:?} (found: {found}); the first line must be {expected}", path.display())]
+    #[error(
+        "{}:1: no column {column:?} (found: {}); the first line must be {expected}",
+        shown_path(path),
+        shown(found)
+    )]
     MissingColumn {
         /// The manifest.
         path: PathBuf,
@@ -164,8 +276,35 @@ pub enum DataError {
         /// What the first line must be.
         expected: &'static str,
     },
+    /// A manifest that begins with a row of data.
+    #[error(
+        "{}:1: the first line ({}) is a row of data; put {expected} above it",
+        shown_path(path),
+        shown(found)
+    )]
+    MissingHeader {
+        /// The manifest.
+        path: PathBuf,
+        /// The fields of the first line.
+        found: String,
+        /// What the first line must be.
+        expected: &'static str,
+    },
+    /// A manifest in an encoding that is not read.
+    #[error(
+        "{}:{line}: not UTF-8 text (it holds the byte {byte:02x}); save the file as UTF-8",
+        shown_path(path)
+    )]
+    NotUtf8 {
+        /// The manifest.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// The first byte that does not fit.
+        byte: u8,
+    },
     /// A line of a manifest that cannot be used.
-    #[error("{}:{line}: {reason}; correct or remove the line", path.display())]
+    #[error("{}:{line}: {}; correct or remove the line", shown_path(path), shown(reason))]
     ManifestLine {
         /// The manifest.
         path: PathBuf,
@@ -175,7 +314,10 @@ pub enum DataError {
         reason: String,
     },
     /// An npz file without an array that it needs.
-    #[error("{}: no array {name:?} (found: {found}); write it with numpy.savez(file, x=images, y=labels)", path.display())]
+    #[error(
+        "{}: no array {name:?} (found: {found}); write it with numpy.savez(file, x=images, y=labels)",
+        shown_path(path)
+    )]
     MissingArray {
         /// The file.
         path: PathBuf,
@@ -185,7 +327,7 @@ pub enum DataError {
         found: String,
     },
     /// An array whose type, shape or values cannot be used.
-    #[error("{}: array {name:?} {reason}; correct the array and save it again", path.display())]
+    #[error("{}: array {name:?} {reason}; correct the array and save it again", shown_path(path))]
     BadArray {
         /// The file.
         path: PathBuf,
@@ -195,7 +337,10 @@ pub enum DataError {
         reason: String,
     },
     /// A NaN or an infinity among the pixels.
-    #[error("{}: array {name:?}: {value} at index {index:?}; replace values that are not finite", path.display())]
+    #[error(
+        "{}: array {name:?}: {value} at index {index:?}; replace values that are not finite",
+        shown_path(path)
+    )]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -207,7 +352,13 @@ pub enum DataError {
         value: f64,
     },
     /// A file that should be an image and cannot be used as one.
-    #[error("{}: {fault}; {}{}", path.display(), fault.advice(), skip(*can_be_skipped))]
+    #[error(
+        "{}: {}; {}{}",
+        shown_path(path),
+        shown(&fault.to_string()),
+        fault.advice(),
+        skip(*can_be_skipped)
+    )]
     BadImage {
         /// The image.
         path: PathBuf,
@@ -217,7 +368,7 @@ pub enum DataError {
         can_be_skipped: bool,
     },
     /// A split that the data set does not have.
-    #[error("{path}: has no {split} split; {hint}")]
+    #[error("{}: has no {split} split; {hint}", shown(path))]
     NoSplit {
         /// The data set.
         path: String,
@@ -227,7 +378,7 @@ pub enum DataError {
         hint: &'static str,
     },
     /// Labels are needed and there are none.
-    #[error("{path}: its images have no labels, and {what} needs them; {hint}")]
+    #[error("{}: its images have no labels, and {what} needs them; {hint}", shown(path))]
     Unlabelled {
         /// The data set.
         path: String,
@@ -237,7 +388,7 @@ pub enum DataError {
         hint: &'static str,
     },
     /// Nothing is left of a split after images were left out.
-    #[error("{path}: nothing is left of {split} after leaving out {reason}; {hint}")]
+    #[error("{}: nothing is left of {split} after leaving out {reason}; {hint}", shown(path))]
     NothingLeft {
         /// The data set.
         path: String,
@@ -259,7 +410,10 @@ pub enum DataError {
         reason: String,
     },
     /// Fewer classes than splits without a class in common need.
-    #[error("{}: {num_classes} classes cannot be split by class; two for each of {splits} are needed: add classes or split by sample", path.display())]
+    #[error(
+        "{}: {num_classes} classes cannot be split by class; two for each of {splits} are needed: add classes or split by sample",
+        shown_path(path)
+    )]
     TooFewClasses {
         /// The data set.
         path: PathBuf,
@@ -293,6 +447,28 @@ impl DataError {
             std::io::ErrorKind::NotFound => Self::NotFound { path: path.to_owned() },
             _ => Self::Io { path: path.to_owned(), source },
         }
+    }
+
+    /// Why a file cannot be read, where that is a matter of this file: then it is one bad image among others.
+    /// `None` where it is not, as when the system has no memory or no open files left.
+    pub(crate) fn unreadable(&self) -> Option<Fault> {
+        use std::io::ErrorKind::{OutOfMemory, PermissionDenied};
+        /// `ENFILE` and `EMFILE` on Unix.
+        const TOO_MANY_OPEN: [Option<i32>; 2] = [Some(23), Some(24)];
+        let (reason, advice) = match self {
+            Self::NotFound { .. } => {
+                ("no such file, or a link that leads nowhere".to_owned(), "repair or remove the link")
+            }
+            Self::Io { source, .. } => match source.kind() {
+                OutOfMemory => return None,
+                _ if cfg!(unix) && TOO_MANY_OPEN.contains(&source.raw_os_error()) => return None,
+                PermissionDenied => ("may not be read (permission denied)".to_owned(), "allow reading it"),
+                _ => (format!("cannot be read ({source})"), "repair or remove it"),
+            },
+            Self::BadImage { fault, .. } => return Some(fault.clone()),
+            _ => return None,
+        };
+        Some(Fault::Unreadable { reason, advice })
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a user should hear about a data set that was opened without an error.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 
+use crate::shown::shown;
 use crate::split::Split;
 
 /// A file that is left out because it cannot be decoded.
@@ -17,6 +19,72 @@ pub struct BadFile {
     pub path: String,
     /// Why it cannot be decoded.
     pub reason: String,
+}
+
+/// Why files or folders are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LeftOut {
+    /// Files that neither have the extension of an image nor begin as one.
+    NoImage,
+    /// Hidden files and folders, and those that systems make, such as thumbnails and recycle bins.
+    System,
+    /// Images beside class folders.
+    OutsideClasses,
+    /// Images beside folders of splits.
+    OutsideSplits,
+    /// Folders beside splits whose names are those of no split.
+    NoSplit,
+    /// Folders of splits whose images lie in no class folders.
+    SplitWithoutClasses,
+    /// Folders of splits without images.
+    EmptySplit,
+    /// Links to a folder that holds them.
+    Circle,
+    /// Files and folders beside IDX files.
+    BesideIdx,
+}
+
+impl LeftOut {
+    fn describe(self, count: usize, example: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (one, many) = match self {
+            Self::NoImage => {
+                ("it holds no image of a known format", "files that hold no image of a known format")
+            }
+            Self::System => (
+                "it is hidden, or made by a system",
+                "files and folders that are hidden, or made by a system",
+            ),
+            Self::OutsideClasses => {
+                ("an image outside the class folders", "images outside the class folders")
+            }
+            Self::OutsideSplits => {
+                ("an image outside the folders of splits", "images outside the folders of splits")
+            }
+            Self::NoSplit => {
+                ("it is none of train, val and test", "folders that are none of train, val and test")
+            }
+            Self::SplitWithoutClasses => (
+                "its images lie in no class folders",
+                "folders of splits whose images lie in no class folders",
+            ),
+            Self::EmptySplit => ("it holds no images", "folders of splits that hold no images"),
+            Self::Circle => ("a link to a folder that holds it", "links to folders that hold them"),
+            Self::BesideIdx => (
+                "it is not among the IDX files of the data set",
+                "files and folders that are not among the IDX files of the data set",
+            ),
+        };
+        let folder = match self {
+            Self::NoSplit | Self::SplitWithoutClasses | Self::EmptySplit => "the folder ",
+            _ => "",
+        };
+        match count {
+            1 => write!(f, "left out {folder}{example}: {one}"),
+            count => write!(f, "left out {count} {many} (such as {example})"),
+        }
+    }
 }
 
 /// Something that was decided for the user, or that the user may not know. Displayed as one line.
@@ -54,17 +122,82 @@ pub enum Note {
         /// How many of the pairs have two different labels.
         num_conflicting: usize,
     },
-    /// Files in class folders whose extension is not that of an image.
-    Ignored {
+    /// Files or folders are left out.
+    LeftOut {
+        /// Why.
+        reason: LeftOut,
         /// How many.
-        num_files: usize,
+        count: usize,
         /// One of them.
         example: String,
     },
-    /// A folder beside `train`, `val` and `test` that is none of them.
-    IgnoredFolder {
+    /// A folder whose name is that of a split is taken for a class, as those beside it are.
+    SplitAsClass {
         /// Its name.
         name: String,
+    },
+    /// A class whose name is written in several Unicode forms.
+    MergedClass {
+        /// The name, composed.
+        class: String,
+    },
+    /// Classes whose names a person would take for one.
+    AlikeClasses {
+        /// Their names.
+        classes: Vec<String>,
+    },
+    /// A label that usually stands for a missing one is taken for a class.
+    MissingLabel {
+        /// The label.
+        class: String,
+        /// Lines of the manifest that have it.
+        count: usize,
+    },
+    /// How a manifest is written, where that is not UTF-8 text with commas.
+    Dialect {
+        /// The encoding and the separator.
+        dialect: String,
+    },
+    /// Columns of a manifest that mean nothing.
+    OtherColumns {
+        /// Their names.
+        columns: Vec<String>,
+    },
+    /// Paths of a manifest that name no file as they are written, but another way.
+    PathsRead {
+        /// What was done to them.
+        how: &'static str,
+        /// How many.
+        count: usize,
+        /// One as it is written, and the file that is meant.
+        example: [String; 2],
+    },
+    /// An IDX file with several numbers an image, of which the first is the label.
+    LabelColumns {
+        /// The file.
+        path: String,
+        /// Numbers an image.
+        columns: usize,
+    },
+    /// Lines of a manifest that name the file of an earlier line. They stay.
+    RepeatedPaths {
+        /// How many.
+        count: usize,
+        /// How many of them have another label than the first.
+        num_conflicting: usize,
+        /// One of the paths, of one with two labels if there is any.
+        path: String,
+        /// Its first line and a later one.
+        lines: [u64; 2],
+    },
+    /// Classes without any image in a split that others have.
+    AbsentClasses {
+        /// The split.
+        split: Split,
+        /// Their names.
+        classes: Vec<String>,
+        /// Why, as in "their images were left out".
+        reason: &'static str,
     },
     /// The data's own splits had classes in common, and the user asked for splits by class: all samples were put together
     /// and divided anew.
@@ -93,7 +226,7 @@ impl fmt::Display for Note {
         match self {
             Self::BadImage { file, quarantine } => {
                 let verb = if *quarantine { "quarantined" } else { "skipped" };
-                write!(f, "{verb} {} ({}): {}", file.path, file.split, file.reason)
+                write!(f, "{verb} {} ({}): {}", shown(&file.path), file.split, file.reason)
             }
             Self::LeaksRemoved { from, pairs } => {
                 let [removed, twin] = example(pairs);
@@ -116,17 +249,66 @@ impl fmt::Display for Note {
                     count => write!(f, ", {count} of them under another label"),
                 }
             }
-            Self::Ignored { num_files: 1, example } => {
-                write!(f, "left out {example}: its extension is not that of an image")
-            }
-            Self::Ignored { num_files, example } => {
+            Self::LeftOut { reason, count, example } => reason.describe(*count, &shown(example), f),
+            Self::SplitAsClass { name } => {
                 write!(
                     f,
-                    "left out {num_files} files whose extension is not that of an image (such as {example})"
+                    "took the folder {} for a class, though its name is that of a split: ",
+                    shown(name)
+                )?;
+                write!(f, "it holds images as those beside it do; move it if it is a split")
+            }
+            Self::MergedClass { class } => {
+                write!(f, "the class {class:?} is written in two Unicode forms; took both for one class")
+            }
+            Self::AlikeClasses { classes } => {
+                write!(f, "the classes {} look alike; ", quoted(classes))?;
+                write!(f, "give them one name if they are one class")
+            }
+            Self::MissingLabel { class, count } => {
+                let lines = if *count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
+                write!(
+                    f,
+                    "took the label {class:?} of {lines} for a class; remove the lines if it says that the label is missing"
                 )
             }
-            Self::IgnoredFolder { name } => {
-                write!(f, "left out the folder {name}: it is none of train, val and test")
+            Self::Dialect { dialect } => write!(f, "read the manifest as {dialect}"),
+            Self::OtherColumns { columns } => {
+                let which = if columns.len() == 1 { "column" } else { "columns" };
+                write!(
+                    f,
+                    "left out the {which} {} of the manifest: only path, label and split are read",
+                    quoted(columns)
+                )
+            }
+            Self::PathsRead { how, count, example: [written, read] } => {
+                let paths = if *count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
+                write!(
+                    f,
+                    "read {paths} of the manifest {how} (such as {} as {})",
+                    shown(written),
+                    shown(read)
+                )
+            }
+            Self::LabelColumns { path, columns } => {
+                write!(f, "{}: took the first of {columns} numbers of each image for its label", shown(path))
+            }
+            Self::RepeatedPaths { count, num_conflicting, path, lines: [first, later] } => {
+                let lines =
+                    if *count == 1 { "1 line names".to_owned() } else { format!("{count} lines name") };
+                write!(
+                    f,
+                    "{lines} the file of an earlier line (such as {}, lines {first} and {later})",
+                    shown(path)
+                )?;
+                match num_conflicting {
+                    0 => Ok(()),
+                    count => write!(f, ", {count} of them with another label"),
+                }
+            }
+            Self::AbsentClasses { split, classes, reason } => {
+                let which = if classes.len() == 1 { "the class" } else { "the classes" };
+                write!(f, "{split} has no image of {which} {}: {reason}", quoted(classes))
             }
             Self::DividedByClass { num_classes: [train, val, test] } => {
                 write!(
@@ -157,12 +339,22 @@ impl fmt::Display for Note {
     }
 }
 
+/// Names for a message, not too many of them.
+fn quoted(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let list: Vec<String> = names.iter().take(MOST).map(|name| format!("{name:?}")).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => list.join(", "),
+        more => format!("{} and {more} more", list.join(", ")),
+    }
+}
+
 fn images(count: usize) -> String {
     if count == 1 { "1 image".to_owned() } else { format!("{count} images") }
 }
 
-fn example(pairs: &[[String; 2]]) -> [&str; 2] {
-    pairs.first().map_or(["?", "?"], |[first, second]| [first, second])
+fn example(pairs: &[[String; 2]]) -> [Cow<'_, str>; 2] {
+    pairs.first().map_or(["?".into(), "?".into()], |[first, second]| [shown(first), shown(second)])
 }
 
 #[cfg(test)]

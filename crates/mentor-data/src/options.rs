@@ -56,8 +56,9 @@ pub enum SplitBy {
     /// Nothing: each class gives a share of its samples to each split. What a classifier needs.
     #[default]
     Sample,
-    /// Classes: each belongs to one split, so that retrieval is tested on classes never seen in training. Splits that the
-    /// data has are kept where they have no class in common; otherwise they are put together and divided anew.
+    /// Classes: each belongs to one split, so that retrieval is tested on classes never seen in training.
+    /// Splits that the data has are kept where they have no class in common; otherwise they are put together
+    /// and divided anew.
     Class,
 }
 
@@ -84,6 +85,15 @@ impl fmt::Display for SplitBy {
             Self::Class => "class",
         })
     }
+}
+
+/// What data are opened for, which decides what must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// At least two classes, each with training images; numbers as labels leave no gap.
+    Training,
+    /// Any classes: the model knows which there are.
+    Evaluation,
 }
 
 /// Sizes that are refused before memory is taken for them.

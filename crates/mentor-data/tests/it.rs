@@ -5,13 +5,18 @@ mod it {
     mod arrays;
     mod bad_images;
     mod by_class;
+    mod class_names;
+    mod evaluation;
     mod files;
     mod folders;
     mod idx;
+    mod layouts;
+    mod left_out;
     mod loading;
     mod manifests;
     mod pictures;
     mod rand_augment;
     mod splits;
     mod unlabelled;
+    mod unreadable;
 }

@@ -138,7 +138,7 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
             args.paths.len()
         )));
     };
-    let source = Source::open(&path.to_string_lossy(), &trained.file.data.options)?;
+    let source = Source::open_for_evaluation(&path.to_string_lossy(), &trained.file.data.options)?;
     let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);
     source.notes().iter().chain(dataset.notes()).for_each(|note| output::note(&format!("warning: {note}")));
     Ok(Embedded {

@@ -241,7 +241,7 @@ fn warn_of_changed_data(trained: &TrainedModel, source: &Source) {
 
 /// What was left out changes the numbers, so that it is never silent.
 fn warn_of_bad_images<'a>(notes: impl Iterator<Item = &'a Note>) {
-    for note in notes.filter(|note| matches!(note, Note::BadImage { .. })) {
+    for note in notes.filter(|note| matches!(note, Note::BadImage { .. } | Note::LeftOut { .. })) {
         output::note(&format!("warning: {note}"));
     }
 }

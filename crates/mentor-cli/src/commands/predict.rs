@@ -83,7 +83,7 @@ struct Choice<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let (files, mut problems) = images::find(&args.paths);
+    let found = images::find(&args.paths);
     let device = args.device.open()?;
     let mut trained = TrainedModel::load(&args.run, &device.device)?;
     args.limits.apply(&mut trained.file.data.options.limits);
@@ -96,13 +96,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.format == Format::Csv {
         output::bytes(&csv_line(&csv_header(top))?)?;
     }
-    problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
-    for chunk in files.chunks(args.batch_size) {
+    found.say();
+    let mut num_failed = found.problems.len();
+    for chunk in found.files.chunks(args.batch_size) {
         let Decoded { paths, images, failed } = images::decode(chunk, &trained.file);
-        for error in failed {
-            output::note(&format!("error: {error}"));
-            problems.push(error.to_string());
-        }
+        failed.iter().for_each(|error| output::note(&format!("error: {error}")));
+        num_failed += failed.len();
         let mut lines = Vec::new();
         for (path, scores) in paths.iter().zip(trained.calibrated_scores(&images)) {
             let choice = |(class, confidence): (usize, f64)| Choice { class: &classes[class], confidence };
@@ -111,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         output::bytes(&lines)?;
     }
-    if problems.is_empty() {
+    if num_failed == 0 {
         return Ok(());
     }
     Err(Failure::status_only(BAD_DATA))

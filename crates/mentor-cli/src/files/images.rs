@@ -3,31 +3,54 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mentor_data::{DataError, decode_file, has_image_extension, natural_order};
+use mentor_data::{DataError, decode_file, find_images};
 use mentor_train::{ModelFile, TrainedModel};
 use rayon::prelude::*;
 
 use crate::terminal::output;
 
-/// The files in the order named, those of a folder that are taken for images in natural order, and what is wrong with the rest. A
-/// file that is named is tried whatever its name.
-pub(crate) fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<String>) {
-    let mut files = Vec::new();
-    let mut problems = Vec::new();
+/// Files to look at, and what there is to say about the others.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) files: Vec<PathBuf>,
+    /// What is wrong with paths that are named, and with folders in them.
+    pub(crate) problems: Vec<String>,
+    /// What is left out of folders.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// The files in the order named; of a folder the images in it at any depth, in natural order. A file that is
+/// named is tried whatever its name and content.
+pub(crate) fn find(paths: &[PathBuf]) -> Found {
+    let mut found = Found::default();
     for path in paths {
         match fs::metadata(path) {
-            Err(error) => problems.push(format!("{}: {error}", path.display())),
-            Ok(metadata) if metadata.is_dir() => {
-                let before = (files.len(), problems.len());
-                search(path, &mut files, &mut problems);
-                if before == (files.len(), problems.len()) {
-                    problems.push(format!("{}: holds no image files", path.display()));
+            Err(error) => found.problems.push(format!("{}: {error}", path.display())),
+            Ok(metadata) if metadata.is_dir() => match find_images(path) {
+                Err(error) => found.problems.push(error.to_string()),
+                Ok(images) => {
+                    if images.files.is_empty() && images.unreadable.is_empty() {
+                        found.problems.push(format!("{}: holds no image files", path.display()));
+                    }
+                    found.files.extend(images.files);
+                    found.problems.extend(images.unreadable.iter().map(ToString::to_string));
+                    found
+                        .left_out
+                        .extend(images.notes.iter().map(|note| format!("{}: {note}", path.display())));
                 }
-            }
-            Ok(_) => files.push(path.clone()),
+            },
+            Ok(_) => found.files.push(path.clone()),
         }
     }
-    (files, problems)
+    found
+}
+
+impl Found {
+    /// Writes what is left out and what is wrong to standard error.
+    pub(crate) fn say(&self) {
+        self.left_out.iter().for_each(|line| output::note(&format!("warning: {line}")));
+        self.problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
+    }
 }
 
 /// What became of some files: the paths and images, in the model's format, of those that can be decoded, and
@@ -68,10 +91,11 @@ pub(crate) struct EmbeddedFiles {
 
 /// Embeds what `paths` name, `batch_size` images at a time.
 pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize) -> EmbeddedFiles {
-    let (files, problems) = find(paths);
-    problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
-    let mut embedded = EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: problems.len() };
-    for chunk in files.chunks(batch_size) {
+    let found = find(paths);
+    found.say();
+    let mut embedded =
+        EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: found.problems.len() };
+    for chunk in found.files.chunks(batch_size) {
         let Decoded { paths, images, failed } = decode(chunk, &trained.file);
         failed.iter().for_each(|error| output::note(&format!("error: {error}")));
         embedded.num_failed += failed.len();
@@ -79,24 +103,6 @@ pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize
         embedded.rows.extend(trained.embeddings(&images));
     }
     embedded
-}
-
-fn search(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {
-    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-    let mut entries = match entries {
-        Ok(entries) => entries,
-        Err(error) => return problems.push(format!("{}: {error}", folder.display())),
-    };
-    entries.sort_by(|a, b| natural_order(&a.file_name().to_string_lossy(), &b.file_name().to_string_lossy()));
-    for entry in entries.iter().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
-        let path = entry.path();
-        // A link to a folder is not followed: it may lead back here.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            search(&path, files, problems);
-        } else if has_image_extension(&path) && !path.is_dir() {
-            files.push(path);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -112,11 +118,14 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         fs::create_dir(dir.path().join("empty")).unwrap();
+        fs::write(dir.path().join("c"), b"P5 1 1 255 \x07").unwrap();
         let missing = dir.path().join("missing.png");
-        let (files, problems) = find(&[dir.path().to_owned(), missing, dir.path().join("empty")]);
-        let found: Vec<_> =
-            files.iter().map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
-        assert_eq!(found, ["a.jpg", "b/2.png", "b/10.PNG"]);
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        let found = find(&[dir.path().to_owned(), missing, dir.path().join("empty")]);
+        let files: Vec<_> =
+            found.files.iter().map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
+        assert_eq!(files, ["a.jpg", "b/2.png", "b/10.PNG", "c"]);
+        assert_eq!(found.problems.len(), 2, "{:?}", found.problems);
+        let left_out = found.left_out.join("\n");
+        assert!(left_out.contains("notes.txt") && left_out.contains(".hidden.png"), "{left_out}");
     }
 }

@@ -66,7 +66,8 @@ pub(crate) fn read_limited(path: &Path, limits: &Limits) -> Result<Result<Vec<u8
     // Before it is opened: a pipe would keep its reader waiting.
     let metadata = std::fs::metadata(path).map_err(io)?;
     if !metadata.is_file() {
-        return Ok(Err(Fault::Unreadable { reason: "is no file".to_owned(), advice: "remove it" }));
+        let reason = if metadata.is_dir() { "is a folder" } else { "is no file" }.to_owned();
+        return Ok(Err(Fault::Unreadable { reason, advice: "remove it" }));
     }
     let length = metadata.len();
     let file = File::open(path).map_err(io)?;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::readers::manifest::{line_error, line_of, position};
+use crate::options::Limits;
+use crate::readers::table::Table;
 
 /// Reads triplets as `[anchor, positive, negative]`, indices into `dataset`.
 ///
@@ -15,37 +16,26 @@ use crate::readers::manifest::{line_error, line_of, position};
 ///
 /// # Errors
 ///
-/// [`DataError::MissingColumn`]; [`DataError::ManifestLine`] with the line where a field is empty, a sample is not in the
+/// [`DataError::MissingColumn`] or [`DataError::MissingHeader`]; [`DataError::ManifestLine`] with the line where a field is empty, a sample is not in the
 /// data set, or the anchor is also the positive or the negative, or the positive the negative; [`DataError::Empty`] where
 /// there is no triplet; [`DataError::NotFound`] or [`DataError::Io`] where the file cannot be read.
 pub fn read_triplets(path: &Path, dataset: &Dataset) -> Result<Vec<[u32; 3]>, DataError> {
     const COLUMNS: [&str; 3] = ["anchor", "positive", "negative"];
-    let file = std::fs::File::open(path).map_err(|error| DataError::io(path, error))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-    let header = reader.headers().map_err(|error| line_error(path, &error))?.clone();
+    let table = Table::read(path, &COLUMNS, "`anchor,positive,negative`", &Limits::default())?;
     let mut columns = [0; 3];
     for (column, name) in columns.iter_mut().zip(COLUMNS) {
-        *column = position(&header, name).ok_or_else(|| DataError::MissingColumn {
-            path: path.to_owned(),
-            column: name,
-            found: header.iter().collect::<Vec<_>>().join(", "),
-            expected: "`anchor,positive,negative`",
-        })?;
+        *column = table.column(name)?.unwrap_or_default();
     }
     let samples: HashMap<&str, u32> =
         (0..dataset.len()).map(|sample| (dataset.id(sample), sample as u32)).collect();
 
     let mut triplets = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| line_error(path, &error))?;
-        let line = || line_of(path, record.position());
-        let wrong = |reason| DataError::ManifestLine { path: path.to_owned(), line: line(), reason };
+    for row in table.rows() {
+        let row = row?;
+        let wrong = |reason| row.wrong(reason);
         let mut triplet = [0; 3];
         for ((sample, &column), name) in triplet.iter_mut().zip(&columns).zip(COLUMNS) {
-            let id = match record.get(column) {
-                Some(id) if !id.is_empty() => id,
-                _ => return Err(wrong(format!("the {name} is empty"))),
-            };
+            let id = row.field(column, name)?;
             // A manifest may have written the path with "./" itself.
             let found = samples.get(id).or_else(|| samples.get(id.strip_prefix("./")?));
             *sample = *found.ok_or_else(|| {

@@ -31,7 +31,13 @@ pub(crate) fn list() -> Result<Listing, DataError> {
             Some((&target, pixels)) if target < 10 && pixels.len() == SIDE * SIDE => {
                 bytes.extend(pixels.iter().map(|&value| to_byte(value)));
                 let id = format!("digits[{row}]");
-                samples.push(Listed { id, target: Some(target), split: None, row: row as u32 });
+                samples.push(Listed {
+                    id,
+                    target: Some(target),
+                    split: None,
+                    row: row as u32,
+                    problem: None,
+                });
             }
             _ => return Err(damaged(format!("line {}: not 64 pixels and a digit", row + 1))),
         }

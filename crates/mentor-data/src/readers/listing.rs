@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mentor_codec::Fault;
+
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
@@ -18,6 +20,8 @@ pub(crate) struct Listed {
     pub(crate) split: Option<Split>,
     /// Position among the pictures.
     pub(crate) row: u32,
+    /// Why the picture cannot be read, where that is known already.
+    pub(crate) problem: Option<Fault>,
 }
 
 /// What a reader of one format finds.

@@ -1,104 +1,98 @@
-//! CSV manifests: `path,label` or `path,label,split`, one image a line, paths relative to the CSV.
+//! Manifests: tables with the columns `path`, `label` and perhaps `split`, one image a line, paths relative
+//! to the manifest.
 
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
-use crate::classes::natural::natural_order;
+use super::manifest_path::{Meant, find};
+use super::table::Table;
+use crate::classes::names::ClassNames;
 use crate::error::DataError;
-use crate::options::SplitBy;
+use crate::notes::Note;
+use crate::options::{OpenOptions, Purpose};
 use crate::readers::listing::{Listed, Listing, Pictures, check_trained};
-use crate::split::Split;
+use crate::split_names;
 
-struct Columns {
-    path: usize,
-    label: usize,
-    split: Option<usize>,
-}
+/// Labels that tables are full of where a label is missing, in lower case.
+const MISSING: [&str; 9] = ["nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-"];
 
-pub(crate) fn list(manifest: &Path, split_by: SplitBy) -> Result<Listing, DataError> {
-    let file = std::fs::File::open(manifest).map_err(|error| DataError::io(manifest, error))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-    let header = reader.headers().map_err(|error| line_error(manifest, &error))?.clone();
-    let columns = find_columns(manifest, &header)?;
+pub(crate) fn list(manifest: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
+    let expected = "`path,label` or `path,label,split`";
+    let table = Table::read(manifest, &["path", "label"], expected, &options.limits)?;
+    let (path_column, label_column) = (table.column("path")?, table.column("label")?);
+    let split_column = table.column("split")?;
     let folder = manifest.parent().unwrap_or(Path::new(""));
 
-    let (mut samples, mut labels, mut paths) = (Vec::new(), Vec::new(), Vec::new());
-    for record in reader.records() {
-        let record = record.map_err(|error| line_error(manifest, &error))?;
-        let line = || line_of(manifest, record.position());
-        let wrong = |reason| DataError::ManifestLine { path: manifest.to_owned(), line: line(), reason };
-        let field = |column: usize, name: &str| match record.get(column) {
-            Some(value) if !value.is_empty() => Ok(value),
-            _ => Err(wrong(format!("the {name} is empty"))),
-        };
-        let id = field(columns.path, "path")?;
-        let label = field(columns.label, "label")?;
-        let split = match columns.split {
+    let (mut samples, mut labels, mut lines, mut paths) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut rewritten: BTreeMap<&'static str, (usize, [String; 2])> = BTreeMap::new();
+    for row in table.rows() {
+        let row = row?;
+        let id = row.field(path_column.unwrap_or_default(), "path")?;
+        let label = row.field(label_column.unwrap_or_default(), "label")?;
+        let split = match split_column {
             None => None,
             Some(column) => {
-                let name = field(column, "split")?;
-                let split = name.parse::<Split>();
-                Some(split.map_err(|_| wrong(format!("split {name:?} must be train, val or test")))?)
+                let name = row.field(column, "split")?;
+                let split = split_names::of_word(name);
+                Some(split.ok_or_else(|| row.wrong(format!("split {name:?} must be train, val or test")))?)
             }
         };
-        let path = folder.join(id);
-        if !path.is_file() {
-            return Err(wrong(format!("no such file: {}", path.display())));
+        let Meant { path, how, problem } = find(folder, id, row.line)?;
+        if let Some((how, read)) = how {
+            rewritten.entry(how).or_insert_with(|| (0, [id.to_owned(), read])).0 += 1;
         }
         // The target is set below, when all labels are known.
-        samples.push(Listed { id: id.to_owned(), target: None, split, row: paths.len() as u32 });
+        samples.push(Listed { id: id.to_owned(), target: None, split, row: paths.len() as u32, problem });
         labels.push(label.to_owned());
+        lines.push(row.line);
         paths.push(path);
     }
     if samples.is_empty() {
         let hint = "list one image a line below `path,label`".to_owned();
         return Err(DataError::Empty { path: manifest.to_owned(), what: "lines with images", hint });
     }
-    let mut classes = labels.clone();
-    classes.sort_by(|a, b| natural_order(a, b));
-    classes.dedup();
+    let names = ClassNames::of(labels.iter().map(String::as_str));
     for (listed, label) in samples.iter_mut().zip(&labels) {
-        let position = classes.binary_search_by(|class| natural_order(class, label));
-        listed.target = Some(position.unwrap_or_default() as u32);
+        listed.target = Some(names.target(label));
     }
-    check_trained(manifest, &classes, &samples, split_by)?;
+    let mut notes: Vec<Note> =
+        table.dialect.iter().map(|dialect| Note::Dialect { dialect: dialect.clone() }).collect();
+    let columns = table.other_columns(&[path_column, label_column, split_column]);
+    notes.extend((!columns.is_empty()).then_some(Note::OtherColumns { columns }));
+    let read = |(how, (count, example))| Note::PathsRead { how, count, example };
+    notes.extend(rewritten.into_iter().map(read));
+    notes.extend(names.notes());
+    notes.extend(missing_labels(&labels));
+    notes.extend(repeated_paths(&samples, &paths, &lines));
+    let classes = names.into_names();
+    if purpose == Purpose::Training {
+        check_trained(manifest, &classes, &samples, options.split_by)?;
+    }
     let pictures = Pictures::Files(paths);
-    Ok(Listing { kind: "CSV manifest", classes, samples, pictures, notes: Vec::new() })
+    Ok(Listing { kind: "CSV manifest", classes, samples, pictures, notes })
 }
 
-fn find_columns(manifest: &Path, header: &csv::StringRecord) -> Result<Columns, DataError> {
-    let needed = |column: &'static str| {
-        position(header, column).ok_or_else(|| DataError::MissingColumn {
-            path: manifest.to_owned(),
-            column,
-            found: header.iter().collect::<Vec<_>>().join(", "),
-            expected: "`path,label` or `path,label,split`",
-        })
-    };
-    Ok(Columns { path: needed("path")?, label: needed("label")?, split: position(header, "split") })
+fn missing_labels(labels: &[String]) -> Vec<Note> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for label in labels.iter().filter(|label| MISSING.contains(&label.to_lowercase().as_str())) {
+        *counts.entry(label).or_default() += 1;
+    }
+    counts.into_iter().map(|(class, count)| Note::MissingLabel { class: class.to_owned(), count }).collect()
 }
 
-/// The column of this name. Spreadsheets put a byte order mark before the first one.
-pub(crate) fn position(header: &csv::StringRecord, name: &str) -> Option<usize> {
-    header.iter().position(|found| found.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name))
-}
-
-/// The line of a record, from 1. A record's own position is before the empty lines that the reader skips.
-pub(crate) fn line_of(file: &Path, position: Option<&csv::Position>) -> u64 {
-    let Some(position) = position else { return 0 };
-    let bytes = std::fs::read(file).unwrap_or_default();
-    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
-    let skipped = bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    position.line() + skipped.filter(|&&byte| byte == b'\n').count() as u64
-}
-
-pub(crate) fn line_error(manifest: &Path, error: &csv::Error) -> DataError {
-    let line = error.position().map_or(1, csv::Position::line);
-    let reason = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} columns where the first line has {expected_len}")
+/// A note about lines that name the file of an earlier one.
+fn repeated_paths(samples: &[Listed], paths: &[PathBuf], lines: &[u64]) -> Option<Note> {
+    let mut firsts: HashMap<&Path, usize> = HashMap::with_capacity(paths.len());
+    let mut repeats: Vec<(usize, usize)> = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        let first = *firsts.entry(path).or_insert(index);
+        if first != index {
+            repeats.push((first, index));
         }
-        csv::ErrorKind::Utf8 { .. } => "not UTF-8 text".to_owned(),
-        _ => error.to_string(),
-    };
-    DataError::ManifestLine { path: manifest.to_owned(), line, reason }
+    }
+    let conflicts = |&&(first, later): &&(usize, usize)| samples[first].target != samples[later].target;
+    let num_conflicting = repeats.iter().filter(conflicts).count();
+    let &(first, later) = repeats.iter().find(conflicts).or(repeats.first())?;
+    let (count, path) = (repeats.len(), samples[later].id.clone());
+    Some(Note::RepeatedPaths { count, num_conflicting, path, lines: [lines[first], lines[later]] })
 }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use zip::ZipArchive;
 
 use super::npy::{Element, Header, Number, read_header};
-use super::numbered::numbered_classes;
+use super::numbered::NumberedClasses;
 use crate::error::DataError;
 use crate::format::ImageFormat;
-use crate::options::Limits;
+use crate::options::{Limits, Purpose};
 use crate::readers::listing::{Listed, Listing, Pictures};
 use crate::split::Split;
 
@@ -23,7 +23,7 @@ type Archive = ZipArchive<BufReader<File>>;
 /// How far floats may leave their range, as a share of it: interpolation overshoots. A quarter of a step of a byte.
 const OVERSHOOT: f64 = 1e-3;
 
-pub(crate) fn list(path: &Path, limits: &Limits) -> Result<Listing, DataError> {
+pub(crate) fn list(path: &Path, limits: &Limits, purpose: Purpose) -> Result<Listing, DataError> {
     let mut reader = NpzReader::open(path, limits)?;
     let train = if reader.has("x") || !reader.has("x_train") { ["x", "y"] } else { ["x_train", "y_train"] };
     let mut names = vec![(Split::Train, train)];
@@ -44,7 +44,8 @@ pub(crate) fn list(path: &Path, limits: &Limits) -> Result<Listing, DataError> {
         }
         labels.push((place, found));
     }
-    let classes = numbered_classes(labels.iter().map(|(place, labels)| (place.as_path(), &labels[..])))?;
+    let parts = labels.iter().map(|(place, labels)| (place.as_path(), &labels[..]));
+    let classes = NumberedClasses::of(parts, purpose)?;
 
     let has_splits = names.len() > 1;
     let mut samples = Vec::new();
@@ -53,7 +54,8 @@ pub(crate) fn list(path: &Path, limits: &Limits) -> Result<Listing, DataError> {
         for (index, &label) in labels.iter().enumerate() {
             let id = format!("{images}[{index}]");
             let split = has_splits.then_some(*split);
-            samples.push(Listed { id, target: Some(label as u32), split, row: samples.len() as u32 });
+            let target = Some(classes.target(label));
+            samples.push(Listed { id, target, split, row: samples.len() as u32, problem: None });
         }
     }
     let NpzReader { shape, bytes, .. } = reader;
@@ -63,7 +65,7 @@ pub(crate) fn list(path: &Path, limits: &Limits) -> Result<Listing, DataError> {
         hint: "x must have the shape (N, H, W), (N, H, W, C) or (N, C, H, W)".to_owned(),
     })?;
     let pictures = Pictures::Array { shape, bytes: Arc::new(bytes) };
-    Ok(Listing { kind: "npz file", classes, samples, pictures, notes: Vec::new() })
+    Ok(Listing { kind: "npz file", classes: classes.names(), samples, pictures, notes: Vec::new() })
 }
 
 struct NpzReader<'a> {

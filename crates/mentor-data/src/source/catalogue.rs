@@ -1,6 +1,5 @@
 //! What a source holds, before anything is removed: classes, samples, splits, and where the pictures are.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mentor_codec::{Fault, Header};
@@ -10,9 +9,11 @@ use crate::decode::{decode_raster, read_header, read_limited};
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
-use crate::options::{BadImage, OpenOptions, SplitBy};
+use crate::options::{BadImage, OpenOptions, Purpose, SplitBy};
 use crate::readers;
 use crate::readers::listing::{Listed, Listing, Pictures};
+use crate::shown::shown_path;
+use crate::source::class_set::{ClassSet, too_few_to_split};
 use crate::source::divide::{divide_classes, stratify};
 use crate::split::Split;
 
@@ -30,6 +31,8 @@ pub(crate) struct Catalogue {
     pub(crate) kind: &'static str,
     pub(crate) classes: Vec<String>,
     pub(crate) splits: [Vec<Record>; 3],
+    /// The classes that each split was to have, before anything was left out.
+    pub(crate) assigned: [ClassSet; 3],
     pub(crate) pictures: Pictures,
     /// Of every row; empty for an array.
     pub(crate) headers: Vec<Option<Header>>,
@@ -38,11 +41,13 @@ pub(crate) struct Catalogue {
 
 impl Catalogue {
     /// Reads the list of samples and the header and hash of every picture. Nothing is decoded.
-    pub(crate) fn open(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
+    pub(crate) fn open(source: &str, options: &OpenOptions, purpose: Purpose) -> Result<Self, DataError> {
         options.check()?;
-        let listing = readers::list(source, options)?;
+        let listing = readers::list(source, options, purpose)?;
         let path = Path::new(source);
-        check_classes(path, &listing)?;
+        if purpose == Purpose::Training {
+            check_classes(path, &listing)?;
+        }
         let mut notes = Vec::new();
         let splits = match options.split_by {
             SplitBy::Sample => assign(&listing.samples, options),
@@ -67,6 +72,13 @@ impl Catalogue {
     ) -> Result<Self, DataError> {
         let Listing { kind, classes, samples, pictures, mut notes } = listing;
         notes.append(&mut own_notes);
+        let mut assigned = [(); 3].map(|()| ClassSet::default());
+        for (listed, split) in samples.iter().zip(&splits) {
+            assigned[split.index()].insert(listed.target);
+        }
+        if options.split_by == SplitBy::Sample {
+            notes.extend(too_few_to_split(&classes, &samples, &assigned, options));
+        }
         let probes = probe(&pictures, &samples, options)?;
         let mut records = [Vec::new(), Vec::new(), Vec::new()];
         let mut headers = Vec::new();
@@ -94,7 +106,51 @@ impl Catalogue {
         if let Some(example) = without_end.first().cloned() {
             notes.push(Note::WithoutEnd { num_files: without_end.len(), example });
         }
-        Ok(Self { kind, classes, splits: records, pictures, headers, notes })
+        Ok(Self { kind, classes, splits: records, assigned, pictures, headers, notes })
+    }
+
+    /// Says which classes are without images in training, and which other splits have lost; `readable` are
+    /// the classes before copies of other splits' images were removed.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::OneClassLeft`] if a single class has training images left.
+    pub(crate) fn check_classes_left(
+        &mut self,
+        source: &str,
+        readable: &[ClassSet; 3],
+        split_by: SplitBy,
+    ) -> Result<(), DataError> {
+        const UNREADABLE: &str = "none of them can be read";
+        const COPIES: &str = "all are copies of images in a later split";
+        let left = self.splits.each_ref().map(|records| classes_of(records));
+        for split in Split::ALL {
+            let [assigned, readable, left] =
+                [&self.assigned, readable, &left].map(|sets| &sets[split.index()]);
+            let lost = assigned.lost(readable, &self.classes, split, UNREADABLE);
+            self.notes.extend(lost.into_iter().chain(readable.lost(left, &self.classes, split, COPIES)));
+        }
+        let train = Split::Train.index();
+        let everywhere = ClassSet::of(self.splits.iter().flatten().map(|record| record.target));
+        if split_by == SplitBy::Sample && !self.splits[train].is_empty() {
+            let only_others = "only other splits have some";
+            let absent = everywhere.names_without(&self.assigned[train], &self.classes);
+            if !absent.is_empty() {
+                let (split, classes) = (Split::Train, absent);
+                self.notes.push(Note::AbsentClasses { split, classes, reason: only_others });
+            }
+        }
+        match left[train].only() {
+            Some(class) if self.assigned[train].only().is_none() => Err(DataError::OneClassLeft {
+                path: source.into(),
+                class: self.classes[class].clone(),
+                reason: match readable[train].only() {
+                    Some(_) => "images that cannot be read",
+                    None => "images that validation or test have too",
+                },
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Shape of the images: as asked for, or else decided from the training images.
@@ -167,6 +223,11 @@ impl Catalogue {
     }
 }
 
+/// The classes that some samples have.
+pub(crate) fn classes_of(records: &[Record]) -> ClassSet {
+    ClassSet::of(records.iter().map(|record| record.target))
+}
+
 /// The note about a bad file, or the error where the user wants one.
 pub(crate) fn bad_image(
     split: Split,
@@ -178,22 +239,10 @@ pub(crate) fn bad_image(
     match policy {
         BadImage::Error => Err(DataError::BadImage { path: path.to_owned(), fault, can_be_skipped: true }),
         BadImage::Skip | BadImage::Quarantine => Ok(Note::BadImage {
-            file: BadFile { split, id, path: on_one_line(path), reason: fault.to_string() },
+            file: BadFile { split, id, path: shown_path(path), reason: fault.to_string() },
             quarantine: policy == BadImage::Quarantine,
         }),
     }
-}
-
-/// A path with control characters as escapes, so that a list of paths has one a line.
-fn on_one_line(path: &Path) -> String {
-    let mut line = String::new();
-    for character in path.to_string_lossy().chars() {
-        match character.is_control() {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
-        }
-    }
-    line
 }
 
 type Probe = Result<(blake3::Hash, Option<Header>), (PathBuf, Fault)>;
@@ -209,18 +258,12 @@ fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Resu
             }
             Pictures::Files(paths) => {
                 let path = &paths[listed.row as usize];
-                let bytes = match read_limited(path, &options.limits) {
-                    // A link that leads nowhere, or a file of somebody else, is one bad image among others.
-                    Err(DataError::NotFound { .. }) => {
-                        let reason = "no such file, or a link that leads nowhere".to_owned();
-                        Err(Fault::Unreadable { reason, advice: "repair or remove the link" })
-                    }
-                    Err(DataError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-                        let reason = "may not be read (permission denied)".to_owned();
-                        Err(Fault::Unreadable { reason, advice: "allow reading it" })
-                    }
-                    other => other?,
-                };
+                if let Some(problem) = &listed.problem {
+                    return Ok(Err((path.clone(), problem.clone())));
+                }
+                // A link that leads nowhere, or a file of somebody else, is one bad image among others.
+                let bytes = read_limited(path, &options.limits)
+                    .or_else(|error| error.unreadable().map(Err).ok_or(error))?;
                 let probed = bytes.and_then(|bytes| {
                     let header = read_header(&bytes, &options.limits)?;
                     Ok((blake3::hash(&bytes), Some(header)))
@@ -250,8 +293,9 @@ fn assign(samples: &[Listed], options: &OpenOptions) -> Vec<Split> {
     splits
 }
 
-/// The split of every sample where whole classes are assigned: the data's own where no two of its splits have a class in
-/// common, with validation taken from training where it is missing; otherwise all samples, divided anew.
+/// The split of every sample where whole classes are assigned: the data's own where no two of its splits have
+/// a class in common, with validation taken from training where it is missing; otherwise all samples, divided
+/// anew.
 fn assign_classes(
     path: &Path,
     listing: &Listing,
@@ -276,7 +320,8 @@ fn assign_classes(
         .map(|class| class as u32)
         .collect();
     let test_fraction = if disjoint { 0.0 } else { options.test_fraction };
-    let val_fraction = if disjoint && has_val { 0.0 } else { options.val_fraction };
+    let keeps_val = disjoint && (has_val || divided.is_empty());
+    let val_fraction = if keeps_val { 0.0 } else { options.val_fraction };
     let assigned = divide_classes(divided.len(), test_fraction, val_fraction, options.split_seed);
     let Some(assigned) = assigned else {
         let splits = match (val_fraction > 0.0, test_fraction > 0.0) {
@@ -304,7 +349,11 @@ fn assign_classes(
 /// At least two classes.
 fn check_classes(path: &Path, listing: &Listing) -> Result<(), DataError> {
     match &listing.classes[..] {
-        [class] => Err(DataError::OneClass { path: path.to_owned(), class: class.clone() }),
+        [class] => Err(DataError::OneClass {
+            path: path.to_owned(),
+            class: class.clone(),
+            hint: "a classifier needs at least two".to_owned(),
+        }),
         _ => Ok(()),
     }
 }

@@ -9,9 +9,10 @@ use crate::decode::{decode_raster, read_limited};
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
-use crate::options::{BadImage, OpenOptions};
+use crate::options::{BadImage, OpenOptions, Purpose};
 use crate::readers::listing::Pictures;
-use crate::source::catalogue::Catalogue;
+use crate::shown::shown_path;
+use crate::source::catalogue::{Catalogue, classes_of};
 use crate::source::duplicates::{self, Duplicates};
 use crate::split::Split;
 
@@ -94,7 +95,7 @@ impl Inspection {
 /// ```
 pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataError> {
     let options = OpenOptions { on_bad_image: BadImage::Skip, ..options.clone() };
-    let mut catalogue = Catalogue::open(source, &options)?;
+    let mut catalogue = Catalogue::open(source, &options, Purpose::Training)?;
     let format = catalogue.decide_format(&options)?;
     let mut corrupt = Vec::new();
     let mut notes = Vec::new();
@@ -105,6 +106,15 @@ pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataEr
         }
     }
     corrupt.extend(take_undecodable(&mut catalogue, &options)?);
+    for split in Split::ALL {
+        let left = classes_of(&catalogue.splits[split.index()]);
+        notes.extend(catalogue.assigned[split.index()].lost(
+            &left,
+            &catalogue.classes,
+            split,
+            "none of them can be decoded",
+        ));
+    }
     let counts = Split::ALL.map(|split| {
         let mut counts = vec![0; catalogue.classes.len()];
         for target in catalogue.splits[split.index()].iter().filter_map(|record| record.target) {
@@ -147,7 +157,8 @@ fn take_undecodable(catalogue: &mut Catalogue, options: &OpenOptions) -> Result<
         let reasons: Vec<Option<String>> = records
             .par_iter()
             .map(|record| {
-                let bytes = read_limited(&paths[record.row as usize], &options.limits)?;
+                let bytes = read_limited(&paths[record.row as usize], &options.limits)
+                    .or_else(|error| error.unreadable().map(Err).ok_or(error))?;
                 let decoded = bytes.and_then(|bytes| decode_raster(&bytes, &options.limits));
                 Ok(decoded.err().map(|fault| fault.to_string()))
             })
@@ -156,7 +167,7 @@ fn take_undecodable(catalogue: &mut Catalogue, options: &OpenOptions) -> Result<
             match reason {
                 None => catalogue.splits[split.index()].push(record),
                 Some(reason) => {
-                    let path = paths[record.row as usize].display().to_string();
+                    let path = shown_path(&paths[record.row as usize]);
                     corrupt.push(BadFile { split, id: record.id, path, reason });
                 }
             }

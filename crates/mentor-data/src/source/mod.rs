@@ -1,6 +1,7 @@
 //! An opened data set: its classes, its format and its splits, decoded when asked for.
 
 pub(crate) mod catalogue;
+mod class_set;
 pub(crate) mod divide;
 pub(crate) mod duplicates;
 pub(crate) mod inspect;
@@ -17,11 +18,14 @@ use crate::decode::raster::Raster;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
-use crate::options::OpenOptions;
+use crate::options::{OpenOptions, Purpose};
 use crate::readers;
 use crate::readers::listing::Pictures;
-use crate::source::catalogue::{Catalogue, Record, bad_image};
+use crate::source::catalogue::{Catalogue, Record, bad_image, classes_of};
 use crate::split::Split;
+
+/// Why a class has no image left.
+const UNDECODABLE: &str = "none of them can be decoded";
 
 /// An opened data set.
 ///
@@ -52,9 +56,10 @@ pub struct Source {
 
 impl Source {
     /// Opens `digits` (embedded) or a path: a folder with one folder of images for each class, with or
-    /// without `train`, `val` and `test` above; a folder with IDX files under the names of MNIST; a CSV
-    /// manifest `path,label[,split]`; an npz file with `x` and `y`.
+    /// without folders of splits above or below; a folder with IDX files under the names of MNIST and the
+    /// data sets after it; a CSV manifest `path,label[,split]`; an npz file with `x` and `y`.
     ///
+    /// Folders of splits have their usual names in any case, such as `train`, `Testing` or `val_images`.
     /// Splits that the data has are taken as they are. Where validation is missing, a stratified, seeded
     /// share of training takes its place; where there are no splits at all, test likewise.
     ///
@@ -62,13 +67,33 @@ impl Source {
     ///
     /// A [`DataError`] that says what is wrong with which file, or which option is out of range.
     pub fn open(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
-        Self::of_catalogue(source, Catalogue::open(source, options)?, options)
+        Self::of_catalogue(
+            source,
+            Catalogue::open(source, options, Purpose::Training)?,
+            options,
+            Purpose::Training,
+        )
     }
 
-    /// Opens images of which no label is needed, or none is known. Every sample of the result is without a label.
+    /// Opens data that a trained model is evaluated on, as [`Source::open`] does but whatever classes they
+    /// have: one alone, some of the model's, or ones that the data's own training split lacks. A class folder
+    /// without images is no class, and labels that are numbers may leave gaps. The classes are those found;
+    /// the caller maps them to the model's by name.
     ///
-    /// Of a folder of images every image is taken, flat or nested at any depth. Where the folder has `train`, `val` or
-    /// `test` at its top, these are the splits; else `val_fraction` of the images becomes validation and the rest
+    /// # Errors
+    ///
+    /// As [`Source::open`], except for classes that are missing.
+    pub fn open_for_evaluation(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
+        let catalogue = Catalogue::open(source, options, Purpose::Evaluation)?;
+        Self::of_catalogue(source, catalogue, options, Purpose::Evaluation)
+    }
+
+    /// Opens images of which no label is needed, or none is known. Every sample of the result is without a
+    /// label.
+    ///
+    /// Of a folder of images every image is taken, flat or nested at any depth. If the folder has folders of
+    /// splits at its top, such as `train`, these are the splits; beside `test` or `val` without `train`, all
+    /// other images are for training. Else `val_fraction` of the images becomes validation and the rest
     /// training, and there is no test split. Data of another form, which has labels, is opened as by
     /// [`Source::open`], with the same splits, and its labels are dropped.
     ///
@@ -86,11 +111,11 @@ impl Source {
     /// ```
     pub fn open_unlabelled(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
         if !readers::is_image_folder(source) {
-            return Ok(Self::open(source, options)?.without_labels());
+            return Ok(Self::open_for_evaluation(source, options)?.without_labels());
         }
         let without_test = OpenOptions { test_fraction: 0.0, ..options.clone() };
         let catalogue = Catalogue::open_unlabelled(Path::new(source), &without_test)?;
-        Self::of_catalogue(source, catalogue, options)
+        Self::of_catalogue(source, catalogue, options, Purpose::Evaluation)
     }
 
     /// The same samples in the same splits, without their labels and the names of the classes.
@@ -105,7 +130,9 @@ impl Source {
         source: &str,
         mut catalogue: Catalogue,
         options: &OpenOptions,
+        purpose: Purpose,
     ) -> Result<Self, DataError> {
+        let readable = catalogue.splits.each_ref().map(|records| classes_of(records));
         let had_train = !catalogue.splits[Split::Train.index()].is_empty();
         let leaks = duplicates::resolve(&mut catalogue.splits, options.keep_duplicates);
         catalogue.notes.extend(leaks);
@@ -124,6 +151,9 @@ impl Source {
                 reason: "images that cannot be decoded",
                 hint: "look at the files, or check that they are images",
             });
+        }
+        if purpose == Purpose::Training {
+            catalogue.check_classes_left(source, &readable, options.split_by)?;
         }
         let format = catalogue.decide_format(options)?;
         let Catalogue { kind, classes, splits, pictures, notes, .. } = catalogue;
@@ -146,8 +176,8 @@ impl Source {
         self.splits.iter().flatten().any(|record| record.target.is_some())
     }
 
-    /// Refuses a source without labels where `what` (such as "a hard weight above 0") needs them; `hint` says what to
-    /// do next.
+    /// Refuses a source without labels where `what` (such as "a hard weight above 0") needs them; `hint` says
+    /// what to do next.
     ///
     /// # Errors
     ///
@@ -311,12 +341,12 @@ impl Source {
                     sums.push(of_record);
                     kept.push(record.clone());
                 }
-                Err(DataError::BadImage { path, fault, .. }) => {
-                    let id = record.id.clone();
-                    notes.push(bad_image(split, id, &path, fault, self.options.on_bad_image)?);
+                Err(error) => {
+                    let Some(fault) = error.unreadable() else { return Err(error) };
+                    let (id, path) = (record.id.clone(), &paths[record.row as usize]);
+                    notes.push(bad_image(split, id, path, fault, self.options.on_bad_image)?);
                     sums.push([ChannelSums::default(); 3]);
                 }
-                Err(other) => return Err(other),
             }
         }
         if kept.is_empty() {
@@ -327,6 +357,8 @@ impl Source {
                 hint: "look at the files, or check that they are images",
             });
         }
+        let lost = classes_of(records).lost(&classes_of(&kept), &self.classes, split, UNDECODABLE);
+        notes.extend(lost);
         let storage = if fits {
             Storage::Memory(Arc::new(pixels))
         } else {

@@ -35,6 +35,90 @@ fn names_with_a_dot_and_a_file_instead_of_its_folder_are_found() {
     assert_eq!(Split::ALL.map(|split| source.num_samples(split)), [6, 2, 2], "no t10k: test is split off");
 }
 
+fn rename(folder: &std::path::Path, change: impl Fn(&str) -> String) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap).collect::<Vec<_>>() {
+        let name = entry.file_name().into_string().unwrap();
+        std::fs::rename(entry.path(), folder.join(change(&name))).unwrap();
+    }
+}
+
+#[test]
+fn names_of_later_data_sets_are_read() {
+    let changes: [fn(&str) -> String; 5] = [
+        |name| name.replace("t10k", "test"),
+        |name| format!("emnist-letters-{}", name.replace("t10k", "test")),
+        |name| format!("qmnist-{}", name.replace("t10k", "test50k")),
+        |name| name.replace("-idx", ".idx").to_uppercase(),
+        |name| name.replace("-ubyte", "").replace("t10k", "Testing"),
+    ];
+    for (position, change) in changes.into_iter().enumerate() {
+        for zipped in [false, true] {
+            let folder = tempdir().unwrap();
+            write_idx(folder.path(), "train", 20, 0, zipped);
+            write_idx(folder.path(), "t10k", 4, 100, zipped);
+            rename(folder.path(), change);
+            let source = open(folder.path());
+            let counts = Split::ALL.map(|split| source.num_samples(split));
+            assert_eq!(counts, [18, 2, 4], "change {position}, zipped: {zipped}");
+            assert!(source.notes().is_empty(), "{:?}", source.notes());
+        }
+    }
+}
+
+#[test]
+fn a_validation_split_is_read_and_other_files_are_named() {
+    let folder = tempdir().unwrap();
+    for (part, count, first) in [("train", 20, 0), ("val", 3, 100), ("t10k", 4, 150)] {
+        write_idx(folder.path(), part, count, first, false);
+    }
+    std::fs::write(folder.path().join("mapping.txt"), "0 48").unwrap();
+    std::fs::write(folder.path().join(".DS_Store"), "").unwrap();
+    let source = open(folder.path());
+    assert_eq!(Split::ALL.map(|split| source.num_samples(split)), [20, 3, 4]);
+    let notes: Vec<String> = source.notes().iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(notes[0].contains("left out mapping.txt"), "{notes:?}");
+}
+
+#[test]
+fn of_several_data_sets_one_is_named_by_a_file() {
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "emnist-digits-train", 10, 0, true);
+    write_idx(folder.path(), "emnist-letters-train", 20, 0, true);
+    let error =
+        refused(folder.path(), &["several data sets (emnist-digits, emnist-letters)", "name a file of one"]);
+    assert!(matches!(error, DataError::SeveralSets { .. }));
+    let source = open(&folder.path().join("emnist-letters-train-images-idx3-ubyte.gz"));
+    assert_eq!(Split::ALL.iter().map(|&split| source.num_samples(split)).sum::<usize>(), 20);
+
+    let folder = tempdir().unwrap();
+    for part in ["train", "t10k", "test"] {
+        write_idx(folder.path(), part, 4, 0, false);
+    }
+    refused(folder.path(), &["t10k", "test-", "are all named for the test split"]);
+}
+
+#[test]
+fn labels_from_one_and_tables_of_labels_are_read() {
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "emnist-letters-train", 6, 0, false);
+    let labels = idx([0, 0, 8, 1], &[6], &[1, 2, 3, 1, 2, 3]);
+    std::fs::write(folder.path().join("emnist-letters-train-labels-idx1-ubyte"), labels).unwrap();
+    assert_eq!(open(folder.path()).classes(), ["1", "2", "3"]);
+
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "qmnist-train", 4, 0, false);
+    std::fs::remove_file(folder.path().join("qmnist-train-labels-idx1-ubyte")).unwrap();
+    let rows: Vec<u8> =
+        [[1, 70_000], [0, 5], [1, 6], [0, 7]].concat().into_iter().flat_map(i32::to_be_bytes).collect();
+    let path = folder.path().join("qmnist-train-labels-idx2-int");
+    std::fs::write(&path, idx([0, 0, 12, 2], &[4, 2], &rows)).unwrap();
+    let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..OpenOptions::default() };
+    let source = Source::open(folder.path().to_str().unwrap(), &options).unwrap();
+    assert_eq!(source.load(Split::Train).unwrap().targets(), [1, 0, 1, 0]);
+    assert!(source.notes()[0].to_string().contains("took the first of 2 numbers"), "{:?}", source.notes());
+}
+
 #[test]
 fn test_images_alone_can_be_evaluated_but_not_trained_on() {
     let folder = tempdir().unwrap();

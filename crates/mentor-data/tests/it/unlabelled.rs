@@ -125,8 +125,20 @@ fn what_needs_labels_or_images_says_so() {
     let Err(error) = Source::open_unlabelled(empty.path().to_str().unwrap(), &options) else {
         panic!("an empty folder was opened")
     };
-    check_message(&error, empty.path(), &["holds no images", "png"]);
+    check_message(&error, empty.path(), &["holds no images", "PNG"]);
     let missing = empty.path().join("missing");
     let error = Source::open_unlabelled(missing.to_str().unwrap(), &options).map(|_| ()).unwrap_err();
     assert!(matches!(error, DataError::NoDataSet { .. }));
+}
+
+#[test]
+fn beside_test_alone_all_other_folders_are_for_training() {
+    let root = tempdir().unwrap();
+    for (place, value) in [("2023/a.png", 1), ("Test/b.png", 2), ("c.png", 3)] {
+        png(&root.path().join(place), [4, 4], [value * 20; 3], value);
+    }
+    let options = OpenOptions { val_fraction: 0.0, ..OpenOptions::default() };
+    let source = Source::open_unlabelled(root.path().to_str().unwrap(), &options).unwrap();
+    assert_eq!(ids(&source, Split::Train), ["2023/a.png", "c.png"]);
+    assert_eq!(ids(&source, Split::Test), ["Test/b.png"]);
 }
