@@ -325,7 +325,8 @@ impl fmt::Display for Note {
                 };
                 write!(
                     f,
-                    "{files} the mark that ends an image (such as {example}); all pixels are there, or decoding fails"
+                    "{files} the mark that ends an image (such as {}); all pixels are there, or decoding fails",
+                    shown(example)
                 )
             }
             Self::Resized { num_sizes, size: [height, width] } => {

@@ -10,15 +10,17 @@ use crate::readers::table::Table;
 
 /// Reads triplets as `[anchor, positive, negative]`, indices into `dataset`.
 ///
-/// The first line names the columns, in any order; others are ignored. Each line below names three samples by their ids,
-/// which are paths below the data set's folder (see [`Dataset::id`]), also with a `./` before them. Classes do not
-/// matter: what is alike is what the file says. A triplet may come twice, and then counts twice.
+/// The first line names the columns, in any order; others are ignored. Each line below names three samples by
+/// their ids, which are paths below the data set's folder (see [`Dataset::id`]), also with a `./` before
+/// them. Classes do not matter: what is alike is what the file says. A triplet may come twice, and then
+/// counts twice.
 ///
 /// # Errors
 ///
-/// [`DataError::MissingColumn`] or [`DataError::MissingHeader`]; [`DataError::ManifestLine`] with the line where a field is empty, a sample is not in the
-/// data set, or the anchor is also the positive or the negative, or the positive the negative; [`DataError::Empty`] where
-/// there is no triplet; [`DataError::NotFound`] or [`DataError::Io`] where the file cannot be read.
+/// [`DataError::MissingColumn`] or [`DataError::MissingHeader`]; [`DataError::ManifestLine`] with the line
+/// where a field is empty, a sample is not in the data set, or the anchor is also the positive or the
+/// negative, or the positive the negative; [`DataError::Empty`] where there is no triplet;
+/// [`DataError::NotFound`] or [`DataError::Io`] where the file cannot be read.
 pub fn read_triplets(path: &Path, dataset: &Dataset) -> Result<Vec<[u32; 3]>, DataError> {
     const COLUMNS: [&str; 3] = ["anchor", "positive", "negative"];
     let table = Table::read(path, &COLUMNS, "`anchor,positive,negative`", &Limits::default())?;

@@ -103,8 +103,8 @@ impl<'a> Layout<'a> {
         }
         if num_splits(&flat) > 1 || all_named {
             let hint = format!(
-                "{} have names of splits and hold images outside class folders: put the images of each class into a folder with its \
-                 name, or rename these folders if they are classes",
+                "{} have names of splits and hold images outside class folders: put the images of each class \
+                 into a folder with its name, or rename these folders if they are classes",
                 names(flat.iter().map(|(_, folder)| folder))
             );
             return Err(no_classes(root, hint));
@@ -226,8 +226,8 @@ fn hint_for(root: &Tree) -> String {
         return format!("{} holds IDX files: name that folder", shown(&folder.path.to_string_lossy()));
     }
     if root.images().next().is_some() {
-        return "put the images of each class into a folder with its name; images without labels serve only where none \
-                are needed, such as distillation without a hard term"
+        return "put the images of each class into a folder with its name; images without labels serve only \
+                where none are needed, such as distillation without a hard term"
             .to_owned();
     }
     "put the images of each class into a folder with its name".to_owned()

@@ -43,8 +43,8 @@ pub(crate) enum Pictures {
     Files(Vec<PathBuf>),
 }
 
-/// For classes with names: none that only validation or test have, where there is training data. With splits by class
-/// that is what is wanted.
+/// For classes with names: none that only validation or test have, where there is training data. With splits
+/// by class that is what is wanted.
 pub(crate) fn check_trained(
     path: &Path,
     classes: &[String],
