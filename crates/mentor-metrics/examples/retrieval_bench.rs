@@ -29,6 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let found = evaluate(&embeddings, &labels, None, &RetrievalOptions::default())?;
     let secs = start.elapsed().as_secs_f64();
     let Retrieval { precision_at_1, r_precision, map_at_r, .. } = found;
+    let [precision_at_1, r_precision, map_at_r] =
+        [precision_at_1, r_precision, map_at_r].map(|mean| mean.ok_or("no sample has another of its class"));
+    let (precision_at_1, r_precision, map_at_r) = (precision_at_1?, r_precision?, map_at_r?);
     println!(
         r#"{{"secs": {secs}, "precision_at_1": {precision_at_1}, "r_precision": {r_precision}, "map_at_r": {map_at_r}}}"#
     );

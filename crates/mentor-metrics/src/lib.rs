@@ -20,4 +20,4 @@ pub mod retrieval;
 mod subsample;
 
 pub use mcnemar::{McNemar, mcnemar};
-pub use subsample::stratified_subsample;
+pub use subsample::{evenly_spread, stratified_subsample};

@@ -11,6 +11,12 @@ pub fn stratified_subsample(num_samples: usize, stride: usize) -> Vec<usize> {
     starts.map(|start| start + stream.below(stride.min(num_samples - start) as u64) as usize).collect()
 }
 
+/// At most `wanted` of `count` samples, evenly spread.
+pub fn evenly_spread(count: usize, wanted: usize) -> impl Iterator<Item = usize> {
+    let shown = count.min(wanted);
+    (0..shown).map(move |index| index * count / shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,5 +29,12 @@ mod tests {
         let classes: std::collections::BTreeSet<usize> = found.iter().map(|sample| sample % 10).collect();
         assert_eq!(classes.len(), 10);
         assert_eq!(stratified_subsample(4, 1), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn samples_are_spread_evenly_and_never_repeated() {
+        assert_eq!(evenly_spread(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
+        assert_eq!(evenly_spread(3, 12).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(evenly_spread(0, 12).count(), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use mentor_metrics::classification::{CalibrationBin, ClassMetrics, Evaluation};
+use mentor_metrics::classification::{CalibrationBin, ClassMetrics, Confusion, Evaluation};
 use mentor_metrics::embeddings::PairDistances;
 use mentor_metrics::retrieval::{Metric, Retrieval, RetrievalIntervals};
 use mentor_run::records::Picture;
@@ -62,6 +62,7 @@ pub(super) fn config() -> Config {
 
 pub(super) fn summary() -> Summary {
     Summary {
+        num_val: 40,
         val_accuracy: Some(0.975),
         val_loss: Some(0.1798),
         train_loss: 0.1453,
@@ -97,9 +98,9 @@ pub(super) fn analysis() -> Analysis {
         class: name.to_owned(),
         num_samples: 20,
         num_predicted: 20,
-        precision: 0.9,
-        recall: 0.9,
-        f1: 0.9,
+        precision: Some(0.9),
+        recall: Some(0.9),
+        f1: Some(0.9),
     };
     let bin = |num_samples, confidence, accuracy| CalibrationBin { num_samples, confidence, accuracy };
     let path = |step, at, cost| PathPoint { step, at, cost };
@@ -118,11 +119,21 @@ pub(super) fn analysis() -> Analysis {
             data_loss: 0.3,
             penalty: 0.1,
             accuracy: 0.9,
+            accuracy_interval: Some([0.769, 0.96]),
+            macro_recall: Some(0.9),
+            macro_f1: Some(0.9),
             top5_accuracy: 1.0,
             ece: 0.031,
             per_class: vec![class("<cat>"), class("dog & \"wolf\"")],
-            confusion: vec![vec![18, 2], vec![2, 18]],
-            calibration: vec![bin(0, 0.0, 0.0), bin(10, 0.6, 0.7), bin(30, 0.95, 0.96)],
+            confusion: Confusion::of(
+                2,
+                (0..40).map(|sample| (sample / 20, u32::from(sample % 20 < 18) ^ (1 - sample / 20))),
+            ),
+            calibration: vec![
+                bin(0, None, None),
+                bin(10, Some(0.6), Some(0.7)),
+                bin(30, Some(0.95), Some(0.96)),
+            ],
         },
         hardest: vec![HardSample {
             id: "photos/<script>.png".to_owned(),
@@ -166,20 +177,20 @@ pub(super) fn embeddings() -> EmbeddingAnalysis {
         metric: Metric::Euclidean,
         classes: vec!["<cat>".to_owned(), "dog & \"wolf\"".to_owned()],
         retrieval: Retrieval {
-            precision_at_1: 0.9,
-            r_precision: 0.8,
-            map_at_r: 0.75,
-            recall_at_1: 0.9,
-            recall_at_5: 0.95,
-            recall_at_10: 0.97,
-            knn_accuracy: 0.92,
+            precision_at_1: Some(0.9),
+            r_precision: Some(0.8),
+            map_at_r: Some(0.75),
+            recall_at_1: Some(0.9),
+            recall_at_5: Some(0.95),
+            recall_at_10: Some(0.97),
+            knn_accuracy: Some(0.92),
             k: 10,
             num_queries: 998,
             num_lone_queries: 2,
             intervals: RetrievalIntervals {
-                precision_at_1: [0.88, 0.92],
-                r_precision: [0.78, 0.82],
-                map_at_r: [0.73, 0.77],
+                precision_at_1: Some([0.88, 0.92]),
+                r_precision: Some([0.78, 0.82]),
+                map_at_r: Some([0.73, 0.77]),
             },
         },
         distances: PairDistances {
@@ -194,6 +205,7 @@ pub(super) fn embeddings() -> EmbeddingAnalysis {
             explained: [0.4, 0.2],
             points: vec![point(0.1, 0.2, 0), point(-1.0, 0.3, 1), point(0.3, -0.4, 0)],
             num_samples: 1000,
+            num_fitted: Some(1000),
         },
         rows: vec![RetrievalRow {
             query: sample("q.png", 0, 0.0),
@@ -203,12 +215,12 @@ pub(super) fn embeddings() -> EmbeddingAnalysis {
         health: (0..3)
             .map(|epoch| EpochHealth {
                 epoch,
-                easy: 0.5 + 0.1 * epoch as f64,
-                semi_hard: 0.3 - 0.05 * epoch as f64,
-                hard: 0.2 - 0.05 * epoch as f64,
-                active: 0.5 - 0.1 * epoch as f64,
-                mean_positive_distance: 0.8 - 0.1 * epoch as f64,
-                mean_negative_distance: 1.1 + 0.1 * epoch as f64,
+                easy: Some(0.5 + 0.1 * epoch as f64),
+                semi_hard: Some(0.3 - 0.05 * epoch as f64),
+                hard: Some(0.2 - 0.05 * epoch as f64),
+                active: Some(0.5 - 0.1 * epoch as f64),
+                mean_positive_distance: Some(0.8 - 0.1 * epoch as f64),
+                mean_negative_distance: Some(1.1 + 0.1 * epoch as f64),
                 embedding_norm: 1.0,
                 embedding_spread: 0.9,
             })

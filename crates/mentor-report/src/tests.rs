@@ -128,14 +128,14 @@ fn an_embedding_run_has_its_parts_and_each_picture_once() {
 fn embeddings_that_are_not_finite_leave_the_report_sound() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308] {
         let mut embeddings = fixture::embeddings();
-        embeddings.retrieval.precision_at_1 = bad;
-        embeddings.retrieval.intervals.map_at_r[1] = bad;
+        embeddings.retrieval.precision_at_1 = Some(bad);
+        embeddings.retrieval.intervals.map_at_r = Some([0.5, bad]);
         embeddings.distances.high = bad;
         embeddings.distances.mean_positive = Some(bad);
         embeddings.map.points[0].x = bad as f32;
         embeddings.map.explained[0] = bad;
         embeddings.rows[0].neighbours[0].distance = bad;
-        embeddings.health[1].easy = bad;
+        embeddings.health[1].easy = Some(bad);
         embeddings.health[2].embedding_spread = bad;
         let html = render(&[RunReport { embeddings: Some(embeddings), ..fixture::complete("runs/a") }]);
         assert_sound(&html);
@@ -214,7 +214,7 @@ fn numbers_that_are_not_finite_leave_the_report_sound() {
         (summary.val_loss, summary.wall_secs) = (Some(bad), bad);
         let analysis = run.analysis.as_mut().unwrap();
         analysis.evaluation.ece = bad;
-        analysis.evaluation.calibration[1].accuracy = bad;
+        analysis.evaluation.calibration[1].accuracy = Some(bad);
         analysis.hardest[0].loss = bad;
         (analysis.histogram.low, analysis.histogram.rms) = (bad, bad);
         let line = analysis.along_line.as_mut().unwrap();

@@ -11,6 +11,7 @@
 pub mod config;
 mod error;
 pub mod files;
+pub mod json;
 pub mod records;
 mod run_dir;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use mentor_metrics::calibration::{CalibrationFit, Prior, calibrate};
+use mentor_metrics::calibration::{Calibration, CalibrationError, CalibrationFit, NotKept, Prior, calibrate};
 use mentor_model::Head;
 use mentor_run::RunDir;
 use mentor_train::{ModelFile, TrainedModel};
@@ -12,7 +12,7 @@ use super::part::Part;
 use crate::device::DeviceChoice;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
-use crate::terminal::table::{Align, Table, count};
+use crate::terminal::table::{Align, Table, count, share};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,8 +23,14 @@ Examples:
 training images lacked a class
   mentor calibrate runs/small --prior 0.2,0.3,0.5
 
-Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. The test split is \
-for measuring, not for fitting: mentor eval runs/small afterwards.";
+Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. What is fitted is kept \
+only if images that a fit did not see become likelier by it (cross-validation), and if neither NLL (mean negative log-likelihood, in nats) nor \
+calibration error of these images rises. Images that are all recognised say nothing of how sure to be. If nothing is kept, nothing is written. \
+The test split is for measuring, not for fitting: mentor eval runs/small afterwards.
+
+JSON: calibration (what is used: temperature, biases), fitted (what the fit came to), not_kept (null, no-errors, none-right, not-confirmed or worse), \
+at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, accuracy_after (after: with what \
+was fitted), classes[] (prior, mean_before, mean_after, recall_before, recall_after).";
 
 /// Fit a temperature, and class biases, to a trained classifier
 #[derive(Debug, clap::Args)]
@@ -34,7 +40,7 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Labelled data with the model's classes [default: what the model was trained on]
+    /// Labelled data with some or all of the model's classes [default: what the model was trained on]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
@@ -84,12 +90,27 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         (None, true) => Prior::OfLabels,
         (None, false) => Prior::None,
     };
-    let fit = calibrate(&scores, num_classes, dataset.targets(), &prior).map_err(|error| match prior {
-        Prior::Given(_) => Failure::usage(error),
-        _ => Failure::data(error),
+    let classes = &trained.file.classes;
+    let fit = calibrate(&scores, num_classes, dataset.targets(), &prior).map_err(|error| {
+        match (&prior, error) {
+            (Prior::Given(_), error) => Failure::usage(error),
+            (_, CalibrationError::Unseen { classes: unseen }) => {
+                let names: Vec<String> =
+                    unseen.iter().take(8).map(|&class| format!("{:?}", classes[class])).collect();
+                let more = unseen.len().saturating_sub(8);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let error =
+                    anyhow!("{data}: has no image of {}{more}, whose share would be 0", names.join(", "));
+                Failure::data(error).help("name the shares with --prior, or give images of every class")
+            }
+            (_, error) => Failure::data(error),
+        }
     })?;
-    ModelFile::calibrate(&RunDir::open(&args.run)?, &fit.calibration)?;
-    if fit.accuracy_after < fit.accuracy_before - NOTABLE_FALL {
+    let written = fit.calibration != Calibration::NONE;
+    if written {
+        ModelFile::calibrate(&RunDir::open(&args.run)?, &fit.calibration)?;
+    }
+    if written && fit.accuracy_after < fit.accuracy_before - NOTABLE_FALL {
         output::note(&format!(
             "warning: accuracy falls from {:.4} to {:.4} on these images, whose classes have other shares than the prior; calibrate on \
              images that have it, or without one",
@@ -99,27 +120,42 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         return output::json(&fit);
     }
-    output::text(&text(args, &data, &fit, &trained.file.classes))
+    output::text(&text(args, &data, &fit, &trained.file))
 }
 
-fn text(args: &Args, data: &str, fit: &CalibrationFit, classes: &[String]) -> String {
+fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> String {
     let images = count(fit.num_samples as u64);
-    let mut text = format!(
-        "{} on {data}, {}: {images} images\n  temperature        {:.4}\n  calibration error  {:.4}, before {:.4}\n  \
-         accuracy           {:.4}, before {:.4}\n",
-        args.run.display(),
-        args.split.described(),
-        fit.calibration.temperature,
-        fit.ece_after,
-        fit.ece_before,
-        fit.accuracy_after,
-        fit.accuracy_before,
-    );
-    if fit.at_limit {
-        text.push_str(
-            "  note               the temperature is the end of its range: a model that makes no error here, or has learned nothing, \
-             says nothing of how sure to be; calibrate on images that it was not trained on\n",
+    let mut text = format!("{} on {data}, {}: {images} images\n", args.run.display(), args.split.described());
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<18} {value}\n"));
+    let fitted = fit.fitted.temperature;
+    match fit.not_kept {
+        None => line("temperature", format!("{fitted:.4}")),
+        Some(NotKept::NoErrors) => line("temperature", "1, as it was: there is nothing to fit".to_owned()),
+        Some(_) => line("temperature", format!("1, as it was: {fitted:.4} was fitted, and is not kept")),
+    }
+    // Of a fit that is not kept, what it would have made of these images.
+    let both = |after: f64, before: f64| match fit.not_kept {
+        None => format!("{after:.4}, before {before:.4}"),
+        Some(_) if fit.fitted == Calibration::NONE => format!("{before:.4}"),
+        Some(_) => format!("{before:.4} (fitted: {after:.4})"),
+    };
+    line("NLL", both(fit.nll_after, fit.nll_before));
+    line("calibration error", both(fit.ece_after, fit.ece_before));
+    line("accuracy", both(fit.accuracy_after, fit.accuracy_before));
+    if let Some(reason) = reason(fit) {
+        line("note", reason);
+    }
+    if fit.not_kept.is_some() && fit.calibration == Calibration::NONE {
+        let stays = file.calibration.as_ref().map_or_else(
+            || "nothing is written".to_owned(),
+            |stored| {
+                format!(
+                    "nothing is written: the run keeps the temperature {:.4} of before",
+                    stored.temperature
+                )
+            },
         );
+        line("note", stays);
     }
     if !fit.classes.is_empty() {
         let mut table = Table::new(&[
@@ -131,15 +167,34 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, classes: &[String]) -> St
             ("recall before", Align::Right),
             ("after", Align::Right),
         ]);
-        for ((class, change), bias) in classes.iter().zip(&fit.classes).zip(&fit.calibration.biases) {
+        for ((class, change), bias) in file.classes.iter().zip(&fit.classes).zip(&fit.fitted.biases) {
             let mut cells = vec![class.clone()];
             cells.extend([change.prior, change.mean_before, change.mean_after].map(|x| format!("{x:.4}")));
             cells.push(format!("{bias:+.3}"));
-            cells.extend([change.recall_before, change.recall_after].map(|x| format!("{x:.4}")));
+            cells.extend([change.recall_before, change.recall_after].map(share));
             table.row(cells);
         }
         text.push('\n');
         text.push_str(&table.render());
     }
     text
+}
+
+/// Why the fit is not kept, or how far to trust it.
+fn reason(fit: &CalibrationFit) -> Option<String> {
+    Some(match fit.not_kept {
+        Some(NotKept::NoErrors) => "no image here has a wrong class above its own: every lower temperature would fit better than the one \
+             before, and none is the best; calibrate on images that are harder, or more"
+            .to_owned(),
+        Some(NotKept::NoneRight) => "no image here is right: every higher temperature would fit better than the one before, and none is the \
+             best; calibrate on images that the model knows something of"
+            .to_owned(),
+        Some(NotKept::NotConfirmed) => {
+            let found = fit.nll_cross_validated.map_or(String::new(), |nll| format!(", their NLL is {nll:.4}"));
+            format!("fits to some of these images do not make the others likelier{found}: too few images, or nothing to gain")
+        }
+        Some(NotKept::Worse) => "it would make NLL or calibration error of these very images worse".to_owned(),
+        None if fit.at_limit => "the temperature is the end of its range: the scores are far too large or too small, or say nothing here".to_owned(),
+        None => return None,
+    })
 }

@@ -1,15 +1,16 @@
 //! `mentor eval`: a trained model on a split of a data set.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Note, Source, Split, class_differences};
+use mentor_data::{Dataset, Note, Source, Split};
 use mentor_metrics::classification::{Evaluation, SampleResult};
 use mentor_metrics::retrieval;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions};
 use mentor_model::Head;
-use mentor_run::{same_data, write_atomically};
+use mentor_run::{json, same_data, write_atomically};
 use mentor_train::TrainedModel;
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ use crate::device::DeviceChoice;
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
-use crate::terminal::table::{Align, Table, count};
+use crate::terminal::table::{Align, Table, count, interval, share};
 
 /// Classes shown; of more, those with the lowest F1.
 const NUM_SHOWN: usize = 30;
@@ -32,13 +33,16 @@ Examples:
   mentor eval runs/faces --split test --gallery train
       an embedding model: for each test image, how many of its nearest training images are of its class
 
-JSON of a classifier: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, top5_accuracy, \
-ece (expected calibration error), per_class[] (class, num_samples, num_predicted, precision, recall, f1), \
-confusion[target][predicted], calibration[].
+Numbers in brackets are 95 % intervals: of the accuracy Wilson's, of retrieval those of a bootstrap over the queries. Macro averages \
+are means over the classes that have images. What is undefined, such as the recall of a class without images, is a dash, and null in JSON.
+
+JSON of a classifier: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, accuracy_interval, macro_recall, \
+macro_f1, top5_accuracy, ece (expected calibration error), per_class[] (class, num_samples, num_predicted, precision, recall, f1), \
+confusion[target][predicted] (of more than 100 classes num_classes and the lists target, predicted and count of what is above 0), \
+calibration[].
 
 JSON of embeddings: split, gallery, precision_at_1, r_precision, map_at_r, recall_at_1, recall_at_5, recall_at_10, \
-knn_accuracy, k, num_queries, num_lone_queries (images without another of their class, left out), \
-intervals (95 %, bootstrap).";
+knn_accuracy, k, num_queries, num_lone_queries (images without another of their class, left out), intervals.";
 
 /// Evaluate a trained model: loss, accuracy, calibration, every class; of embeddings, retrieval
 #[derive(Debug, clap::Args)]
@@ -48,7 +52,7 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Data to evaluate on; for a classifier it must have the model's classes [default: what the model was trained on]
+    /// Data to evaluate on; for a classifier with some or all of its classes, under the same names [default: what the model was trained on]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
@@ -173,7 +177,7 @@ pub(super) fn retrieve(
     batch_size: usize,
 ) -> Result<RetrievalResult, Failure> {
     let source = open(trained, data)?;
-    warn_of_changed_data(trained, &source);
+    warn_of_own_data(trained, &source, split);
     let embed = |part: Part| -> Result<_, Failure> {
         let dataset = part.load(&source, &trained.file.preprocessing.format)?;
         warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
@@ -199,7 +203,6 @@ pub(super) fn retrieve(
 }
 
 fn retrieval_table(found: &Retrieval) -> String {
-    let interval = |[low, high]: [f64; 2]| format!("  ({low:.4} to {high:.4})");
     let lines = [
         ("P@1", found.precision_at_1, interval(found.intervals.precision_at_1)),
         ("R-precision", found.r_precision, interval(found.intervals.r_precision)),
@@ -208,7 +211,12 @@ fn retrieval_table(found: &Retrieval) -> String {
         ("recall@10", found.recall_at_10, String::new()),
         ("k-NN accuracy", found.knn_accuracy, format!("  (k = {})", found.k)),
     ];
-    lines.iter().map(|(name, value, more)| format!("  {name:<15} {value:.4}{more}\n")).collect()
+    let mut text: String =
+        lines.iter().map(|(name, value, more)| format!("  {name:<15} {}{more}\n", share(*value))).collect();
+    if found.num_queries == 0 {
+        text.push_str("  note            no image here has another one of its class to be found, so that nothing is defined\n");
+    }
+    text
 }
 
 /// Opens data as that of the model was opened.
@@ -226,11 +234,19 @@ fn open(trained: &TrainedModel, data: &str) -> Result<Source, Failure> {
     })
 }
 
-/// Splits that are drawn by chance are drawn anew of data that has changed: what was trained on may then be tested on.
-fn warn_of_changed_data(trained: &TrainedModel, source: &Source) {
+/// Says where the model may have learned from what it is judged by. Splits that are drawn by chance are drawn anew of data that has
+/// changed.
+fn warn_of_own_data(trained: &TrainedModel, source: &Source, part: Part) {
     let file = &trained.file;
     let own = file.data.source.as_deref().is_some_and(|own| same_data(own, source.name()));
-    if own && file.source_blake3.as_ref().is_some_and(|blake3| *blake3 != source.fingerprint()) {
+    let same = file.source_blake3.as_ref().is_some_and(|blake3| *blake3 == source.fingerprint());
+    if matches!(part, Part::All | Part::Split(Split::Train)) && (own || same) {
+        output::note(&format!(
+            "warning: {}: holds the images that the model was trained on; these numbers do not say how it does on new ones \
+             (--split test does)",
+            source.name()
+        ));
+    } else if own && !same && file.source_blake3.is_some() {
         output::note(&format!(
             "warning: {}: its training or validation images have changed since the model was trained; unless it has splits of its \
              own, the model may have learned from some of these",
@@ -250,7 +266,7 @@ fn warn_of_bad_images<'a>(notes: impl Iterator<Item = &'a Note>) {
 pub(super) struct Evaluated {
     pub(super) evaluation: Evaluation,
     samples: Vec<SampleResult>,
-    dataset: Arc<mentor_data::Dataset>,
+    dataset: Arc<Dataset>,
 }
 
 /// Opens the data as the model's own, and evaluates.
@@ -266,27 +282,68 @@ pub(super) fn evaluate(
 }
 
 /// A part of data with the classes of a classifier, in its format; what is left out of it is said.
-pub(super) fn labelled(
-    trained: &TrainedModel,
-    data: &str,
-    split: Part,
-) -> Result<Arc<mentor_data::Dataset>, Failure> {
+pub(super) fn labelled(trained: &TrainedModel, data: &str, split: Part) -> Result<Arc<Dataset>, Failure> {
     let file = &trained.file;
     let source = open(trained, data)?;
-    check_classes(data, source.classes(), &file.classes)?;
-    warn_of_changed_data(trained, &source);
     let dataset = split.load(&source, &file.preprocessing.format)?;
+    let dataset = in_classes_of_model(data, dataset, &file.classes)?;
+    warn_of_own_data(trained, &source, split);
     warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
     Ok(dataset)
 }
 
-fn check_classes(data: &str, found: &[String], expected: &[String]) -> Result<(), Failure> {
-    if found == expected {
-        return Ok(());
+/// The same samples with the classes of the model, found by their names. Classes of the model without a sample are said.
+///
+/// # Errors
+///
+/// If samples are of classes that the model lacks.
+fn in_classes_of_model(
+    data: &str,
+    dataset: Arc<Dataset>,
+    classes: &[String],
+) -> Result<Arc<Dataset>, Failure> {
+    let places: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+    let counts = dataset.class_counts();
+    let unknown: Vec<String> = dataset
+        .classes()
+        .iter()
+        .zip(&counts)
+        .filter(|&(class, &count)| count > 0 && !places.contains_key(class.as_str()))
+        .map(|(class, &num_images)| format!("{class:?} ({})", count(num_images as u64)))
+        .collect();
+    if !unknown.is_empty() {
+        let error = anyhow!("{data}: has images of classes that the model lacks: {}", some_of(&unknown));
+        let help = "leave them out of the data, rename them to classes of the model, or train on this data";
+        return Err(Failure::data(error).help(help));
     }
-    let differences = class_differences(("in the data", found), ("in the model", expected));
-    let error = anyhow!("{data}: its classes are not those of the model ({})", differences.join("; "));
-    Err(Failure::data(error).help("evaluate on data with the model's classes, or train on this data"))
+    let target = |&target: &u32| places[dataset.classes()[target as usize].as_str()];
+    let targets: Vec<u32> = dataset.targets().iter().map(target).collect();
+    let seen: HashSet<u32> = targets.iter().copied().collect();
+    let absent: Vec<String> = classes
+        .iter()
+        .zip(0..)
+        .filter(|(_, class)| !seen.contains(class))
+        .map(|(name, _)| format!("{name:?}"))
+        .collect();
+    if !absent.is_empty() {
+        output::note(&format!(
+            "note: {data}: no image here is of {}: nothing is said of them",
+            some_of(&absent)
+        ));
+    }
+    if dataset.classes() == classes {
+        return Ok(dataset);
+    }
+    Ok(Arc::new(Dataset::join(vec![Arc::unwrap_or_clone(dataset)], classes, targets)))
+}
+
+/// The first of some names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    const NUM_NAMED: usize = 8;
+    match names.len().saturating_sub(NUM_NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {} more", names[..NUM_NAMED].join(", "), count(more as u64)),
+    }
 }
 
 fn write_per_sample(path: &Path, evaluated: &Evaluated) -> Result<(), Failure> {
@@ -296,7 +353,7 @@ fn write_per_sample(path: &Path, evaluated: &Evaluated) -> Result<(), Failure> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["id", "target", "predicted", "confidence", "loss"])?;
         for (index, sample) in evaluated.samples.iter().enumerate() {
-            let numbers = [sample.confidence.to_string(), sample.loss.to_string()];
+            let numbers = [sample.confidence, sample.loss].map(json::cell);
             let [confidence, loss] = &numbers;
             let id = evaluated.dataset.id(index);
             writer.write_record([id, name(sample.target), name(sample.predicted), confidence, loss])?;
@@ -308,8 +365,14 @@ fn write_per_sample(path: &Path, evaluated: &Evaluated) -> Result<(), Failure> {
 
 fn table(evaluation: &Evaluation) -> String {
     let Evaluation { accuracy, top5_accuracy, loss, data_loss, penalty, ece, per_class, .. } = evaluation;
-    let mut text = format!("  accuracy           {accuracy:.4}\n");
-    if per_class.len() > 5 {
+    let mut text = format!(
+        "  accuracy           {accuracy:.4}{}\n  macro recall       {}\n  macro F1           {}\n",
+        interval(evaluation.accuracy_interval),
+        share(evaluation.macro_recall),
+        share(evaluation.macro_f1)
+    );
+    // Of ten classes chance alone finds half among five.
+    if per_class.len() > 10 {
         text.push_str(&format!("  top-5 accuracy     {top5_accuracy:.4}\n"));
     }
     text.push_str(&format!(
@@ -318,7 +381,8 @@ fn table(evaluation: &Evaluation) -> String {
     text.push_str(&format!("  calibration error  {ece:.4}\n\n"));
     let mut order: Vec<usize> = (0..per_class.len()).collect();
     if order.len() > NUM_SHOWN {
-        order.sort_by(|&a, &b| per_class[a].f1.total_cmp(&per_class[b].f1));
+        let key = |class: usize| per_class[class].f1.unwrap_or(f64::INFINITY);
+        order.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
         text.push_str(&format!("  the {NUM_SHOWN} classes of {} with the lowest F1:\n", per_class.len()));
         order.truncate(NUM_SHOWN);
     }
@@ -335,9 +399,9 @@ fn table(evaluation: &Evaluation) -> String {
         table.row([
             metrics.class.clone(),
             count(metrics.num_samples),
-            format!("{:.4}", metrics.precision),
-            format!("{:.4}", metrics.recall),
-            format!("{:.4}", metrics.f1),
+            share(metrics.precision),
+            share(metrics.recall),
+            share(metrics.f1),
             taken_for(evaluation, class),
         ]);
     }
@@ -346,31 +410,57 @@ fn table(evaluation: &Evaluation) -> String {
 
 /// The wrong class that most images of `class` went to.
 fn taken_for(evaluation: &Evaluation, class: usize) -> String {
-    let row = evaluation.confusion[class].iter().enumerate();
-    let wrong = row.filter(|&(predicted, &times)| predicted != class && times > 0);
+    let wrong = evaluation.confusion.row(class).iter().filter(|cell| cell.predicted as usize != class);
     // The first of several that are equal, as in the order of the classes.
-    match wrong.rev().max_by_key(|&(_, &times)| times) {
-        None => String::new(),
-        Some((predicted, times)) => format!("{} ({times})", evaluation.per_class[predicted].class),
-    }
+    wrong.rev().max_by_key(|cell| cell.count).map_or_else(String::new, |cell| {
+        format!("{} ({})", evaluation.per_class[cell.predicted as usize].class, cell.count)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use mentor_data::OpenOptions;
+
     use super::*;
 
     fn names(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
     }
 
+    /// One image for each target, an index of `classes`.
+    fn dataset(classes: &str, targets: &[u32]) -> Arc<Dataset> {
+        let digits = Source::open("digits", &OpenOptions::default()).unwrap().load(Split::Test).unwrap();
+        let samples: Vec<u32> = (0..targets.len() as u32).collect();
+        Arc::new(Dataset::join(vec![digits.subset(&samples)], &names(classes), targets.to_vec()))
+    }
+
     #[test]
-    fn other_classes_are_named() {
-        assert!(check_classes("x", &names("cat dog"), &names("cat dog")).is_ok());
-        let message = |found, expected| {
-            check_classes("x", &names(found), &names(expected)).unwrap_err().render().unwrap()
-        };
-        let both = "only in the data: \"frog\"; only in the model: \"dog\"";
-        assert!(message("cat frog", "cat dog").contains(both));
-        assert!(message("dog cat", "cat dog").contains("another order"));
+    fn classes_are_found_by_name_whatever_their_order_and_number() {
+        let model = names("bird cat dog");
+        for (classes, targets, expected) in [
+            ("bird cat dog", vec![0, 1, 2], vec![0, 1, 2]),
+            ("cat dog", vec![0, 1, 1], vec![1, 2, 2]),
+            ("dog", vec![0, 0], vec![2, 2]),
+            ("dog cat bird", vec![0, 1, 2], vec![2, 1, 0]),
+            // A class that the model lacks, and no image of it.
+            ("bird cat emu", vec![1, 0], vec![1, 0]),
+        ] {
+            let found = in_classes_of_model("x", dataset(classes, &targets), &model).unwrap();
+            assert_eq!((found.classes(), found.targets()), (&model[..], &expected[..]), "{classes}");
+        }
+    }
+
+    #[test]
+    fn images_of_classes_that_the_model_lacks_are_named() {
+        let data = dataset("cat emu frog", &[0, 1, 1, 2]);
+        let error = in_classes_of_model("x", data, &names("cat dog")).unwrap_err();
+        let text = error.render().unwrap();
+        assert!(
+            text.contains(r#"the model lacks: "emu" (2), "frog" (1)"#)
+                && text.contains("help: leave them out"),
+            "{text}"
+        );
+        let many: Vec<String> = (0..20).map(|name| name.to_string()).collect();
+        assert_eq!(some_of(&many), "0, 1, 2, 3, 4, 5, 6, 7 and 12 more");
     }
 }

@@ -20,7 +20,8 @@ use crate::terminal::table::count;
 const EXAMPLES: &str = "\
 Examples:
   mentor label runs/ns --data photos/ --out labels.parquet
-      one row an image: its id, the hash of its bytes, scores, confidence, label
+      one row an image: its id, the hash of its bytes, scores, confidence, label; softmax(scores / temperature) are its probabilities: the \
+scores are the model's own, plus temperature · bias where mentor calibrate has stored class biases
   mentor label runs/ns --data photos/ --out labels/ --shard 3/16
       the fourth of sixteen parts, counted from 0, as labels/labels-00003-of-00016.parquet
   sbatch --array=0-15 --wrap 'mentor label runs/ns --data photos/ --out labels/'

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use mentor_metrics::classification::ranked;
 use mentor_model::Head;
+use mentor_run::json;
 use mentor_train::TrainedModel;
 use serde::Serialize;
 
@@ -121,16 +122,13 @@ fn line(path: &str, choices: Vec<Choice<'_>>, format: Format) -> Result<Vec<u8>,
     if format == Format::Csv {
         let mut cells = vec![path.to_owned()];
         cells.extend(
-            choices.iter().flat_map(|choice| [choice.class.to_owned(), choice.confidence.to_string()]),
+            choices.iter().flat_map(|choice| [choice.class.to_owned(), json::cell(choice.confidence)]),
         );
         return csv_line(&cells);
     }
     let (predicted, confidence) = (first.class, first.confidence);
     let top = if choices.len() > 1 { choices } else { Vec::new() };
-    let mut line =
-        serde_json::to_vec(&Prediction { path, predicted, confidence, top }).map_err(Failure::failed)?;
-    line.push(b'\n');
-    Ok(line)
+    output::json_line(&Prediction { path, predicted, confidence, top })
 }
 
 /// `path,predicted,confidence,predicted_2,confidence_2,...`

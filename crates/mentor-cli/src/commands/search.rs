@@ -98,9 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let hit = |found: Neighbour| Hit { path: &index.names[found.index], distance: found.distance };
         let found = Found { query, neighbours: neighbours.into_iter().map(hit).collect() };
         if args.json {
-            let mut line = serde_json::to_vec(&found).map_err(Failure::failed)?;
-            line.push(b'\n');
-            output::bytes(&line)?;
+            output::bytes(&output::json_line(&found)?)?;
         } else {
             output::text(&table(&found))?;
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mentor_metrics::pseudo_labels::audit::{Interval, wilson_interval};
 use mentor_run::Summary;
 
 use crate::terminal::table::{count, duration, p_value};
@@ -14,11 +15,14 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
     let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
     if let Some(accuracy) = summary.val_accuracy {
-        line("val accuracy", format!("{accuracy:.4}, {epoch}"));
+        line("val accuracy", format!("{accuracy:.4}{}, {epoch}", uncertainty(accuracy, summary.num_val)));
     }
     let measure = |name: &str| summary.measures.get(name).copied();
     if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
         line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}, {epoch}"));
+    } else if chosen_by_nothing(summary) {
+        let text = format!("undefined: no validation image has another of its class; weights {epoch}");
+        line("val MAP@R", text);
     }
     of_student(summary).into_iter().for_each(|(name, value)| line(name, value));
     of_self_training(summary).into_iter().for_each(|(name, value)| line(&name, value));
@@ -38,6 +42,22 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     line("report", out.join("report.html").display().to_string());
     line("next", format!("mentor eval {run}"));
     lines.join("\n")
+}
+
+/// The 95 % interval of an accuracy over so many images; nothing if their number is not known.
+fn uncertainty(accuracy: f64, num_images: usize) -> String {
+    if num_images == 0 {
+        return String::new();
+    }
+    let num_right = (accuracy * num_images as f64).round() as u64;
+    let Interval { low, high } = wilson_interval(num_right.min(num_images as u64), num_images as u64, 0.95);
+    format!(" ({low:.4} to {high:.4} at 95 %, {} images)", count(num_images as u64))
+}
+
+/// Whether labelled embeddings had validation images, and no figure of them was defined.
+fn chosen_by_nothing(summary: &Summary) -> bool {
+    let has_accuracy = summary.val_accuracy.is_some() || summary.train_accuracy.is_some();
+    summary.num_val > 0 && !has_accuracy && summary.val_loss.is_none() && summary.measures.is_empty()
 }
 
 /// Lines of the result that only a student has.

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use mentor_run::json;
 use serde::Serialize;
 
 use crate::terminal::error::Failure;
@@ -20,7 +21,16 @@ pub(crate) fn text(text: &str) -> Result<(), Failure> {
 
 /// Writes a value as indented JSON.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
-    text(&serde_json::to_string_pretty(value).map_err(Failure::failed)?)
+    let mut bytes = json::pretty(value).map_err(Failure::failed)?;
+    bytes.push(b'\n');
+    self::bytes(&bytes)
+}
+
+/// A value as JSON on one line, with its line break.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
+    let mut line = json::line(value).map_err(Failure::failed)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Writes a line of progress or advice to standard error, unless nobody reads it any more.

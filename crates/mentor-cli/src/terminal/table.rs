@@ -63,6 +63,16 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A share with four digits; a dash where it is undefined, such as the recall of a class without images.
+pub(crate) fn share(value: Option<f64>) -> String {
+    value.map_or_else(|| "—".to_owned(), |value| format!("{value:.4}"))
+}
+
+/// An interval at 95 %, behind the number that it is of; nothing if there is none.
+pub(crate) fn interval(ends: Option<[f64; 2]>) -> String {
+    ends.map_or_else(String::new, |[low, high]| format!("  ({low:.4} to {high:.4})"))
+}
+
 /// A p-value with two digits, which of a small one are none.
 pub(crate) fn p_value(p: f64) -> String {
     if p < 0.01 { "p < 0.01".to_owned() } else { format!("p = {p:.2}") }

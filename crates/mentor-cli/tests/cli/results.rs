@@ -213,3 +213,70 @@ fn all_of_another_folder_is_evaluated_and_a_folder_that_grew_is_told() {
     assert!(stderr(&warned).contains("have changed since the model was trained"), "{}", stderr(&warned));
     assert_fails(&mentor(dir.path(), "eval run --split some"), 2, "write train, val, test or all");
 }
+
+#[test]
+fn data_with_some_of_the_classes_are_evaluated_by_name_and_unknown_ones_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    image_folder(&path("photos"), &["cat", "dog"]);
+    // The same pictures under names in another order, and with a class that the model lacks.
+    image_folder(&path("turned"), &["dog", "bird"]);
+    let trained = mentor(dir.path(), "train --data photos --model linear --epochs 30 --out run -q");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    assert_fails(
+        &mentor(dir.path(), "eval run --data turned --split all"),
+        3,
+        "the model lacks: \"bird\" (12)",
+    );
+    fs::rename(path("turned/bird"), path("turned/cat")).unwrap();
+    let found = json(&mentor(dir.path(), "eval run --data turned --split all --json"));
+    assert_eq!(found["per_class"][0]["num_samples"], PER_CLASS);
+    assert!(found["accuracy"].as_f64().unwrap() < 0.5, "left is called dog there: {found}");
+    let interval = found["accuracy_interval"].as_array().unwrap();
+    assert!(interval[0].as_f64().unwrap() <= found["accuracy"].as_f64().unwrap(), "{found}");
+}
+
+#[test]
+fn a_validation_split_without_error_calibrates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("photos"), &["cat", "dog"]);
+    let trained = mentor(dir.path(), "train --data photos --model linear --epochs 30 --out run -q");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let before = fs::read(dir.path().join("run/model.json")).unwrap();
+    let found = json(&mentor(dir.path(), "calibrate run --json"));
+    assert_eq!(
+        (&found["not_kept"], &found["calibration"]["temperature"]),
+        (&"no-errors".into(), &1.0.into())
+    );
+    let text = stdout(&mentor(dir.path(), "calibrate run"));
+    assert!(text.contains("there is nothing to fit") && text.contains("nothing is written"), "{text}");
+    assert_eq!(fs::read(dir.path().join("run/model.json")).unwrap(), before);
+}
+
+#[test]
+fn what_a_model_was_trained_on_is_no_test_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("photos"), &["cat", "dog"]);
+    let trained = mentor(dir.path(), "train --data photos --model linear --epochs 2 --out run -q");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    for (flags, warned) in
+        [("--split all", true), ("--split train", true), ("--split val", false), ("", false)]
+    {
+        let said = stderr(&mentor(dir.path(), &format!("eval run {flags}")));
+        assert_eq!(said.contains("that the model was trained on"), warned, "{flags}: {said}");
+    }
+}
+
+#[test]
+fn zeros_have_no_sign() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in [
+        "loss svm --json --scores 9,1,1 --target 0",
+        "loss softmax --json --scores 1000,9,9,9 --target 0 --compare",
+        "loss triplet --json --d-ap 0.5 --d-an 2",
+        "loss pairwise --json --distance 2 --same no",
+    ] {
+        let output = stdout(&mentor(dir.path(), arguments));
+        assert!(!output.contains("-0.0"), "{arguments}: {output}");
+    }
+}

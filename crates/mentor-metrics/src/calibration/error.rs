@@ -29,6 +29,14 @@ pub enum CalibrationError {
         /// Number of classes.
         num_classes: usize,
     },
+    /// Labels lack a class, whose share would be 0.
+    #[error(
+        "the classes {classes:?} have no sample, so that their share is 0, and no bias makes a probability 0"
+    )]
+    Unseen {
+        /// Indices of the classes.
+        classes: Vec<usize>,
+    },
     /// A prior has another number of classes than the model.
     #[error("the prior has {given} classes, the model {num_classes}")]
     PriorLength {
@@ -86,5 +94,23 @@ pub(super) fn check_scores(scores: &[f32], num_classes: usize) -> Result<usize, 
             let (sample, class) = (at / num_classes, at % num_classes);
             Err(CalibrationError::Score { sample, class, value: scores[at] })
         }
+    }
+}
+
+/// As [`check_scores`], with a class for each row.
+///
+/// # Panics
+///
+/// If the scores are not one row of `num_classes` for each target.
+pub(super) fn check_targets(
+    scores: &[f32],
+    num_classes: usize,
+    targets: &[u32],
+) -> Result<(), CalibrationError> {
+    let num_samples = check_scores(scores, num_classes)?;
+    assert_eq!(num_samples, targets.len(), "rows of scores and targets");
+    match targets.iter().position(|&target| target as usize >= num_classes) {
+        None => Ok(()),
+        Some(sample) => Err(CalibrationError::Target { sample, target: targets[sample], num_classes }),
     }
 }

@@ -9,7 +9,7 @@ mod prior;
 mod temperature;
 
 pub use error::CalibrationError;
-pub use fit::{CalibrationFit, ClassPrior, Prior, calibrate};
+pub use fit::{CalibrationFit, ClassPrior, NotKept, Prior, calibrate};
 pub use model::Calibration;
 pub use prior::{PRIOR_TOLERANCE, PriorMatch, class_shares, match_prior};
 pub use temperature::{TEMPERATURES, TemperatureFit, fit_temperature};

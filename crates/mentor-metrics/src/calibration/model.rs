@@ -13,6 +13,9 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// Temperature 1 and no biases: the raw scores.
+    pub const NONE: Self = Self { temperature: 1.0, biases: Vec::new() };
+
     /// A row of scores as it enters the softmax.
     pub fn apply(&self, scores: &mut [f32]) {
         for (class, score) in scores.iter_mut().enumerate() {

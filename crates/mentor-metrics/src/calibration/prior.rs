@@ -8,8 +8,8 @@ pub const PRIOR_TOLERANCE: f64 = 1e-9;
 /// Class biases that match a prior.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PriorMatch {
-    /// What is added to the scores of each class. Only differences matter; the median class has 0, so that a few
-    /// missing classes stand out.
+    /// What is added to the scores of each class. Only differences matter; the median class has 0 (of an even number the lower of the
+    /// two in the middle), so that a few missing classes stand out.
     pub biases: Vec<f64>,
     /// Mean probability of each class without biases.
     pub before: Vec<f64>,

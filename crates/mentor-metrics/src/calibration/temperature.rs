@@ -1,6 +1,6 @@
 //! Temperature scaling: one number that makes a model's probabilities as sure as the model is right.
 
-use super::error::{CalibrationError, check_scores};
+use super::error::{CalibrationError, check_targets};
 use super::model::Calibration;
 use crate::classification::expected_error;
 
@@ -67,11 +67,7 @@ pub fn fit_temperature(
     num_classes: usize,
     targets: &[u32],
 ) -> Result<TemperatureFit, CalibrationError> {
-    let num_samples = check_scores(scores, num_classes)?;
-    assert_eq!(num_samples, targets.len(), "rows of scores and targets");
-    if let Some(sample) = targets.iter().position(|&target| target as usize >= num_classes) {
-        return Err(CalibrationError::Target { sample, target: targets[sample], num_classes });
-    }
+    check_targets(scores, num_classes, targets)?;
     let at = |inverse: f64| likelihood(scores, num_classes, targets, inverse);
     let (inverse, at_limit) = minimise(&at);
     let temperature = 1.0 / inverse;
@@ -86,6 +82,11 @@ pub fn fit_temperature(
             expected_error(&scaled, num_classes, targets)
         },
     })
+}
+
+/// Mean negative log-likelihood of scores as they enter the softmax, in nats.
+pub(crate) fn nll(scores: &[f32], num_classes: usize, targets: &[u32]) -> f64 {
+    likelihood(scores, num_classes, targets, 1.0).nll
 }
 
 /// The negative log-likelihood at one β, with its derivatives.

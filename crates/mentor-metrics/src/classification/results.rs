@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
+use super::confusion::{Cell, Confusion};
 use super::evaluation::{CalibrationBin, ClassMetrics, Evaluation, NUM_CALIBRATION_BINS};
+use crate::pseudo_labels::audit::{Interval, wilson_interval};
 
 /// What the model made of one sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,37 +58,55 @@ pub fn judge(scores: &[f32], target: u32, loss: f64) -> SampleResult {
 }
 
 /// Sums up results of samples of `classes`.
+///
+/// # Panics
+///
+/// If there is no result: every mean would be undefined.
 pub fn summarise(split: &str, classes: &[String], results: &[SampleResult], penalty: f64) -> Evaluation {
+    assert!(!results.is_empty(), "an evaluation is of at least one sample");
     let num_samples = results.len();
-    let share = |count: usize| count as f64 / num_samples.max(1) as f64;
-    let data_loss = results.iter().map(|result| result.loss).sum::<f64>() / num_samples.max(1) as f64;
-    let mut confusion = vec![vec![0_u64; classes.len()]; classes.len()];
-    for result in results {
-        confusion[result.target as usize][result.predicted as usize] += 1;
-    }
+    let num_within = |rank: usize| results.iter().filter(|result| result.rank < rank).count();
+    let share = |count: usize| count as f64 / num_samples as f64;
+    let data_loss = results.iter().map(|result| result.loss).sum::<f64>() / num_samples as f64;
+    let pairs = results.iter().map(|result| (result.target, result.predicted));
+    let confusion = Confusion::of(classes.len(), pairs);
+    let per_class = per_class(classes, &confusion);
     let calibration = calibration_bins(results);
-    let ece = expected_calibration_error(&calibration);
+    let Interval { low, high } = wilson_interval(num_within(1) as u64, num_samples as u64, 0.95);
     Evaluation {
         split: split.to_owned(),
         num_samples,
         loss: data_loss + penalty,
         data_loss,
         penalty,
-        accuracy: share(results.iter().filter(|result| result.rank == 0).count()),
-        top5_accuracy: share(results.iter().filter(|result| result.rank < 5).count()),
-        ece,
-        per_class: per_class(classes, &confusion),
+        accuracy: share(num_within(1)),
+        accuracy_interval: Some([low, high]),
+        macro_recall: macro_average(&per_class, |class| class.recall),
+        macro_f1: macro_average(&per_class, |class| class.f1),
+        top5_accuracy: share(num_within(5)),
+        ece: expected_calibration_error(&calibration),
+        per_class,
         confusion,
         calibration,
     }
 }
 
+/// The mean of a measure over the classes that have samples.
+fn macro_average(per_class: &[ClassMetrics], measure: fn(&ClassMetrics) -> Option<f64>) -> Option<f64> {
+    let found: Vec<f64> =
+        per_class.iter().filter(|class| class.num_samples > 0).filter_map(measure).collect();
+    (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
+}
+
 /// ECE: Σ (samples of a bin / samples) · |confidence − accuracy|.
 fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
-    let num_samples = bins.iter().map(|bin| bin.num_samples).sum::<u64>().max(1) as f64;
-    let part =
-        |bin: &CalibrationBin| bin.num_samples as f64 / num_samples * (bin.confidence - bin.accuracy).abs();
-    bins.iter().map(part).sum()
+    let num_samples = bins.iter().map(|bin| bin.num_samples).sum::<u64>() as f64;
+    let part = |bin: &CalibrationBin| {
+        // An empty bin has no gap, and no weight.
+        let gap = (bin.confidence? - bin.accuracy?).abs();
+        Some(bin.num_samples as f64 / num_samples * gap)
+    };
+    bins.iter().filter_map(part).sum()
 }
 
 fn calibration_bins(results: &[SampleResult]) -> Vec<CalibrationBin> {
@@ -101,31 +121,29 @@ fn calibration_bins(results: &[SampleResult]) -> Vec<CalibrationBin> {
     }
     bins.into_iter()
         .map(|(num_samples, confidence, correct)| {
-            let mean = |sum: f64| if num_samples == 0 { 0.0 } else { sum / num_samples as f64 };
+            let mean = |sum: f64| (num_samples > 0).then(|| sum / num_samples as f64);
             CalibrationBin { num_samples, confidence: mean(confidence), accuracy: mean(correct as f64) }
         })
         .collect()
 }
 
-fn per_class(classes: &[String], confusion: &[Vec<u64>]) -> Vec<ClassMetrics> {
-    let ratio = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    classes
-        .iter()
-        .enumerate()
-        .map(|(index, class)| {
-            let right = confusion[index][index];
-            let num_samples: u64 = confusion[index].iter().sum();
-            let num_predicted: u64 = confusion.iter().map(|row| row[index]).sum();
-            ClassMetrics {
-                class: class.clone(),
-                num_samples,
-                num_predicted,
-                precision: ratio(right, num_predicted),
-                recall: ratio(right, num_samples),
-                f1: ratio(2 * right, num_samples + num_predicted),
-            }
-        })
-        .collect()
+fn per_class(classes: &[String], confusion: &Confusion) -> Vec<ClassMetrics> {
+    let mut counts = vec![(0_u64, 0_u64, 0_u64); classes.len()];
+    for &Cell { target, predicted, count } in confusion.cells() {
+        counts[target as usize].0 += count;
+        counts[predicted as usize].1 += count;
+        counts[target as usize].2 += if target == predicted { count } else { 0 };
+    }
+    let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    let metrics = |(class, (num_samples, num_predicted, right)): (&String, (u64, u64, u64))| ClassMetrics {
+        class: class.clone(),
+        num_samples,
+        num_predicted,
+        precision: ratio(right, num_predicted),
+        recall: ratio(right, num_samples),
+        f1: ratio(2 * right, num_samples + num_predicted),
+    };
+    classes.iter().zip(counts).map(metrics).collect()
 }
 
 /// The expected calibration error (ECE) of row-major scores `[N, C]`, in the bins of [`Evaluation`](super::Evaluation).
@@ -180,17 +198,64 @@ mod tests {
         ];
         let evaluation = summarise("val", &names(2), &results, 0.5);
         assert_eq!((evaluation.data_loss, evaluation.loss, evaluation.accuracy), (3.0, 3.5, 0.75));
-        assert_eq!(evaluation.confusion, [[2, 0], [1, 1]]);
+        assert_eq!(evaluation.confusion.dense(), [[2, 0], [1, 1]]);
         // Bin 12 holds 0.8 twice, one right: gap 0.3; bin 13 holds 0.9 twice, both right: gap 0.1.
         assert!((evaluation.ece - (0.5 * 0.3 + 0.5 * 0.1)).abs() < 1e-6, "{}", evaluation.ece);
-        assert_eq!(evaluation.per_class[0].precision, 2.0 / 3.0);
-        assert_eq!(evaluation.per_class[1].recall, 0.5);
-        assert_eq!(evaluation.top5_accuracy, 1.0);
+        assert_eq!(evaluation.per_class[0].precision, Some(2.0 / 3.0));
+        assert_eq!(evaluation.per_class[1].recall, Some(0.5));
+        assert_eq!((evaluation.top5_accuracy, evaluation.macro_recall), (1.0, Some(0.75)));
+        // F1 of 4/5 and 2/3.
+        assert!((evaluation.macro_f1.unwrap() - (0.8 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+        // statsmodels' proportion_confint(3, 4, method="wilson").
+        let [low, high] = evaluation.accuracy_interval.unwrap();
+        assert!((low - 0.300642).abs() < 1e-6 && (high - 0.954413).abs() < 1e-6, "{low} {high}");
     }
 
     #[test]
-    fn nothing_evaluated_gives_zeros_and_no_nan() {
-        let evaluation = summarise("val", &names(3), &[], 0.0);
-        assert_eq!((evaluation.loss, evaluation.accuracy, evaluation.ece), (0.0, 0.0, 0.0));
+    fn what_a_class_or_a_bin_without_samples_would_have_is_undefined() {
+        // Class 1 has no sample and is predicted; class 2 has one and is not; class 3 has neither.
+        let row = |best: usize| {
+            let mut row = [0.0; 4];
+            row[best] = 9.0;
+            row
+        };
+        let results = [judge(&row(0), 0, 0.0), judge(&row(1), 2, 0.0)];
+        let evaluation = summarise("val", &names(4), &results, 0.0);
+        let found: Vec<_> =
+            evaluation.per_class.iter().map(|class| (class.precision, class.recall, class.f1)).collect();
+        let (one, zero) = (Some(1.0), Some(0.0));
+        assert_eq!(found, [(one, one, one), (zero, None, zero), (None, zero, zero), (None, None, None)]);
+        // Of the two classes that have samples.
+        assert_eq!((evaluation.macro_recall, evaluation.macro_f1), (Some(0.5), Some(0.5)));
+        let text = serde_json::to_string(&evaluation).unwrap();
+        assert!(text.contains(r#""num_predicted":0,"precision":null,"recall":null,"f1":null"#), "{text}");
+        assert!(text.contains(r#"{"num_samples":0,"confidence":null,"accuracy":null}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), evaluation);
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_read() {
+        let text = r#"{"split":"val","num_samples":1,"loss":0.5,"data_loss":0.5,"penalty":0.0,"accuracy":1.0,"top5_accuracy":1.0,
+            "ece":0.1,"per_class":[{"class":"a","num_samples":1,"num_predicted":1,"precision":1.0,"recall":1.0,"f1":1.0},
+            {"class":"b","num_samples":0,"num_predicted":0,"precision":0.0,"recall":0.0,"f1":0.0}],"confusion":[[1,0],[0,0]],
+            "calibration":[{"num_samples":0,"confidence":0.0,"accuracy":0.0}]}"#;
+        let read: Evaluation = serde_json::from_str(text).unwrap();
+        assert_eq!((read.confusion.count(0, 0), read.macro_recall, read.accuracy_interval), (1, None, None));
+    }
+
+    #[test]
+    fn twenty_thousand_classes_cost_what_the_samples_do() {
+        let results: Vec<SampleResult> = (0..40_000_u32)
+            .map(|sample| SampleResult {
+                target: sample / 2,
+                predicted: sample * 7 % 20_000,
+                confidence: 0.5,
+                loss: 1.0,
+                rank: 1,
+            })
+            .collect();
+        let evaluation = summarise("val", &names(20_000), &results, 0.0);
+        assert!(serde_json::to_string(&evaluation.confusion).unwrap().len() < 1_000_000);
+        assert_eq!(evaluation.per_class.iter().map(|class| class.num_predicted).sum::<u64>(), 40_000);
     }
 }

@@ -6,10 +6,14 @@ use rayon::prelude::*;
 /// The middle 95 % of the means of `num_resamples` samples of the rows, drawn with replacement, of each column.
 ///
 /// Resample b is a pure function of `(seed, b)`. Percentiles are interpolated linearly, as NumPy does by default.
-/// Without rows the intervals are `[0, 0]`.
-pub(super) fn intervals<const N: usize>(rows: &[[f64; N]], num_resamples: usize, seed: u64) -> [[f64; 2]; N] {
-    if rows.is_empty() || num_resamples == 0 {
-        return [[0.0; 2]; N];
+/// `None` of fewer than two rows: one row drawn again and again says nothing of how means vary.
+pub(super) fn intervals<const N: usize>(
+    rows: &[[f64; N]],
+    num_resamples: usize,
+    seed: u64,
+) -> [Option<[f64; 2]>; N] {
+    if rows.len() < 2 || num_resamples == 0 {
+        return [None; N];
     }
     let means: Vec<[f64; N]> = (0..num_resamples as u64)
         .into_par_iter()
@@ -26,7 +30,7 @@ pub(super) fn intervals<const N: usize>(rows: &[[f64; N]], num_resamples: usize,
     std::array::from_fn(|column| {
         let mut sorted: Vec<f64> = means.iter().map(|means| means[column]).collect();
         sorted.sort_by(f64::total_cmp);
-        [0.025, 0.975].map(|share| percentile(&sorted, share))
+        Some([0.025, 0.975].map(|share| percentile(&sorted, share)))
     })
 }
 
@@ -43,13 +47,19 @@ mod tests {
     #[test]
     fn the_interval_of_a_share_is_that_of_the_binomial() {
         let rows: Vec<[f64; 2]> = (0..400).map(|row| [f64::from(u8::from(row % 5 == 0)), 0.25]).collect();
-        let [share, constant] = intervals(&rows, 2000, 3);
+        let [share, constant] = intervals(&rows, 2000, 3).map(Option::unwrap);
         // 0.2 ± 1.96·√(0.2·0.8/400)
         assert!((share[0] - 0.1608).abs() < 0.008 && (share[1] - 0.2392).abs() < 0.008, "{share:?}");
         assert_eq!(constant, [0.25, 0.25]);
-        assert_eq!(intervals(&rows, 2000, 3)[0], share);
-        assert_ne!(intervals(&rows, 2000, 4)[0], share);
-        assert_eq!(intervals::<1>(&[], 10, 0), [[0.0, 0.0]]);
+        assert_eq!(intervals(&rows, 2000, 3)[0], Some(share));
+        assert_ne!(intervals(&rows, 2000, 4)[0], Some(share));
+    }
+
+    #[test]
+    fn fewer_than_two_rows_have_no_interval() {
+        assert_eq!(intervals::<1>(&[], 10, 0), [None]);
+        assert_eq!(intervals(&[[0.5]], 10, 0), [None]);
+        assert_eq!(intervals(&[[0.5]; 2], 10, 0), [Some([0.5, 0.5])]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Every query against every gallery sample, in tiles whose size does not grow with their product.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
@@ -14,6 +15,8 @@ use super::rank::{Ranked, Ranking, Scratch, sampled};
 /// Queries that share one pass over the gallery, at most, and the keys that one thread holds for them: 32 MiB.
 const MAX_QUERIES: usize = 64;
 const MAX_KEYS: usize = 4 << 20;
+/// Terms of the distances of a tile, at most, unless eight queries have more: the time between two looks at whether to stop.
+const MAX_TERMS: usize = 1 << 31;
 
 /// Evaluates `queries` against `gallery`, embeddings with their labels; without one, against each other, where no
 /// query is its own neighbour.
@@ -31,6 +34,22 @@ pub fn evaluate(
     gallery: Option<(&Embeddings<'_>, &[u32])>,
     options: &RetrievalOptions,
 ) -> Result<Retrieval, RetrievalError> {
+    let found = evaluate_until(queries, query_labels, gallery, options, &AtomicBool::new(false))?;
+    Ok(found.expect("nothing stops it"))
+}
+
+/// As [`evaluate`]; `None` once `stop` is set.
+///
+/// # Errors
+///
+/// As [`evaluate`].
+pub fn evaluate_until(
+    queries: &Embeddings<'_>,
+    query_labels: &[u32],
+    gallery: Option<(&Embeddings<'_>, &[u32])>,
+    options: &RetrievalOptions,
+    stop: &AtomicBool,
+) -> Result<Option<Retrieval>, RetrievalError> {
     for (name, value) in [("k", options.k), ("num_resamples", options.num_resamples)] {
         if value == 0 {
             return Err(RetrievalError::Option { name, value });
@@ -57,9 +76,14 @@ pub fn evaluate(
     let keys = Keys::new(options.metric, queries, (!same).then_some(gallery));
     let ranking =
         Ranking { labels, same, k: options.k, depth: options.k.max(10), sampled: sampled(gallery.len()) };
-    let tile_queries = (MAX_KEYS / keys.stride().max(1)).clamp(8, MAX_QUERIES) / 8 * 8;
+    let of_query = keys.stride().max(1);
+    let most = (MAX_KEYS / of_query).min(MAX_TERMS / of_query.saturating_mul(queries.dim()));
+    let tile_queries = most.clamp(8, MAX_QUERIES) / 8 * 8;
     let firsts: Vec<usize> = (0..queries.len()).step_by(tile_queries).collect();
     let tiles = firsts.into_par_iter().map_init(Scratch::default, |scratch, first| {
+        if stop.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         let tile = first..queries.len().min(first + tile_queries);
         let mut all_keys = std::mem::take(&mut scratch.keys);
         keys.of(tile.clone(), &mut all_keys);
@@ -75,14 +99,15 @@ pub fn evaluate(
         ranked
     });
     let ranked: Vec<Ranked> = tiles.collect::<Vec<_>>().into_iter().flatten().collect();
-    Ok(summarise(&ranked, queries.len(), options))
+    let stopped = stop.load(Ordering::Relaxed);
+    Ok((!stopped).then(|| summarise(&ranked, queries.len(), options)))
 }
 
 fn summarise(ranked: &[Ranked], num_all: usize, options: &RetrievalOptions) -> Retrieval {
     let num_queries = ranked.len();
     let mean = |value: &dyn Fn(&Ranked) -> f64| {
         // Summed in the order of the queries, so that the last bit does not depend on threads.
-        if num_queries == 0 { 0.0 } else { ranked.iter().map(value).sum::<f64>() / num_queries as f64 }
+        (num_queries > 0).then(|| ranked.iter().map(value).sum::<f64>() / num_queries as f64)
     };
     let hit_within = |k: usize| mean(&|ranked| f64::from(u8::from(ranked.first_hit < k)));
     let rows: Vec<[f64; 3]> = ranked

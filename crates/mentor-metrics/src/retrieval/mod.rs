@@ -10,7 +10,7 @@
 //! let values = [0.0, 1.0, 4.0, 6.0, 7.0];
 //! let embeddings = Embeddings::new(&values, 1)?;
 //! let found = evaluate(&embeddings, &[0, 0, 0, 1, 1], None, &RetrievalOptions::default())?;
-//! assert_eq!(found.precision_at_1, 0.8);
+//! assert_eq!(found.precision_at_1, Some(0.8));
 //! assert!(Embeddings::new(&[f32::NAN], 1).is_err());
 //! # Ok::<(), mentor_metrics::retrieval::RetrievalError>(())
 //! ```
@@ -28,7 +28,7 @@ mod rank;
 
 pub use embeddings::{Embeddings, Metric};
 pub use error::RetrievalError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_until};
 pub use measures::{Retrieval, RetrievalIntervals, RetrievalOptions};
 pub use nearest::{Neighbour, distance_between, nearest};
 pub use neighbourhoods::Neighbourhoods;

@@ -71,7 +71,7 @@ fn assert_equal(found: &Retrieval, (means, count, lone): ([f64; 6], usize, usize
         found.recall_at_10,
         found.knn_accuracy,
     ];
-    for (value, mean) in values.iter().zip(means) {
+    for (value, mean) in values.map(Option::unwrap).iter().zip(means) {
         assert!((value - mean).abs() <= 1e-12, "{what}: {values:?}, by loops {means:?}");
     }
     assert_eq!(found.recall_at_1, found.precision_at_1);
@@ -198,7 +198,7 @@ fn a_gallery_of_equal_samples_larger_than_the_sample_ranks_by_index() {
     let apart = Some((&gallery, &labels[..]));
     let found = evaluate(&query, &[1], apart, &options).unwrap();
     assert_equal(&found, plain((&query, &[1]), apart, &options), "equal samples");
-    assert_eq!((found.precision_at_1, found.recall_at_5), (0.0, 1.0));
+    assert_eq!((found.precision_at_1, found.recall_at_5), (Some(0.0), Some(1.0)));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_separate_gallery_holds_no_query() {
     let options = RetrievalOptions { num_resamples: 5, ..RetrievalOptions::default() };
     // The gallery has the queries too, and they are not left out of it: each finds its twin.
     let found = evaluate(&queries, &case.labels[..20], Some((&gallery, &case.labels)), &options).unwrap();
-    assert_eq!(found.precision_at_1, 1.0);
+    assert_eq!(found.precision_at_1, Some(1.0));
     // Queries of a class that the gallery lacks are lone.
     let labels: Vec<u32> =
         (0..20).map(|query| if query < 3 { 99 } else { case.labels[query as usize] }).collect();
@@ -224,11 +224,15 @@ fn lone_queries_are_counted_and_left_out() {
     let embeddings = Embeddings::new(&[0.0, 1.0, 0.4, 5.0], 1).unwrap();
     let found = evaluate(&embeddings, &[0, 0, 1, 2], None, &RetrievalOptions::default()).unwrap();
     assert_eq!((found.num_queries, found.num_lone_queries), (2, 2));
-    assert_eq!((found.precision_at_1, found.recall_at_5), (0.0, 1.0), "the lone one is nearest to both");
+    assert_eq!(
+        (found.precision_at_1, found.recall_at_5),
+        (Some(0.0), Some(1.0)),
+        "the lone one is nearest to both"
+    );
 }
 
 #[test]
-fn nothing_to_find_gives_zeros_and_no_nan() {
+fn without_anything_to_find_nothing_is_defined() {
     let options = RetrievalOptions::default();
     let empty = Embeddings::new(&[], 4).unwrap();
     let one = Embeddings::new(&[1.0, 2.0, 3.0, 4.0], 4).unwrap();
@@ -240,8 +244,10 @@ fn nothing_to_find_gives_zeros_and_no_nan() {
     ];
     for (found, lone) in found.iter().zip([0, 1, 1, 0]) {
         assert_eq!((found.num_queries, found.num_lone_queries), (0, lone));
-        assert_eq!((found.precision_at_1, found.map_at_r, found.knn_accuracy), (0.0, 0.0, 0.0));
-        assert_eq!(found.intervals.map_at_r, [0.0, 0.0]);
+        assert_eq!((found.precision_at_1, found.map_at_r, found.knn_accuracy), (None, None, None));
+        assert_eq!((found.recall_at_5, found.intervals.map_at_r), (None, None));
+        let json = serde_json::to_value(found).unwrap();
+        assert!(json["precision_at_1"].is_null() && json["intervals"]["map_at_r"].is_null(), "{json}");
     }
 }
 
@@ -251,8 +257,9 @@ fn by_hand_on_a_line() {
     let queries = Embeddings::new(&[0.0], 1).unwrap();
     let gallery = Embeddings::new(&[3.0, 1.0, 2.0], 1).unwrap();
     let found = evaluate(&queries, &[0], Some((&gallery, &[0, 1, 0])), &RetrievalOptions::default()).unwrap();
-    assert_eq!((found.precision_at_1, found.r_precision, found.map_at_r), (0.0, 0.5, 0.25));
-    assert_eq!((found.recall_at_5, found.knn_accuracy), (1.0, 1.0));
+    assert_eq!((found.precision_at_1, found.r_precision, found.map_at_r), (Some(0.0), Some(0.5), Some(0.25)));
+    assert_eq!(found.intervals.map_at_r, None, "one query says nothing of how means vary");
+    assert_eq!((found.recall_at_5, found.knn_accuracy), (Some(1.0), Some(1.0)));
 }
 
 #[test]
@@ -279,7 +286,7 @@ fn precision_and_map_are_those_of_pytorch_metric_learning() {
             ("r_precision", found.r_precision),
             ("map_at_r", found.map_at_r),
         ] {
-            let expected = case[name].as_f64().unwrap();
+            let (value, expected) = (value.unwrap(), case[name].as_f64().unwrap());
             assert!((value - expected).abs() < 1e-6, "{}: {name} {value}, there {expected}", case["name"]);
         }
     }
@@ -298,11 +305,12 @@ fn the_same_bits_for_one_and_for_two_threads() {
 fn intervals_hold_their_means() {
     let case = clusters(300, 4, 5, 1.5, 0.0, 7);
     let found = evaluate(&case.embeddings(), &case.labels, None, &RetrievalOptions::default()).unwrap();
-    for (mean, [low, high]) in [
+    for (mean, interval) in [
         (found.precision_at_1, found.intervals.precision_at_1),
         (found.r_precision, found.intervals.r_precision),
         (found.map_at_r, found.intervals.map_at_r),
     ] {
+        let (mean, [low, high]) = (mean.unwrap(), interval.unwrap());
         assert!(low < mean && mean < high && high - low < 0.15, "{low} {mean} {high}");
     }
 }

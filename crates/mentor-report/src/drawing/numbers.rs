@@ -23,6 +23,11 @@ pub(crate) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1}\u{202f}%", share * 100.0) } else { not_finite(share) }
 }
 
+/// A share that may be undefined, such as the recall of a class without samples.
+pub(crate) fn percent_or_undefined(share: Option<f64>) -> String {
+    share.map_or_else(|| "undefined".to_owned(), percent)
+}
+
 /// Any value, about four significant digits: `0.1798`, `12.35`, `1.2e-6`.
 pub(crate) fn value(number: f64) -> String {
     let size = number.abs();

@@ -23,7 +23,7 @@ pub(crate) fn panel(evaluation: &Evaluation, loss: &str, temperature: Option<f64
     let bins = &evaluation.calibration;
     let mut plot = Plot::new(Axis::all_shares("confidence"), Axis::all_shares("share right"));
     plot.segment("diagonal", (0.0, 0.0), (1.0, 1.0));
-    let filled: Vec<&CalibrationBin> = bins.iter().filter(|bin| bin.num_samples > 0).collect();
+    let filled = filled(bins);
     for bin in &filled {
         let num_right = (bin.accuracy * bin.num_samples as f64).round() as u64;
         let interval = wilson_interval(num_right.min(bin.num_samples), bin.num_samples, 0.95);
@@ -74,15 +74,26 @@ pub(crate) fn panel(evaluation: &Evaluation, loss: &str, temperature: Option<f64
     figure("Calibration", &(legend(&keys) + &svg + &strip(bins, id)), &caption)
 }
 
+/// A bin that has samples.
+struct Filled {
+    num_samples: u64,
+    confidence: f64,
+    accuracy: f64,
+}
+
+fn filled(bins: &[CalibrationBin]) -> Vec<Filled> {
+    let filled = bins.iter().filter(|bin| bin.num_samples > 0).filter_map(|bin| {
+        Some(Filled { num_samples: bin.num_samples, confidence: bin.confidence?, accuracy: bin.accuracy? })
+    });
+    filled.collect()
+}
+
 /// In which direction confidence errs on average.
 fn lean(evaluation: &Evaluation) -> &'static str {
-    let bins = &evaluation.calibration;
+    let bins = filled(&evaluation.calibration);
     let total: u64 = bins.iter().map(|bin| bin.num_samples).sum();
-    let excess: f64 = bins
-        .iter()
-        .filter(|bin| bin.num_samples > 0)
-        .map(|bin| (bin.confidence - bin.accuracy) * bin.num_samples as f64 / total as f64)
-        .sum();
+    let excess: f64 =
+        bins.iter().map(|bin| (bin.confidence - bin.accuracy) * bin.num_samples as f64 / total as f64).sum();
     match excess {
         excess if excess > 0.01 => "over-confident on average",
         excess if excess < -0.01 => "under-confident on average",
@@ -152,7 +163,9 @@ mod tests {
     #[test]
     fn the_direction_of_the_error_is_said() {
         let mut evaluation = fixture::analysis().evaluation;
-        let bin = |confidence, accuracy| vec![CalibrationBin { num_samples: 10, confidence, accuracy }];
+        let bin = |confidence, accuracy| {
+            vec![CalibrationBin { num_samples: 10, confidence: Some(confidence), accuracy: Some(accuracy) }]
+        };
         evaluation.calibration = bin(0.9, 0.7);
         assert!(panel(&evaluation, "softmax", None, "r").contains("is over-confident"));
         evaluation.calibration = bin(0.6, 0.8);

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use mentor_metrics::classification::{Cell, Confusion};
+
 use crate::drawing::html::{escape, figure, shorten};
 use crate::drawing::numbers::{count, percent};
 use crate::drawing::svg::{Coordinate, WIDTH, Words, open};
@@ -28,7 +30,7 @@ struct Pair {
 }
 
 /// The figure.
-pub(crate) fn panel(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String {
+pub(crate) fn panel(run: &RunReport, confusion: &Confusion, id: &str) -> String {
     let pairs = confused_pairs(confusion);
     let worst = match pairs.first() {
         None => "here nothing is confused".to_owned(),
@@ -40,12 +42,12 @@ pub(crate) fn panel(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String
             count(pair.count)
         ),
     };
-    if confusion.len() <= MAX_CLASSES {
+    if confusion.num_classes() <= MAX_CLASSES {
         let caption = format!(
             "Rows are the true classes, columns the predicted ones: blue is right, orange is confusion, and an orange \
              cell mirrored across the diagonal is a pair that the model cannot tell apart; {worst}."
         );
-        figure("Confusion matrix", &matrix(run, confusion, id), &caption)
+        figure("Confusion matrix", &matrix(run, &confusion.dense(), id), &caption)
     } else {
         let caption = format!("The pairs of classes that are confused most often, worst first; {worst}.");
         figure("Most confused pairs", &table(run, &pairs), &caption)
@@ -53,13 +55,12 @@ pub(crate) fn panel(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String
 }
 
 /// Pairs of different classes with at least one confusion, most frequent first.
-fn confused_pairs(confusion: &[Vec<u64>]) -> Vec<Pair> {
+fn confused_pairs(confusion: &Confusion) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    for (target, row) in confusion.iter().enumerate() {
-        let total: u64 = row.iter().sum();
-        for (predicted, &count) in
-            row.iter().enumerate().filter(|(predicted, count)| *predicted != target && **count > 0)
-        {
+    for row in confusion.cells().chunk_by(|a, b| a.target == b.target) {
+        let total: u64 = row.iter().map(|cell| cell.count).sum();
+        for &Cell { target, predicted, count } in row.iter().filter(|cell| cell.target != cell.predicted) {
+            let (target, predicted) = (target as usize, predicted as usize);
             pairs.push(Pair { target, predicted, count, share: count as f64 / total as f64 });
         }
     }
@@ -194,9 +195,13 @@ mod tests {
     use super::*;
     use crate::fixture;
 
+    fn confusion(rows: &[Vec<u64>]) -> Confusion {
+        serde_json::from_value(serde_json::to_value(rows).unwrap()).unwrap()
+    }
+
     #[test]
     fn pairs_are_sorted_by_count_and_leave_out_the_diagonal() {
-        let pairs = confused_pairs(&[vec![9, 1, 0], vec![3, 5, 2], vec![0, 0, 7]]);
+        let pairs = confused_pairs(&confusion(&[vec![9, 1, 0], vec![3, 5, 2], vec![0, 0, 7]]));
         let found: Vec<_> = pairs.iter().map(|pair| (pair.target, pair.predicted, pair.count)).collect();
         assert_eq!(found, [(1, 0, 3), (1, 2, 2), (0, 1, 1)]);
         assert!((pairs[0].share - 0.3).abs() < 1e-12);
@@ -206,24 +211,26 @@ mod tests {
     fn counts_are_in_the_cells_up_to_twenty_classes_and_a_table_replaces_more_than_forty() {
         let run = fixture::complete("run");
         let square = |n: usize| vec![vec![1; n]; n];
-        assert_eq!(panel(&run, &square(20), "r").matches("class=\"count").count(), 400);
-        let dense = panel(&run, &square(21), "r");
+        let panel = |rows: &[Vec<u64>]| super::panel(&run, &confusion(rows), "r");
+        assert_eq!(panel(&square(20)).matches("class=\"count").count(), 400);
+        let dense = panel(&square(21));
         assert!(!dense.contains("class=\"count") && dense.contains("<title>class 20 recognised: 1"));
-        assert!(panel(&run, &square(40), "r").contains("<svg"));
-        let listed = panel(&run, &square(41), "r");
+        assert!(panel(&square(40)).contains("<svg"));
+        let listed = panel(&square(41));
         assert!(!listed.contains("<svg"));
         assert_eq!(listed.matches("<tr>").count(), 1 + MAX_PAIRS);
         // What is shown, `1,234`, would sort as 1.
         let mut many = square(41);
         many[3][4] = 1234;
-        let listed = panel(&run, &many, "r");
+        let listed = panel(&many);
         assert!(listed.contains("<td data-sort=\"1234\">1,234</td><td data-sort=\"0.9"), "{listed}");
     }
 
     #[test]
     fn a_perfect_and_an_empty_matrix_are_drawn() {
         let run = fixture::complete("run");
-        assert!(panel(&run, &[vec![4, 0], vec![0, 0]], "r").contains("here nothing is confused"));
-        assert!(!panel(&run, &[vec![0, 0], vec![0, 0]], "r").contains("NaN"));
+        let panel = |rows: &[Vec<u64>]| super::panel(&run, &confusion(rows), "r");
+        assert!(panel(&[vec![4, 0], vec![0, 0]]).contains("here nothing is confused"));
+        assert!(!panel(&[vec![0, 0], vec![0, 0]]).contains("NaN"));
     }
 }

@@ -6,7 +6,7 @@ use mentor_run::records::distillation::{
 use mentor_run::records::embedding_fidelity::{EmbeddingFidelity, MeasuredEmbeddings};
 
 use crate::drawing::html::{escape, figure, shorten, wide};
-use crate::drawing::numbers::{count, percent, value};
+use crate::drawing::numbers::{count, percent, percent_or_undefined, value};
 use crate::drawing::picture;
 use crate::run::RunReport;
 
@@ -62,7 +62,8 @@ pub(crate) fn embeddings(found: &EmbeddingFidelity) -> String {
 fn embedding_row(model: &MeasuredEmbeddings) -> String {
     let (latency, rate) = speed(model.speed);
     let found = [model.precision_at_1, model.r_precision, model.map_at_r];
-    let found: String = found.iter().map(|&share| format!("<td>{}</td>", percent(share))).collect();
+    let found: String =
+        found.iter().map(|&share| format!("<td>{}</td>", percent_or_undefined(share))).collect();
     let name = name(&model.name);
     format!(
         "<tr>{name}<td>{}</td><td>{}</td><td>{}</td>{found}<td>{latency}</td><td>{rate}</td></tr>",
@@ -183,9 +184,9 @@ mod tests {
             architecture: "cnn".to_owned(),
             num_params: 1234,
             dim: 32,
-            precision_at_1: 0.9,
-            r_precision: 0.8,
-            map_at_r: 0.75,
+            precision_at_1: Some(0.9),
+            r_precision: Some(0.8),
+            map_at_r: Some(0.75),
             speed: None,
         };
         let found = EmbeddingFidelity {

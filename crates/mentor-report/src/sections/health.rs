@@ -12,10 +12,10 @@ pub(crate) fn panels(health: &[EpochHealth], margin: Option<f64>, id: &str) -> S
     }
     let diagnosis = Diagnosis::of(health, margin.unwrap_or(0.0));
     let end = health.last().map_or(1.0, |last| last.epoch as f64 + 1.0);
-    let line = |class: &str, label: &str, value: fn(&EpochHealth) -> f64| Series {
+    let line = |class: &str, label: &str, value: fn(&EpochHealth) -> Option<f64>| Series {
         class: class.to_owned(),
         label: label.to_owned(),
-        points: health.iter().map(|epoch| (epoch.epoch as f64 + 1.0, value(epoch))).collect(),
+        points: health.iter().filter_map(|epoch| Some((epoch.epoch as f64 + 1.0, value(epoch)?))).collect(),
     };
     let cases = Chart {
         id: format!("{id}-cases"),
@@ -44,8 +44,8 @@ pub(crate) fn panels(health: &[EpochHealth], margin: Option<f64>, id: &str) -> S
         series: vec![
             line("train", "distance in a class", |epoch| epoch.mean_positive_distance),
             line("val dashed", "distance between classes", |epoch| epoch.mean_negative_distance),
-            line("penalty", "length of an embedding", |epoch| epoch.embedding_norm),
-            line("s3 dotted", "spread about their mean", |epoch| epoch.embedding_spread),
+            line("penalty", "length of an embedding", |epoch| Some(epoch.embedding_norm)),
+            line("s3 dotted", "spread about their mean", |epoch| Some(epoch.embedding_spread)),
         ],
         keys: None,
         mark: None,
@@ -66,7 +66,7 @@ mod tests {
         let mut health = fixture::embeddings().health;
         assert!(panels(&health, Some(0.2), "r").contains("<b>healthy</b>"));
         let last = health.last_mut().unwrap();
-        last.active = 0.001;
+        last.active = Some(0.001);
         let html = panels(&health, Some(0.2), "r");
         assert!(html.contains("<b>starved</b>: hardly any term gives a gradient; mine harder"), "{html}");
         assert_eq!(html.matches("<figure").count(), 2);

@@ -96,9 +96,15 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
         all if all == points.len() => " Point at a mark to see its picture.".to_owned(),
         some => format!(" Point at a mark to see its picture, which {} of them have.", count(some as u64)),
     };
+    let fitted = match map.num_fitted {
+        Some(fitted) if fitted < map.num_samples => {
+            format!(" They are those of {} samples.", count(fitted as u64))
+        }
+        _ => String::new(),
+    };
     let caption = format!(
         "{all} on the plane of their two largest principal components, which hold <b>{}</b> of the variance: classes that lie \
-         apart here are apart; classes that overlap may still be apart in the other directions.{peeks}",
+         apart here are apart; classes that overlap may still be apart in the other directions.{fitted}{peeks}",
         percent(map.explained[0] + map.explained[1])
     );
     let content = format!("{}<div class=\"map\">{svg}{peek}</div>", keys(&labels, class));
@@ -179,7 +185,12 @@ mod tests {
             id: "<i>".to_owned(),
             picture: Some(0),
         });
-        EmbeddingMap { explained: [0.5, 0.25], points: points.collect(), num_samples: 50 }
+        EmbeddingMap {
+            explained: [0.5, 0.25],
+            points: points.collect(),
+            num_samples: 50,
+            num_fitted: Some(50),
+        }
     }
 
     fn draw(map: &EmbeddingMap) -> String {

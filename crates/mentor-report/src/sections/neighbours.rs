@@ -4,7 +4,7 @@ use mentor_metrics::retrieval::{Metric, Retrieval};
 use mentor_run::records::embeddings::{EmbeddingAnalysis, RetrievalRow, RetrievedSample};
 
 use crate::drawing::html::{escape, figure, shorten, wide};
-use crate::drawing::numbers::{count, counted, percent, value};
+use crate::drawing::numbers::{count, counted, percent, percent_or_undefined, value};
 use crate::drawing::sheet::Sheet;
 
 /// Rows shown at once; the others unfold.
@@ -17,15 +17,10 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
     let Retrieval { intervals, k, .. } = &analysis.retrieval;
     let found = &analysis.retrieval;
     let votes = format!("k-NN accuracy, k = {k}");
-    let rows: [(&str, f64, Option<[f64; 2]>, &str); 6] = [
-        ("P@1", found.precision_at_1, Some(intervals.precision_at_1), "the nearest is of the query's class"),
-        (
-            "R-precision",
-            found.r_precision,
-            Some(intervals.r_precision),
-            "share of the class among the R nearest",
-        ),
-        ("MAP@R", found.map_at_r, Some(intervals.map_at_r), "the same, earlier places counting more"),
+    let rows: [(&str, Option<f64>, Option<[f64; 2]>, &str); 6] = [
+        ("P@1", found.precision_at_1, intervals.precision_at_1, "the nearest is of the query's class"),
+        ("R-precision", found.r_precision, intervals.r_precision, "share of the class among the R nearest"),
+        ("MAP@R", found.map_at_r, intervals.map_at_r, "the same, earlier places counting more"),
         ("Recall@5", found.recall_at_5, None, "one of the class among the 5 nearest"),
         ("Recall@10", found.recall_at_10, None, "one of the class among the 10 nearest"),
         (&votes, found.knn_accuracy, None, "the nearest vote for the class"),
@@ -37,7 +32,7 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
             format!(
                 "<tr><th scope=\"row\">{}</th><td>{}</td><td>{interval}</td><td class=\"meaning\">{meaning}</td></tr>",
                 escape(name),
-                percent(*mean)
+                percent_or_undefined(*mean)
             )
         })
         .collect();
@@ -57,11 +52,17 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
         Metric::Euclidean => "Euclidean",
         Metric::Cosine => "cosine",
     };
-    let caption = format!(
-        "Each of {} is looked up among all the others by {distance} distance, R being the number of others of its class. \
-         Intervals are of a bootstrap over the queries.{lone}",
-        counted(found.num_queries as u64, "sample", "samples")
-    );
+    let caption = if found.num_queries == 0 {
+        "No sample has another of its class to be found, so that nothing is defined here: a split needs two samples of a class for one \
+         query."
+            .to_owned()
+    } else {
+        format!(
+            "Each of {} is looked up among all the others by {distance} distance, R being the number of others of its class. \
+             Intervals are of a bootstrap over the queries.{lone}",
+            counted(found.num_queries as u64, "sample", "samples")
+        )
+    };
     figure("Retrieval", &table, &caption)
 }
 
@@ -163,8 +164,14 @@ mod tests {
         assert!(html.contains("90.0\u{202f}%</td><td>88.0\u{202f}% to 92.0\u{202f}%"), "{html}");
         assert!(html.contains("2\u{a0}lone queries were left out"), "{html}");
         analysis.retrieval.num_lone_queries = 0;
-        analysis.retrieval.map_at_r = f64::NAN;
+        analysis.retrieval.map_at_r = Some(f64::NAN);
         let html = numbers(&analysis);
         assert!(!html.contains("lone") && !html.contains("NaN"));
+        analysis.retrieval = Retrieval { num_queries: 0, map_at_r: None, ..analysis.retrieval };
+        let html = numbers(&analysis);
+        assert!(
+            html.contains("<td>undefined</td>") && html.contains("needs two samples of a class"),
+            "{html}"
+        );
     }
 }

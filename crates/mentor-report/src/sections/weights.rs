@@ -39,7 +39,8 @@ pub(crate) fn rows(run: &RunReport, images: &[WeightImage]) -> String {
         )
     };
     let class = if images.len() > 12 { "rows many" } else { "rows" };
-    let more = more_classes(images.len().saturating_sub(MAX_ROWS));
+    let num_classes = run.analysis.as_ref().map_or(0, |analysis| analysis.evaluation.per_class.len());
+    let more = more_classes(num_classes.max(images.len()).saturating_sub(MAX_ROWS));
     let reading = if colour {
         "Each row of W is a template that an image is multiplied with: bright pixels speak for the class, dark ones \
          against it"

@@ -14,7 +14,7 @@ pub struct Analysis {
     pub evaluation: Evaluation,
     /// Samples of the highest loss, worst first.
     pub hardest: Vec<HardSample>,
-    /// For `linear`: one picture a class, the row of the weights.
+    /// For `linear`: one picture a class, the row of the weights, of at most 40 classes.
     pub weight_images: Vec<WeightImage>,
     /// Histogram of the penalised weights.
     pub histogram: Histogram,

@@ -31,12 +31,12 @@ pub struct MeasuredEmbeddings {
     pub num_params: usize,
     /// Values of an embedding.
     pub dim: usize,
-    /// Share of samples whose nearest other one is of their class.
-    pub precision_at_1: f64,
+    /// Share of samples whose nearest other one is of their class; undefined, as the next two, if no sample has another of its class.
+    pub precision_at_1: Option<f64>,
     /// Mean share of their class among the R nearest, R the number of others of the class.
-    pub r_precision: f64,
+    pub r_precision: Option<f64>,
     /// As [`Retrieval::map_at_r`].
-    pub map_at_r: f64,
+    pub map_at_r: Option<f64>,
     /// Time and images, unless it is the student's network again.
     pub speed: Option<Speed>,
 }
@@ -53,9 +53,10 @@ pub fn measures(found: &Retrieval) -> BTreeMap<String, f64> {
     named([found.precision_at_1, found.r_precision, found.map_at_r])
 }
 
-fn named(values: [f64; 3]) -> BTreeMap<String, f64> {
+/// Those that are defined.
+fn named(values: [Option<f64>; 3]) -> BTreeMap<String, f64> {
     let names = ["val_precision_at_1", "val_r_precision", "val_map_at_r"];
-    names.into_iter().map(str::to_owned).zip(values).collect()
+    names.into_iter().zip(values).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 #[cfg(test)]
@@ -64,6 +65,7 @@ mod tests {
 
     #[test]
     fn measures_go_by_the_names_of_metrics() {
-        assert_eq!(named([1.0, 0.5, 0.25])["val_map_at_r"], 0.25);
+        let found = named([Some(1.0), None, Some(0.25)]);
+        assert_eq!((found["val_map_at_r"], found.len()), (0.25, 2));
     }
 }

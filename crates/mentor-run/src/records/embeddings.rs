@@ -47,6 +47,9 @@ pub struct EmbeddingMap {
     pub points: Vec<MapPoint>,
     /// Samples of the split, of which the points may be a part.
     pub num_samples: usize,
+    /// Samples that the components were fitted to; absent in files of earlier versions, which took all.
+    #[serde(default)]
+    pub num_fitted: Option<usize>,
 }
 
 /// A sample on the map.

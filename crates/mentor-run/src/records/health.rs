@@ -8,23 +8,23 @@ use super::event::EpochMetrics;
 ///
 /// The cases are those of the triplet loss with margin m and one predicate, d_ap + m > d_an: easy triplets have
 /// d_an ≥ d_ap + m, hard ones d_an ≤ d_ap, semi-hard ones lie between. Their shares add up to 1, of all valid triplets
-/// of the batches, whatever is mined.
+/// of the batches, whatever is mined. What no batch defines is `None`: shares without a triplet, distances without a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochHealth {
     /// From 0.
     pub epoch: usize,
     /// Share of easy triplets.
-    pub easy: f64,
+    pub easy: Option<f64>,
     /// Share of semi-hard triplets.
-    pub semi_hard: f64,
+    pub semi_hard: Option<f64>,
     /// Share of hard triplets.
-    pub hard: f64,
+    pub hard: Option<f64>,
     /// Share of the terms of the loss that are above 0.
-    pub active: f64,
+    pub active: Option<f64>,
     /// Mean distance of positive pairs.
-    pub mean_positive_distance: f64,
+    pub mean_positive_distance: Option<f64>,
     /// Mean distance of negative pairs.
-    pub mean_negative_distance: f64,
+    pub mean_negative_distance: Option<f64>,
     /// Mean length of an embedding.
     pub embedding_norm: f64,
     /// Root mean square distance of the embeddings from their mean.
@@ -32,19 +32,17 @@ pub struct EpochHealth {
 }
 
 impl EpochHealth {
-    /// What the metrics of an epoch say; `None` where its loss ranks no embeddings. Without a valid triplet all shares
-    /// and distances are 0.
+    /// What the metrics of an epoch say; `None` where its loss ranks no embeddings.
     pub fn of(metrics: &EpochMetrics) -> Option<Self> {
         let measure = |name: &str| metrics.measures.get(name).copied();
-        let or_zero = |name: &str| measure(name).unwrap_or(0.0);
         Some(Self {
             epoch: metrics.epoch,
-            easy: or_zero("share_easy"),
-            semi_hard: or_zero("share_semi_hard"),
-            hard: or_zero("share_hard"),
-            active: or_zero("share_active"),
-            mean_positive_distance: or_zero("mean_positive_distance"),
-            mean_negative_distance: or_zero("mean_negative_distance"),
+            easy: measure("share_easy"),
+            semi_hard: measure("share_semi_hard"),
+            hard: measure("share_hard"),
+            active: measure("share_active"),
+            mean_positive_distance: measure("mean_positive_distance"),
+            mean_negative_distance: measure("mean_negative_distance"),
             embedding_norm: measure("embedding_norm")?,
             embedding_spread: measure("embedding_spread")?,
         })
@@ -70,21 +68,16 @@ impl Diagnosis {
     /// The diagnosis of the last of `epochs`; healthy without any. `margin` is that of the loss.
     pub fn of(epochs: &[EpochHealth], margin: f64) -> Self {
         let (Some(first), Some(last)) = (epochs.first(), epochs.last()) else { return Self::Healthy };
-        let numbers = [
-            last.embedding_norm,
-            last.embedding_spread,
-            last.mean_positive_distance,
-            last.mean_negative_distance,
-        ];
+        let distances = [last.mean_positive_distance, last.mean_negative_distance];
+        let mut numbers =
+            [Some(last.embedding_norm), Some(last.embedding_spread)].into_iter().chain(distances).flatten();
         let near_zero =
-            last.mean_positive_distance < 0.1 * margin && last.mean_negative_distance < 0.1 * margin;
-        if numbers.iter().any(|number| !number.is_finite())
-            || last.embedding_norm > 10.0 * first.embedding_norm
-        {
+            distances.iter().all(|distance| distance.is_some_and(|distance| distance < 0.1 * margin));
+        if numbers.any(|number| !number.is_finite()) || last.embedding_norm > 10.0 * first.embedding_norm {
             Self::Exploding
         } else if last.embedding_spread <= 0.01 * last.embedding_norm || near_zero {
             Self::Collapsed
-        } else if last.active < 0.01 {
+        } else if last.active.is_some_and(|active| active < 0.01) {
             Self::Starved
         } else {
             Self::Healthy
@@ -125,12 +118,12 @@ mod tests {
     fn epoch(active: f64, distances: [f64; 2], norm: f64, spread: f64) -> EpochHealth {
         EpochHealth {
             epoch: 0,
-            easy: 1.0 - active,
-            semi_hard: active,
-            hard: 0.0,
-            active,
-            mean_positive_distance: distances[0],
-            mean_negative_distance: distances[1],
+            easy: Some(1.0 - active),
+            semi_hard: Some(active),
+            hard: Some(0.0),
+            active: Some(active),
+            mean_positive_distance: Some(distances[0]),
+            mean_negative_distance: Some(distances[1]),
             embedding_norm: norm,
             embedding_spread: spread,
         }
@@ -148,5 +141,19 @@ mod tests {
         assert_eq!(last(epoch(0.002, [0.3, 1.4], 1.0, 0.97)), Diagnosis::Starved);
         assert_eq!(last(epoch(0.4, [20.0, 40.0], 30.0, 28.0)), Diagnosis::Exploding);
         assert_eq!(last(epoch(0.4, [f64::NAN, 1.0], 1.0, 0.9)), Diagnosis::Exploding);
+    }
+
+    #[test]
+    fn what_no_batch_defined_is_no_sign_of_anything() {
+        let undefined = EpochHealth {
+            easy: None,
+            semi_hard: None,
+            hard: None,
+            active: None,
+            mean_positive_distance: None,
+            mean_negative_distance: None,
+            ..epoch(0.0, [0.0, 0.0], 1.0, 0.9)
+        };
+        assert_eq!(Diagnosis::of(&[undefined], 0.2), Diagnosis::Healthy);
     }
 }

@@ -118,9 +118,7 @@ impl Record for Analysis {
     fn check(&self) -> Result<(), String> {
         let evaluation = &self.evaluation;
         let num_classes = evaluation.per_class.len();
-        one_a_class("rows of the confusion matrix", evaluation.confusion.len(), num_classes)?;
-        let columns = evaluation.confusion.iter().map(Vec::len);
-        all(columns.map(|columns| one_a_class("columns of the confusion matrix", columns, num_classes)))?;
+        one_a_class("rows of the confusion matrix", evaluation.confusion.num_classes(), num_classes)?;
         let sample = |index: u32| below("class", index as usize, num_classes);
         all(self.hardest.iter().flat_map(|hard| [sample(hard.target), sample(hard.predicted)]))?;
         all(self.weight_images.iter().map(|image| below("class", image.class, num_classes)))?;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::RunDir;
 use crate::error::RunDirError;
 use crate::files::{MAX_LOG, append_plain, exists, io, read_plain};
+use crate::json;
 use crate::records::MetricsLine;
 
 const METRICS_FILE: &str = "metrics.jsonl";
@@ -81,7 +82,7 @@ impl RunDir {
         });
         let mut text = Vec::new();
         for line in kept {
-            serde_json::to_writer(&mut text, line).expect("metrics are plain numbers");
+            text.extend(json::line(line).expect("metrics are plain numbers"));
             text.push(b'\n');
         }
         self.write(METRICS_FILE, &text)?;
@@ -110,7 +111,7 @@ impl MetricsWriter {
     ///
     /// When the file system refuses, such as on a full disk.
     pub fn write(&mut self, line: &MetricsLine) -> Result<(), RunDirError> {
-        let mut text = serde_json::to_vec(line).expect("metrics are plain numbers");
+        let mut text = json::line(line).expect("metrics are plain numbers");
         text.push(b'\n');
         self.file.write_all(&text).map_err(io(&self.path, "write"))
     }

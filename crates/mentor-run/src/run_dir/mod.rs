@@ -36,6 +36,7 @@ use crate::files::{
     MAX_CONFIG, MAX_RECORD, create_inside, exists, io, open_or_create, owner_in_run, read_plain,
     remove_abandoned, replace,
 };
+use crate::json;
 use crate::records::analysis::Analysis;
 use crate::records::distillation::Distillation;
 use crate::records::embedding_fidelity::EmbeddingFidelity;
@@ -324,7 +325,7 @@ impl RunDir {
     ///
     /// As [`RunDir::write`].
     pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), RunDirError> {
-        let mut text = serde_json::to_vec_pretty(value).expect("plain data");
+        let mut text = json::pretty(value).expect("plain data");
         text.push(b'\n');
         self.write(name, &text)
     }

@@ -14,6 +14,8 @@ use crate::inference::weights::WeightStatistics;
 
 const NUM_HARDEST: usize = 24;
 const NUM_BINS: usize = 61;
+/// Classes whose weights are kept as pictures, at most: as many as the report shows.
+const MAX_WEIGHT_IMAGES: usize = 40;
 
 /// Analyses the `chosen` model on the validation split (else on the training split), and the way to the
 /// `last` one.
@@ -65,7 +67,7 @@ fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample
         .collect()
 }
 
-/// The columns of the weights `[inputs, classes]` of a linear model, as pictures.
+/// The first columns of the weights `[inputs, classes]` of a linear model, as pictures.
 fn weight_images(subject: &Subject<'_>, tensors: &[NamedTensor]) -> Vec<WeightImage> {
     let Some(weights) = tensors.iter().find(|tensor| is_penalised(&tensor.shape)) else { return Vec::new() };
     if subject.plan.architecture != Architecture::Linear {
@@ -73,7 +75,7 @@ fn weight_images(subject: &Subject<'_>, tensors: &[NamedTensor]) -> Vec<WeightIm
     }
     let [channels, height, width] = subject.train.format().shape();
     let num_classes = weights.shape[1];
-    (0..num_classes)
+    (0..num_classes.min(MAX_WEIGHT_IMAGES))
         .map(|class| WeightImage {
             class,
             channels,

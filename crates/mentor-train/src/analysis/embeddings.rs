@@ -1,8 +1,11 @@
 //! Computes the embedding analysis of a split.
 
+use std::sync::atomic::AtomicBool;
+
 use mentor_data::Dataset;
-use mentor_metrics::embeddings::{pair_distances, pca};
-use mentor_metrics::retrieval::{Embeddings, Metric, RetrievalOptions, evaluate, nearest};
+use mentor_metrics::embeddings::{pair_distances, pca_until};
+use mentor_metrics::evenly_spread;
+use mentor_metrics::retrieval::{Embeddings, Metric, RetrievalOptions, evaluate_until, nearest};
 use mentor_run::records::Picture;
 use mentor_run::records::embeddings::{
     EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample,
@@ -10,6 +13,7 @@ use mentor_run::records::embeddings::{
 use mentor_run::records::health::EpochHealth;
 
 use crate::analysis::error::AnalysisError;
+use crate::inference::error::{InferenceError, go_on};
 
 /// Points of the map, at most.
 const NUM_POINTS: usize = 2000;
@@ -20,7 +24,7 @@ const NUM_ROWS: usize = 12;
 /// Neighbours of a query that are shown.
 const NUM_NEIGHBOURS: usize = 10;
 
-/// Analyses the embeddings of `dataset`, the samples of `split`.
+/// Analyses the embeddings of `dataset`, the samples of `split`, until `stop` is set.
 pub(crate) fn analyse(
     split: &str,
     dataset: &Dataset,
@@ -28,18 +32,21 @@ pub(crate) fn analyse(
     metric: Metric,
     health: Vec<EpochHealth>,
     margin: Option<f64>,
+    stop: &AtomicBool,
 ) -> Result<EmbeddingAnalysis, AnalysisError> {
     let labels = dataset.targets();
     let options = RetrievalOptions { metric, ..RetrievalOptions::default() };
     let mut album = Album { dataset, pictures: Vec::new(), places: vec![None; dataset.len()] };
-    let rows = rows(embeddings, labels, metric, &mut album)?;
-    let map = map(embeddings, labels, &mut album)?;
+    let rows = rows(embeddings, labels, metric, &mut album, stop)?;
+    let map = map(embeddings, labels, &mut album, stop)?;
+    let retrieval =
+        evaluate_until(embeddings, labels, None, &options, stop)?.ok_or(InferenceError::Interrupted)?;
     Ok(EmbeddingAnalysis {
         split: split.to_owned(),
         dim: embeddings.dim(),
         metric,
         classes: dataset.classes().to_vec(),
-        retrieval: evaluate(embeddings, labels, None, &options)?,
+        retrieval,
         distances: pair_distances(embeddings, labels, metric, 0),
         map,
         rows,
@@ -70,20 +77,16 @@ impl Album<'_> {
     }
 }
 
-/// At most `wanted` of `count` samples, evenly spread.
-fn spread(count: usize, wanted: usize) -> impl Iterator<Item = usize> {
-    let shown = count.min(wanted);
-    (0..shown).map(move |index| index * count / shown)
-}
-
 fn rows(
     embeddings: &Embeddings<'_>,
     labels: &[u32],
     metric: Metric,
     album: &mut Album<'_>,
+    stop: &AtomicBool,
 ) -> Result<Vec<RetrievalRow>, AnalysisError> {
-    spread(labels.len(), NUM_ROWS)
+    evenly_spread(labels.len(), NUM_ROWS)
         .map(|query| {
+            go_on(stop)?;
             let mut sample = |index: usize, distance: f64| -> Result<RetrievedSample, AnalysisError> {
                 let picture = Some(album.add(index)?);
                 let id = album.dataset.id(index).to_owned();
@@ -106,28 +109,23 @@ fn map(
     embeddings: &Embeddings<'_>,
     labels: &[u32],
     album: &mut Album<'_>,
+    stop: &AtomicBool,
 ) -> Result<EmbeddingMap, AnalysisError> {
-    let found = pca(embeddings);
-    let shown: Vec<usize> = spread(labels.len(), NUM_POINTS).collect();
+    let found = pca_until(embeddings, stop).ok_or(InferenceError::Interrupted)?;
+    let shown: Vec<usize> = evenly_spread(labels.len(), NUM_POINTS).collect();
     let mut pictures = vec![None; shown.len()];
-    for place in spread(shown.len(), NUM_PICTURED) {
+    for place in evenly_spread(shown.len(), NUM_PICTURED) {
+        go_on(stop)?;
         pictures[place] = Some(album.add(shown[place])?);
     }
     let points = shown.iter().zip(pictures).map(|(&sample, picture)| {
         let [x, y] = found.points[sample];
         MapPoint { x, y, label: labels[sample], id: album.dataset.id(sample).to_owned(), picture }
     });
-    Ok(EmbeddingMap { explained: found.explained, points: points.collect(), num_samples: labels.len() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_are_spread_evenly_and_never_repeated() {
-        assert_eq!(spread(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
-        assert_eq!(spread(3, 12).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(spread(0, 12).count(), 0);
-    }
+    Ok(EmbeddingMap {
+        explained: found.explained,
+        points: points.collect(),
+        num_samples: labels.len(),
+        num_fitted: Some(found.num_fitted),
+    })
 }

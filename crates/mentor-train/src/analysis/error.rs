@@ -4,10 +4,15 @@ use mentor_data::DataError;
 use mentor_metrics::retrieval::RetrievalError;
 use mentor_model::ModelError;
 
+use crate::inference::error::InferenceError;
+
 /// Why a model could not be analysed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnalysisError {
-    /// Images cannot be read.
+    /// Images cannot be read, or are not to be.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// Pictures cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// Other weights do not fit the network.

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use mentor_data::{DataError, Dataset};
+use mentor_data::Dataset;
 use mentor_metrics::classification::SampleResult;
 use mentor_model::Model;
 
+use crate::inference::error::InferenceError;
 use crate::plan::Plan;
 
-/// Judges a model on every sample of a data set, in order.
-pub(crate) type Judge<'a> = dyn Fn(&Model, &Arc<Dataset>) -> Result<Vec<SampleResult>, DataError> + 'a;
+/// Judges a model on every sample of a data set, in order; once the analysis is to stop, with that error.
+pub(crate) type Judge<'a> = dyn Fn(&Model, &Arc<Dataset>) -> Result<Vec<SampleResult>, InferenceError> + 'a;
 
 /// What the analysis of a classifier needs beside the weights.
 pub(crate) struct Subject<'a> {

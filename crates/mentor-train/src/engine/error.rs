@@ -9,6 +9,7 @@ use mentor_run::RunDirError;
 
 use crate::analysis::error::AnalysisError;
 use crate::engine::checkpoint::CheckpointError;
+use crate::inference::error::InferenceError;
 use crate::inference::trained_model::LoadError;
 use crate::plan::checker::PlanError;
 use crate::pseudo_labels::{LabelsError, SelectionError};
@@ -97,6 +98,9 @@ pub enum TrainError {
         /// The epoch, from 1.
         epoch: usize,
     },
+    /// `stop` was set while something was worked out that no checkpoint keeps; the same call works it out again.
+    #[error("interrupted; the same command goes on")]
+    Interrupted,
     /// The data has changed since the run began.
     #[error(
         "the data has changed since this run began, so it cannot be continued; \
@@ -111,9 +115,19 @@ pub enum TrainError {
     LessonsChanged,
 }
 
+impl From<InferenceError> for TrainError {
+    fn from(error: InferenceError) -> Self {
+        match error {
+            InferenceError::Data(error) => error.into(),
+            InferenceError::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
 impl From<AnalysisError> for TrainError {
     fn from(error: AnalysisError) -> Self {
         match error {
+            AnalysisError::Inference(error) => error.into(),
             AnalysisError::Data(error) => error.into(),
             AnalysisError::Model(error) => error.into(),
             AnalysisError::Retrieval(error) => error.into(),

@@ -1,5 +1,7 @@
 //! The end of a run: the chosen model, its analysis, the summary.
 
+use std::sync::atomic::AtomicBool;
+
 use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_parameters};
 use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
@@ -10,15 +12,18 @@ use crate::engine::job::Job;
 use crate::inference::model_file::{ModelFile, model_blake3};
 use crate::inference::weights::WeightStatistics;
 
-/// Writes the files of a complete run; `summary.json` last, because it marks the run complete.
+/// Writes the files of a complete run; `summary.json` last, because it marks the run complete. Once `stop` is set it ends with
+/// [`TrainError::Interrupted`], and the same run finishes when it is called again.
 ///
-/// `last` is without autodiff. The chosen weights are those of the best epoch on the validation split, and the last ones without it.
+/// `last` is without autodiff. The chosen weights are those of the best epoch on the validation split, and the last ones without it or
+/// where nothing is defined on it.
 pub(crate) fn finish(
     job: &Job<'_>,
     last: Model,
     best: Vec<NamedTensor>,
     progress: Progress,
     trajectory: &Trajectory,
+    stop: &AtomicBool,
 ) -> Result<Summary, TrainError> {
     let chosen = if best.is_empty() { last.clone() } else { with_parameters(last.clone(), best)? };
     let statistics = WeightStatistics::of(&chosen);
@@ -43,7 +48,8 @@ pub(crate) fn finish(
     let best = progress.best.as_ref().map(|best| &best.validation);
     let mut summary = Summary {
         val_accuracy: best.and_then(|best| best.accuracy),
-        val_loss: best.map(|best| best.data_loss + penalty),
+        val_loss: best.and_then(|best| best.data_loss).map(|data_loss| data_loss + penalty),
+        num_val: job.data.val.as_ref().map_or(0, |val| val.len()),
         train_loss,
         train_accuracy,
         last_train_loss: Some(progress.last_train.0),
@@ -71,7 +77,7 @@ pub(crate) fn finish(
     };
     job.run_dir.write("model.safetensors", &to_safetensors(&chosen)?)?;
     job.run_dir.write_json("model.json", &model_file)?;
-    job.objective.analyse(job.run_dir, &chosen, &last, trajectory)?;
+    job.objective.analyse(job.run_dir, &chosen, &last, trajectory, stop)?;
     job.objective.complete(job.run_dir, &mut summary)?;
     job.run_dir.write_json("summary.json", &summary)?;
     Ok(summary)

@@ -3,6 +3,7 @@
 //! The loop ([`mentor_train::training_loop`]) does the rest for all of them.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Tensor;
 use mentor_data::{HostBatch, Order};
@@ -56,13 +57,15 @@ pub(crate) trait Objective {
         None
     }
 
-    /// Writes what the report draws: of the `chosen` model, and of the way to the `last` one.
+    /// Writes what the report draws: of the `chosen` model, and of the way to the `last` one. Ends with
+    /// [`TrainError::Interrupted`] within a second or a batch once `stop` is set.
     fn analyse(
         &self,
         run_dir: &RunDir,
         chosen: &Model,
         last: &Model,
         trajectory: &Trajectory,
+        stop: &AtomicBool,
     ) -> Result<(), TrainError>;
 
     /// Adds what only this recipe knows to the summary of the `chosen` model; called after [`Objective::analyse`].

@@ -41,6 +41,7 @@ impl Halt {
         match result {
             Ok(outcome) => Ok(outcome),
             Err(Self::Stopped { step }) => Ok(Outcome::Interrupted { step }),
+            Err(Self::Failed(TrainError::Interrupted)) => Ok(Outcome::Interrupted { step: 0 }),
             Err(Self::Failed(error)) => Err(error),
         }
     }

@@ -48,7 +48,12 @@ pub(crate) fn run(
     }
     let last = run.judged(&model)?;
     let Run { progress, best, trajectory, observer, .. } = run;
-    let summary = finish(job, last, best, progress, &trajectory)?;
+    let step = progress.step;
+    let summary = match finish(job, last, best, progress, &trajectory, stop) {
+        // The last checkpoint is that of the end: the same call has nothing to do but this.
+        Err(TrainError::Interrupted) => return Ok(Outcome::Interrupted { step }),
+        summary => summary?,
+    };
     observer(&TrainEvent::Finished(Box::new(summary.clone())));
     Ok(Outcome::Complete(summary))
 }
@@ -153,7 +158,8 @@ impl Run<'_> {
         let mut val_time = Duration::ZERO;
         let judged = self.judged(model)?;
         let validation = timed(&mut val_time, || self.job.objective.validate(&judged))?;
-        if validation.as_ref().is_some_and(|validation| !validation.data_loss.is_finite()) {
+        let val_data_loss = validation.as_ref().and_then(|validation| validation.data_loss);
+        if val_data_loss.is_some_and(|loss| !loss.is_finite()) {
             return Err(TrainError::Overflowed { epoch: self.progress.epoch + 1 });
         }
         let statistics = WeightStatistics::of(model);
@@ -169,7 +175,6 @@ impl Run<'_> {
         let totals = std::mem::take(&mut self.progress.totals);
         let train_data_loss = totals.data_loss / totals.num_samples as f64;
         let penalty = totals.penalty / totals.num_samples as f64;
-        let val_data_loss = validation.as_ref().map(|validation| validation.data_loss);
         let mut measures = totals.means();
         measures.extend(validation.iter().flat_map(|validation| validation.measures.clone()));
         let metrics = EpochMetrics {
@@ -247,8 +252,8 @@ impl Run<'_> {
     }
 
     fn keep_if_best(&mut self, model: &Model, validation: Validation) {
-        let best = self.progress.best.as_ref();
-        if best.is_none_or(|best| validation.is_better_than(&best.validation)) {
+        let best = self.progress.best.as_ref().map(|best| &best.validation);
+        if validation.is_better_than(best) {
             let train = Some(self.progress.last_train);
             self.progress.best = Some(Best { epoch: self.progress.epoch, validation, train });
             self.best = parameters(model);
@@ -267,12 +272,12 @@ impl Run<'_> {
             return Some(format!("epoch {epoch}: {reason}"));
         }
         let best = self.progress.best.as_ref()?;
+        let score = best.validation.score?;
         let patience = self.job.plan.patience;
         (patience > 0 && self.progress.epoch >= best.epoch + patience).then(|| {
             let what = if best.validation.accuracy.is_some() { "accuracy" } else { "score" };
             format!(
-                "epoch {epoch}: no better validation {what} than {:.4} since epoch {}",
-                best.validation.score,
+                "epoch {epoch}: no better validation {what} than {score:.4} since epoch {}",
                 best.epoch + 1
             )
         })

@@ -1,15 +1,17 @@
 //! Runs a model over a data set.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor};
-use mentor_data::{Augment, DataError, Dataset, Loader, LoaderOptions, Order, Preprocessing};
+use mentor_data::{Augment, Dataset, Loader, LoaderOptions, Order, Preprocessing};
 use mentor_loss::ScoreLoss;
 use mentor_metrics::calibration::Calibration;
 use mentor_metrics::classification::{SampleResult, judge};
 use mentor_model::{Model, Pass};
 
 use super::device::{images_to_device, targets_to_device, to_host};
+use super::error::{InferenceError, go_on};
 
 /// Gives the samples of a data set in their order, as they are: what every evaluation runs over.
 pub(crate) fn in_order(dataset: &Arc<Dataset>, preprocessing: &Preprocessing, batch_size: usize) -> Loader {
@@ -22,7 +24,7 @@ pub(crate) fn in_order(dataset: &Arc<Dataset>, preprocessing: &Preprocessing, ba
     Loader::new(dataset.clone(), preprocessing.clone(), options)
 }
 
-/// Every sample of `dataset`, in order: classes and confidences of the calibrated scores, losses of the raw ones.
+/// Every sample of `dataset`, in order, until `stop` is set: classes and confidences of the calibrated scores, losses of the raw ones.
 pub(crate) fn evaluate_samples(
     model: &Model,
     loss: &ScoreLoss,
@@ -31,10 +33,12 @@ pub(crate) fn evaluate_samples(
     preprocessing: &Preprocessing,
     batch_size: usize,
     device: &Device,
-) -> Result<Vec<SampleResult>, DataError> {
+    stop: &AtomicBool,
+) -> Result<Vec<SampleResult>, InferenceError> {
     let loader = in_order(dataset, preprocessing, batch_size);
     let mut results = Vec::with_capacity(dataset.len());
     for batch in loader.epoch(0, 0) {
+        go_on(stop)?;
         let mut batch = batch?;
         let scores = model.scores(images_to_device(&mut batch, device), &Pass::Inference);
         let losses = to_host(loss.per_sample(scores.clone(), targets_to_device(&batch.targets, device)));
@@ -57,9 +61,10 @@ pub(crate) fn embed_samples(
     preprocessing: &Preprocessing,
     batch_size: usize,
     device: &Device,
-) -> Result<Vec<f32>, DataError> {
+    stop: &AtomicBool,
+) -> Result<Vec<f32>, InferenceError> {
     let embed = |images| model.embeddings(images, &Pass::Inference);
-    rows_of_samples(embed, dataset, preprocessing, batch_size, device)
+    rows_of_samples(embed, dataset, preprocessing, batch_size, device, stop)
 }
 
 /// The raw scores of every sample of `dataset`, in order: `[N, C]`.
@@ -69,9 +74,10 @@ pub(crate) fn score_samples(
     preprocessing: &Preprocessing,
     batch_size: usize,
     device: &Device,
-) -> Result<Vec<f32>, DataError> {
+    stop: &AtomicBool,
+) -> Result<Vec<f32>, InferenceError> {
     let score = |images| model.scores(images, &Pass::Inference);
-    rows_of_samples(score, dataset, preprocessing, batch_size, device)
+    rows_of_samples(score, dataset, preprocessing, batch_size, device, stop)
 }
 
 fn rows_of_samples(
@@ -80,9 +86,11 @@ fn rows_of_samples(
     preprocessing: &Preprocessing,
     batch_size: usize,
     device: &Device,
-) -> Result<Vec<f32>, DataError> {
+    stop: &AtomicBool,
+) -> Result<Vec<f32>, InferenceError> {
     let mut rows = Vec::new();
     for batch in in_order(dataset, preprocessing, batch_size).epoch(0, 0) {
+        go_on(stop)?;
         rows.extend(to_host(forward(images_to_device(&mut batch?, device))));
     }
     Ok(rows)

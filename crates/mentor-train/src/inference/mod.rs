@@ -1,6 +1,7 @@
 //! Inference: a model over a data set, and models that were trained before.
 
 pub(crate) mod device;
+pub(crate) mod error;
 pub(crate) mod evaluate;
 pub(crate) mod model_file;
 pub(crate) mod speed;

@@ -170,7 +170,7 @@ pub(crate) fn model_blake3(bytes: &[u8]) -> Result<String, String> {
 fn with_calibration(bytes: &[u8], calibration: &Calibration) -> Result<Vec<u8>, String> {
     let mut fields = fields(bytes)?;
     fields.insert("calibration".to_owned(), serde_json::to_value(calibration).expect("plain data"));
-    let mut text = serde_json::to_vec_pretty(&fields).expect("plain data");
+    let mut text = mentor_run::json::pretty(&fields).expect("plain data");
     text.push(b'\n');
     Ok(text)
 }

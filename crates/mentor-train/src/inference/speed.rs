@@ -1,5 +1,6 @@
 //! How fast a model is.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
@@ -7,15 +8,17 @@ use mentor_model::{Head, Model, Pass};
 use mentor_run::records::distillation::{SPEED_BATCH, Speed};
 
 use crate::inference::device::to_host;
+use crate::inference::error::{InferenceError, go_on};
 
-/// Times a model on zeros, which take as long as any image.
-pub(crate) fn speed(model: &Model, device: &Device) -> Speed {
+/// Times a model on zeros, which take as long as any image, until `stop` is set.
+pub(crate) fn speed(model: &Model, device: &Device, stop: &AtomicBool) -> Result<Speed, InferenceError> {
     let [channels, height, width] = model.spec().input;
     let fastest = |num_images: usize| {
         let images = Tensor::<4>::zeros([num_images, channels, height, width], device);
         let mut best = f64::INFINITY;
         let begun = Instant::now();
         for repeat in 0..50 {
+            go_on(stop)?;
             let start = Instant::now();
             to_host(match model.spec().head {
                 Head::Classifier { .. } => model.scores(images.clone(), &Pass::Inference),
@@ -27,7 +30,7 @@ pub(crate) fn speed(model: &Model, device: &Device) -> Speed {
                 break;
             }
         }
-        best.max(f64::MIN_POSITIVE)
+        Ok::<f64, InferenceError>(best.max(f64::MIN_POSITIVE))
     };
-    Speed { latency_secs: fastest(1), images_per_sec: SPEED_BATCH as f64 / fastest(SPEED_BATCH) }
+    Ok(Speed { latency_secs: fastest(1)?, images_per_sec: SPEED_BATCH as f64 / fastest(SPEED_BATCH)? })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{DataError, Dataset};
@@ -14,6 +15,7 @@ use mentor_run::files::MAX_HEADER;
 use mentor_run::{RunDir, RunDirError};
 
 use crate::inference::device::to_host;
+use crate::inference::error::{InferenceError, NEVER};
 use crate::inference::evaluate::{embed_samples, evaluate_samples, score_samples};
 use crate::inference::model_file::ModelFile;
 use crate::inference::weights::WeightStatistics;
@@ -99,7 +101,7 @@ impl TrainedModel {
     ///
     /// # Panics
     ///
-    /// If the model is no classifier, or the data set has other classes or another image format than it; all
+    /// If the model is no classifier, or the data set is empty, or has other classes or another image format than it; all
     /// are the caller's to check, where the user can be told.
     pub fn evaluate(
         &self,
@@ -107,6 +109,17 @@ impl TrainedModel {
         split: impl fmt::Display,
         batch_size: usize,
     ) -> Result<(Evaluation, Vec<SampleResult>), DataError> {
+        self.evaluate_until(dataset, split, batch_size, &NEVER).map_err(InferenceError::of_data)
+    }
+
+    /// As [`TrainedModel::evaluate`], until `stop` is set.
+    pub(crate) fn evaluate_until(
+        &self,
+        dataset: &Arc<Dataset>,
+        split: impl fmt::Display,
+        batch_size: usize,
+        stop: &AtomicBool,
+    ) -> Result<(Evaluation, Vec<SampleResult>), InferenceError> {
         assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");
         assert_eq!(dataset.format(), &self.file.preprocessing.format, "the image formats differ");
         let loss = self.loss.as_ref().expect("an embedding model has no scores to evaluate");
@@ -118,6 +131,7 @@ impl TrainedModel {
             &self.file.preprocessing,
             batch_size,
             &self.device,
+            stop,
         )?;
         let penalty = WeightStatistics::of(&self.model).penalty(&self.penalty);
         Ok((summarise(&split.to_string(), dataset.classes(), &results, penalty), results))
@@ -160,7 +174,17 @@ impl TrainedModel {
     ///
     /// If the model is no classifier.
     pub fn score(&self, dataset: &Arc<Dataset>, batch_size: usize) -> Result<Vec<f32>, DataError> {
-        score_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device)
+        self.score_until(dataset, batch_size, &NEVER).map_err(InferenceError::of_data)
+    }
+
+    /// As [`TrainedModel::score`], until `stop` is set.
+    pub(crate) fn score_until(
+        &self,
+        dataset: &Arc<Dataset>,
+        batch_size: usize,
+        stop: &AtomicBool,
+    ) -> Result<Vec<f32>, InferenceError> {
+        score_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device, stop)
     }
 
     /// Embeddings of images in the model's format, as [`TrainedModel::scores`]; of a classifier, its features.
@@ -178,7 +202,8 @@ impl TrainedModel {
     ///
     /// When an image cannot be read.
     pub fn embed(&self, dataset: &Arc<Dataset>, batch_size: usize) -> Result<Vec<f32>, DataError> {
-        embed_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device)
+        embed_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device, &NEVER)
+            .map_err(InferenceError::of_data)
     }
 
     fn rows(&self, images: &[Vec<u8>], forward: impl Fn(Tensor<4>) -> Tensor<2>) -> Vec<Vec<f32>> {

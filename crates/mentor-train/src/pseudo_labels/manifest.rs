@@ -79,7 +79,7 @@ impl Manifest {
     }
 
     pub(super) fn write(&self, labels: &Path) -> Result<(), LabelsError> {
-        let mut text = serde_json::to_vec_pretty(self).expect("plain data");
+        let mut text = mentor_run::json::pretty(self).expect("plain data");
         text.push(b'\n');
         Ok(replace(&Self::path_of(labels), &text)?)
     }

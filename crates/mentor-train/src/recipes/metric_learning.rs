@@ -1,6 +1,7 @@
 //! Ranking: labels, or triplets, → embeddings in which distance means dissimilarity.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{ClassBalance, DataError, HostBatch, Order, read_triplets};
@@ -22,6 +23,7 @@ use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::{targets_to_device, to_host};
+use crate::inference::error::NEVER;
 use crate::inference::evaluate::embed_samples;
 use crate::plan::Plan;
 use crate::plan::loss::{RankingBatches, RankingForm, RankingPlan, TripletForm};
@@ -67,13 +69,14 @@ impl<'a> Ranking<'a> {
                 RankingLoss::Triplets(TripletLoss::new(triplet, mining, average)?)
             }
         };
-        let (order, warnings) = order(&ranking.batches, data)?;
+        let (order, mut warnings) = order(&ranking.batches, data)?;
+        warnings.extend(undefined_validation(data));
         Ok(Self { plan, ranking, data, loss, order, warnings, device })
     }
 
     /// Loss of all pairs, averaged as in training, or the mean hinge over all valid triplets, whatever is mined, of some of these
-    /// samples.
-    pub(crate) fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<f64, TrainError> {
+    /// samples; `None` if they make no pair, or no triplet.
+    pub(crate) fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<Option<f64>, TrainError> {
         let dim = self.ranking.embedding_size;
         let stride = labels.len().div_ceil(NUM_LOSS_SAMPLES).max(1);
         let rows = stratified_subsample(labels.len(), stride);
@@ -81,12 +84,18 @@ impl<'a> Ranking<'a> {
         let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
         match &self.loss {
             RankingLoss::Pairs(pairs) => {
+                if labels.len() < 2 {
+                    return Ok(None);
+                }
                 let targets = targets_to_device(&labels, &self.device);
                 let values = TensorData::new(values, [labels.len(), dim]);
                 let embeddings = Tensor::<2>::from_data(values, &self.device);
-                Ok(pairs.of_batch(embeddings, targets, self.ranking.average).into_scalar::<f64>())
+                Ok(Some(pairs.of_batch(embeddings, targets, self.ranking.average).into_scalar::<f64>()))
             }
-            RankingLoss::Triplets(_) => Ok(self.all_triplets()?.counts(&values, &labels)?.loss),
+            RankingLoss::Triplets(_) => {
+                let found = self.all_triplets()?.counts(&values, &labels)?;
+                Ok((found.census.num_valid > 0).then_some(found.loss))
+            }
         }
     }
 
@@ -151,6 +160,16 @@ impl<'a> Ranking<'a> {
     }
 }
 
+/// What the user should know if the validation split has no query for retrieval.
+fn undefined_validation(data: &TrainingData) -> Option<String> {
+    let val = data.val.as_ref()?;
+    val.class_counts().iter().all(|&count| count < 2).then(|| {
+        "no validation image has another one of its class, so that P@1, R-precision and MAP@R are undefined: they choose no epoch and stop \
+         nothing, and the last weights are kept; give more validation images a class, or none to train on all of them"
+            .to_owned()
+    })
+}
+
 /// The order of the samples, in which batches are possible, and what the user should know of it.
 fn order(batches: &RankingBatches, data: &TrainingData) -> Result<(Order, Vec<String>), DataError> {
     match batches {
@@ -209,9 +228,9 @@ impl Objective for Ranking<'_> {
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         let Some(val) = &self.data.val else { return Ok(None) };
         let batch_size = self.plan.optimizer.batch_size;
-        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device)?;
+        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device, &NEVER)?;
         if values.iter().any(|value| !value.is_finite()) {
-            return Ok(Some(Validation { data_loss: f64::NAN, ..Validation::default() }));
+            return Ok(Some(Validation { data_loss: Some(f64::NAN), ..Validation::default() }));
         }
         let data_loss = self.data_loss(&values, val.targets())?;
         let found = self.retrieval(&values, val.targets())?;
@@ -219,11 +238,19 @@ impl Objective for Ranking<'_> {
         Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
     }
 
-    fn analyse(&self, run_dir: &RunDir, chosen: &Model, _: &Model, _: &Trajectory) -> Result<(), TrainError> {
+    fn analyse(
+        &self,
+        run_dir: &RunDir,
+        chosen: &Model,
+        _: &Model,
+        _: &Trajectory,
+        stop: &AtomicBool,
+    ) -> Result<(), TrainError> {
         let dataset = self.data.val.as_ref().unwrap_or(&self.data.train);
         let split = if self.data.val.is_some() { "val" } else { "train" };
         let batch_size = self.plan.optimizer.batch_size;
-        let values = embed_samples(chosen, dataset, &self.data.preprocessing, batch_size, &self.device)?;
+        let values =
+            embed_samples(chosen, dataset, &self.data.preprocessing, batch_size, &self.device, stop)?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
         let lines = run_dir.metrics()?;
         let health = lines.iter().filter_map(|line| match line {
@@ -231,7 +258,8 @@ impl Objective for Ranking<'_> {
             MetricsLine::Step(_) => None,
         });
         let (metric, margin) = (self.ranking.metric(), self.plan.loss.ranking_margin());
-        let analysis = embeddings::analyse(split, dataset, &embeddings, metric, health.collect(), margin)?;
+        let analysis =
+            embeddings::analyse(split, dataset, &embeddings, metric, health.collect(), margin, stop)?;
         Ok(run_dir.write_json(EMBEDDINGS_FILE, &analysis)?)
     }
 }

@@ -1,9 +1,10 @@
 //! Supervised training: labels → classifier.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor};
-use mentor_data::{Augment, DataError, Dataset, HostBatch, Order};
+use mentor_data::{Augment, Dataset, HostBatch, Order};
 use mentor_loss::ScoreLoss;
 use mentor_metrics::classification::{SampleResult, summarise};
 use mentor_model::{Model, Pass};
@@ -17,6 +18,7 @@ use crate::engine::objective::{BatchLoss, Objective};
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::targets_to_device;
+use crate::inference::error::{InferenceError, NEVER};
 use crate::inference::evaluate::evaluate_samples;
 use crate::plan::Plan;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
@@ -43,15 +45,16 @@ impl<'a> Supervised<'a> {
         Self { order, ..self }
     }
 
-    /// Every sample of `dataset`, in order.
+    /// Every sample of `dataset`, in order, until `stop` is set.
     pub(crate) fn evaluate(
         &self,
         model: &Model,
         dataset: &Arc<Dataset>,
-    ) -> Result<Vec<SampleResult>, DataError> {
+        stop: &AtomicBool,
+    ) -> Result<Vec<SampleResult>, InferenceError> {
         let Self { plan, data, loss, device, .. } = self;
         let batch_size = plan.optimizer.batch_size;
-        evaluate_samples(model, loss, None, dataset, &data.preprocessing, batch_size, device)
+        evaluate_samples(model, loss, None, dataset, &data.preprocessing, batch_size, device, stop)
     }
 }
 
@@ -75,10 +78,10 @@ impl Objective for Supervised<'_> {
 
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         let Some(val) = &self.data.val else { return Ok(None) };
-        let evaluation = summarise("val", self.data.classes(), &self.evaluate(model, val)?, 0.0);
+        let evaluation = summarise("val", self.data.classes(), &self.evaluate(model, val, &NEVER)?, 0.0);
         Ok(Some(Validation {
-            score: evaluation.accuracy,
-            data_loss: evaluation.data_loss,
+            score: Some(evaluation.accuracy),
+            data_loss: Some(evaluation.data_loss),
             accuracy: Some(evaluation.accuracy),
             ..Validation::default()
         }))
@@ -107,8 +110,9 @@ impl Objective for Supervised<'_> {
         chosen: &Model,
         last: &Model,
         trajectory: &Trajectory,
+        stop: &AtomicBool,
     ) -> Result<(), TrainError> {
-        let judge = |model: &Model, dataset: &Arc<Dataset>| self.evaluate(model, dataset);
+        let judge = |model: &Model, dataset: &Arc<Dataset>| self.evaluate(model, dataset, stop);
         let TrainingData { train, val, .. } = self.data;
         let subject = Subject { plan: self.plan, train, val: val.as_ref(), judge: &judge };
         Ok(run_dir.write_json("analysis.json", &analyse(&subject, chosen, last, trajectory)?)?)

@@ -181,7 +181,7 @@ fn a_student_of_embeddings_comes_near_its_teacher_in_either_mode() {
         let trained = RunDir::open(&out.join("baseline")).unwrap().summary().unwrap();
         assert_eq!(baseline.measures["val_map_at_r"], trained.measures["val_map_at_r"]);
         let models = RunDir::open(&out).unwrap().embedding_fidelity().unwrap().models;
-        assert_eq!((models.len(), models[0].map_at_r), (3, found), "student, teacher, baseline");
+        assert_eq!((models.len(), models[0].map_at_r), (3, Some(found)), "student, teacher, baseline");
     }
 }
 

@@ -1,11 +1,12 @@
 //! How a run ends: well, early, or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use mentor_data::{Dataset, ImageFormat, Source, Split};
-use mentor_run::{RunDir, TrainEvent};
-use mentor_train::{Outcome, TrainError, TrainedModel};
+use mentor_run::{MetricsLine, RunDir, TrainEvent};
+use mentor_train::{Outcome, TrainError, TrainedModel, train};
 
 use crate::runs::{complete, plan, run, run_until};
 
@@ -252,4 +253,55 @@ fn a_dense_network_on_colour_or_shrunk_images_is_said_to_be_one() {
     assert!(advised(&format!("{photos}\nmodel.name = 'mlp:4'"), "mlp"));
     assert!(!advised(&format!("{photos}\nmodel.name = 'cnn'"), "cnn"));
     assert!(!advised("data.source = 'digits'", "digits"));
+}
+
+#[test]
+fn a_stop_while_the_end_is_worked_out_is_heeded_and_the_same_call_finishes() {
+    for text in [
+        "data.source = 'digits'\nmodel.name = 'mlp:8'\ntraining = { epochs = 3, seed = 2 }",
+        "data.source = 'digits'\nmodel.name = 'mlp:8'\nloss.name = 'triplet'\ntraining = { epochs = 2, seed = 2 }",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = complete(text, &dir.path().join("whole"));
+        let out = dir.path().join("cut");
+        // The last checkpoint is written when training is done, and before anything that follows it.
+        let stop = AtomicBool::new(false);
+        let outcome = train(&plan(text), &out, &Device::flex(), "cpu", &stop, &mut |event| {
+            let last = matches!(event, TrainEvent::Checkpoint { step } if *step == whole.steps);
+            stop.fetch_or(last, Ordering::Relaxed);
+        });
+        assert_eq!(outcome.unwrap(), Outcome::Interrupted { step: whole.steps });
+        for name in ["summary.json", "analysis.json", "embeddings.json"] {
+            assert!(!out.join(name).exists(), "{name}");
+        }
+        let summary = complete(text, &out);
+        assert_eq!((summary.weights_blake3, summary.steps), (whole.weights_blake3, whole.steps));
+    }
+}
+
+#[test]
+fn many_classes_end_in_files_that_grow_with_the_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    // Two images of each of 200 classes, 2×2 pixels that no other has.
+    let idx = |shape: &[u32], values: Vec<u8>| {
+        let sides = shape.iter().flat_map(|side| side.to_be_bytes());
+        [0, 0, 8, shape.len() as u8].into_iter().chain(sides).chain(values).collect::<Vec<u8>>()
+    };
+    let pixels = (0..400_u32).flat_map(|image| [(image / 2) as u8, (image % 2) as u8 * 40, 7, 200]).collect();
+    std::fs::write(data.join("train-images-idx3-ubyte"), idx(&[400, 2, 2], pixels)).unwrap();
+    let labels = (0..400_u32).map(|image| (image / 2) as u8).collect();
+    std::fs::write(data.join("train-labels-idx1-ubyte"), idx(&[400], labels)).unwrap();
+    let out = dir.path().join("run");
+    let text = format!(
+        "data.source = '{}'\ndata.options = {{ val_fraction = 0.0, test_fraction = 0.0 }}\ntraining.epochs = 1",
+        data.display()
+    );
+    complete(&text, &out);
+    let analysis = RunDir::open(&out).unwrap().analysis().unwrap();
+    assert_eq!((analysis.evaluation.confusion.num_classes(), analysis.weight_images.len()), (200, 40));
+    // 200² counts alone, one a line, would be more.
+    let size = std::fs::metadata(out.join("analysis.json")).unwrap().len();
+    assert!(size < 200_000, "{size} bytes");
 }

@@ -25,7 +25,7 @@ fn every_ranking_loss_brings_images_of_a_class_nearer_than_their_pixels_are() {
     let pixels: Vec<f32> = pixels.into_iter().map(f32::from).collect();
     let map_at_r = |values: &[f32], dim: usize| {
         let embeddings = Embeddings::new(values, dim).unwrap();
-        evaluate(&embeddings, test.targets(), None, &RetrievalOptions::default()).unwrap().map_at_r
+        evaluate(&embeddings, test.targets(), None, &RetrievalOptions::default()).unwrap().map_at_r.unwrap()
     };
     let raw = map_at_r(&pixels, 64);
     for (name, epochs, loss) in [
@@ -50,11 +50,15 @@ fn every_ranking_loss_brings_images_of_a_class_nearer_than_their_pixels_are() {
         assert!(summary.measures["val_map_at_r"] > raw + 0.05, "{name}: {summary:?}");
 
         let analysis = RunDir::open(&out).unwrap().embedding_analysis().unwrap().unwrap();
-        assert_eq!(analysis.retrieval.map_at_r, summary.measures["val_map_at_r"], "{name}");
+        assert_eq!(analysis.retrieval.map_at_r.unwrap(), summary.measures["val_map_at_r"], "{name}");
         assert_eq!(analysis.health.len(), epochs);
         let last = &analysis.health[epochs - 1];
         assert!(last.mean_positive_distance < last.mean_negative_distance, "{name}: {last:?}");
-        assert!((last.easy + last.semi_hard + last.hard - 1.0).abs() < 1e-12, "{name}: {last:?}");
+        assert!(
+            ([last.easy, last.semi_hard, last.hard].map(Option::unwrap).iter().sum::<f64>() - 1.0).abs()
+                < 1e-12,
+            "{name}: {last:?}"
+        );
     }
 }
 
@@ -155,5 +159,37 @@ fn metrics_tell_of_health_and_classes_with_too_few_images_are_named() {
         ["share_easy", "share_semi_hard", "share_hard", "share_active", "embedding_norm", "embedding_spread"]
     {
         assert!(epoch.measures.contains_key(name), "{name}: {epoch:?}");
+    }
+}
+
+#[test]
+fn validation_without_a_mate_defines_nothing_and_the_last_weights_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    mentor_testkit::tiny::write_image_folder(&data, 10, 8, 0).unwrap();
+    for (loss, has_loss) in [("triplet", false), ("pairwise", true)] {
+        let text = format!(
+            "data.source = '{}'\ndata.options = {{ val_fraction = 0.1, test_fraction = 0.0 }}\nmodel.name = 'mlp:8'\n\
+             loss.name = '{loss}'\ntraining = {{ epochs = 5, patience = 1, seed = 1 }}",
+            data.display()
+        );
+        let out = dir.path().join(loss);
+        let (outcome, events) = run(&text, &out);
+        let Outcome::Complete(summary) = outcome.unwrap() else { panic!() };
+        assert_eq!((summary.num_val, summary.epochs, summary.best_epoch), (4, 5, 5), "{summary:?}");
+        assert_eq!((summary.stopped, summary.val_loss), (None, None));
+        assert!(summary.measures.is_empty(), "{:?}", summary.measures);
+        let warned =
+            |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("are undefined"));
+        assert!(events.iter().any(warned));
+        let run = RunDir::open(&out).unwrap();
+        for line in run.metrics().unwrap() {
+            let MetricsLine::Epoch(metrics) = line else { continue };
+            // Pairs of two classes there are.
+            assert_eq!(metrics.val_loss.is_some(), has_loss, "{metrics:?}");
+            assert!(!metrics.measures.contains_key("val_map_at_r"), "{metrics:?}");
+        }
+        let retrieval = run.embedding_analysis().unwrap().unwrap().retrieval;
+        assert_eq!((retrieval.num_lone_queries, retrieval.map_at_r, retrieval.knn_accuracy), (4, None, None));
     }
 }

@@ -23,7 +23,7 @@ use crate::device::{DeviceChoice, OpenDevice};
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::progress::Progress;
-use crate::terminal::table::{Align, Table, count, duration};
+use crate::terminal::table::{Align, Table, count, duration, share};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -184,7 +184,7 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
     let data = trained.file.data.source.clone().unwrap_or_default();
     let (name, val, test, told) = if let Head::Embedding { .. } = trained.file.spec.head {
         let found = eval::retrieve(&trained, &data, Part::Split(Split::Test), None, BATCH_SIZE)?.retrieval;
-        let right = (found.precision_at_1 * found.num_queries as f64).round();
+        let right = found.precision_at_1.map_or(0.0, |share| (share * found.num_queries as f64).round());
         let told =
             format!("Of {right} of {} test images the nearest other is of their class.", found.num_queries);
         ("P@1", summary.measures.get("val_precision_at_1").copied(), found.precision_at_1, told)
@@ -193,7 +193,7 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
         let right = (found.accuracy * found.num_samples as f64).round();
         let mut told = format!("{what}: {right} of {} test images are right.", found.num_samples);
         told.extend(self_train::compare(&summary));
-        ("accuracy", summary.val_accuracy, found.accuracy, told)
+        ("accuracy", summary.val_accuracy, Some(found.accuracy), told)
     };
     if !args.quiet {
         output::text(&(told + "\n"))?;
@@ -202,8 +202,8 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
         what.to_owned(),
         count(summary.num_params as u64),
         name.to_owned(),
-        val.map_or_else(String::new, |value| format!("{value:.4}")),
-        format!("{test:.4}"),
+        share(val),
+        share(test),
         duration(summary.wall_secs),
     ])
 }

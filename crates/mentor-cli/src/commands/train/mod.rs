@@ -89,7 +89,11 @@ pub(super) fn train_into(
     let mut observer = |event: &TrainEvent| progress.observe(event);
     let outcome = train(plan, out, &device.device, &device.name, interruption.flag(), &mut observer)?;
     let what = match outcome {
-        Outcome::Complete(summary) => return Ok(Trained { summary, already: false }),
+        // What follows is the report, which the same command writes where it is missing.
+        Outcome::Complete(summary) if !interruption.end_at_once() => {
+            return Ok(Trained { summary, already: false });
+        }
+        Outcome::Complete(_) => "interrupted; the run is complete, but for its report".to_owned(),
         Outcome::AlreadyComplete(summary) => return Ok(Trained { summary, already: true }),
         Outcome::Interrupted { step: 0 } => "interrupted; what was finished is kept".to_owned(),
         Outcome::Interrupted { step } => format!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{HostBatch, Order};
@@ -23,6 +24,7 @@ use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::to_host;
+use crate::inference::error::NEVER;
 use crate::inference::evaluate::embed_samples;
 use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
@@ -99,14 +101,15 @@ impl DistilledEmbeddings<'_> {
     }
 
     /// The student beside its teachers and the baseline.
-    fn compare(&self, student: &Model) -> Result<EmbeddingFidelity, TrainError> {
+    fn compare(&self, student: &Model, stop: &AtomicBool) -> Result<EmbeddingFidelity, TrainError> {
         let (split, dataset) = judged(self.data);
         let labels = dataset.targets();
         let batch_size = self.plan.optimizer.batch_size;
-        let embed = |model| embed_samples(model, dataset, &self.data.preprocessing, batch_size, &self.device);
+        let embed =
+            |model| embed_samples(model, dataset, &self.data.preprocessing, batch_size, &self.device, stop);
         let measured = |name: &str, model: &Model, values: &[f32], metric, timed: bool| {
-            let found = Neighbourhoods::of(values, labels, metric)?;
-            let speed = timed.then(|| speed(model, &self.device));
+            let found = Neighbourhoods::of(values, labels, metric, stop)?.ok_or(TrainError::Interrupted)?;
+            let speed = timed.then(|| speed(model, &self.device, stop)).transpose()?;
             Ok::<_, TrainError>((describe(name, model, &found, speed), found))
         };
         let own = self.student.metric();
@@ -209,19 +212,25 @@ impl Objective for DistilledEmbeddings<'_> {
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         let Some(val) = &self.data.val else { return Ok(None) };
         let batch_size = self.plan.optimizer.batch_size;
-        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device)?;
+        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device, &NEVER)?;
         if values.iter().any(|value| !value.is_finite()) {
-            return Ok(Some(Validation { data_loss: f64::NAN, ..Validation::default() }));
+            return Ok(Some(Validation { data_loss: Some(f64::NAN), ..Validation::default() }));
         }
         let DistillPlan { soft_weight, hard_weight, .. } = *self.distill;
         let soft = self.soft_of(&values);
         let mut measures = BTreeMap::from([("val_soft_loss".to_owned(), soft)]);
-        let mut data_loss = if soft_weight > 0.0 { soft_weight * soft } else { 0.0 };
+        let mut data_loss = Some(if soft_weight > 0.0 { soft_weight * soft } else { 0.0 });
         if let Some(ranking) = self.hard() {
-            data_loss += hard_weight * ranking.data_loss(&values, val.targets())?;
+            let hard = ranking.data_loss(&values, val.targets())?;
+            data_loss = data_loss.zip(hard).map(|(soft, hard)| soft + hard_weight * hard);
         }
         let Some(ranking) = &self.ranking else {
-            return Ok(Some(Validation { score: -data_loss, data_loss, accuracy: None, measures }));
+            return Ok(Some(Validation {
+                score: data_loss.map(|loss| -loss),
+                data_loss,
+                accuracy: None,
+                measures,
+            }));
         };
         let found = ranking.retrieval(&values, val.targets())?;
         measures.extend(retrieval_measures(&found));
@@ -234,10 +243,11 @@ impl Objective for DistilledEmbeddings<'_> {
         chosen: &Model,
         last: &Model,
         trajectory: &Trajectory,
+        stop: &AtomicBool,
     ) -> Result<(), TrainError> {
         let Some(ranking) = &self.ranking else { return Ok(()) };
-        ranking.analyse(run_dir, chosen, last, trajectory)?;
-        Ok(run_dir.write_json(EMBEDDING_FIDELITY_FILE, &self.compare(chosen)?)?)
+        ranking.analyse(run_dir, chosen, last, trajectory, stop)?;
+        Ok(run_dir.write_json(EMBEDDING_FIDELITY_FILE, &self.compare(chosen, stop)?)?)
     }
 
     fn complete(&self, run_dir: &RunDir, summary: &mut Summary) -> Result<(), TrainError> {
@@ -247,7 +257,10 @@ impl Objective for DistilledEmbeddings<'_> {
             let found = run_dir.embedding_fidelity()?;
             // Embeddings of several teachers have no mean: the best of them is what the student could reach.
             let teachers = found.models.iter().skip(1).take(self.teachers.len());
-            let best = teachers.max_by(|a, b| a.map_at_r.total_cmp(&b.map_at_r));
+            let best = teachers.max_by(|a, b| {
+                let key = |model: &MeasuredEmbeddings| model.map_at_r.unwrap_or(f64::NEG_INFINITY);
+                key(a).total_cmp(&key(b))
+            });
             if found.split == "val" {
                 teacher.measures = best.map(MeasuredEmbeddings::measures).unwrap_or_default();
                 summary.baseline = found.baseline;

@@ -28,6 +28,7 @@ use crate::engine::objective::Objective;
 use crate::engine::outcome::{Halt, Outcome};
 use crate::engine::trainee::{Trainee, network, tell_of_data, train_on};
 use crate::engine::training_data::TrainingData;
+use crate::inference::error::go_on;
 use crate::plan::Plan;
 use crate::plan::distill::{DistillMode, DistillPlan};
 use crate::plan::loss::{LossPlan, RankingPlan};
@@ -35,7 +36,7 @@ use crate::recipes::labels::of_labels;
 use crate::recipes::metric_learning::Ranking;
 use crate::recipes::supervised::Supervised;
 use crate::teachers::cache::CacheError;
-use crate::teachers::teacher::{Shown, Teacher, TeacherOutputs, cached};
+use crate::teachers::teacher::{Shown, TEACHER_ROWS, Teacher, TeacherOutputs, cached};
 
 /// Trains the student of `plan` into `out`, or continues there.
 pub(super) fn distill(
@@ -101,7 +102,12 @@ fn student(
     let samples: Vec<u32> = (0..dataset.len() as u32).collect();
     let mut judged_outputs = Vec::with_capacity(teachers.len());
     for teacher in teachers {
-        judged_outputs.push(teacher.outputs(&Shown::plain(dataset), 0, &samples)?);
+        let mut outputs = Vec::with_capacity(samples.len() * teacher.width());
+        for samples in samples.chunks(TEACHER_ROWS) {
+            go_on(stop)?;
+            outputs.extend(teacher.outputs(&Shown::plain(dataset), 0, samples)?);
+        }
+        judged_outputs.push(outputs);
     }
     let (baseline, mut warnings) = match (distill.baseline, data.train.is_labelled()) {
         (true, true) => (Some(baseline(plan, data, place, observer)?), Vec::new()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{Dataset, HostBatch, Order};
@@ -23,6 +24,7 @@ use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::{images_to_device, targets_to_device, to_host};
+use crate::inference::error::{NEVER, go_on};
 use crate::inference::evaluate::in_order;
 use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
@@ -80,10 +82,12 @@ impl Distilled<'_> {
         model: &Model,
         dataset: &Arc<Dataset>,
         teachers: &[Vec<f32>],
+        stop: &AtomicBool,
     ) -> Result<(Vec<f32>, f64), TrainError> {
         let loader = in_order(dataset, &self.data.preprocessing, self.plan.optimizer.batch_size);
         let (mut rows, mut losses) = (Vec::new(), Vec::new());
         for batch in loader.epoch(0, 0) {
+            go_on(stop)?;
             let mut batch = batch?;
             let scores = model.scores(images_to_device(&mut batch, &self.device), &Pass::Inference);
             let at = rows.len()..rows.len() + batch.samples.len() * self.num_classes();
@@ -121,32 +125,34 @@ impl Distilled<'_> {
     }
 
     /// The student beside its teachers and the baseline.
-    fn compare(&self, student: &Model) -> Result<Distillation, TrainError> {
+    fn compare(&self, student: &Model, stop: &AtomicBool) -> Result<Distillation, TrainError> {
         let (split, dataset) = judged(self.data);
         let (targets, num_classes) = (dataset.targets(), self.num_classes());
         let of_labels =
             |predictions: &[(u32, f64)]| dataset.is_labelled().then(|| accuracy(predictions, targets));
-        let (scores, _) = self.score(student, dataset, &self.judged_scores)?;
+        let (scores, _) = self.score(student, dataset, &self.judged_scores, stop)?;
         let student_says = Probabilities::of(&scores, num_classes);
         let teachers_say = Probabilities::mean_of(&self.judged_scores, num_classes);
         let (agreement, mean_kl) = teachers_say.compare(&student_says);
         let (student_says, teachers_say) = (student_says.predictions(), teachers_say.predictions());
-        let measured = |name: &str, model: &Model, accuracy| Measured {
-            name: name.to_owned(),
-            architecture: model.spec().architecture.clone(),
-            num_params: model.num_params(),
-            accuracy,
-            speed: Some(speed(model, &self.device)),
+        let measured = |name: &str, model: &Model, accuracy| {
+            Ok::<_, TrainError>(Measured {
+                name: name.to_owned(),
+                architecture: model.spec().architecture.clone(),
+                num_params: model.num_params(),
+                accuracy,
+                speed: Some(speed(model, &self.device, stop)?),
+            })
         };
-        let mut models = vec![measured("student", student, of_labels(&student_says))];
+        let mut models = vec![measured("student", student, of_labels(&student_says))?];
         for (teacher, scores) in self.teachers.iter().zip(&self.judged_scores) {
             let says = Probabilities::of(scores, num_classes).predictions();
-            models.push(measured(&teacher.name, teacher.model(), of_labels(&says)));
+            models.push(measured(&teacher.name, teacher.model(), of_labels(&says))?);
         }
         let mut baseline = None;
         if let Some(run) = &self.baseline {
             let trained = TrainedModel::load(run, &self.device)?;
-            let (scores, _) = self.score(&trained.model, dataset, &self.judged_scores)?;
+            let (scores, _) = self.score(&trained.model, dataset, &self.judged_scores, stop)?;
             let says = Probabilities::of(&scores, num_classes).predictions();
             let classes =
                 |says: &[(u32, f64)]| says.iter().map(|(predicted, _)| *predicted).collect::<Vec<_>>();
@@ -248,13 +254,14 @@ impl Objective for Distilled<'_> {
 
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         let Some(val) = &self.data.val else { return Ok(None) };
-        let (scores, data_loss) = self.score(model, val, &self.judged_scores)?;
+        let (scores, data_loss) = self.score(model, val, &self.judged_scores, &NEVER)?;
         let student = Probabilities::of(&scores, self.num_classes());
         let teachers = Probabilities::mean_of(&self.judged_scores, self.num_classes());
         let (agreement, mean_kl) = teachers.compare(&student);
         let accuracy = val.is_labelled().then(|| accuracy(&student.predictions(), val.targets()));
         let measures = BTreeMap::from([("agreement".to_owned(), agreement), ("mean_kl".to_owned(), mean_kl)]);
-        Ok(Some(Validation { score: accuracy.unwrap_or(agreement), data_loss, accuracy, measures }))
+        let score = Some(accuracy.unwrap_or(agreement));
+        Ok(Some(Validation { score, data_loss: Some(data_loss), accuracy, measures }))
     }
 
     fn analyse(
@@ -263,11 +270,12 @@ impl Objective for Distilled<'_> {
         chosen: &Model,
         last: &Model,
         trajectory: &Trajectory,
+        stop: &AtomicBool,
     ) -> Result<(), TrainError> {
         if let Some(supervised) = &self.supervised {
-            supervised.analyse(run_dir, chosen, last, trajectory)?;
+            supervised.analyse(run_dir, chosen, last, trajectory, stop)?;
         }
-        Ok(run_dir.write_json(DISTILLATION_FILE, &self.compare(chosen)?)?)
+        Ok(run_dir.write_json(DISTILLATION_FILE, &self.compare(chosen, stop)?)?)
     }
 
     fn complete(&self, run_dir: &RunDir, summary: &mut Summary) -> Result<(), TrainError> {

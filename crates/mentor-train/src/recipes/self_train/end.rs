@@ -77,8 +77,9 @@ impl Work<'_> {
         let trained = TrainedModel::load(&run, self.device)?;
         let summary = RunDir::open(&run)?.summary()?;
         let batch_size = self.plan.optimizer.batch_size;
-        let (val, on_val) = trained.evaluate(&self.images.val, Split::Val, batch_size)?;
-        let on_test = test.map(|test| trained.evaluate(test, Split::Test, batch_size)).transpose()?;
+        let (val, on_val) = trained.evaluate_until(&self.images.val, Split::Val, batch_size, self.stop)?;
+        let on_test =
+            test.map(|test| trained.evaluate_until(test, Split::Test, batch_size, self.stop)).transpose()?;
         let stage = Stage {
             name: name.to_owned(),
             architecture: trained.file.spec.architecture.clone(),

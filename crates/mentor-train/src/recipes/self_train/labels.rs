@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mentor_data::Dataset;
-use mentor_metrics::calibration::fit_temperature;
+use mentor_metrics::calibration::{Prior, calibrate};
 use mentor_metrics::classification::SampleResult;
 use mentor_metrics::pseudo_labels::audit::{Audit, ClassAudit};
 use mentor_metrics::pseudo_labels::{Prediction, changed_labels};
@@ -45,18 +45,16 @@ pub(super) struct Calibrated {
 }
 
 impl Calibrated {
-    /// Loads the model in `place` and fits its temperature to the validation split.
-    ///
-    /// A model without error there would become ever surer; it keeps its own confidences. One that is no better than chance is
-    /// as unsure as the range of temperatures lets it be.
+    /// Loads the model in `place` and fits its temperature to the validation split, as [`calibrate`] does: the model keeps its own
+    /// confidences unless the split bears another temperature out. One that is no better than chance is then as unsure as the range
+    /// of temperatures lets it be.
     pub(super) fn load(work: &Work<'_>, place: &str) -> Result<Self, TrainError> {
         let teacher = Teacher::load(&inside(work.out, Path::new(place))?, DistillMode::Soft, work.device)?;
         let val: &Arc<Dataset> = &work.images.val;
-        let scores = teacher.trained().score(val, work.plan.optimizer.batch_size)?;
+        let scores = teacher.trained().score_until(val, work.plan.optimizer.batch_size, work.stop)?;
         let num_classes = teacher.classes().len();
-        let fit = fit_temperature(&scores, num_classes, val.targets())?;
-        let without_error = fit.at_limit && fit.temperature < 1.0;
-        let temperature = if without_error { 1.0 } else { fit.temperature };
+        let fit = calibrate(&scores, num_classes, val.targets(), &Prior::None)?;
+        let temperature = fit.calibration.temperature;
         let mut on_val = ClassAudit::default();
         let class = |row: &[f32]| Prediction::new(row, 1.0).map_or(0, |prediction| prediction.label);
         let classes_on_val = scores.chunks_exact(num_classes).map(class).collect();

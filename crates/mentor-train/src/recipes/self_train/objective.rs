@@ -1,5 +1,7 @@
 //! What a student minimises: mean CE of labelled images + ratio · mean CE of pseudo-labelled ones.
 
+use std::sync::atomic::AtomicBool;
+
 use burn::tensor::{Tensor, TensorData};
 use mentor_data::{HostBatch, Order};
 use mentor_loss::SoftmaxCrossEntropy;
@@ -121,7 +123,8 @@ impl Objective for NoisyStudent<'_> {
         chosen: &Model,
         last: &Model,
         trajectory: &Trajectory,
+        stop: &AtomicBool,
     ) -> Result<(), TrainError> {
-        self.supervised.analyse(run_dir, chosen, last, trajectory)
+        self.supervised.analyse(run_dir, chosen, last, trajectory, stop)
     }
 }
