@@ -5,6 +5,8 @@
 //!
 //! `page` is the document, `sections` its parts, `drawing` what they are drawn with.
 
+#[cfg(test)]
+mod browser;
 mod drawing;
 #[cfg(test)]
 mod fixture;

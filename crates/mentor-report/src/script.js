@@ -24,21 +24,39 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// Shows the picture of the mark under the pointer. Without it the mark's own tooltip says class and sample.
+// Shows the picture of the mark under the pointer, or of the one that the arrow keys have come to, and its file's name
+// below the map. Without it the mark's own tooltip says class and sample.
 for (const map of document.querySelectorAll(".map")) {
-  const peek = map.querySelector(".peek");
-  if (!peek) continue;
-  map.addEventListener("pointerover", (event) => {
-    const mark = event.target.closest("[data-view]");
+  const [plot, peek, file] = [map.querySelector("svg"), map.querySelector(".peek"), map.nextElementSibling];
+  const marks = [...map.querySelectorAll(".point")];
+  let at = -1;
+  const show = (mark) => {
+    marks[at]?.classList.remove("chosen");
     peek.hidden = !mark;
+    at = marks.indexOf(mark);
     if (!mark) return;
-    peek.querySelector("svg").setAttribute("viewBox", mark.dataset.view);
+    mark.classList.add("chosen");
+    file.textContent = mark.dataset.file;
+    const picture = peek.querySelector("svg");
+    if (picture) {
+      picture.toggleAttribute("hidden", !mark.dataset.view);
+      picture.setAttribute("viewBox", mark.dataset.view ?? "0 0 1 1");
+    }
     peek.querySelector("p").textContent = mark.dataset.label;
-    const [at, box] = [mark.getBoundingClientRect(), map.getBoundingClientRect()];
-    const left = at.left - box.left + 14;
+    const [place, box] = [mark.getBoundingClientRect(), map.getBoundingClientRect()];
+    const left = place.left - box.left + 14;
     const over = left + peek.offsetWidth > box.width;
-    peek.style.left = `${over ? at.left - box.left - peek.offsetWidth - 8 : left}px`;
-    peek.style.top = `${Math.max(0, Math.min(at.top - box.top, box.height - peek.offsetHeight))}px`;
+    peek.style.left = `${Math.max(0, over ? place.left - box.left - peek.offsetWidth - 8 : left)}px`;
+    peek.style.top = `${Math.max(0, Math.min(place.top - box.top, box.height - peek.offsetHeight))}px`;
+  };
+  map.addEventListener("pointerover", (event) => show(event.target.closest(".point")));
+  map.addEventListener("pointerleave", () => show(null));
+  const ways = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  plot.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return show(null);
+    if (!(event.key in ways) || !marks.length) return;
+    event.preventDefault();
+    show(marks[(Math.max(at, ways[event.key] < 0 ? 0 : -1) + ways[event.key] + marks.length) % marks.length]);
   });
-  map.addEventListener("pointerleave", () => (peek.hidden = true));
+  plot.addEventListener("blur", () => show(null));
 }

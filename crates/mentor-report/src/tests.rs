@@ -174,6 +174,29 @@ fn runs_that_differ_in_their_penalty_are_not_compared_by_their_loss() {
 }
 
 #[test]
+fn validation_is_solid_and_training_dashed_in_one_run_and_in_several() {
+    let keys = |html: &str, label: &str| -> Vec<String> {
+        let items =
+            html.split("<i class=\"key ").skip(1).filter_map(|item| item.split_once("\" aria-hidden"));
+        let named = items
+            .filter(|(_, rest)| rest.split_once("</i>").unwrap().1.starts_with(&format!("{label}</li>")));
+        named.map(|(class, _)| class.to_owned()).collect()
+    };
+    for runs in [vec!["runs/a"], vec!["runs/a", "runs/b"]] {
+        let html = render(&runs.into_iter().map(fixture::complete).collect::<Vec<_>>());
+        for solid in ["validation", "data loss, validation"] {
+            let classes = keys(&html, solid);
+            assert!(!classes.is_empty() && !classes.iter().any(|class| class.contains("d")), "{classes:?}");
+        }
+        let training = [keys(&html, "training"), keys(&html, "data loss, training")].concat();
+        assert!(
+            !training.is_empty() && training.iter().all(|class| class.contains("dashed")),
+            "{training:?}"
+        );
+    }
+}
+
+#[test]
 fn a_ninth_run_has_the_first_colour_with_other_dashes_and_the_legend_says_so() {
     let runs = |count| (1..=count).map(|run| fixture::complete(&format!("runs/{run}"))).collect::<Vec<_>>();
     assert!(!render(&runs(8)).contains("ninth"));

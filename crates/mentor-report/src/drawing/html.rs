@@ -16,6 +16,8 @@ pub(crate) fn escape(text: &str) -> String {
             '\'' => escaped.push_str("&#39;"),
             // Not allowed in HTML, and a file name can hold them.
             '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}' => escaped.push('\u{fffd}'),
+            // They turn round the text about a name.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => escaped.push('\u{fffd}'),
             _ => escaped.push(character),
         }
     }
@@ -47,6 +49,11 @@ pub(crate) fn figure(heading: &str, content: &str, caption: &str) -> String {
 /// A figure over both columns of the page.
 pub(crate) fn wide(figure: &str) -> String {
     figure.replacen("class=\"panel\"", "class=\"panel span\"", 1)
+}
+
+/// The name of a sample's file, to be read and copied.
+pub(crate) fn file_name(id: &str) -> String {
+    format!("<p class=\"file\">{}</p>", escape(id))
 }
 
 /// Says how many classes a figure leaves out; nothing where it shows all.
@@ -88,6 +95,7 @@ mod tests {
             "&lt;img src=x onerror=&#39;a(&quot;b&quot;)&#39;&gt; &amp; co\u{fffd}"
         );
         assert_eq!(escape("Größe 猫"), "Größe 猫");
+        assert_eq!(escape("gnp\u{202e}.exe"), "gnp\u{fffd}.exe");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::axis::{Axis, is_drawable};
 use super::html::escape;
 
@@ -48,6 +50,30 @@ impl std::fmt::Display for Coordinate {
     }
 }
 
+/// Height of a line of words on a narrow page, where they are largest.
+pub(crate) const WORD_HEIGHT: f64 = 19.0;
+
+/// Width of words on a narrow page, a little more than most letters need.
+pub(crate) fn word_width(words: &str) -> f64 {
+    9.5 * words.width() as f64
+}
+
+/// Where words stand: the left and the right end, and the base line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) left: f64,
+    pub(crate) right: f64,
+    pub(crate) y: f64,
+}
+
+impl Place {
+    /// Whether words here and there would lie on each other.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        let apart = self.right <= other.left || other.right <= self.left;
+        !apart && (self.y - other.y).abs() < WORD_HEIGHT
+    }
+}
+
 /// Where the word of a vertical line stands: where there are no curves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
@@ -60,12 +86,14 @@ pub(crate) struct Plot {
     x: Axis,
     y: Axis,
     marks: String,
+    /// Where the words of vertical lines stand.
+    words: Vec<Place>,
 }
 
 impl Plot {
     /// An empty plot.
     pub(crate) fn new(x: Axis, y: Axis) -> Self {
-        Self { x, y, marks: String::new() }
+        Self { x, y, marks: String::new(), words: Vec::new() }
     }
 
     fn x_of(&self, value: f64) -> Option<f64> {
@@ -154,23 +182,35 @@ impl Plot {
         }
     }
 
-    /// A vertical line over the whole height, with a word beside one of its ends.
+    /// A vertical line over the whole height, with a word beside one of its ends, or in the next row without another word.
     pub(crate) fn vertical(&mut self, class: &str, x: f64, label: &str, end: End) {
-        if let Some(x) = self.x_of(x) {
-            // The word goes to the side that has room.
-            let (anchor, shift) = if x > WIDTH * 0.6 { ("end", -5.0) } else { ("start", 5.0) };
-            let (top, bottom) = (Coordinate(TOP), Coordinate(HEIGHT - BOTTOM));
-            let word = if end == End::Upper { TOP + 10.0 } else { HEIGHT - BOTTOM - 8.0 };
-            let _ = write!(
-                self.marks,
-                "<line class=\"{class}\" x1=\"{0}\" y1=\"{top}\" x2=\"{0}\" y2=\"{bottom}\"/>\
-                 <text class=\"note\" x=\"{1}\" y=\"{2}\" text-anchor=\"{anchor}\">{3}</text>",
-                Coordinate(x),
-                Coordinate(x + shift),
-                Coordinate(word),
-                escape(label)
-            );
+        let Some(x) = self.x_of(x) else { return };
+        let (top, bottom) = (Coordinate(TOP), Coordinate(HEIGHT - BOTTOM));
+        let _ = write!(
+            self.marks,
+            "<line class=\"{class}\" x1=\"{0}\" y1=\"{top}\" x2=\"{0}\" y2=\"{bottom}\"/>",
+            Coordinate(x),
+        );
+        if label.is_empty() {
+            return;
         }
+        // The word goes to the side that has room.
+        let (anchor, shift) = if x > WIDTH * 0.6 { ("end", -5.0) } else { ("start", 5.0) };
+        let left = if anchor == "end" { x + shift - word_width(label) } else { x + shift };
+        let (first, row) =
+            if end == End::Upper { (TOP + 10.0, WORD_HEIGHT) } else { (HEIGHT - BOTTOM - 8.0, -WORD_HEIGHT) };
+        let mut place = Place { left, right: left + word_width(label), y: first };
+        while self.words.iter().any(|other| place.meets(other)) {
+            place.y += row;
+        }
+        self.words.push(place);
+        let _ = write!(
+            self.marks,
+            "<text class=\"note\" x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
+            Coordinate(x + shift),
+            Coordinate(place.y),
+            escape(label)
+        );
     }
 
     /// A bar from the lower edge to `y`, between two values of x, with a tooltip.
@@ -221,7 +261,7 @@ impl Plot {
                 Coordinate(y + 4.0)
             );
         }
-        for (position, label) in self.x.ticks() {
+        for (position, label) in apart(self.x.ticks(), WIDTH - LEFT - RIGHT) {
             let x = LEFT + position * (WIDTH - LEFT - RIGHT);
             let _ = write!(
                 svg,
@@ -244,6 +284,16 @@ impl Plot {
         );
         svg
     }
+}
+
+/// Every tick, or every second or third, so that the labels along `length` do not touch.
+fn apart(ticks: Vec<(f64, String)>, length: f64) -> Vec<(f64, String)> {
+    let widest = ticks.iter().map(|(_, label)| word_width(label)).fold(0.0, f64::max);
+    let nearest = ticks.windows(2).map(|pair| (pair[1].0 - pair[0].0) * length).fold(f64::INFINITY, f64::min);
+    let every = ((widest + 6.0) / nearest).ceil();
+    // Two ticks in one place have no distance.
+    let every = if every.is_finite() { every.max(1.0) as usize } else { ticks.len().max(1) };
+    ticks.into_iter().step_by(every).collect()
 }
 
 #[cfg(test)]
@@ -280,6 +330,30 @@ mod tests {
         let svg = finish(single);
         assert_eq!(svg.matches("<circle").count(), 1);
         assert!(!svg.contains("<rect") && !svg.contains("mark"), "{svg}");
+    }
+
+    #[test]
+    fn words_of_lines_that_are_near_stand_in_rows() {
+        let rows = |first: f64, second: f64, end| {
+            let mut marked = plot();
+            marked.vertical("mark", first, "same, mean", end);
+            marked.vertical("mark", second, "different, mean", end);
+            (marked.words[0].y, marked.words[1].y)
+        };
+        assert_eq!(rows(1.0, 1.1, End::Upper), (34.0, 34.0 + WORD_HEIGHT));
+        // One word leads to the right, the other to the left.
+        assert_eq!(rows(1.8, 3.0, End::Lower), (242.0, 242.0 - WORD_HEIGHT));
+        assert_eq!(rows(0.1, 3.9, End::Upper), (34.0, 34.0));
+    }
+
+    #[test]
+    fn labels_of_ticks_do_not_touch() {
+        let ticks = |label: &str| (0..9).map(|x| (f64::from(x) / 8.0, label.to_owned())).collect::<Vec<_>>();
+        assert_eq!(apart(ticks("0"), 448.0).len(), 9);
+        assert_eq!(apart(ticks("0.0004"), 448.0).len(), 5);
+        assert_eq!(apart(ticks("1.000001e6"), 448.0).len(), 5);
+        assert_eq!(apart(vec![(0.5, "1".to_owned()); 2], 448.0).len(), 1);
+        assert!(apart(Vec::new(), 448.0).is_empty());
     }
 
     #[test]

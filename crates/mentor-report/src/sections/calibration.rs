@@ -8,7 +8,7 @@ use mentor_metrics::pseudo_labels::audit::wilson_interval;
 use crate::drawing::axis::Axis;
 use crate::drawing::html::{Key, figure, legend};
 use crate::drawing::numbers::{count, counted, percent, value};
-use crate::drawing::svg::{Coordinate, Plot, WIDTH, Words, open};
+use crate::drawing::svg::{Coordinate, Place, Plot, WIDTH, Words, open, word_width};
 
 /// Where the plot's own x axis begins and ends, so that the bars below stand under their dots.
 const LEFT: f64 = 56.0;
@@ -16,6 +16,8 @@ const RIGHT: f64 = 16.0;
 const STRIP: f64 = 74.0;
 /// A bin with fewer samples says little: its dot is hollow.
 const FEW: u64 = 10;
+/// With fewer samples in all, the calibration error is mostly chance.
+pub(crate) const FEW_IN_ALL: usize = 100;
 
 /// The reliability diagram of the raw scores, with the number of samples in each bin; `temperature` is the one that
 /// calibration has stored beside them.
@@ -41,9 +43,9 @@ pub(crate) fn panel(evaluation: &Evaluation, loss: &str, temperature: Option<f64
         let class = if bin.num_samples < FEW { "train few" } else { "train" };
         plot.dot(class, (bin.confidence, bin.accuracy), 4.5, Some(&tooltip));
     }
-    let lean = lean(evaluation);
-    let description =
-        format!("The expected calibration error is {}; the model is {lean}.", percent(evaluation.ece));
+    let finding = finding(evaluation);
+    let ece = percent(evaluation.ece);
+    let description = format!("The expected calibration error is {ece}; {finding}.");
     let svg = plot.finish(&Words {
         id: &format!("{id}-calibration"),
         title: "Calibration",
@@ -68,8 +70,8 @@ pub(crate) fn panel(evaluation: &Evaluation, loss: &str, temperature: Option<f64
     });
     let caption = format!(
         "Of the samples to which the model gave, say, 80\u{202f}% confidence{origin}, 80\u{202f}% should be right: dots below \
-         the diagonal are over-confident; here the expected calibration error (ECE) is <b>{}</b>, and the model is {lean}.{stored}",
-        percent(evaluation.ece)
+         the diagonal are over-confident; here the expected calibration error (ECE) is {}; {finding}.{stored}",
+        if evaluation.num_samples < FEW_IN_ALL { ece } else { format!("<b>{ece}</b>") }
     );
     figure("Calibration", &(legend(&keys) + &svg + &strip(bins, id)), &caption)
 }
@@ -88,17 +90,24 @@ fn filled(bins: &[CalibrationBin]) -> Vec<Filled> {
     filled.collect()
 }
 
-/// In which direction confidence errs on average.
-fn lean(evaluation: &Evaluation) -> &'static str {
+/// In which direction confidence errs on average, if there are images enough to tell.
+fn finding(evaluation: &Evaluation) -> String {
+    if evaluation.num_samples < FEW_IN_ALL {
+        return format!(
+            "{} are too few to tell a model that is too sure from one that is not sure enough",
+            counted(evaluation.num_samples as u64, "image", "images")
+        );
+    }
     let bins = filled(&evaluation.calibration);
     let total: u64 = bins.iter().map(|bin| bin.num_samples).sum();
     let excess: f64 =
         bins.iter().map(|bin| (bin.confidence - bin.accuracy) * bin.num_samples as f64 / total as f64).sum();
-    match excess {
-        excess if excess > 0.01 => "over-confident on average",
-        excess if excess < -0.01 => "under-confident on average",
-        _ => "neither over- nor under-confident on average",
-    }
+    let lean = match excess {
+        excess if excess > 0.01 => "over-confident",
+        excess if excess < -0.01 => "under-confident",
+        _ => "neither over- nor under-confident",
+    };
+    format!("the model is {lean} on average")
 }
 
 /// Bars with the number of samples of each bin.
@@ -114,6 +123,7 @@ fn strip(bins: &[CalibrationBin], id: &str) -> String {
     };
     let mut svg = open(&words, WIDTH, STRIP, "plot strip");
     let _ = write!(svg, "<text class=\"label\" x=\"0\" y=\"11\">samples</text>");
+    let mut last = Place { left: 0.0, right: word_width("samples"), y: 11.0 };
     for (index, bin) in bins.iter().enumerate() {
         // A bar that is not empty can be seen.
         let height = if bin.num_samples == 0 {
@@ -124,19 +134,24 @@ fn strip(bins: &[CalibrationBin], id: &str) -> String {
         let x = LEFT + index as f64 * width;
         let _ = write!(
             svg,
-            "<rect class=\"bar faint\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
+            "<rect class=\"bar faint\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>",
             Coordinate(x + 0.5),
             Coordinate(STRIP - 1.0 - height),
             Coordinate(width - 1.0),
             Coordinate(height),
+            counted(bin.num_samples, "sample", "samples")
         );
-        if bin.num_samples > 0 {
+        let (word, middle, y) = (short_count(bin.num_samples), x + width / 2.0, STRIP - 5.0 - height);
+        let half = word_width(&word) / 2.0;
+        let place = Place { left: middle - half, right: middle + half, y };
+        // A count without room beside the last one is in the bar's tooltip.
+        if bin.num_samples > 0 && !place.meets(&last) {
+            last = place;
             let _ = write!(
                 svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                Coordinate(x + width / 2.0),
-                Coordinate(STRIP - 5.0 - height),
-                short_count(bin.num_samples)
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{word}</text>",
+                Coordinate(middle),
+                Coordinate(y),
             );
         }
     }
@@ -163,6 +178,7 @@ mod tests {
     #[test]
     fn the_direction_of_the_error_is_said() {
         let mut evaluation = fixture::analysis().evaluation;
+        evaluation.num_samples = 100;
         let bin = |confidence, accuracy| {
             vec![CalibrationBin { num_samples: 10, confidence: Some(confidence), accuracy: Some(accuracy) }]
         };
@@ -173,6 +189,26 @@ mod tests {
         assert!(html.contains("is under-confident") && html.contains("temperature <b>1.5"), "{html}");
         evaluation.calibration = Vec::new();
         assert!(!panel(&evaluation, "svm", None, "r").contains("NaN"));
+    }
+
+    #[test]
+    fn few_images_say_nothing_of_calibration_and_are_not_bold() {
+        let mut evaluation = fixture::analysis().evaluation;
+        evaluation.num_samples = 15;
+        let html = panel(&evaluation, "softmax", None, "r");
+        assert!(html.contains("is 3.1\u{202f}%; 15\u{a0}images are too few"), "{html}");
+        assert!(!html.contains("<b>3.1") && !html.contains("-confident on average"), "{html}");
+        evaluation.num_samples = 100;
+        let html = panel(&evaluation, "softmax", None, "r");
+        assert!(html.contains("<b>3.1\u{202f}%</b>; the model is"), "{html}");
+    }
+
+    #[test]
+    fn counts_of_bins_do_not_touch() {
+        let bins =
+            vec![CalibrationBin { num_samples: 123_456, confidence: Some(0.5), accuracy: Some(0.5) }; 15];
+        let drawn = strip(&bins, "r");
+        assert_eq!((drawn.matches("123k</text>").count(), drawn.matches("123,456").count()), (7, 30));
     }
 
     #[test]

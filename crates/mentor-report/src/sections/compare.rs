@@ -1,5 +1,6 @@
 //! Several runs side by side: a table of key numbers and of what differs in the configuration.
 
+use super::calibration::FEW_IN_ALL;
 use super::config;
 use super::curves::run_class;
 use super::embeddings::QUALITY;
@@ -93,6 +94,9 @@ fn columns(runs: &[RunReport]) -> Vec<Column> {
     let last = |run: &RunReport| run.history.epochs.last().cloned();
     // Values of different objectives do not compare.
     let lower_loss = config::same_objective(runs).then_some(Less);
+    let evaluations =
+        || runs.iter().filter_map(|run| run.analysis.as_ref()).map(|analysis| &analysis.evaluation);
+    let lower_ece = evaluations().all(|evaluation| evaluation.num_samples >= FEW_IN_ALL).then_some(Less);
     let [map_at_r, precision_at_1] =
         QUALITY.map(|(name, measure)| column(name, Some(Greater), percent, &|run| run.measure(measure)));
     vec![
@@ -110,7 +114,7 @@ fn columns(runs: &[RunReport]) -> Vec<Column> {
             Some(summary) => Some(summary.train_loss),
             None => Some(last(run)?.train_loss),
         }),
-        column("ECE", Some(Less), percent, &|run| Some(run.analysis.as_ref()?.evaluation.ece)),
+        column("ECE", lower_ece, percent, &|run| Some(run.analysis.as_ref()?.evaluation.ece)),
         column("parameters", None, whole, &|run| Some(run.summary.as_ref()?.num_params as f64)),
         column("zero weights", None, whole, &|run| match &run.summary {
             Some(summary) => Some(summary.num_zero_weights as f64),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use mentor_metrics::classification::{Cell, Confusion};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::drawing::html::{escape, figure, shorten};
 use crate::drawing::numbers::{count, percent};
@@ -37,8 +38,8 @@ pub(crate) fn panel(run: &RunReport, confusion: &Confusion, id: &str) -> String 
         Some(Pair { count: 1, .. }) => "here no pair is confused more than once".to_owned(),
         Some(pair) => format!(
             "here <b>{}</b> is taken for <b>{}</b> most often ({} times)",
-            escape(&run.class(pair.target)),
-            escape(&run.class(pair.predicted)),
+            escape(&shorten(&run.class(pair.target), 60)),
+            escape(&shorten(&run.class(pair.predicted), 60)),
             count(pair.count)
         ),
     };
@@ -95,10 +96,10 @@ fn table(run: &RunReport, pairs: &[Pair]) -> String {
 
 fn matrix(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String {
     let num_classes = confusion.len();
-    let names: Vec<String> = (0..num_classes).map(|class| shorten(&run.class(class), 14)).collect();
-    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let names: Vec<String> = (0..num_classes).map(|class| short_name(&run.class(class))).collect();
+    let longest = names.iter().map(|name| name.width()).max().unwrap_or(0);
     let upright = longest <= 3;
-    let left = if upright { 44.0 } else { 34.0 + 6.6 * longest as f64 };
+    let left = if upright { 52.0 } else { 34.0 + 6.6 * longest as f64 };
     let top = if upright { 40.0 } else { 24.0 + 6.6 * longest as f64 };
     let cell = (WIDTH - left - 2.0) / num_classes.max(1) as f64;
     let wrong = |row: &[u64], target: usize| -> Vec<f64> {
@@ -119,7 +120,11 @@ fn matrix(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String {
     );
     let words =
         Words { id: &format!("{id}-confusion"), title: "Confusion matrix", description: &description };
-    let class = if num_classes > 12 { "matrix dense" } else { "matrix" };
+    let class = match upright {
+        _ if num_classes > 12 => "matrix dense",
+        true => "matrix",
+        false => "matrix long",
+    };
     let mut svg = open(&words, WIDTH, top + cell * num_classes as f64 + 2.0, class);
     let _ = write!(
         svg,
@@ -128,7 +133,10 @@ fn matrix(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String {
         Coordinate(left),
         Coordinate(top)
     );
-    let font = Coordinate((cell * 0.42).clamp(6.0, 13.0));
+    // Also a third larger, as on a narrow page, the longest count stays in its cell.
+    let digits = confusion.iter().flatten().max().map_or(1, |most| most.to_string().len());
+    let digit = if class == "matrix" { 0.8 } else { 0.62 };
+    let font = Coordinate((cell * 0.42).min(cell / (digit * digits as f64)).clamp(4.0, 13.0));
     let _ = write!(svg, "<g style=\"--name:{}px\">", Coordinate(cell.clamp(7.0, 11.5)));
     for (class, name) in names.iter().enumerate() {
         let middle = (class as f64 + 0.5) * cell;
@@ -187,7 +195,12 @@ fn matrix(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String {
             }
         }
     }
-    svg + "</svg>"
+    format!("<div class=\"scroll\" tabindex=\"0\">{svg}</svg></div>")
+}
+
+/// The name in at most fourteen columns; a Chinese letter takes two.
+fn short_name(name: &str) -> String {
+    (1..=14).rev().map(|length| shorten(name, length)).find(|short| short.width() <= 14).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! Curves over training: loss, its two parts, accuracy, learning rate; of one run or of several.
+//!
+//! Everywhere validation is solid, training dashed and the penalty dotted.
 
 use mentor_run::EpochMetrics;
 
@@ -29,8 +31,8 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         y: log_if_wide,
         y_label: "J = data loss + penalty",
         series: vec![
-            Series::line("train", "training", epoch(|epoch| Some(epoch.train_loss))),
-            Series::line("val dashed", "validation", epoch(|epoch| epoch.val_loss)),
+            Series::line("train dashed", "training", epoch(|epoch| Some(epoch.train_loss))),
+            Series::line("val", "validation", epoch(|epoch| epoch.val_loss)),
         ],
         keys: None,
         mark: kept(End::Upper),
@@ -42,8 +44,8 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
     let penalized = config::penalty(&run.config) != (0.0, 0.0);
     let mut parts = vec![
         Series::line(NOISE, "each update", history.by_step(|step| step.data_loss)),
-        Series::line("train", "data loss, training", epoch(|epoch| Some(epoch.train_data_loss))),
-        Series::line("val dashed", "data loss, validation", epoch(|epoch| epoch.val_data_loss)),
+        Series::line("train dashed", "data loss, training", epoch(|epoch| Some(epoch.train_data_loss))),
+        Series::line("val", "data loss, validation", epoch(|epoch| epoch.val_data_loss)),
     ];
     if penalized {
         parts.push(Series::line("penalty dotted", "penalty λR(W)", epoch(|epoch| Some(epoch.penalty))));
@@ -71,8 +73,8 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         y: shares,
         y_label: "share right",
         series: vec![
-            Series::line("train", "training", epoch(|epoch| epoch.train_accuracy)),
-            Series::line("val dashed", "validation", epoch(|epoch| epoch.val_accuracy)),
+            Series::line("train dashed", "training", epoch(|epoch| epoch.train_accuracy)),
+            Series::line("val", "validation", epoch(|epoch| epoch.val_accuracy)),
         ],
         keys: None,
         mark: kept(End::Lower),
@@ -95,7 +97,7 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
     [loss, parts, accuracy, rate].into_iter().map(|chart| draw(chart, unit, end)).collect()
 }
 
-/// The same figures with one colour a run: validation solid, training dashed.
+/// The same figures with one colour a run.
 pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
     let (unit, end) = unit_and_end(runs);
     let lines = |dashes: &str, what: &str, value: fn(&EpochMetrics) -> Option<f64>| -> Vec<Series> {

@@ -5,7 +5,7 @@ use mentor_run::records::distillation::{
 };
 use mentor_run::records::embedding_fidelity::{EmbeddingFidelity, MeasuredEmbeddings};
 
-use crate::drawing::html::{escape, figure, shorten, wide};
+use crate::drawing::html::{escape, figure, file_name, shorten, wide};
 use crate::drawing::numbers::{count, percent, percent_or_undefined, value};
 use crate::drawing::picture;
 use crate::run::RunReport;
@@ -117,22 +117,21 @@ fn card(run: &RunReport, sample: &Disagreement) -> String {
     );
     let target = sample.target.map_or(String::new(), |target| format!("<b>{}</b><br>", name(target)));
     format!(
-        "<li title=\"{}\">{image}<p>{target}teacher {teacher}<br>student {student}</p><dl><dt>teacher sure</dt><dd>{}</dd>\
-         <dt>student sure</dt><dd>{}</dd></dl></li>",
-        escape(&sample.id),
+        "<li>{image}<p>{target}teacher {teacher}<br>student {student}</p><dl><dt>teacher sure</dt><dd>{}</dd>\
+         <dt>student sure</dt><dd>{}</dd></dl>{}</li>",
         percent(sample.teacher_confidence),
-        percent(sample.student_confidence)
+        percent(sample.student_confidence),
+        file_name(&sample.id)
     )
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::fixture;
     use mentor_run::records::Picture;
 
-    #[test]
-    fn the_panel_has_models_agreement_test_and_pictures() {
+    pub(crate) fn found() -> Distillation {
         let measured = |name: &str, speed| Measured {
             name: name.to_owned(),
             architecture: "mlp:8".to_owned(),
@@ -140,7 +139,7 @@ mod tests {
             accuracy: Some(0.5),
             speed,
         };
-        let found = Distillation {
+        Distillation {
             split: "val".to_owned(),
             num_samples: 40,
             agreement: 0.75,
@@ -167,18 +166,27 @@ mod tests {
                 student_confidence: 0.6,
                 picture: Picture { channels: 1, height: 2, width: 2, pixels: "AAECAw==".to_owned() },
             }],
-        };
-        let html = panels(&fixture::complete("run"), &found);
-        assert!(html.starts_with("<figure class=\"panel\"><h3>Fidelity</h3><div class=\"scroll\"><table>"));
-        for part in
-            ["runs/&lt;big&gt;", "2.0000 ms", "75.0", "has 7 right", "data:image/png", "student dog &amp;"]
-        {
-            assert!(html.contains(part), "{part}: {html}");
         }
     }
 
     #[test]
-    fn the_wide_table_of_embeddings_scrolls_in_a_wide_panel() {
+    fn the_panel_has_models_agreement_test_and_pictures() {
+        let html = panels(&fixture::complete("run"), &found());
+        assert!(html.starts_with("<figure class=\"panel\"><h3>Fidelity</h3><div class=\"scroll\"><table>"));
+        for part in [
+            "runs/&lt;big&gt;",
+            "2.0000 ms",
+            "75.0",
+            "has 7 right",
+            "data:image/png",
+            "student dog &amp;",
+            ">a.png</p>",
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+    }
+
+    pub(crate) fn embedded() -> EmbeddingFidelity {
         let model = MeasuredEmbeddings {
             name: "runs/2026-11/faces/resnet-18".to_owned(),
             architecture: "cnn".to_owned(),
@@ -189,13 +197,12 @@ mod tests {
             map_at_r: Some(0.75),
             speed: None,
         };
-        let found = EmbeddingFidelity {
-            split: "val".to_owned(),
-            num_samples: 40,
-            models: vec![model],
-            baseline: None,
-        };
-        let html = embeddings(&found);
+        EmbeddingFidelity { split: "val".to_owned(), num_samples: 40, models: vec![model], baseline: None }
+    }
+
+    #[test]
+    fn the_wide_table_of_embeddings_scrolls_in_a_wide_panel() {
+        let html = embeddings(&embedded());
         assert!(
             html.starts_with("<figure class=\"panel span\"><h3>Fidelity</h3><div class=\"scroll\"><table>"),
             "{html}"

@@ -2,7 +2,7 @@
 
 use mentor_run::records::analysis::HardSample;
 
-use crate::drawing::html::{escape, figure, shorten};
+use crate::drawing::html::{escape, figure, file_name, shorten};
 use crate::drawing::numbers::{percent, value};
 use crate::drawing::picture;
 use crate::run::RunReport;
@@ -41,11 +41,11 @@ fn card(run: &RunReport, sample: &HardSample) -> String {
         format!("taken for <b>{}</b>", escape(&shorten(&predicted, 24)))
     };
     format!(
-        "<li title=\"{}\">{image}<p><b>{}</b><br>{verdict}</p><dl><dt>sure</dt><dd>{}</dd><dt>loss</dt><dd>{}</dd></dl></li>",
-        escape(&sample.id),
+        "<li>{image}<p><b>{}</b><br>{verdict}</p><dl><dt>sure</dt><dd>{}</dd><dt>loss</dt><dd>{}</dd></dl>{}</li>",
         escape(&shorten(&target, 24)),
         percent(sample.confidence),
-        value(sample.loss)
+        value(sample.loss),
+        file_name(&sample.id)
     )
 }
 
@@ -61,7 +61,7 @@ mod tests {
         assert!(html.contains("data:image/png;base64,"));
         assert!(html.contains("taken for <b>dog &amp; &quot;wolf&quot;</b>"), "{html}");
         assert!(html.contains("93.0\u{202f}%") && html.contains("4.210"));
-        assert!(html.contains("title=\"photos/&lt;script&gt;.png\""));
+        assert!(html.contains("<p class=\"file\">photos/&lt;script&gt;.png</p>"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use mentor_run::records::embeddings::{EmbeddingMap, MapPoint};
 use crate::drawing::html::{escape, figure, shorten};
 use crate::drawing::numbers::{count, percent};
 use crate::drawing::sheet::Sheet;
-use crate::drawing::svg::{Coordinate, Words, open};
+use crate::drawing::svg::{Coordinate, Place, WORD_HEIGHT, Words, open, word_width};
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 640.0;
@@ -39,7 +39,9 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
         explained[1]
     );
     let words = Words { id: &format!("{id}-map"), title, description: &description };
-    let mut svg = open(&words, WIDTH, HEIGHT, "plot points");
+    let svg = open(&words, WIDTH, HEIGHT, "plot points");
+    // The script goes from mark to mark with the arrow keys.
+    let mut svg = svg.replacen("<svg ", "<svg tabindex=\"0\" ", 1);
     let (right, bottom) = (Coordinate(WIDTH - 0.5), Coordinate(HEIGHT - FOOT));
     let _ = write!(svg, "<rect class=\"frame\" x=\"0.5\" y=\"0.5\" width=\"{right}\" height=\"{bottom}\"/>");
     for point in &points {
@@ -49,25 +51,30 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
             sheet.view(point.picture).map(|view| format!(" data-view=\"{view}\"")).unwrap_or_default();
         let _ = write!(
             svg,
-            "<path class=\"point s{}\" d=\"M{} {}{}\"{picture} data-label=\"{}\"><title>{}</title></path>",
+            "<path class=\"point s{}\" d=\"M{} {}{}\"{picture} data-label=\"{}\" data-file=\"{}\"><title>{}</title></path>",
             point.label % 8,
             Coordinate(x),
             Coordinate(y),
             shape(point.label),
             escape(&name),
+            escape(&point.id),
             escape(&format!("{name}: {}", point.id))
         );
     }
     if labels.len() <= MAX_NAMES {
+        let mut taken: Vec<Place> = Vec::new();
         for &label in &labels {
-            let (x, y) = middle(points.iter().filter(|point| point.label == label).map(|point| place(point)));
+            let at = middle(points.iter().filter(|point| point.label == label).map(|point| place(point)));
+            let name = shorten(&class(label), 16);
+            let at = free(at, word_width(&name), &taken);
             let _ = write!(
                 svg,
                 "<text class=\"name\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                Coordinate(x.clamp(30.0, WIDTH - 30.0)),
-                Coordinate(y + 4.0),
-                escape(&shorten(&class(label), 16))
+                Coordinate((at.left + at.right) / 2.0),
+                Coordinate(at.y),
+                escape(&name)
             );
+            taken.push(at);
         }
     }
     let _ = write!(
@@ -77,14 +84,15 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
         explained[0],
         explained[1]
     );
-    let peek = if sheet.html.is_empty() {
+    let picture = if sheet.html.is_empty() {
         String::new()
     } else {
         format!(
-            "<div class=\"peek\" hidden><svg class=\"thumb\" viewBox=\"0 0 1 1\" aria-hidden=\"true\"><use href=\"#{}\"/></svg><p></p></div>",
+            "<svg class=\"thumb\" viewBox=\"0 0 1 1\" aria-hidden=\"true\"><use href=\"#{}\"/></svg>",
             escape(sheet.id())
         )
     };
+    let peek = format!("<div class=\"peek\" hidden>{picture}<p></p></div>");
     let all = if points.len() < map.num_samples {
         format!("{} of {} samples", count(points.len() as u64), count(map.num_samples as u64))
     } else {
@@ -93,8 +101,13 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
     let pictured = points.iter().filter(|point| sheet.view(point.picture).is_some()).count();
     let peeks = match pictured {
         0 => String::new(),
-        all if all == points.len() => " Point at a mark to see its picture.".to_owned(),
-        some => format!(" Point at a mark to see its picture, which {} of them have.", count(some as u64)),
+        all if all == points.len() => {
+            " Point at a mark to see its picture, or go from mark to mark with the arrow keys.".to_owned()
+        }
+        some => format!(
+            " Point at a mark, or go from mark to mark with the arrow keys, to see its picture, which {} of them have.",
+            count(some as u64)
+        ),
     };
     let fitted = match map.num_fitted {
         Some(fitted) if fitted < map.num_samples => {
@@ -107,7 +120,10 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
          apart here are apart; classes that overlap may still be apart in the other directions.{fitted}{peeks}",
         percent(map.explained[0] + map.explained[1])
     );
-    let content = format!("{}<div class=\"map\">{svg}{peek}</div>", keys(&labels, class));
+    let content = format!(
+        "{}<div class=\"map\">{svg}{peek}</div><p class=\"file\" aria-live=\"polite\"></p>",
+        keys(&labels, class)
+    );
     // As high as the two curves beside it.
     figure(title, &content, &caption).replacen("class=\"panel\"", "class=\"panel tall\"", 1)
 }
@@ -141,6 +157,21 @@ fn middle(places: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
         values.get(values.len() / 2).copied().unwrap_or(0.0)
     };
     (median(&mut xs), median(&mut ys))
+}
+
+/// The place for a name nearest to its middle, above or below, that no other name has.
+fn free((x, y): (f64, f64), width: f64, taken: &[Place]) -> Place {
+    let x = x.clamp((width / 2.0).min(WIDTH / 2.0), (WIDTH - width / 2.0).max(WIDTH / 2.0));
+    let (highest, lowest) = (WORD_HEIGHT, HEIGHT - FOOT - 6.0);
+    let at = |y: f64| Place { left: x - width / 2.0, right: x + width / 2.0, y };
+    let start = (y + 4.0).clamp(highest, lowest);
+    let rows = (0..).map(|row| f64::from(row) * WORD_HEIGHT).take_while(|distance| *distance < HEIGHT);
+    // The map has more rows than it has names.
+    rows.flat_map(|distance| [start + distance, start - distance])
+        .filter(|y| (highest..=lowest).contains(y))
+        .map(at)
+        .find(|place| !taken.iter().any(|other| place.meets(other)))
+        .unwrap_or_else(|| at(start))
 }
 
 /// The mark of a class about its place: eight colours, then the next shape.
@@ -208,13 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn names_of_classes_that_lie_on_each_other_do_not() {
+        let mut taken: Vec<Place> = Vec::new();
+        for _ in 0..MAX_NAMES {
+            let place = free((WIDTH, HEIGHT), word_width("sixteen letters…"), &taken);
+            assert!(place.left >= 0.0 && place.right <= WIDTH && place.y <= HEIGHT - FOOT, "{place:?}");
+            assert!(!taken.iter().any(|other| place.meets(other)), "{place:?} in {taken:?}");
+            taken.push(place);
+        }
+        assert_eq!(free((100.0, 50.0), 20.0, &[]), Place { left: 90.0, right: 110.0, y: 54.0 });
+    }
+
+    #[test]
     fn pictures_are_promised_only_where_there_are_some() {
         let mut map = map(&[(0.0, 0.0, 0), (2.0, 1.0, 9)]);
-        assert!(draw(&map).contains("Point at a mark to see its picture."));
+        assert!(draw(&map).contains("Point at a mark to see its picture, or"));
         map.points[0].picture = None;
         assert!(draw(&map).contains("its picture, which 1 of them have."));
         map.points[1].picture = Some(7);
-        assert!(!draw(&map).contains("Point at"), "a picture that the sheet does not have");
+        let html = draw(&map);
+        assert!(!html.contains("Point at"), "a picture that the sheet does not have");
+        // Class and file are shown all the same.
+        assert!(html.contains("<svg tabindex=\"0\"") && html.contains(" data-file=\"&lt;i&gt;\""), "{html}");
     }
 
     #[test]

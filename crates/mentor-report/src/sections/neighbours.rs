@@ -3,7 +3,7 @@
 use mentor_metrics::retrieval::{Metric, Retrieval};
 use mentor_run::records::embeddings::{EmbeddingAnalysis, RetrievalRow, RetrievedSample};
 
-use crate::drawing::html::{escape, figure, shorten, wide};
+use crate::drawing::html::{escape, figure, file_name, shorten, wide};
 use crate::drawing::numbers::{count, counted, percent, percent_or_undefined, value};
 use crate::drawing::sheet::Sheet;
 
@@ -115,8 +115,11 @@ fn row(row: &RetrievalRow, class: &dyn Fn(u32) -> String, sheet: &Sheet) -> Stri
         )
     };
     let neighbours: String = row.neighbours.iter().take(MAX_NEIGHBOURS).map(cell).collect();
+    let samples = std::iter::once(&row.query).chain(row.neighbours.iter().take(MAX_NEIGHBOURS));
+    let files: String = samples.map(|sample| file_name(&sample.id)).collect();
     format!(
-        "<li><div class=\"query\" title=\"{}\">{}<p><b>{}</b></p><p>{right} right</p></div>{neighbours}</li>",
+        "<li><div class=\"query\" title=\"{}\">{}<p><b>{}</b></p><p>{right} right</p></div>{neighbours}\
+         <details class=\"files\"><summary>file names</summary>{files}</details></li>",
         escape(&row.query.id),
         sheet.show(row.query.picture, &query),
         escape(&shorten(&query, 12))
@@ -143,6 +146,7 @@ mod tests {
         );
         assert!(html.contains("(here 1 of 2)") && html.contains("<p>1 right</p>"), "{html}");
         assert!(!html.contains("data:image"), "pictures are embedded by the sheet, once");
+        assert!(html.contains("<p class=\"file\">q.png</p><p class=\"file\">a.png</p>"), "{html}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use mentor_run::records::Picture;
 use mentor_run::records::self_training::{LabelledPicture, Round, SelfTraining, Stage};
 
 use crate::drawing::chart::{Chart, Series, draw, shares};
-use crate::drawing::html::{escape, figure, more_classes, shorten, wide};
+use crate::drawing::html::{escape, figure, file_name, more_classes, shorten, wide};
 use crate::drawing::numbers::{count, percent, value};
 use crate::drawing::sheet::Sheet;
 use crate::run::RunReport;
@@ -220,7 +220,9 @@ fn pictures(found: &SelfTraining, last: &Round, id: &str) -> String {
         };
         rows += &of_class.most.iter().map(&mut show).collect::<String>();
         rows += &of_class.least.iter().map(&mut show).collect::<String>();
-        rows += "</li>";
+        let files = of_class.most.iter().chain(&of_class.least).map(|shown| file_name(&shown.id));
+        let files: String = files.collect();
+        rows += &format!("<details class=\"files\"><summary>file names</summary>{files}</details></li>");
     }
     let more = more_classes(found.classes.len().saturating_sub(last.sheets.len()));
     let content = format!("{}<ul class=\"found\">{rows}</ul>{more}", sheet.html);
@@ -234,7 +236,7 @@ fn pictures(found: &SelfTraining, last: &Round, id: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::fixture;
     use crate::tests::assert_sound;
@@ -242,7 +244,7 @@ mod tests {
     use mentor_metrics::pseudo_labels::{ClassStatistics, SelectionStatistics};
     use mentor_run::records::self_training::{ClassSheet, Leaks, RoundSummary};
 
-    fn found() -> SelfTraining {
+    pub(crate) fn found() -> SelfTraining {
         let stage = |name: &str, chosen| Stage {
             name: name.to_owned(),
             architecture: "cnn".to_owned(),
@@ -305,7 +307,7 @@ mod tests {
             "3 of 3",
             "class=\"range\"",
             "Pseudo-labelled images",
-            "&lt;a&gt;.png",
+            "<p class=\"file\">&lt;a&gt;.png</p>",
             // Of two classes one has pictures.
             "1 more class is not shown",
         ] {
