@@ -219,8 +219,40 @@ impl FromStr for Architecture {
         if let Some(numbers) = name.strip_prefix("vit-") {
             return parse_vit(numbers).map_err(invalid);
         }
-        Err(ModelError::UnknownArchitecture { name: name.to_string() })
+        match spelling(name).map(|spelt| (spelt.parse::<Self>(), spelt)) {
+            // `resnet50` means a network that is not offered, and the reason says which are.
+            Some((Err(ModelError::InvalidArchitecture { problem, .. }), _)) => Err(invalid(problem)),
+            Some((Ok(_), meant)) => {
+                Err(ModelError::UnknownArchitecture { name: name.to_string(), meant: Some(meant) })
+            }
+            _ => Err(ModelError::UnknownArchitecture { name: name.to_string(), meant: nearest(name) }),
+        }
     }
+}
+
+/// The name as it is spelt here, if it is spelt otherwise: `ResNet18` and `resnet_18` are `resnet-18`, `wrn16x2` is `wrn-16-2`.
+fn spelling(name: &str) -> Option<String> {
+    let lower = name.trim().to_lowercase().replace(['_', ' '], "-");
+    let (family, numbers) = ["resnet", "wrn", "wideresnet", "wide-resnet", "vit", "mlp"]
+        .into_iter()
+        .find_map(|family| Some((family, lower.strip_prefix(family)?)))
+        .unwrap_or((lower.as_str(), ""));
+    let numbers = numbers.trim_start_matches(['-', ':']);
+    let spelt = match family {
+        _ if numbers.is_empty() => family.to_owned(),
+        "mlp" => format!("mlp:{}", numbers.replace('-', ",")),
+        "wideresnet" | "wide-resnet" | "wrn" => format!("wrn-{}", numbers.replace('x', "-")),
+        _ => format!("{family}-{numbers}"),
+    };
+    (spelt != name).then_some(spelt)
+}
+
+/// The name of the catalogue that differs from this one in the fewest letters, of which at most two.
+fn nearest(name: &str) -> Option<String> {
+    let examples = catalogue().iter().flat_map(|family| family.examples);
+    let distances = examples.map(|example| (strsim::damerau_levenshtein(name, example), example));
+    let (distance, example) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 2 && distance < name.len()).then(|| (*example).to_string())
 }
 
 fn parse_hidden(units: &str) -> Result<Vec<usize>, String> {
@@ -307,7 +339,17 @@ mod tests {
     fn impossible_names_are_refused_with_what_would_be_right() {
         for (name, expected) in [
             ("", "known: linear"),
-            ("LINEAR", "known: linear"),
+            ("LINEAR", "did you mean linear? known: linear"),
+            ("resnet18", "did you mean resnet-18?"),
+            ("ResNet_20", "did you mean resnet-20?"),
+            ("resent-18", "did you mean resnet-18?"),
+            ("wrn28x10", "did you mean wrn-28-10?"),
+            ("WideResNet-16-2", "did you mean wrn-16-2?"),
+            ("mlp100", "did you mean mlp:100?"),
+            ("linaer", "did you mean linear?"),
+            ("resnet50", "use resnet-34"),
+            ("resnet19", "6n+2"),
+            ("efficientnet", "known: linear"),
             ("vgg-16", "wrn-16-2"),
             ("mlp", "mlp:1200,1200"),
             ("mlp:", "not ``"),

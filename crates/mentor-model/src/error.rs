@@ -8,12 +8,15 @@ use thiserror::Error;
 pub enum ModelError {
     /// The name belongs to no family.
     #[error(
-        "unknown model `{name}`; known: linear, mlp:H1,H2,… (mlp:1200,1200), cnn, cnn:wide, resnet-N (resnet-20, \
-         resnet-18), wrn-D-K (wrn-16-2), vit-P-D-L (vit-4-192-4)"
+        "unknown model `{name}`{}known: linear, mlp:H1,H2,… (mlp:1200,1200), cnn, cnn:wide, resnet-N (resnet-20, \
+         resnet-18), wrn-D-K (wrn-16-2), vit-P-D-L (vit-4-192-4)",
+        .meant.as_ref().map_or("; ".to_owned(), |meant| format!(": did you mean {meant}? "))
     )]
     UnknownArchitecture {
         /// What was asked for.
         name: String,
+        /// A name of the catalogue that was perhaps meant.
+        meant: Option<String>,
     },
     /// The family is known, its numbers are not possible.
     #[error("model `{name}`: {problem}")]
