@@ -91,8 +91,96 @@ impl Command {
 mod tests {
     use clap::CommandFactory;
 
+    use super::*;
+
+    /// The commands in a text: its lines that begin with `mentor`, also after a prompt, or within a line's quotes.
+    fn commands(text: &str) -> Vec<String> {
+        let line = |line: &str| {
+            let line = line.trim_start().trim_start_matches("$ ");
+            let line = line
+                .strip_prefix("cargo run --release -- ")
+                .map_or(line.to_owned(), |rest| format!("mentor {rest}"));
+            let quoted = line
+                .split_once("'mentor ")
+                .and_then(|(_, rest)| Some(format!("mentor {}", rest.split_once('\'')?.0)));
+            quoted.into_iter().chain(line.split(" && ").map(str::to_owned)).collect::<Vec<_>>()
+        };
+        text.lines().flat_map(line).filter(|line| line.starts_with("mentor ")).collect()
+    }
+
+    /// The words of a command as a shell divides it, up to a comment or where its output goes.
+    fn words(command: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for letter in command.chars() {
+            match (quote, letter) {
+                (None, '#' | '>' | '|') if word.is_none() => break,
+                (None, '"' | '\'') => {
+                    quote = Some(letter);
+                    word.get_or_insert_default();
+                }
+                (Some(open), letter) if open == letter => quote = None,
+                (None, letter) if letter.is_whitespace() => words.extend(word.take()),
+                (_, letter) => word.get_or_insert_default().push(letter),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[track_caller]
+    fn assert_runs(command: &str, place: &str) {
+        if let Err(error) = Cli::try_parse_from(words(command)) {
+            assert!(!error.use_stderr(), "{place}: {command}\n{error}");
+        }
+    }
+
+    #[test]
+    fn examples_of_the_help_can_be_run_and_each_command_shows_its_own() {
+        fn check(command: &mut clap::Command, path: &str) {
+            let help = command.render_long_help().to_string();
+            // Lines of the help are wrapped; its examples are not.
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let found = commands(&examples);
+            found.iter().for_each(|example| assert_runs(example, path));
+            let own = found.iter().any(|example| example.starts_with(path));
+            assert!(own, "{path} shows no example of itself:\n{help}");
+            if path.starts_with("mentor loss ") {
+                assert!(found.iter().all(|example| example.starts_with(path)), "{path}: {found:?}");
+            }
+            for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+                let path = format!("{path} {}", command.get_name());
+                check(command, &path);
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        check(&mut command, "mentor");
+    }
+
+    #[test]
+    fn examples_of_the_documents_can_be_run() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for name in ["README.md", "docs/definitions.md", "docs/benchmarks.md", "bench/README.md"] {
+            let text = std::fs::read_to_string(root.join(name)).unwrap();
+            // Every second part between fences is code.
+            let code: String = text.split("```").skip(1).step_by(2).collect();
+            let found = commands(&code);
+            assert!(name != "README.md" || found.len() > 20, "{found:?}");
+            found.iter().for_each(|command| assert_runs(command, name));
+        }
+    }
+
+    #[test]
+    fn a_command_is_divided_as_by_a_shell() {
+        assert_eq!(words("mentor a \"b c\" --d='e'f > g # h"), ["mentor", "a", "b c", "--d=ef"]);
+        assert_eq!(
+            commands("x\n  $ mentor a && mentor b\n sbatch --wrap 'mentor c d'"),
+            ["mentor a", "mentor b", "mentor c d"]
+        );
+    }
+
     #[test]
     fn the_arguments_are_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -21,19 +21,23 @@ mod terminal;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 /// Runs the command that `arguments` (the program's name first) ask for, and gives the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let result = match args::Cli::try_parse_from(arguments) {
-        Ok(cli) => cli.command.run(),
+    let mut command = args::Cli::command();
+    let matches = command.try_get_matches_from_mut(arguments);
+    let parsed = matches.and_then(|matches| Ok((args::Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         // Help and the version are "errors" of the parser too; it knows where each goes, and with which status.
         Err(error) => return usage_status(&error),
     };
-    match result {
+    match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if let Some(text) = failure.render() {
+            let failed = matches.subcommand_name().and_then(|name| command.find_subcommand(name));
+            if let Some(text) = failure.render(failed.unwrap_or(&command)) {
                 terminal::output::note(&text);
             }
             ExitCode::from(failure.status())
@@ -42,7 +46,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn usage_status(error: &clap::Error) -> ExitCode {
-    // A reader that has gone away is nothing to complain about.
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(terminal::error::USAGE))
+    let (plain, status) =
+        (error.to_string(), u8::try_from(error.exit_code()).unwrap_or(terminal::error::USAGE));
+    let shown = terminal::output::printable(plain.trim_end(), terminal::output::MAX_LINE);
+    if error.use_stderr() && shown != plain.trim_end() {
+        // It echoes an argument that a terminal should not see.
+        terminal::output::note(&shown);
+    } else {
+        // A reader that has gone away is nothing to complain about.
+        let _ = error.print();
+    }
+    ExitCode::from(status)
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with data, each as one line: `where: what; what to do next`.
+//! What can be wrong with data: each message is one line, `where: what`, and [`DataError::help`] says what to do next.
 
 use std::path::PathBuf;
 
@@ -7,27 +7,24 @@ use mentor_codec::Fault;
 use crate::shown::{shown, shown_path};
 use crate::split::Split;
 
-/// Why data could not be read. Every message is one line that says where, what, and what to do next.
+/// Why data could not be read. Every message is one line that says where and what.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// The path of a data set does not exist.
-    #[error(
-        "{}: no such file or folder; check the path, or use `digits` for the embedded data set",
-        shown_path(path)
-    )]
+    #[error("{}: no such file or folder", shown_path(path))]
     NoDataSet {
         /// What was asked for.
         path: PathBuf,
     },
     /// Another file or folder does not exist.
-    #[error("{}: no such file or folder; check the path", shown_path(path))]
+    #[error("{}: no such file or folder", shown_path(path))]
     NotFound {
         /// What was asked for.
         path: PathBuf,
     },
     /// Reading failed for a reason of the operating system.
-    #[error("{}: {source}; check that the file can be read", shown_path(path))]
+    #[error("{}: {source}", shown_path(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -35,16 +32,13 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// The path is a file of no kind that holds a data set.
-    #[error(
-        "{}: not a data set; give a folder of images, a folder with IDX files, a .csv manifest or an .npz file",
-        shown_path(path)
-    )]
+    #[error("{}: not a data set", shown_path(path))]
     Unrecognised {
         /// The file.
         path: PathBuf,
     },
     /// No samples at all.
-    #[error("{}: holds no {what}; {hint}", shown_path(path))]
+    #[error("{}: holds no {what}", shown_path(path))]
     Empty {
         /// The file or folder.
         path: PathBuf,
@@ -54,16 +48,13 @@ pub enum DataError {
         hint: String,
     },
     /// The name of a class folder is no text: two such folders could look like one class.
-    #[error(
-        "{}: the name of the folder is not UTF-8, and so no name of a class; rename it",
-        shown_path(path)
-    )]
+    #[error("{}: the name of the folder is not UTF-8, and so no name of a class", shown_path(path))]
     ClassName {
         /// The folder.
         path: PathBuf,
     },
     /// Fewer than two classes.
-    #[error("{}: holds only the class {class:?}; {hint}", shown_path(path))]
+    #[error("{}: holds only the class \"{}\"", shown_path(path), shown(class))]
     OneClass {
         /// The data set.
         path: PathBuf,
@@ -74,7 +65,7 @@ pub enum DataError {
     },
     /// Of several classes, one has training images that can be used.
     #[error(
-        "{}: only the class {class:?} has training images left after leaving out {reason}; repair them or add others",
+        "{}: only the class {class:?} has training images left after leaving out {reason}",
         shown_path(path)
     )]
     OneClassLeft {
@@ -87,7 +78,7 @@ pub enum DataError {
     },
     /// A folder that may be a split or a class.
     #[error(
-        "{}: {folder:?} may be a split or a class: it holds folders, as a split does, and lies beside {others}; name the folder {folder:?} itself to use the classes in it, or rename it if it is a class",
+        "{}: {folder:?} may be a split or a class: it holds folders, as a split does, and lies beside {others}",
         shown_path(path)
     )]
     SplitOrClass {
@@ -99,10 +90,7 @@ pub enum DataError {
         others: String,
     },
     /// Several folders are named for one split.
-    #[error(
-        "{}: {folders} are all named for the {split} split; put their images into one folder, or move the others away",
-        shown_path(path)
-    )]
+    #[error("{}: {folders} are all named for the {split} split", shown_path(path))]
     SplitTwice {
         /// The data set.
         path: PathBuf,
@@ -113,7 +101,7 @@ pub enum DataError {
     },
     /// Folders of splits lie in some of the class folders, or have class folders of their own.
     #[error(
-        "{}: {class:?} holds folders named for splits ({splits}), but not every folder beside it holds just such folders with images; name {class:?} itself if the classes lie below, or give every class the same folders",
+        "{}: {class:?} holds folders named for splits ({splits}), but not every folder beside it holds just such folders with images",
         shown_path(path)
     )]
     SplitsInClass {
@@ -125,10 +113,7 @@ pub enum DataError {
         splits: String,
     },
     /// Folders are nested without end, or nearly so.
-    #[error(
-        "{}: lies more than {limit} folders deep; name a folder further down, or move the images up",
-        shown_path(path)
-    )]
+    #[error("{}: lies more than {limit} folders deep", shown_path(path))]
     TooDeep {
         /// The folder.
         path: PathBuf,
@@ -136,10 +121,7 @@ pub enum DataError {
         limit: usize,
     },
     /// A class that training does not have.
-    #[error(
-        "{}: class {class:?} occurs in {split} but not in train; add it to train or remove it",
-        shown_path(path)
-    )]
+    #[error("{}: class \"{}\" occurs in {split} but not in train", shown_path(path), shown(class))]
     UnknownClass {
         /// The data set.
         path: PathBuf,
@@ -150,7 +132,7 @@ pub enum DataError {
     },
     /// A file ends before what its header declares.
     #[error(
-        "{}: truncated: its header declares {expected} bytes of data, {found} are there; fetch the file again",
+        "{}: truncated: its header declares {expected} bytes of data, {found} are there",
         shown_path(path)
     )]
     Truncated {
@@ -162,10 +144,7 @@ pub enum DataError {
         found: u64,
     },
     /// The first bytes are not those of the format.
-    #[error(
-        "{}: {found} is not the start of {expected}; check that the name fits the content",
-        shown_path(path)
-    )]
+    #[error("{}: {found} is not the start of {expected}", shown_path(path))]
     WrongMagic {
         /// The file.
         path: PathBuf,
@@ -175,7 +154,7 @@ pub enum DataError {
         expected: &'static str,
     },
     /// The content contradicts the format.
-    #[error("{}: {reason}; write or fetch the file again", shown_path(path))]
+    #[error("{}: {reason}", shown_path(path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -183,10 +162,7 @@ pub enum DataError {
         reason: String,
     },
     /// Something larger than the limits, refused before memory is taken.
-    #[error(
-        "{}: {what} is {size}, over the limit of {limit}; raise `{option}` if that is meant",
-        shown_path(path)
-    )]
+    #[error("{}: {what} is {size}, over the limit of {limit}", shown_path(path))]
     TooLarge {
         /// The file or data set.
         path: PathBuf,
@@ -200,10 +176,7 @@ pub enum DataError {
         option: &'static str,
     },
     /// A file that belongs to another is missing.
-    #[error(
-        "{}: the file with its {missing} is missing; put it beside the other, plain or gzipped",
-        shown_path(path)
-    )]
+    #[error("{}: the file with its {missing} is missing", shown_path(path))]
     MissingPartner {
         /// The file that is there.
         path: PathBuf,
@@ -226,7 +199,7 @@ pub enum DataError {
         example: PathBuf,
     },
     /// Images and labels differ in number.
-    #[error("{}: {labels} labels for {images} images; they must come from the same export", shown_path(path))]
+    #[error("{}: {labels} labels for {images} images", shown_path(path))]
     CountMismatch {
         /// The file with the labels.
         path: PathBuf,
@@ -236,7 +209,7 @@ pub enum DataError {
         labels: u64,
     },
     /// A label that is no class index.
-    #[error("{}: label {label} at index {index} is out of range; {hint}", shown_path(path))]
+    #[error("{}: label {label} at index {index} is out of range", shown_path(path))]
     LabelOutOfRange {
         /// The file with the labels.
         path: PathBuf,
@@ -248,10 +221,7 @@ pub enum DataError {
         hint: String,
     },
     /// Training and test arrays differ in shape.
-    #[error(
-        "{}: images are {found}, those for training are {expected}; export both at one size",
-        shown_path(path)
-    )]
+    #[error("{}: images are {found}, those for training are {expected}", shown_path(path))]
     ShapeMismatch {
         /// The file or array.
         path: PathBuf,
@@ -261,11 +231,7 @@ pub enum DataError {
         expected: String,
     },
     /// A manifest without a column that it needs.
-    #[error(
-        "{}:1: no column {column:?} (found: {}); the first line must be {expected}",
-        shown_path(path),
-        shown(found)
-    )]
+    #[error("{}:1: no column {column:?} (found: {})", shown_path(path), shown(found))]
     MissingColumn {
         /// The manifest.
         path: PathBuf,
@@ -277,11 +243,7 @@ pub enum DataError {
         expected: &'static str,
     },
     /// A manifest that begins with a row of data.
-    #[error(
-        "{}:1: the first line ({}) is a row of data; put {expected} above it",
-        shown_path(path),
-        shown(found)
-    )]
+    #[error("{}:1: the first line ({}) is a row of data", shown_path(path), shown(found))]
     MissingHeader {
         /// The manifest.
         path: PathBuf,
@@ -291,10 +253,7 @@ pub enum DataError {
         expected: &'static str,
     },
     /// A manifest in an encoding that is not read.
-    #[error(
-        "{}:{line}: not UTF-8 text (it holds the byte {byte:02x}); save the file as UTF-8",
-        shown_path(path)
-    )]
+    #[error("{}:{line}: not UTF-8 text (it holds the byte {byte:02x})", shown_path(path))]
     NotUtf8 {
         /// The manifest.
         path: PathBuf,
@@ -304,7 +263,7 @@ pub enum DataError {
         byte: u8,
     },
     /// A line of a manifest that cannot be used.
-    #[error("{}:{line}: {}; correct or remove the line", shown_path(path), shown(reason))]
+    #[error("{}:{line}: {}", shown_path(path), shown(reason))]
     ManifestLine {
         /// The manifest.
         path: PathBuf,
@@ -314,10 +273,7 @@ pub enum DataError {
         reason: String,
     },
     /// An npz file without an array that it needs.
-    #[error(
-        "{}: no array {name:?} (found: {found}); write it with numpy.savez(file, x=images, y=labels)",
-        shown_path(path)
-    )]
+    #[error("{}: no array {name:?} (found: {found})", shown_path(path))]
     MissingArray {
         /// The file.
         path: PathBuf,
@@ -327,7 +283,7 @@ pub enum DataError {
         found: String,
     },
     /// An array whose type, shape or values cannot be used.
-    #[error("{}: array {name:?} {reason}; correct the array and save it again", shown_path(path))]
+    #[error("{}: array {name:?} {reason}", shown_path(path))]
     BadArray {
         /// The file.
         path: PathBuf,
@@ -337,10 +293,7 @@ pub enum DataError {
         reason: String,
     },
     /// A NaN or an infinity among the pixels.
-    #[error(
-        "{}: array {name:?}: {value} at index {index:?}; replace values that are not finite",
-        shown_path(path)
-    )]
+    #[error("{}: array {name:?}: {value} at index {index:?}", shown_path(path))]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -352,13 +305,7 @@ pub enum DataError {
         value: f64,
     },
     /// A file that should be an image and cannot be used as one.
-    #[error(
-        "{}: {}; {}{}",
-        shown_path(path),
-        shown(&fault.to_string()),
-        fault.advice(),
-        skip(*can_be_skipped)
-    )]
+    #[error("{}: {}", shown_path(path), shown(&fault.to_string()))]
     BadImage {
         /// The image.
         path: PathBuf,
@@ -368,7 +315,7 @@ pub enum DataError {
         can_be_skipped: bool,
     },
     /// A split that the data set does not have.
-    #[error("{}: has no {split} split; {hint}", shown(path))]
+    #[error("{}: has no {split} split", shown(path))]
     NoSplit {
         /// The data set.
         path: String,
@@ -378,7 +325,7 @@ pub enum DataError {
         hint: &'static str,
     },
     /// Labels are needed and there are none.
-    #[error("{}: its images have no labels, and {what} needs them; {hint}", shown(path))]
+    #[error("{}: its images have no labels, and {what} needs them", shown(path))]
     Unlabelled {
         /// The data set.
         path: String,
@@ -388,7 +335,7 @@ pub enum DataError {
         hint: &'static str,
     },
     /// Nothing is left of a split after images were left out.
-    #[error("{}: nothing is left of {split} after leaving out {reason}; {hint}", shown(path))]
+    #[error("{}: nothing is left of {split} after leaving out {reason}", shown(path))]
     NothingLeft {
         /// The data set.
         path: String,
@@ -400,7 +347,7 @@ pub enum DataError {
         hint: &'static str,
     },
     /// Batches of several classes that the data cannot fill.
-    #[error("{name} = {value}: {reason}; choose fewer")]
+    #[error("{name} = {value}: {reason}")]
     ClassBalance {
         /// `classes_per_batch` or `samples_per_class`.
         name: &'static str,
@@ -411,7 +358,7 @@ pub enum DataError {
     },
     /// Fewer classes than splits without a class in common need.
     #[error(
-        "{}: {num_classes} classes cannot be split by class; two for each of {splits} are needed: add classes or split by sample",
+        "{}: {num_classes} classes cannot be split by class; two for each of {splits} are needed",
         shown_path(path)
     )]
     TooFewClasses {
@@ -441,6 +388,59 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// What to do next: ways of which one is enough, such as `check the path`. A way that needs an option names its key in
+    /// the configuration in backquotes, such as `` `data.options.on_bad_image` ``.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::NoDataSet { .. } => &["check the path", "use digits for the embedded data set"],
+            Self::NotFound { .. } => &["check the path"],
+            Self::Io { .. } => &["check that the file can be read"],
+            Self::Unrecognised { .. } => {
+                &["give a folder of images, a folder with IDX files, a .csv manifest or an .npz file"]
+            }
+            Self::Empty { hint, .. } | Self::LabelOutOfRange { hint, .. } => &[hint],
+            Self::ClassName { .. } => &["rename it"],
+            Self::OneClass { hint, .. } => &[hint],
+            Self::OneClassLeft { .. } => &["repair them", "add others"],
+            Self::SplitOrClass { folder, .. } => {
+                let inside = format!("name the folder \"{}\" itself to use the classes in it", shown(folder));
+                return vec![inside, "rename it if it is a class".to_owned()];
+            }
+            Self::SplitTwice { .. } => &["put their images into one folder", "move the others away"],
+            Self::SplitsInClass { class, .. } => {
+                let inside = format!("name \"{}\" itself if the classes lie below", shown(class));
+                return vec![inside, "give every class the same folders".to_owned()];
+            }
+            Self::TooDeep { .. } => &["name a folder further down", "move the images up"],
+            Self::MissingHeader { expected, .. } => return vec![format!("put {expected} above it")],
+            Self::NotUtf8 { .. } => &["save the file as UTF-8"],
+            Self::UnknownClass { .. } => &["add it to train", "remove it"],
+            Self::Truncated { .. } => &["fetch the file again"],
+            Self::WrongMagic { .. } => &["check that the name fits the content"],
+            Self::Damaged { .. } => &["write the file again", "fetch it again"],
+            Self::TooLarge { option, .. } => return vec![format!("raise `data.options.limits.{option}`")],
+            Self::MissingPartner { .. } => &["put it beside the other, plain or gzipped"],
+            Self::CountMismatch { .. } => &["they must come from the same export"],
+            Self::ShapeMismatch { .. } => &["export both at one size"],
+            Self::MissingColumn { expected, .. } => {
+                return vec![format!("the first line must be {expected}")];
+            }
+            Self::ManifestLine { .. } => &["correct the line", "remove it"],
+            Self::MissingArray { .. } => &["write it with numpy.savez(file, x=images, y=labels)"],
+            Self::BadArray { .. } => &["correct the array and save it again"],
+            Self::NotFinite { .. } => &["replace values that are not finite"],
+            Self::BadImage { fault, can_be_skipped, .. } => return bad_image_help(fault, *can_be_skipped),
+            Self::NoSplit { hint, .. } | Self::Unlabelled { hint, .. } | Self::NothingLeft { hint, .. } => {
+                &[hint]
+            }
+            Self::ClassBalance { .. } => &["choose fewer"],
+            Self::TooFewClasses { .. } => &["add classes", "set `data.options.split_by` to sample"],
+            Self::InvalidOption { .. } | Self::Inconsistent { .. } => &[],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
+
     /// Wraps an I/O error with the path it is about; a missing file becomes [`DataError::NotFound`].
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
         match source.kind() {
@@ -472,8 +472,18 @@ impl DataError {
     }
 }
 
-fn skip(can_be_skipped: bool) -> &'static str {
-    if can_be_skipped { ", or leave such files out with skip or quarantine" } else { "" }
+/// A way out for the image itself; a data set can also be opened without it.
+fn bad_image_help(fault: &Fault, can_be_skipped: bool) -> Vec<String> {
+    let mut ways = vec![match fault {
+        Fault::TooLarge { height, width, .. } => {
+            format!("raise `data.options.limits.max_pixels` to {}", height.saturating_mul(*width))
+        }
+        fault => fault.advice(),
+    }];
+    if can_be_skipped {
+        ways.push("set `data.options.on_bad_image` to skip or quarantine".to_owned());
+    }
+    ways
 }
 
 #[cfg(test)]
@@ -483,9 +493,26 @@ mod tests {
     #[test]
     fn messages_are_one_line_with_place_reason_and_next_step() {
         let error = DataError::Truncated { path: "a/b".into(), expected: 10, found: 7 };
-        assert_eq!(
-            error.to_string(),
-            "a/b: truncated: its header declares 10 bytes of data, 7 are there; fetch the file again"
+        assert_eq!(error.to_string(), "a/b: truncated: its header declares 10 bytes of data, 7 are there");
+        assert_eq!(error.help(), ["fetch the file again"]);
+    }
+
+    #[test]
+    fn names_are_on_one_line_and_bounded() {
+        let class = "L".repeat(70_000);
+        let message =
+            DataError::OneClass { path: "a\nb\u{1b}".into(), class, hint: String::new() }.to_string();
+        assert!(
+            message.starts_with(r#"a\nb\u{1b}: holds only the class "LLL"#) && message.len() < 500,
+            "{message}"
         );
+    }
+
+    #[test]
+    fn an_image_over_a_limit_is_not_called_damaged() {
+        let help = |fault| DataError::BadImage { path: "a.png".into(), fault, can_be_skipped: true }.help();
+        assert_eq!(help(Fault::Damaged("the file is empty".to_owned()))[0], "repair or remove the file");
+        let large = Fault::TooLarge { height: 2, width: 5, max_pixels: 9 };
+        assert_eq!(help(large)[0], "raise `data.options.limits.max_pixels` to 10");
     }
 }

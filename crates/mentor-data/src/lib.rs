@@ -44,6 +44,7 @@ pub use notes::{BadFile, LeftOut, Note};
 pub use options::{BadImage, Limits, OpenOptions, SplitBy};
 pub use readers::array::Array;
 pub use readers::tree::{ImageFiles, find_images};
+pub use shown::{escape, listed, shorten, shown, shown_path};
 pub use source::Source;
 pub use source::duplicates::{Duplicates, Leak, Repeats};
 pub use source::inspect::{ClassCount, Inspection, SizeCount, inspect};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use mentor_data::{listed, shown, shown_path};
 use mentor_metrics::calibration::{Calibration, CalibrationError, CalibrationFit, NotKept, Prior, calibrate};
 use mentor_model::Head;
 use mentor_run::RunDir;
@@ -76,10 +77,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
     let trained = TrainedModel::load(&args.run, &device.device)?;
     let Head::Classifier { num_classes } = trained.file.spec.head else {
-        return Err(Failure::usage(anyhow!(
-            "{}: gives embeddings, which have no probabilities; name the run of a classifier",
-            args.run.display()
-        )));
+        let error = anyhow!("{}: gives embeddings, which have no probabilities", shown_path(&args.run));
+        return Err(Failure::usage(error).help("name the run of a classifier"));
     };
     let trained_on = trained.file.data.source.clone().unwrap_or_default();
     let data = args.data.clone().unwrap_or(trained_on);
@@ -93,17 +92,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let classes = &trained.file.classes;
     let fit = calibrate(&scores, num_classes, dataset.targets(), &prior).map_err(|error| {
         match (&prior, error) {
-            (Prior::Given(_), error) => Failure::usage(error),
+            (Prior::Given(_), error) => {
+                let help = error.help();
+                Failure::usage(error).ways(help)
+            }
             (_, CalibrationError::Unseen { classes: unseen }) => {
-                let names: Vec<String> =
-                    unseen.iter().take(8).map(|&class| format!("{:?}", classes[class])).collect();
-                let more = unseen.len().saturating_sub(8);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let names: Vec<&str> = unseen.iter().map(|&class| classes[class].as_str()).collect();
                 let error =
-                    anyhow!("{data}: has no image of {}{more}, whose share would be 0", names.join(", "));
+                    anyhow!("{}: has no image of {}, whose share would be 0", shown(&data), listed(&names));
                 Failure::data(error).help("name the shares with --prior, or give images of every class")
             }
-            (_, error) => Failure::data(error),
+            (_, error) => {
+                let help = error.help();
+                Failure::data(error).ways(help)
+            }
         }
     })?;
     let written = fit.calibration != Calibration::NONE;
@@ -125,7 +127,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> String {
     let images = count(fit.num_samples as u64);
-    let mut text = format!("{} on {data}, {}: {images} images\n", args.run.display(), args.split.described());
+    let (run, on) = (shown_path(&args.run), shown(data));
+    let mut text = format!("{run} on {on}, {}: {images} images\n", args.split.described());
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<18} {value}\n"));
     let fitted = fit.fitted.temperature;
     match fit.not_kept {

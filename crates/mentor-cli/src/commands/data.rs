@@ -1,6 +1,6 @@
 //! `mentor data`: what a data set holds, and what is wrong with it.
 
-use mentor_data::{Inspection, OpenOptions, inspect};
+use mentor_data::{Inspection, OpenOptions, escape, inspect, shown};
 
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::{BAD_DATA, Failure};
@@ -22,9 +22,19 @@ Every image is decoded once; nothing is changed. The exit status is 0 when the d
 with corrupt files or images that two splits share; with --strict these make it 3. Data that cannot be \
 opened at all is always 3.";
 
+/// What data may be, for the help of the commands that read it.
+pub(crate) const FORMS: &str = "\
+Data is one of:
+  digits      the embedded set of 8x8 digits
+  a folder    with a folder of images a class, or with train/, val/ and test/ that hold such folders
+  a folder    with the IDX files of MNIST, plain or gzipped
+  a .csv file with the columns path,label or path,label,split; paths are relative to the file
+  a .npz file with the arrays x (N, H, W[, C]) and y (N), and perhaps x_val, y_val, x_test and y_test; \
+x_train and y_train stand for x and y";
+
 /// Describe and check a data set: counts, sizes, corrupt files, duplicates, leaks between splits
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"))]
 pub(crate) struct Args {
     /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file
     #[arg(value_name = "DATA")]
@@ -60,6 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn describe(inspection: &Inspection) -> String {
     let Inspection { source, kind, classes, num_train, num_val, num_test, format, .. } = inspection;
     let images = num_train + num_val + num_test;
+    let source = shown(source);
     let mut text = format!("{source}: {kind}, {} classes, {} images\n\n", classes.len(), number(images));
     text.push_str(&class_table(inspection));
     text.push_str(&format!("\n  sizes    {}\n", sizes(inspection)));
@@ -72,7 +83,7 @@ fn describe(inspection: &Inspection) -> String {
         "\nFindings\n"
     });
     findings.iter().for_each(|finding| text.push_str(finding));
-    text + &format!("\nNext: {}\n", inspection.recommended_command)
+    text + &format!("\nNext: {}\n", escape(&inspection.recommended_command))
 }
 
 fn class_table(inspection: &Inspection) -> String {
@@ -114,7 +125,8 @@ fn findings(inspection: &Inspection) -> Vec<String> {
     let mut findings = Vec::new();
     if !inspection.corrupt.is_empty() {
         let heading = format!("{} cannot be decoded", files(inspection.corrupt.len()));
-        let items = inspection.corrupt.iter().map(|file| format!("{}: {}", file.path, file.reason));
+        let items =
+            inspection.corrupt.iter().map(|file| format!("{}: {}", shown(&file.path), escape(&file.reason)));
         findings.push(finding(&heading, items, inspection.corrupt.len()));
     }
     for leak in &inspection.duplicates.across {
@@ -136,7 +148,7 @@ fn findings(inspection: &Inspection) -> Vec<String> {
         );
         findings.push(finding(&heading, pairs(&repeats.pairs), repeats.pairs.len()));
     }
-    findings.extend(inspection.notes.iter().map(|note| format!("  {note}\n")));
+    findings.extend(inspection.notes.iter().map(|note| format!("  {}\n", escape(&note.to_string()))));
     findings
 }
 
@@ -150,7 +162,7 @@ fn finding(heading: &str, items: impl Iterator<Item = String>, len: usize) -> St
 }
 
 fn pairs(pairs: &[[String; 2]]) -> impl Iterator<Item = String> {
-    pairs.iter().map(|[first, second]| format!("{first} = {second}"))
+    pairs.iter().map(|[first, second]| format!("{} = {}", shown(first), shown(second)))
 }
 
 fn conflicts(count: usize) -> String {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Source, Split};
+use mentor_data::{Source, Split, escape, shown_path};
 use mentor_run::write_atomically;
 use mentor_train::TrainedModel;
 
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for (index, path) in files.iter().enumerate() {
         check_writable(path)?;
         if files[..index].contains(path) {
-            let error = anyhow!("{}: is named for two of --out, --ids and --labels", path.display());
+            let error = anyhow!("{}: is named for two of --out, --ids and --labels", shown_path(path));
             return Err(Failure::usage(error).help("give each its own file"));
         }
     }
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         write(path, &ids_csv(&embedded)?)?;
     }
     let rows = count(embedded.ids.len() as u64);
-    output::note(&format!("{}: {rows} embeddings of {columns} values", args.out.display()));
+    output::note(&format!("{}: {rows} embeddings of {columns} values", shown_path(&args.out)));
     if embedded.num_failed > 0 { Err(Failure::status_only(BAD_DATA)) } else { Ok(()) }
 }
 
@@ -140,7 +140,11 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
     };
     let source = Source::open_for_evaluation(&path.to_string_lossy(), &trained.file.data.options)?;
     let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);
-    source.notes().iter().chain(dataset.notes()).for_each(|note| output::note(&format!("warning: {note}")));
+    source
+        .notes()
+        .iter()
+        .chain(dataset.notes())
+        .for_each(|note| output::note(&format!("warning: {}", escape(&note.to_string()))));
     Ok(Embedded {
         values: trained.embed(&dataset, args.batch_size)?,
         ids: (0..dataset.len()).map(|index| dataset.id(index).to_owned()).collect(),
@@ -167,9 +171,9 @@ fn check_writable(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if !folder.is_dir() => {
-            Err(Failure::usage(anyhow!("{}: there is no folder {}", path.display(), folder.display())))
+            Err(Failure::usage(anyhow!("{}: there is no folder {}", shown_path(path), shown_path(folder))))
         }
-        _ if path.is_dir() => Err(Failure::usage(anyhow!("{}: is a folder", path.display()))),
+        _ if path.is_dir() => Err(Failure::usage(anyhow!("{}: is a folder", shown_path(path)))),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Dataset, Note, Source, Split};
+use mentor_data::{Dataset, Note, Source, Split, escape, shown, shown_path};
 use mentor_metrics::classification::{Evaluation, SampleResult};
 use mentor_metrics::retrieval;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions};
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         && !folder.as_os_str().is_empty()
         && !folder.is_dir()
     {
-        return Err(Failure::usage(anyhow!("--per-sample: there is no folder {}", folder.display())));
+        return Err(Failure::usage(anyhow!("--per-sample: there is no folder {}", shown_path(folder))));
     }
     let device = args.device.open()?;
     let mut trained = TrainedModel::load(&args.run, &device.device)?;
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return run_retrieval(args, &trained, &data);
     }
     if args.gallery.is_some() {
-        let error = anyhow!("--gallery is for embeddings, and {} is a classifier", args.run.display());
+        let error = anyhow!("--gallery is for embeddings, and {} is a classifier", shown_path(&args.run));
         return Err(Failure::usage(error).help("add --retrieval to evaluate its embeddings"));
     }
     let evaluated = evaluate(&trained, &data, args.split, args.batch_size)?;
@@ -126,8 +126,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return output::json(&evaluated.evaluation);
     }
     let heading = format!(
-        "{} on {data}, {}: {} images\n",
-        args.run.display(),
+        "{} on {}, {}: {} images\n",
+        shown_path(&args.run),
+        shown(&data),
         args.split.described(),
         count(evaluated.evaluation.num_samples as u64)
     );
@@ -159,8 +160,9 @@ fn run_retrieval(args: &Args, trained: &TrainedModel, data: &str) -> Result<(), 
         lone => format!(", {} more without another image of their class", count(*lone as u64)),
     };
     let heading = format!(
-        "{} on {data}: {} {} images as queries{lone}, searched among {}\n",
-        args.run.display(),
+        "{} on {}: {} {} images as queries{lone}, searched among {}\n",
+        shown_path(&args.run),
+        shown(data),
         count(*num_queries as u64),
         args.split,
         args.gallery.map_or_else(|| "the others".to_owned(), |gallery| format!("those of {gallery}")),
@@ -185,7 +187,7 @@ pub(super) fn retrieve(
     };
     let (values, queries) = embed(split)?;
     let dim = values.len() / queries.len().max(1);
-    let rows = |values| Embeddings::new(values, dim.max(1)).map_err(Failure::data);
+    let rows = |values| Embeddings::new(values, dim.max(1)).map_err(Failure::from);
     let gallery = gallery.map(Part::Split);
     let searched = match gallery.filter(|&gallery| gallery != split) {
         Some(gallery) => Some(embed(gallery)?),
@@ -198,7 +200,7 @@ pub(super) fn retrieve(
     let options = RetrievalOptions { metric: trained.metric(), ..RetrievalOptions::default() };
     let searched = searched.as_ref().map(|(gallery, labels)| (gallery, *labels));
     let retrieval = retrieval::evaluate(&rows(&values)?, queries.targets(), searched, &options);
-    let retrieval = retrieval.map_err(Failure::data)?;
+    let retrieval = retrieval?;
     Ok(RetrievalResult { split, gallery: gallery.unwrap_or(split), retrieval })
 }
 
@@ -258,7 +260,7 @@ fn warn_of_own_data(trained: &TrainedModel, source: &Source, part: Part) {
 /// What was left out changes the numbers, so that it is never silent.
 fn warn_of_bad_images<'a>(notes: impl Iterator<Item = &'a Note>) {
     for note in notes.filter(|note| matches!(note, Note::BadImage { .. } | Note::LeftOut { .. })) {
-        output::note(&format!("warning: {note}"));
+        output::note(&format!("warning: {}", escape(&note.to_string())));
     }
 }
 
@@ -454,7 +456,7 @@ mod tests {
     fn images_of_classes_that_the_model_lacks_are_named() {
         let data = dataset("cat emu frog", &[0, 1, 1, 2]);
         let error = in_classes_of_model("x", data, &names("cat dog")).unwrap_err();
-        let text = error.render().unwrap();
+        let text = error.render(&clap::Command::new("mentor")).unwrap();
         assert!(
             text.contains(r#"the model lacks: "emu" (2), "frog" (1)"#)
                 && text.contains("help: leave them out"),

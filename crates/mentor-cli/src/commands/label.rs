@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use mentor_data::shown_path;
 use mentor_model::Head;
 use mentor_run::{RunDir, TrainEvent};
 use mentor_train::pseudo_labels::{Shard, detect_shard};
@@ -88,7 +89,10 @@ struct Labelled<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let found = detect_shard(|name| std::env::var(name).ok(), args.num_shards).map_err(Failure::usage);
+    let found = detect_shard(|name| std::env::var(name).ok(), args.num_shards).map_err(|error| {
+        let help = error.help();
+        Failure::usage(error).ways(help)
+    });
     let shard = match args.shard {
         Some(shard) => shard,
         None => match (found?, args.num_shards) {
@@ -101,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         },
     };
     if let Head::Embedding { .. } = ModelFile::read(&RunDir::open(&args.run)?)?.spec.head {
-        let error = anyhow!("{}: gives embeddings, not classes", args.run.display());
+        let error = anyhow!("{}: gives embeddings, not classes", shown_path(&args.run));
         return Err(Failure::usage(error).help("name the run of a classifier"));
     }
     let path = place(&args.out, shard)?;
@@ -137,7 +141,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let how = if already_written { "was complete and intact" } else { "written" };
     output::text(&format!(
         "{}: {how}: shard {shard}, {} images, teacher {}",
-        path.display(),
+        shown_path(&path),
         count(manifest.num_rows),
         manifest.header.teacher_blake3.get(..12).unwrap_or_default()
     ))
@@ -148,12 +152,12 @@ fn place(out: &Path, shard: Shard) -> Result<PathBuf, Failure> {
     let is_file = out.extension().is_some_and(|extension| extension == "parquet");
     let folder = if is_file { out.parent().unwrap_or(Path::new("")) } else { out };
     if out.is_file() && !is_file {
-        let error = anyhow!("--out {}: is a file that is no .parquet", out.display());
+        let error = anyhow!("--out {}: is a file that is no .parquet", shown_path(out));
         return Err(Failure::usage(error).help("name a .parquet file, or a folder"));
     }
     if !folder.as_os_str().is_empty() {
         std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::usage(anyhow!("--out {}: {error}", folder.display()))
+            Failure::usage(anyhow!("--out {}: {error}", shown_path(folder)))
                 .help("name a folder that can be written")
         })?;
     }

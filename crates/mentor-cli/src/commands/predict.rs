@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
+use mentor_data::{escape, shown_path};
 use mentor_metrics::classification::ranked;
 use mentor_model::Head;
 use mentor_run::json;
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut trained = TrainedModel::load(&args.run, &device.device)?;
     args.limits.apply(&mut trained.file.data.options.limits);
     if let Head::Embedding { .. } = trained.file.spec.head {
-        let error = anyhow!("{}: gives embeddings, not classes", args.run.display());
+        let error = anyhow!("{}: gives embeddings, not classes", shown_path(&args.run));
         return Err(Failure::usage(error).help("use mentor embed, or mentor search for the nearest images"));
     }
     let classes = &trained.file.classes;
@@ -101,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut num_failed = found.problems.len();
     for chunk in found.files.chunks(args.batch_size) {
         let Decoded { paths, images, failed } = images::decode(chunk, &trained.file);
-        failed.iter().for_each(|error| output::note(&format!("error: {error}")));
+        failed.iter().for_each(|error| output::note(&format!("error: {}", escape(&error.to_string()))));
         num_failed += failed.len();
         let mut lines = Vec::new();
         for (path, scores) in paths.iter().zip(trained.calibrated_scores(&images)) {

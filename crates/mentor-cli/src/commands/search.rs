@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mentor_data::shown;
 use mentor_metrics::retrieval::{Embeddings, Neighbour, nearest};
 use mentor_train::TrainedModel;
 use serde::Serialize;
@@ -111,5 +112,5 @@ fn table(found: &Found<'_>) -> String {
     for (place, hit) in found.neighbours.iter().enumerate() {
         table.row([(place + 1).to_string(), format!("{:.4}", hit.distance), hit.path.to_owned()]);
     }
-    format!("{}\n{}", found.query, table.render())
+    format!("{}\n{}", shown(found.query), table.render())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mentor_data::shown_path;
 use mentor_metrics::pseudo_labels::audit::{Interval, wilson_interval};
 use mentor_run::Summary;
 
@@ -10,8 +11,8 @@ use crate::terminal::table::{count, duration, p_value};
 
 /// The lines of the run in `out`.
 pub(super) fn lines(out: &Path, summary: &Summary) -> String {
-    let run = out.display();
-    let mut lines = vec![format!("{run}")];
+    let run = shown_path(out);
+    let mut lines = vec![run.clone()];
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
     let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
     if let Some(accuracy) = summary.val_accuracy {
@@ -39,7 +40,7 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     if let Some(reason) = &summary.stopped {
         line("stopped early", reason.clone());
     }
-    line("report", out.join("report.html").display().to_string());
+    line("report", shown_path(&out.join("report.html")));
     line("next", format!("mentor eval {run}"));
     lines.join("\n")
 }

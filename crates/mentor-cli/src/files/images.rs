@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mentor_data::{DataError, decode_file, find_images};
+use mentor_data::{DataError, decode_file, escape, find_images, shown_path};
 use mentor_train::{ModelFile, TrainedModel};
 use rayon::prelude::*;
 
@@ -25,18 +25,18 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for path in paths {
         match fs::metadata(path) {
-            Err(error) => found.problems.push(format!("{}: {error}", path.display())),
+            Err(error) => found.problems.push(format!("{}: {error}", shown_path(path))),
             Ok(metadata) if metadata.is_dir() => match find_images(path) {
                 Err(error) => found.problems.push(error.to_string()),
                 Ok(images) => {
                     if images.files.is_empty() && images.unreadable.is_empty() {
-                        found.problems.push(format!("{}: holds no image files", path.display()));
+                        found.problems.push(format!("{}: holds no image files", shown_path(path)));
                     }
                     found.files.extend(images.files);
                     found.problems.extend(images.unreadable.iter().map(ToString::to_string));
                     found
                         .left_out
-                        .extend(images.notes.iter().map(|note| format!("{}: {note}", path.display())));
+                        .extend(images.notes.iter().map(|note| format!("{}: {note}", shown_path(path))));
                 }
             },
             Ok(_) => found.files.push(path.clone()),
@@ -48,8 +48,8 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
 impl Found {
     /// Writes what is left out and what is wrong to standard error.
     pub(crate) fn say(&self) {
-        self.left_out.iter().for_each(|line| output::note(&format!("warning: {line}")));
-        self.problems.iter().for_each(|problem| output::note(&format!("error: {problem}")));
+        self.left_out.iter().for_each(|line| output::note(&format!("warning: {}", escape(line))));
+        self.problems.iter().for_each(|problem| output::note(&format!("error: {}", escape(problem))));
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize
         EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: found.problems.len() };
     for chunk in found.files.chunks(batch_size) {
         let Decoded { paths, images, failed } = decode(chunk, &trained.file);
-        failed.iter().for_each(|error| output::note(&format!("error: {error}")));
+        failed.iter().for_each(|error| output::note(&format!("error: {}", escape(&error.to_string()))));
         embedded.num_failed += failed.len();
         embedded.names.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
         embedded.rows.extend(trained.embeddings(&images));

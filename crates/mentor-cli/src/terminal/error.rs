@@ -1,10 +1,13 @@
 //! What a command ends with when it fails: an exit status, one `error:` line, its causes, and what to do next.
 
-use std::io::ErrorKind;
-
-use mentor_run::RunDirError;
+use clap::Command;
+use mentor_data::escape;
+use mentor_metrics::retrieval::RetrievalError;
+use mentor_run::{ConfigError, RunDirError};
 use mentor_train::pseudo_labels::LabelsError;
 use mentor_train::{CacheError, LoadError, PlanError, TrainError};
+
+use crate::terminal::options;
 
 /// Ran and failed.
 pub(crate) const FAILED: u8 = 1;
@@ -20,12 +23,13 @@ pub(crate) const DIVERGED: u8 = 4;
 pub(crate) struct Failure {
     status: u8,
     error: Option<anyhow::Error>,
-    help: Option<String>,
+    /// Ways out, of which one is enough; one that needs an option has its key in backquotes.
+    help: Vec<String>,
 }
 
 impl Failure {
     fn new(status: u8, error: impl Into<anyhow::Error>) -> Self {
-        Self { status, error: Some(error.into()), help: None }
+        Self { status, error: Some(error.into()), help: Vec::new() }
     }
 
     /// Ran and failed.
@@ -50,12 +54,18 @@ impl Failure {
 
     /// Only an exit status: what there is to say was said.
     pub(crate) fn status_only(status: u8) -> Self {
-        Self { status, error: None, help: None }
+        Self { status, error: None, help: Vec::new() }
     }
 
     /// What to do next.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = vec![help.into()];
+        self
+    }
+
+    /// What to do next, as an error of a library says it.
+    pub(crate) fn ways(mut self, ways: Vec<String>) -> Self {
+        self.help = ways;
         self
     }
 
@@ -71,52 +81,47 @@ impl Failure {
         self.status
     }
 
-    /// The `error:` line, the causes and the `help:` line; nothing where only the status matters.
-    pub(crate) fn render(&self) -> Option<String> {
+    /// The `error:` line, the causes and the `help:` line; nothing where only the status matters. `command` is the one that
+    /// failed: messages have its flags.
+    pub(crate) fn render(&self, command: &Command) -> Option<String> {
         let error = self.error.as_ref()?;
         let mut lines: Vec<String> = Vec::new();
         for cause in error.chain() {
-            let line = cause.to_string();
+            let line = options::in_flags(&cause.to_string(), command);
             // Many errors quote their source; saying it again helps nobody.
             if !lines.iter().any(|said| said.contains(&line)) {
                 lines.push(line);
             }
         }
-        // The libraries end a message with what to do next, after a semicolon.
-        let mut help = self.help.clone();
-        if help.is_none()
-            && let Some(last) = lines.last_mut().filter(|line| !line.contains('\n'))
-            && let Some((what, next)) = last.rsplit_once("; ")
-        {
-            help = Some(next.to_owned());
-            *last = what.to_owned();
-        }
+        let mut help = options::ways_in_flags(&self.help, command);
         if help.is_none() && self.status == USAGE {
             help = Some("with --help, a command lists what it takes".to_owned());
         }
-        let mut text = format!("error: {}", lines.first()?);
-        lines.iter().skip(1).for_each(|cause| text.push_str(&format!("\n  caused by: {cause}")));
+        let mut text = format!("error: {}", indented(lines.first()?));
+        lines.iter().skip(1).for_each(|cause| text.push_str(&format!("\n  caused by: {}", indented(cause))));
         if let Some(help) = help {
-            text.push_str(&format!("\nhelp: {help}"));
+            text.push_str(&format!("\nhelp: {}", escape(&help)));
         }
         Some(text)
     }
 }
 
+/// A message whose further lines are indented: none can look like another message.
+fn indented(message: &str) -> String {
+    let mut lines = message.split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + if line.starts_with("  ") { "\n" } else { "\n  " } + line)
+}
+
 /// An error of a library that is about the user's data.
 impl From<mentor_data::DataError> for Failure {
     fn from(error: mentor_data::DataError) -> Self {
-        match error {
+        let help = error.help();
+        let failure = match error {
             mentor_data::DataError::InvalidOption { .. } => Self::usage(error),
-            mentor_data::DataError::BadImage { path, fault, .. } => {
-                let help = format!(
-                    "{}; training leaves such files out with --on-bad-image skip or quarantine",
-                    fault.advice()
-                );
-                Self::data(anyhow::anyhow!("{}: {fault}", path.display())).help(help)
-            }
             error => Self::data(error),
-        }
+        };
+        failure.ways(help)
     }
 }
 
@@ -132,59 +137,82 @@ impl From<PlanError> for Failure {
     }
 }
 
+impl From<mentor_loss::LossError> for Failure {
+    fn from(error: mentor_loss::LossError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let help = error.help();
+        Self::usage(error).ways(help)
+    }
+}
+
 /// Naming the wrong directory is usage; a file that is damaged, or a disk that is full, is a failure.
 impl From<RunDirError> for Failure {
     fn from(error: RunDirError) -> Self {
-        use ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
-        match &error {
-            RunDirError::Io { source, .. } => match source.kind() {
-                NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem => {
-                    Self::usage(error).help("choose another directory, or make this one writable")
-                }
-                _ => Self::failed(error),
-            },
+        let help = error.help();
+        let failure = match error {
+            // It can be helped by another directory.
+            RunDirError::Io { .. } if help.is_empty() => Self::failed(error),
             RunDirError::Damaged { .. }
             | RunDirError::NotPlain { .. }
             | RunDirError::TooLarge { .. }
             | RunDirError::MissingFile { .. } => Self::failed(error),
             _ => Self::usage(error),
-        }
+        };
+        failure.ways(help)
     }
 }
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        match error {
-            TrainError::Data(error) => error.into(),
-            TrainError::Model(error) => error.into(),
-            TrainError::Plan(error) => error.into(),
-            TrainError::RunDir(error) => error.into(),
+        let help = error.help();
+        let failure = match error {
+            TrainError::Data(error) => return error.into(),
+            TrainError::Model(error) => return error.into(),
+            TrainError::Plan(error) => return error.into(),
+            TrainError::RunDir(error) | TrainError::Labels(LabelsError::File(error)) => return error.into(),
+            TrainError::Load(error) => return error.into(),
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),
             TrainError::DataChanged
             | TrainError::LessonsChanged
             | TrainError::Teacher { .. }
             | TrainError::SelfTrain { .. } => Self::data(error),
-            TrainError::Labels(LabelsError::File(error)) => error.into(),
             TrainError::Labels(error) => Self::data(error),
-            TrainError::Load(error) => error.into(),
             TrainError::Cache(CacheError::Foreign { .. }) => Self::usage(error),
             error => Self::failed(error),
-        }
+        };
+        failure.ways(help)
     }
 }
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
+        let help = error.help();
         match error {
             LoadError::RunDir(error) => error.into(),
-            error => Self::failed(error),
+            error => Self::failed(error).ways(help),
         }
+    }
+}
+
+impl From<RetrievalError> for Failure {
+    fn from(error: RetrievalError) -> Self {
+        let help = error.help();
+        Self::data(error).ways(help)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn render(failure: &Failure) -> String {
+        failure.render(&Command::new("mentor")).unwrap()
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read {path}: {source}")]
@@ -198,17 +226,20 @@ mod tests {
         let source = std::io::Error::other("disk on fire");
         let failure = Failure::failed(Reading { path: "a.png", source }).context("cannot start");
         let expected = "error: cannot start\n  caused by: cannot read a.png: disk on fire";
-        assert_eq!(failure.render().unwrap(), expected);
+        assert_eq!(render(&failure), expected);
     }
 
     #[test]
-    fn advice_at_the_end_of_a_message_is_the_help_line() {
-        let failure = Failure::data(anyhow::anyhow!("a; b: not a data set; give a folder"));
-        assert_eq!(failure.render().unwrap(), "error: a; b: not a data set\nhelp: give a folder");
-        let failure = failure.help("read the manual");
-        assert_eq!(
-            failure.render().unwrap(),
-            "error: a; b: not a data set; give a folder\nhelp: read the manual"
-        );
+    fn a_semicolon_in_a_message_is_not_the_beginning_of_the_help_line() {
+        let failure = Failure::data(anyhow::anyhow!("a; b: not a data set"));
+        assert_eq!(render(&failure), "error: a; b: not a data set");
+        let missing = mentor_data::DataError::NotFound { path: "a; b".into() };
+        assert_eq!(render(&missing.into()), "error: a; b: no such file or folder\nhelp: check the path");
+    }
+
+    #[test]
+    fn no_line_of_a_message_looks_like_another_message() {
+        let failure = Failure::data(anyhow::anyhow!("a\nerror: b\n  - c").context("d"));
+        assert_eq!(render(&failure), "error: d\n  caused by: a\n  error: b\n  - c");
     }
 }

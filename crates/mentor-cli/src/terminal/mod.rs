@@ -1,6 +1,7 @@
 //! What a person meets: results, errors, tables, progress, and the signals that end a command.
 
 pub(crate) mod error;
+pub(crate) mod options;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod signals;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use mentor_data::{escape, shorten};
 use mentor_run::json;
 use serde::Serialize;
 
@@ -13,13 +14,13 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     finish(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-/// Writes text, and a line break after it where it has none.
+/// Writes text for people, and a line break after it where it has none.
 pub(crate) fn text(text: &str) -> Result<(), Failure> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    bytes(format!("{text}{end}").as_bytes())
+    bytes((printable(text, usize::MAX) + end).as_bytes())
 }
 
-/// Writes a value as indented JSON.
+/// Writes a value as indented JSON, whose names are what they are: programs read it.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let mut bytes = json::pretty(value).map_err(Failure::failed)?;
     bytes.push(b'\n');
@@ -35,20 +36,16 @@ pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
 
 /// Writes a line of progress or advice to standard error, unless nobody reads it any more.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line, MAX_LINE));
 }
 
-/// The same text with control characters as escapes: a file's name may hold what would move a terminal's cursor.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => shown.push('\n'),
-            control if control.is_control() => shown.extend(control.escape_default()),
-            character => shown.push(character),
-        }
-    }
-    shown
+/// Characters of a line on standard error; what a user's data holds may be of any length.
+pub(crate) const MAX_LINE: usize = 2000;
+
+/// The same lines with escapes for what cannot be seen, which may move a terminal's cursor, and a long one without its middle.
+pub(crate) fn printable(text: &str, max_chars: usize) -> String {
+    let lines: Vec<_> = text.split('\n').map(|line| shorten(escape(line), max_chars)).collect();
+    lines.join("\n")
 }
 
 /// Whether standard error is a terminal, on which a progress bar can be drawn.
@@ -71,6 +68,7 @@ mod tests {
 
     #[test]
     fn control_characters_are_shown_and_lines_and_letters_kept() {
-        assert_eq!(printable("caf\u{e9}\n\u{1b}[2J\r"), "caf\u{e9}\n\\u{1b}[2J\\r");
+        assert_eq!(printable("caf\u{e9}\n\u{1b}[2J\r", 99), "caf\u{e9}\n\\u{1b}[2J\\r");
+        assert_eq!(printable("abcdef\nab", 3), "a…f\nab");
     }
 }

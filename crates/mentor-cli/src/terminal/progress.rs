@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mentor_data::escape;
 use mentor_run::records::health::{Diagnosis, EpochHealth};
 use mentor_run::{EpochMetrics, PlannedStage, Started, StepMetrics, TrainEvent};
 
@@ -50,7 +51,9 @@ impl Progress {
             TrainEvent::Step(metrics) => self.step(metrics),
             TrainEvent::Epoch(metrics) => self.epoch(metrics),
             // A warning is for everyone: quiet is not blind.
-            TrainEvent::Warning(text) => self.bar.suspend(|| output::note(&format!("warning: {text}"))),
+            TrainEvent::Warning(text) => {
+                self.bar.suspend(|| output::note(&format!("warning: {}", escape(text))))
+            }
             TrainEvent::StoppedEarly { reason } => self.say(&format!("stopped early: {reason}")),
             TrainEvent::Finished(_) => self.bar.finish_and_clear(),
             _ => {}
@@ -117,6 +120,9 @@ impl Progress {
         if done == 1 || done == epochs || done.is_multiple_of(every) {
             self.say(&epoch_line(metrics, epochs));
             if let Some(line) = health_line(metrics) {
+                if self.health.len() == 1 {
+                    self.say(LEGEND);
+                }
                 self.say(&line);
                 let margin = self.started.as_ref().and_then(|started| started.margin).unwrap_or(0.0);
                 let diagnosis = Diagnosis::of(&self.health, margin);
@@ -200,6 +206,12 @@ fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
     }
     line
 }
+
+/// Said once, above the first line of health.
+const LEGEND: &str = "  \
+easy, semi-hard, hard: triplets whose negative is beyond the margin, within it, nearer than the positive; active: terms of the \
+loss above 0\n  same, different: mean distance of pairs of one class, of two; norm: mean length of an embedding; spread: how far \
+they lie about their mean (0: all are one point)";
 
 /// How a ranking loss is doing; nothing for other losses.
 fn health_line(metrics: &EpochMetrics) -> Option<String> {

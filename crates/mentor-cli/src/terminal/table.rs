@@ -1,5 +1,11 @@
 //! Tables of text with aligned columns.
 
+use mentor_data::{escape, shorten};
+use unicode_width::UnicodeWidthStr as _;
+
+/// Characters of a cell; a longer one is shown without its middle.
+const MAX_CELL: usize = 80;
+
 /// Which side a column's cells stand at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -21,26 +27,28 @@ impl Table {
         Self { aligns: columns.iter().map(|(_, align)| *align).collect(), rows: vec![header] }
     }
 
-    /// Adds a row; cells beyond the columns are left out, missing ones are empty.
+    /// Adds a row; cells beyond the columns are left out, missing ones are empty. A cell is one line of what can be seen,
+    /// whatever name it holds.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let mut row: Vec<String> = cells.into_iter().take(self.aligns.len()).collect();
+        let cell = |text: String| shorten(escape(&text), MAX_CELL).into_owned();
+        let mut row: Vec<String> = cells.into_iter().take(self.aligns.len()).map(cell).collect();
         row.resize(self.aligns.len(), String::new());
         self.rows.push(row);
     }
 
     /// The table as text: two spaces before each line and between columns, no spaces at line ends.
     pub(crate) fn render(&self) -> String {
-        let width =
-            |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| self.rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..self.aligns.len()).map(width).collect();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
             for ((cell, align), width) in row.iter().zip(&self.aligns).zip(&widths) {
                 line.push_str("  ");
+                let padding = " ".repeat(width - cell.width());
                 match align {
-                    Align::Left => line.push_str(&format!("{cell:<width$}")),
-                    Align::Right => line.push_str(&format!("{cell:>width$}")),
+                    Align::Left => line.extend([cell.as_str(), &padding]),
+                    Align::Right => line.extend([padding.as_str(), cell]),
                 }
             }
             text.push_str(line.trim_end());
@@ -102,6 +110,21 @@ mod tests {
         table.row(["grenouille".to_owned(), "1,234,567".to_owned(), "é".to_owned()]);
         let expected = "  class         samples  note\n  cat                12\n  grenouille  1,234,567  é\n";
         assert_eq!(table.render(), expected);
+    }
+
+    #[test]
+    fn a_cell_is_one_line_of_what_can_be_seen_however_long_its_text() {
+        let mut table = Table::new(&[("class", Align::Left), ("n", Align::Right)]);
+        table.row(["L".repeat(70_000), "1".to_owned()]);
+        table.row(["a\n\u{1b}[2J\u{202e}".to_owned(), "2".to_owned()]);
+        table.row(["猫".to_owned(), "3".to_owned()]);
+        let text = table.render();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert!(lines[1].ends_with("L  1") && lines[1].chars().count() == MAX_CELL + 5, "{text}");
+        assert!(lines[2].starts_with(r"  a\n\u{1b}[2J\u{202e} "), "{text}");
+        // A letter as wide as two is two wide.
+        assert!(lines.iter().all(|line| line.width() == lines[1].width()), "{text}");
     }
 
     #[test]

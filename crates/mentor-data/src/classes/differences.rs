@@ -1,5 +1,7 @@
 //! What two lists of classes do not have in common, for an error that names it.
 
+use crate::shown::shown;
+
 /// Names shown of one list; of more, their number.
 const NUM_SHOWN: usize = 8;
 
@@ -14,8 +16,11 @@ const NUM_SHOWN: usize = 8;
 /// ```
 pub fn class_differences(first: (&str, &[String]), second: (&str, &[String])) -> Vec<String> {
     let only = |(place, names): (&str, &[String]), others: &[String]| {
-        let missing: Vec<String> =
-            names.iter().filter(|name| !others.contains(name)).map(|name| format!("{name:?}")).collect();
+        let missing: Vec<String> = names
+            .iter()
+            .filter(|name| !others.contains(name))
+            .map(|name| format!("\"{}\"", shown(name)))
+            .collect();
         match missing.len() {
             0 => None,
             1..=NUM_SHOWN => Some(format!("only {place}: {}", missing.join(", "))),

@@ -16,6 +16,7 @@ use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::options::{Limits, Purpose};
 use crate::readers::listing::{Listed, Listing, Pictures};
+use crate::shown::listed;
 use crate::split::Split;
 
 type Archive = ZipArchive<BufReader<File>>;
@@ -122,7 +123,7 @@ impl<'a> NpzReader<'a> {
         if !self.has(name) {
             let mut found: Vec<String> = self.names().collect();
             found.sort_unstable();
-            let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+            let found = listed(&found);
             return Err(DataError::MissingArray { path: self.path.to_owned(), name: name.to_owned(), found });
         }
         let outcome = match self.archive.by_name(&format!("{name}.npy")) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::DataError;
 use crate::options::Limits;
 use crate::readers::image_content::has_image_extension;
+use crate::shown::listed;
 
 /// Separators that are tried, the usual one first, and their names.
 const SEPARATORS: [(u8, &str); 4] =
@@ -52,7 +53,7 @@ impl Table {
         let best = headers.rev().max_by_key(|(_, header)| (num_found(header), header.len() > 1));
         let ((separator, name), header) = best.unwrap_or(((b',', "commas"), Vec::new()));
         if let Some(&column) = needed.iter().find(|&&column| position(&header, column).is_none()) {
-            let (path, found) = (path.to_owned(), header.join(", "));
+            let (path, found) = (path.to_owned(), listed(&header));
             return Err(match header.iter().any(|field| has_image_extension(Path::new(field))) {
                 true => DataError::MissingHeader { path, found, expected },
                 false => DataError::MissingColumn { path, column, found, expected },

@@ -80,11 +80,12 @@ pub(crate) fn refused_with(path: &Path, options: &OpenOptions, parts: &[&str]) -
 }
 
 pub(crate) fn check_message(error: &DataError, path: &Path, parts: &[&str]) {
-    let message = error.to_string();
+    let (message, help) = (error.to_string(), error.help());
     assert!(message.starts_with(path.to_str().unwrap()), "does not begin with the path: {message}");
-    assert!(!message.contains('\n') && message.contains(';'), "not one line with a next step: {message}");
+    assert!(!message.contains('\n') && !help.is_empty(), "not one line with a next step: {message}");
+    let said = format!("{message}; {}", help.join(", or "));
     for part in parts {
-        assert!(message.contains(part), "{part:?} is missing in: {message}");
+        assert!(said.contains(part), "{part:?} is missing in: {said}");
     }
 }
 

@@ -5,12 +5,10 @@
 #[non_exhaustive]
 pub enum CalibrationError {
     /// There is nothing to fit to.
-    #[error("there are no samples to calibrate on; give a split with images")]
+    #[error("there are no samples to calibrate on")]
     Empty,
     /// A score is infinite or not a number.
-    #[error(
-        "the score of sample {sample} for class {class} is {value}; the model has overflowed, train it again"
-    )]
+    #[error("the score of sample {sample} for class {class} is {value}: the model has overflowed")]
     Score {
         /// Index of the sample.
         sample: usize,
@@ -63,7 +61,7 @@ pub enum CalibrationError {
     },
     /// The prior was not reached.
     #[error(
-        "after {iterations} iterations the mean probabilities are still {residual:e} away from the prior; \
+        "after {iterations} iterations the mean probabilities are still {residual:e} away from the prior: \
          the model's scores are too extreme to be shifted"
     )]
     NotConverged {
@@ -72,6 +70,19 @@ pub enum CalibrationError {
         /// The largest difference from the prior.
         residual: f64,
     },
+}
+
+impl CalibrationError {
+    /// What to do next: ways of which one is enough.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::Empty => &["give a split with images"],
+            Self::Score { .. } => &["train it again"],
+            _ => &[],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
 }
 
 /// Rows of `num_classes` finite scores, at least one.

@@ -91,7 +91,7 @@ impl ChangedLabels {
 
 /// Two rounds that do not list the same images in the same order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the rounds differ at image {position}: {before:?} and {now:?}; label the same folder in both")]
+#[error("the rounds differ at image {position}: {before:?} and {now:?}")]
 pub struct OrderError {
     /// Position, from 0.
     pub position: u64,

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum RetrievalError {
     /// Values that do not fill rows of the dimension.
-    #[error("{num_values} values do not make rows of {dim}; give one row a sample")]
+    #[error("{num_values} values do not make rows of {dim}")]
     Shape {
         /// Number of values.
         num_values: usize,
@@ -13,7 +13,7 @@ pub enum RetrievalError {
         dim: usize,
     },
     /// A value that is infinite or not a number.
-    #[error("embedding {row} has the value {value} at {column}; only finite values have distances")]
+    #[error("embedding {row} has the value {value} at {column}")]
     NotFinite {
         /// The sample.
         row: usize,
@@ -23,7 +23,7 @@ pub enum RetrievalError {
         value: f32,
     },
     /// Embeddings and labels that differ in number.
-    #[error("{num_labels} labels for {num_embeddings} embeddings; give one a sample")]
+    #[error("{num_labels} labels for {num_embeddings} embeddings")]
     Labels {
         /// Number of labels.
         num_labels: usize,
@@ -31,7 +31,7 @@ pub enum RetrievalError {
         num_embeddings: usize,
     },
     /// Queries and gallery of different dimensions.
-    #[error("queries have {queries} dimensions, the gallery has {gallery}; use one model for both")]
+    #[error("queries have {queries} dimensions, the gallery has {gallery}")]
     Dimensions {
         /// Of the queries.
         queries: usize,
@@ -52,4 +52,19 @@ pub enum RetrievalError {
         /// Its value.
         value: usize,
     },
+}
+
+impl RetrievalError {
+    /// What to do next: ways of which one is enough.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::Shape { .. } => &["give one row a sample"],
+            Self::NotFinite { .. } => &["only finite values have distances"],
+            Self::Labels { .. } => &["give one a sample"],
+            Self::Dimensions { .. } => &["use one model for both"],
+            Self::TooMany { .. } | Self::Option { .. } => &[],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
 }

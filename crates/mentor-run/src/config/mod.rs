@@ -207,15 +207,25 @@ pub enum ConfigError {
         message: String,
     },
     /// `--set` without `=`, or with a path through something that is not a table.
-    #[error(
-        "--set {assignment}: {problem}; write --set table.key=value, such as --set optimizer.learning_rate=0.05"
-    )]
+    #[error("--set {assignment}: {problem}")]
     Assignment {
         /// What was written.
         assignment: String,
         /// What is wrong with it.
         problem: &'static str,
     },
+}
+
+impl ConfigError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::Parse { .. } => &[],
+            Self::Assignment { .. } => &["write table.key=value, such as optimizer.learning_rate=0.05"],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
 }
 
 impl Config {

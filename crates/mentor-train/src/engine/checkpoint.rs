@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mentor_data::shown_path;
 use mentor_model::{Model, NamedTensor, parameters};
 use mentor_run::files::{MAX_HEADER, beside, io, read_plain, replace};
 use mentor_run::{RunDirError, checkpoint_name, checkpoint_step};
@@ -103,7 +104,7 @@ pub(crate) struct Checkpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// None of the checkpoints can be used.
-    #[error("{}: all checkpoints are damaged ({reason}); delete the run directory to start again", path.display())]
+    #[error("{}: all checkpoints are damaged ({reason})", shown_path(path))]
     AllDamaged {
         /// The folder of the checkpoints.
         path: PathBuf,
@@ -113,6 +114,17 @@ pub enum CheckpointError {
     /// A checkpoint could not be written or read.
     #[error(transparent)]
     Io(#[from] RunDirError),
+}
+
+impl CheckpointError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        match self {
+            Self::AllDamaged { .. } => vec!["delete the run directory to start again".to_owned()],
+            Self::Io(error) => error.help(),
+        }
+    }
 }
 
 impl Checkpoint {

@@ -1,6 +1,6 @@
 //! Why training could not go on.
 
-use mentor_data::DataError;
+use mentor_data::{DataError, listed, shown};
 use mentor_loss::LossError;
 use mentor_metrics::calibration::CalibrationError;
 use mentor_metrics::retrieval::RetrievalError;
@@ -56,26 +56,29 @@ pub enum TrainError {
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     /// The data does not suit self-training.
-    #[error("{what}: {reason}")]
+    #[error("{}: {reason}", shown(what))]
     SelfTrain {
         /// The data, or a part of it.
         what: String,
-        /// What is wrong with it, and what to do next.
+        /// What is wrong with it.
         reason: String,
+        /// What to do next, as [`TrainError::help`] says it.
+        help: &'static str,
     },
     /// The teacher cannot teach this student.
-    #[error("{teacher}: cannot teach here: {reason}")]
+    #[error("{}: cannot teach here: {reason}", shown(teacher))]
     Teacher {
         /// Its run directory.
         teacher: String,
-        /// Why not, and what to do next.
+        /// Why not.
         reason: String,
+        /// What to do next, as [`TrainError::help`] says it.
+        help: Vec<String>,
     },
     /// The loss is no longer a finite number.
     #[error(
-        "the loss is {loss} at update {step} (epoch {epoch}), learning rate {learning_rate}; samples: {}; \
-         lower --learning-rate, lengthen --warmup-epochs or set --clip-norm, and choose another --out",
-        samples.join(", ")
+        "the loss is {loss} at update {step} (epoch {epoch}), learning rate {learning_rate}; samples: {}",
+        listed(samples)
     )]
     Diverged {
         /// The loss of the first such sample.
@@ -90,10 +93,7 @@ pub enum TrainError {
         samples: Vec<String>,
     },
     /// Weights, or the scores of validation samples, are not finite numbers.
-    #[error(
-        "the weights have overflowed in epoch {epoch}; \
-         lower --learning-rate, and choose another --out"
-    )]
+    #[error("the weights have overflowed in epoch {epoch}")]
     Overflowed {
         /// The epoch, from 1.
         epoch: usize,
@@ -102,15 +102,11 @@ pub enum TrainError {
     #[error("interrupted; the same command goes on")]
     Interrupted,
     /// The data has changed since the run began.
-    #[error(
-        "the data has changed since this run began, so it cannot be continued; \
-         restore the data, or choose another --out"
-    )]
+    #[error("the data has changed since this run began, so it cannot be continued")]
     DataChanged,
     /// A teacher, or the file of triplets, is not the one that the run began with.
     #[error(
-        "a teacher, or the file of triplets, has changed since this run began, so it cannot be continued; \
-         restore it, or choose another --out"
+        "a teacher, or the file of triplets, has changed since this run began, so it cannot be continued"
     )]
     LessonsChanged,
 }
@@ -142,7 +138,35 @@ impl From<TeacherError> for TrainError {
             TeacherError::Load(error) => error.into(),
             TeacherError::Data(error) => error.into(),
             TeacherError::Cache(error) => error.into(),
-            TeacherError::Refused { teacher, reason } => Self::Teacher { teacher, reason },
+            TeacherError::Refused { teacher, reason, help } => Self::Teacher { teacher, reason, help },
         }
+    }
+}
+
+impl TrainError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::Data(error) => return error.help(),
+            Self::Retrieval(error) => return error.help(),
+            Self::RunDir(error) => return error.help(),
+            Self::Checkpoint(error) => return error.help(),
+            Self::Cache(error) => return error.help(),
+            Self::Load(error) => return error.help(),
+            Self::Labels(error) => return error.help(),
+            Self::Selection(error) => return error.help(),
+            Self::Calibration(error) => return error.help(),
+            Self::Teacher { help, .. } => return help.clone(),
+            Self::SelfTrain { help, .. } => &[help],
+            Self::Model(_) | Self::Loss(_) | Self::Plan(_) => &[],
+            Self::Diverged { .. } => &[
+                "lower `optimizer.learning_rate`, lengthen `schedule.warmup_epochs` or set `optimizer.clip_norm`, and choose another `out`",
+            ],
+            Self::Overflowed { .. } => &["lower `optimizer.learning_rate`, and choose another `out`"],
+            Self::DataChanged => &["restore the data", "choose another `out`"],
+            Self::LessonsChanged => &["restore it", "choose another `out`"],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
     }
 }

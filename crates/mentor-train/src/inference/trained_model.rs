@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mentor_data::{DataError, Dataset};
+use mentor_data::{DataError, Dataset, shown_path};
 use mentor_loss::{Distance, LossError, Penalty, ScoreLoss};
 use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
 use mentor_metrics::retrieval::Metric;
@@ -52,13 +52,23 @@ pub enum LoadError {
     #[error(transparent)]
     Loss(#[from] LossError),
     /// The weights are not those that were saved.
-    #[error(
-        "{path}: model.safetensors does not hold the weights that model.json names; restore it, or train again"
-    )]
+    #[error("{path}: model.safetensors does not hold the weights that model.json names")]
     OtherWeights {
         /// The run directory.
         path: String,
     },
+}
+
+impl LoadError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        match self {
+            Self::RunDir(error) => error.help(),
+            Self::Model(_) | Self::Plan(_) | Self::Loss(_) => Vec::new(),
+            Self::OtherWeights { .. } => vec!["restore it".to_owned(), "train again".to_owned()],
+        }
+    }
 }
 
 impl TrainedModel {
@@ -78,7 +88,7 @@ impl TrainedModel {
         let max_bytes = (num_values * size_of::<f32>()) as u64 + MAX_HEADER;
         let model = load_safetensors(model, &run_dir.weights(max_bytes)?)?;
         if weights_blake3(&model) != file.weights_blake3 {
-            return Err(LoadError::OtherWeights { path: run.display().to_string() });
+            return Err(LoadError::OtherWeights { path: shown_path(run) });
         }
         let loss = match file.spec.head {
             Head::Classifier { num_classes } => {

@@ -147,7 +147,7 @@ pub(crate) struct Student<'a> {
 impl DistillPlan {
     pub(crate) fn check(config: DistillConfig, student: &Student<'_>, check: &mut Checker) -> Self {
         check.check(!config.teachers.is_empty(), || {
-            "no teacher is named; give --teacher with the directory of a complete run".into()
+            "no teacher is named: give `distill.teachers` the directory of a complete run".into()
         });
         let mode = check.parse("mode", config.mode.as_deref(), DistillMode::Soft);
         let embeddings = mode.is_of_embeddings();

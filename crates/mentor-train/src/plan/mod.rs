@@ -113,7 +113,7 @@ impl TryFrom<Config> for Plan {
             trimmed => trimmed.to_owned(),
         };
         check.check(!source.is_empty(), || {
-            "no data is named; give --data digits, or the path of an image folder, IDX folder, CSV manifest or npz file".into()
+            "no data is named: give digits as `data.source`, or the path of an image folder, IDX folder, CSV manifest or npz file".into()
         });
         for (name, fraction) in
             [("val_fraction", data.options.val_fraction), ("test_fraction", data.options.test_fraction)]

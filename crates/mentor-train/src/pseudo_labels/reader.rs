@@ -106,20 +106,21 @@ fn same_header(first: &Path, known: &Manifest, other: &Path, manifest: &Manifest
 /// Every shard once. The files are sorted by their shards and agree on the count.
 fn complete(path: &Path, files: &[(PathBuf, Manifest)]) -> Result<(), LabelsError> {
     let count = files.first().map_or(0, |(_, manifest)| manifest.shard.count);
-    let incomplete = |index: u32, problem| {
-        Err(LabelsError::Incomplete { path: path.to_owned(), shard: format!("{index}/{count}"), problem })
+    let incomplete = |index: u32, problem, help| {
+        let shard = format!("{index}/{count}");
+        Err(LabelsError::Incomplete { path: path.to_owned(), shard, problem, help })
     };
     let mut expected = 0;
     for (_, manifest) in files {
         match manifest.shard.index {
-            index if index < expected => return incomplete(index, "there twice; remove one of the files"),
+            index if index < expected => return incomplete(index, "there twice", "remove one of the files"),
             index if index > expected => break,
             _ => expected += 1,
         }
     }
     match expected == count {
         true => Ok(()),
-        false => incomplete(expected, "missing; run `mentor label` for it"),
+        false => incomplete(expected, "missing", "run mentor label for it"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mentor_data::shown_path;
 use mentor_metrics::pseudo_labels::OrderError;
 use mentor_run::RunDirError;
 use parquet::errors::ParquetError;
@@ -39,13 +40,17 @@ pub enum LabelsError {
     #[error(transparent)]
     File(#[from] RunDirError),
     /// No file of pseudo-labels.
-    #[error("{}: holds no pseudo-labels; write them with `mentor label`", path.display())]
+    #[error("{}: holds no pseudo-labels", shown_path(path))]
     None {
         /// The folder.
         path: PathBuf,
     },
     /// A file without its manifest.
-    #[error("{}: has no manifest ({}), so it was never finished or was moved without it; run the same `mentor label` command again", path.display(), manifest.display())]
+    #[error(
+        "{}: has no manifest ({}), so it was never finished or was moved without it",
+        shown_path(path),
+        shown_path(manifest)
+    )]
     Unfinished {
         /// The file.
         path: PathBuf,
@@ -53,7 +58,7 @@ pub enum LabelsError {
         manifest: PathBuf,
     },
     /// A file that is not what its manifest says.
-    #[error("{}: damaged: {reason}; delete it and run the same `mentor label` command again", path.display())]
+    #[error("{}: damaged: {reason}", shown_path(path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -61,7 +66,7 @@ pub enum LabelsError {
         reason: String,
     },
     /// A whole file, of something else than what is to be labelled.
-    #[error("{}: holds labels of other {field}; choose another place, or delete it", path.display())]
+    #[error("{}: holds labels of other {field}", shown_path(path))]
     OtherLabels {
         /// The file.
         path: PathBuf,
@@ -69,7 +74,13 @@ pub enum LabelsError {
         field: &'static str,
     },
     /// Files of different teachers.
-    #[error("{} is of teacher {}, {} of teacher {}; give the shards of one teacher", first.display(), short(first_teacher), other.display(), short(other_teacher))]
+    #[error(
+        "{} is of teacher {}, {} of teacher {}",
+        shown_path(first),
+        short(first_teacher),
+        shown_path(other),
+        short(other_teacher)
+    )]
     MixedTeachers {
         /// A file.
         first: PathBuf,
@@ -81,7 +92,7 @@ pub enum LabelsError {
         other_teacher: String,
     },
     /// Files of one teacher that do not belong together.
-    #[error("{} and {} differ in their {field}; give the shards of one `mentor label` command", first.display(), other.display())]
+    #[error("{} and {} differ in their {field}", shown_path(first), shown_path(other))]
     Mixed {
         /// A file.
         first: PathBuf,
@@ -91,14 +102,16 @@ pub enum LabelsError {
         field: &'static str,
     },
     /// Shards are missing or there twice.
-    #[error("{}: shard {shard} is {problem}", path.display())]
+    #[error("{}: shard {shard} is {problem}", shown_path(path))]
     Incomplete {
         /// The folder, or the first file.
         path: PathBuf,
         /// The shard, as `index/count`.
         shard: String,
-        /// Missing, or there twice, and what to do.
+        /// Missing, or there twice.
         problem: &'static str,
+        /// What to do about that.
+        help: &'static str,
     },
     /// A row that cannot be written.
     #[error("image {id:?}: {reason}")]
@@ -111,6 +124,26 @@ pub enum LabelsError {
     /// Two rounds with other images.
     #[error(transparent)]
     Order(#[from] OrderError),
+}
+
+impl LabelsError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::File(error) => return error.help(),
+            Self::None { .. } => &["write them with mentor label"],
+            Self::Unfinished { .. } => &["run the same mentor label command again"],
+            Self::Damaged { .. } => &["delete it and run the same mentor label command again"],
+            Self::OtherLabels { .. } => &["choose another place", "delete it"],
+            Self::MixedTeachers { .. } => &["give the shards of one teacher"],
+            Self::Mixed { .. } => &["give the shards of one mentor label command"],
+            Self::Incomplete { help, .. } => &[help],
+            Self::BadRow { .. } => &["check the teacher's weights"],
+            Self::Order(_) => &["label the same folder in both rounds"],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
 }
 
 fn short(hash: &str) -> &str {

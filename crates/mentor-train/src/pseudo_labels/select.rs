@@ -45,7 +45,7 @@ pub enum SelectionError {
         allowed: &'static str,
     },
     /// Another number of scores than classes.
-    #[error("image {id:?} has {found} scores for {expected} classes; label it with this teacher")]
+    #[error("image {id:?} has {found} scores for {expected} classes")]
     WrongLength {
         /// The image.
         id: String,
@@ -55,11 +55,24 @@ pub enum SelectionError {
         expected: usize,
     },
     /// A NaN or an infinity.
-    #[error("the scores of image {id:?} are not finite; check the teacher's weights")]
+    #[error("the scores of image {id:?} are not finite")]
     NotFinite {
         /// The image.
         id: String,
     },
+}
+
+impl SelectionError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::InvalidOption { .. } => &[],
+            Self::WrongLength { .. } => &["label it with this teacher"],
+            Self::NotFinite { .. } => &["check the teacher's weights"],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
 }
 
 /// A chosen image with its target.
@@ -344,7 +357,7 @@ mod tests {
             SelectionOptions { kind: LabelKind::Hard, threshold: 0.0, temperature: 1.0, balance: None };
         let mut selector = Selector::new(options, 2).unwrap();
         let message = selector.push("a.png", &[1.0, f32::NAN]).unwrap_err().to_string();
-        assert_eq!(message, "the scores of image \"a.png\" are not finite; check the teacher's weights");
+        assert_eq!(message, "the scores of image \"a.png\" are not finite");
         assert!(matches!(selector.push("b", &[1.0]), Err(SelectionError::WrongLength { found: 1, .. })));
         assert_eq!(selector.finish().statistics.num_seen, 0);
     }

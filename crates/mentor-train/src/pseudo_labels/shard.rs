@@ -28,7 +28,7 @@ pub enum ShardError {
         value: String,
     },
     /// A variable of a scheduler without a usable number.
-    #[error("{name}={value:?} is not {expected}; give --shard INDEX/COUNT")]
+    #[error("{name}={value:?} is not {expected}")]
     Variable {
         /// The variable.
         name: &'static str,
@@ -38,13 +38,24 @@ pub enum ShardError {
         expected: &'static str,
     },
     /// An index without a count.
-    #[error(
-        "{name} is set, but the scheduler does not say how many processes there are; give --shard INDEX/COUNT or the count"
-    )]
+    #[error("{name} is set, but the scheduler does not say how many processes there are")]
     NoCount {
         /// The variable with the index.
         name: &'static str,
     },
+}
+
+impl ShardError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::Invalid { .. } => &[],
+            Self::Variable { .. } => &["give INDEX/COUNT as `shard`"],
+            Self::NoCount { .. } => &["give INDEX/COUNT as `shard`", "give the count as `num_shards`"],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
 }
 
 impl Shard {

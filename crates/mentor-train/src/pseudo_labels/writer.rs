@@ -100,7 +100,7 @@ impl LabelsWriter {
             return Err(bad(format!("has {} scores for {num_classes} classes", scores.len())));
         }
         let prediction = Prediction::new(scores, self.header.temperature)
-            .ok_or_else(|| bad("its scores are not finite; check the teacher's weights".to_owned()))?;
+            .ok_or_else(|| bad("its scores are not finite".to_owned()))?;
         self.group.ids.push(ByteArray::from(id));
         self.group.images.push(ByteArray::from(image_blake3.to_vec()).into());
         self.group.scores.extend_from_slice(scores);

@@ -1,6 +1,6 @@
 //! Why a teacher cannot teach.
 
-use mentor_data::DataError;
+use mentor_data::{DataError, shown};
 
 use crate::inference::LoadError;
 use crate::teachers::cache::CacheError;
@@ -18,11 +18,13 @@ pub(crate) enum TeacherError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// It does not suit the student.
-    #[error("{teacher}: cannot teach here: {reason}")]
+    #[error("{}: cannot teach here: {reason}", shown(teacher))]
     Refused {
         /// Its run directory.
         teacher: String,
-        /// Why not, and what to do next.
+        /// Why not.
         reason: String,
+        /// What to do next, as [`DataError::help`] says it.
+        help: Vec<String>,
     },
 }

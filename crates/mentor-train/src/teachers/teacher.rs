@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::Device;
-use mentor_data::{Augment, DataError, Dataset, class_differences};
+use mentor_data::{Augment, DataError, Dataset, class_differences, shown_path};
 use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model};
 use mentor_run::files::beside;
@@ -34,15 +34,16 @@ impl Teacher {
     ///
     /// When the run cannot be loaded or does not hold what `mode` learns from.
     pub(crate) fn load(run: &Path, mode: DistillMode, device: &Device) -> Result<Self, TeacherError> {
-        let teacher = Self { name: run.display().to_string(), trained: TrainedModel::load(run, device)? };
+        let teacher = Self { name: shown_path(run), trained: TrainedModel::load(run, device)? };
         match (teacher.trained.file.spec.head, mode.is_of_embeddings()) {
             (Head::Classifier { .. }, false) | (Head::Embedding { .. }, true) => Ok(teacher),
             (Head::Embedding { .. }, false) => {
-                Err(teacher.refused("it gives embeddings; add --mode relational or --mode cosine"))
+                Err(teacher.refused("it gives embeddings", &["set `distill.mode` to relational or cosine"]))
             }
-            (Head::Classifier { .. }, true) => Err(teacher.refused(&format!(
-                "it gives scores, and mode {mode} learns from embeddings; leave --mode out, or name the run of an embedding model"
-            ))),
+            (Head::Classifier { .. }, true) => Err(teacher.refused(
+                &format!("it gives scores, and mode {mode} learns from embeddings"),
+                &["leave `distill.mode` out", "name the run of an embedding model"],
+            )),
         }
     }
 
@@ -54,10 +55,11 @@ impl Teacher {
         if width == size {
             return Ok(());
         }
-        Err(self.refused(&format!(
-            "its embeddings have {width} values and the student's {size}, and mode cosine compares them value by value; set \
-             --embedding-size {width}, or use --mode relational, which compares distances"
-        )))
+        let reason = format!(
+            "its embeddings have {width} values and the student's {size}, and mode cosine compares them value by value"
+        );
+        let size = format!("set `model.embedding_size` to {width}");
+        Err(self.refused(&reason, &[&size, "set `distill.mode` to relational, which compares distances"]))
     }
 
     /// # Errors
@@ -69,13 +71,13 @@ impl Teacher {
             return Ok(());
         }
         let found = class_differences((place, classes), ("the teacher has", own)).join(", ");
-        Err(self.refused(&format!(
-            "the classes differ ({found}); distil on data with the teacher's classes, or train a teacher on this data"
-        )))
+        let ways = ["distil on data with the teacher's classes", "train a teacher on this data"];
+        Err(self.refused(&format!("the classes differ ({found})"), &ways))
     }
 
-    fn refused(&self, reason: &str) -> TeacherError {
-        TeacherError::Refused { teacher: self.name.clone(), reason: reason.to_owned() }
+    fn refused(&self, reason: &str, ways: &[&str]) -> TeacherError {
+        let help = ways.iter().map(|&way| way.to_owned()).collect();
+        TeacherError::Refused { teacher: self.name.clone(), reason: reason.to_owned(), help }
     }
 
     pub(crate) fn classes(&self) -> &[String] {

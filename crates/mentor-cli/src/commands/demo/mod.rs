@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use mentor_data::Split;
+use mentor_data::{Split, shown_path};
 use mentor_model::Head;
 use mentor_report::RunReport;
 use mentor_run::{Config, RunDir};
@@ -159,7 +159,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
          Next:   mentor train --data YOUR_FOLDER --model cnn --out runs/mine\n\
          Took {}.",
         table.render(),
-        path.display(),
+        shown_path(&path),
         duration(start.elapsed().as_secs_f64()),
     ))
 }
@@ -210,7 +210,7 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
 
 /// What a lesson trains, in the demo in `out`.
 fn plan(lesson: &Lesson, out: &Path) -> Result<Plan, Failure> {
-    let mut config = Config::from_toml(lesson.config, lesson.name, &[]).map_err(Failure::usage)?;
+    let mut config = Config::from_toml(lesson.config, lesson.name, &[])?;
     if lesson.name == STUDENT.name {
         config.distill = Some(student::distillation(out));
     }
@@ -224,7 +224,7 @@ fn remove_earlier(run: &Path, plan: &Plan) -> Result<(), Failure> {
         return Ok(());
     }
     fs::remove_dir_all(run).map_err(|error| {
-        Failure::failed(error).context(format!("{}: cannot remove the earlier demo", run.display()))
+        Failure::failed(error).context(format!("{}: cannot remove the earlier demo", shown_path(run)))
     })
 }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
+use mentor_data::shown_path;
+
 use crate::terminal::error::Failure;
 
 /// The scores of one sample and its class.
@@ -40,24 +42,25 @@ pub(super) fn from_flags(scores: &[String], targets: &[usize]) -> Result<Vec<Sam
 
 /// One sample a row. A first row that is not all numbers names the columns.
 pub(super) fn from_csv(path: &Path) -> Result<Vec<Sample>, Failure> {
-    let place = |line: u64| format!("{}:{line}", path.display());
+    let place = |line: u64| format!("{}:{line}", shown_path(path));
     let data = |message: String| Failure::data(anyhow!(message));
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
         .from_path(path)
-        .map_err(|error| Failure::data(error).context(format!("{}: cannot be read", path.display())))?;
+        .map_err(|error| Failure::data(error).context(format!("{}: cannot be read", shown_path(path))))?;
     let mut samples: Vec<Sample> = Vec::new();
     let mut target_column = None;
     let mut num_columns = None;
     for (index, record) in reader.records().enumerate() {
         let record = record
-            .map_err(|error| Failure::data(error).context(format!("{}: is not CSV", path.display())))?;
+            .map_err(|error| Failure::data(error).context(format!("{}: is not CSV", shown_path(path))))?;
         let line = record.position().map_or(index as u64 + 1, csv::Position::line);
         let columns = *num_columns.get_or_insert(record.len());
         if columns < 2 {
-            return Err(data(format!("{}: one column; a row needs scores and a target", place(line))));
+            let failure = data(format!("{}: has one column", place(line)));
+            return Err(failure.help("write scores and a target in each row"));
         }
         if record.len() != columns {
             let message =
@@ -87,10 +90,8 @@ pub(super) fn from_csv(path: &Path) -> Result<Vec<Sample>, Failure> {
         samples.push(Sample { scores, target, origin: place(line), from_file: true });
     }
     if samples.is_empty() {
-        return Err(data(format!(
-            "{}: holds no samples; write one a row, scores and then the target",
-            path.display()
-        )));
+        let failure = data(format!("{}: holds no samples", shown_path(path)));
+        return Err(failure.help("write one a row, scores and then the target"));
     }
     Ok(samples)
 }

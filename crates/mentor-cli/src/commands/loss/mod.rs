@@ -27,17 +27,36 @@ Examples:
       one triplet: 0.1, semi-hard
   mentor loss pairwise --distance 0.5 --same no --margin 1";
 
-const EXAMPLES: &str = "\
+const JSON: &str = "JSON: loss (the mean over the samples), per_sample[] (L_i), gradient[][] (the derivative of each sample's \
+own L_i with respect to its scores: divide by the number of samples for that of the mean).";
+
+const SVM_EXAMPLES: &str = "\
 Examples:
   mentor loss svm --scores \"3.2,5.1,-1.7\" --target 0
       the cat of the lecture: max(0, 5.1 - 3.2 + 1) + max(0, -1.7 - 3.2 + 1) = 2.9
   mentor loss svm --compare --scores \"1000,9,9,9\" --target 0 --scores \"10,9,9,9\" --target 0
       the SVM sees no difference, softmax keeps pushing
+  mentor loss svm --margin 0.5 --csv scores.csv
+      one sample a row: its scores, then its target
+";
+
+const CRAMMER_SINGER_EXAMPLES: &str = "\
+Examples:
+  mentor loss crammer-singer --scores \"3,2,2.5\" --target 2
+      only the class that violates the margin most counts: max(0, 3 - 2.5 + 1) = 1.5
+  mentor loss crammer-singer --compare --csv scores.csv
+      one sample a row: its scores, then its target
+";
+
+const SOFTMAX_EXAMPLES: &str = "\
+Examples:
+  mentor loss softmax --scores \"3.2,5.1,-1.7\" --target 0
+      -ln(e^3.2 / (e^3.2 + e^5.1 + e^-1.7)) = 2.04
   mentor loss softmax --log-base 10 --csv scores.csv
       one sample a row: its scores, then its target
-
-JSON: loss (the mean over the samples), per_sample[] (L_i), gradient[][] (the derivative of each sample's \
-own L_i with respect to its scores: divide by the number of samples for that of the mean).";
+  mentor loss softmax --compare --margin 2 --scores \"10,9,9,9\" --target 0
+      beside the SVM of margin 2
+";
 
 /// Explain a loss on given scores, distances or embeddings, with its gradient
 #[derive(Debug, clap::Args)]
@@ -51,21 +70,78 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Loss {
     /// Multiclass SVM: the sum of the margins that are violated (Weston and Watkins)
-    Svm(ScoreArgs),
+    Svm(SvmArgs),
     /// Multiclass SVM: the largest margin that is violated (Crammer and Singer)
-    CrammerSinger(ScoreArgs),
+    CrammerSinger(CrammerSingerArgs),
     /// Softmax cross-entropy
-    Softmax(ScoreArgs),
+    Softmax(SoftmaxArgs),
     /// Triplet ranking: of one triplet, or of embeddings with labels
     Triplet(ranking::TripletArgs),
     /// Pairwise ranking of one pair
     Pairwise(ranking::PairwiseArgs),
 }
 
-/// A loss on scores.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
-struct ScoreArgs {
+#[command(after_help = format!("{SVM_EXAMPLES}\n{JSON}"))]
+struct SvmArgs {
+    #[command(flatten)]
+    margin: MarginArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{CRAMMER_SINGER_EXAMPLES}\n{JSON}"))]
+struct CrammerSingerArgs {
+    #[command(flatten)]
+    margin: MarginArgs,
+}
+
+// What both SVM losses take: an ordinary comment, since documentation here would replace that of the command.
+#[derive(Debug, clap::Args)]
+struct MarginArgs {
+    #[command(flatten)]
+    samples: SampleArgs,
+
+    /// By how much the score of the target should lead
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, default_value_t = 1.0)]
+    margin: f64,
+
+    /// Show softmax beside it
+    #[arg(long)]
+    compare: bool,
+
+    /// With --compare: base of the logarithm of softmax; scales its loss and gradient
+    #[arg(long, value_name = "BASE", value_enum, default_value_t = LogBase::E, requires = "compare")]
+    log_base: LogBase,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{SOFTMAX_EXAMPLES}\n{JSON}"))]
+struct SoftmaxArgs {
+    #[command(flatten)]
+    samples: SampleArgs,
+
+    /// Base of the logarithm; scales loss and gradient
+    #[arg(long, value_name = "BASE", value_enum, default_value_t = LogBase::E)]
+    log_base: LogBase,
+
+    /// Show the SVM loss svm beside it
+    #[arg(long)]
+    compare: bool,
+
+    /// With --compare: margin of the SVM loss
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        allow_hyphen_values = true,
+        default_value_t = 1.0,
+        requires = "compare"
+    )]
+    margin: f64,
+}
+
+// Scores of samples, and how the result is printed.
+#[derive(Clone, Debug, clap::Args)]
+struct SampleArgs {
     /// Scores of one sample, one a class, separated by commas; repeat for more samples
     #[arg(long, value_name = "S,S,...", allow_hyphen_values = true, required_unless_present = "csv")]
     scores: Vec<String>,
@@ -78,18 +154,6 @@ struct ScoreArgs {
     /// or else in the last
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scores", "target"])]
     csv: Option<PathBuf>,
-
-    /// Margin of the SVM losses [default: 1]
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
-    margin: Option<f64>,
-
-    /// Show an SVM loss and softmax side by side
-    #[arg(long)]
-    compare: bool,
-
-    /// Base of the logarithm of softmax; scales its loss and gradient
-    #[arg(long, value_name = "BASE", value_enum, default_value_t = LogBase::E)]
-    log_base: LogBase,
 
     /// Print JSON, numbers in full precision
     #[arg(long)]
@@ -110,9 +174,9 @@ struct Json<'a> {
 }
 
 impl Explained {
-    fn of(name: &str, args: &ScoreArgs, samples: &[Sample]) -> Result<Self, Failure> {
-        let loss = ScoreLoss::from_name(name, args.margin.unwrap_or(1.0)).map_err(Failure::usage)?;
-        let log_base = if matches!(loss, ScoreLoss::Softmax(_)) { args.log_base } else { LogBase::E };
+    fn of(name: &str, margin: f64, log_base: LogBase, samples: &[Sample]) -> Result<Self, Failure> {
+        let loss = ScoreLoss::from_name(name, margin)?;
+        let log_base = if matches!(loss, ScoreLoss::Softmax(_)) { log_base } else { LogBase::E };
         let explain = |sample: &Sample| {
             let explanation =
                 loss.explain(&sample.scores, sample.target).map_err(|error| refused(sample, error))?;
@@ -152,34 +216,31 @@ fn refused(sample: &Sample, error: impl std::fmt::Display) -> Failure {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.loss {
-        Loss::Svm(args) => run_on_scores("svm", args),
-        Loss::CrammerSinger(args) => run_on_scores("crammer-singer", args),
-        Loss::Softmax(args) => run_on_scores("softmax", args),
+        Loss::Svm(SvmArgs { margin: args }) => run_on_scores("svm", "softmax", args),
+        Loss::CrammerSinger(CrammerSingerArgs { margin: args }) => {
+            run_on_scores("crammer-singer", "softmax", args)
+        }
+        Loss::Softmax(args) => {
+            let SoftmaxArgs { samples, log_base, compare, margin } = args;
+            let (samples, log_base, compare, margin) = (samples.clone(), *log_base, *compare, *margin);
+            run_on_scores("softmax", "svm", &MarginArgs { samples, margin, compare, log_base })
+        }
         Loss::Triplet(args) => ranking::triplet(args),
         Loss::Pairwise(args) => ranking::pairwise(args),
     }
 }
 
-fn run_on_scores(loss: &str, args: &ScoreArgs) -> Result<(), Failure> {
-    if args.margin.is_some() && loss == "softmax" && !args.compare {
-        let error = anyhow::anyhow!("--margin needs an SVM loss, and the loss is softmax");
-        return Err(Failure::usage(error).help("leave --margin out, or name svm or crammer-singer"));
-    }
-    if args.log_base != LogBase::E && loss != "softmax" && !args.compare {
-        let error = anyhow::anyhow!("--log-base needs softmax: {} has no logarithm", loss);
-        return Err(Failure::usage(error).help("leave --log-base out, or add --compare"));
-    }
-    let samples = match &args.csv {
+/// Explains `loss`, and `other` beside it if that is asked for.
+fn run_on_scores(loss: &str, other: &str, args: &MarginArgs) -> Result<(), Failure> {
+    let MarginArgs { samples: SampleArgs { scores, target, csv, json }, margin, compare, log_base } = args;
+    let samples = match csv {
         Some(path) => input::from_csv(path)?,
-        None => input::from_flags(&args.scores, &args.target)?,
+        None => input::from_flags(scores, target)?,
     };
-    let named = Explained::of(loss, args, &samples)?;
-    let other = match loss {
-        _ if !args.compare => None,
-        "softmax" => Some(Explained::of("svm", args, &samples)?),
-        _ => Some(Explained::of("softmax", args, &samples)?),
-    };
-    if args.json {
+    let explain = |name| Explained::of(name, *margin, *log_base, &samples);
+    let named = explain(loss)?;
+    let other = compare.then(|| explain(other)).transpose()?;
+    if *json {
         let compare = other.as_ref().map(|other| Box::new(other.json()));
         return output::json(&Json { compare, ..named.json() });
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
-use mentor_data::{Array, Limits};
+use mentor_data::{Array, Limits, shown_path};
 use mentor_loss::{
     AllTriplets, Average, Census, Distance, LossError, Mining, PairForm, PairwiseRanking, Ranked,
     TripletLoss, TripletRanking,
@@ -33,7 +33,7 @@ triplets), batch (the same counts of all triplets; of the soft margin, which has
 #[command(after_help = TRIPLET_HELP)]
 pub(super) struct TripletArgs {
     /// Embeddings, N rows of D numbers
-    #[arg(long, value_name = "NPY", requires = "labels", required_unless_present = "d_ap")]
+    #[arg(long, value_name = "NPY", requires = "labels")]
     embeddings: Option<PathBuf>,
 
     /// Their classes, N integers
@@ -62,10 +62,11 @@ pub(super) struct TripletArgs {
     #[arg(long, conflicts_with = "margin")]
     soft_margin: bool,
 
-    /// Which triplets: all valid ones, the hardest of each anchor, or the semi-hard ones of FaceNet
-    #[arg(long, value_name = "NAME", default_value = "all", conflicts_with = "d_ap",
+    /// Which triplets: all valid ones, the hardest of each anchor, or the semi-hard ones of FaceNet; all need the hinge
+    /// [default: all; hard with --soft-margin]
+    #[arg(long, value_name = "NAME", conflicts_with = "d_ap",
           value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard"]))]
-    mining: String,
+    mining: Option<String>,
 
     /// What the sum is divided by: the selected triplets, or those with a loss greater than 0
     #[arg(long, value_name = "NAME", default_value = "valid", conflicts_with = "d_ap",
@@ -82,7 +83,18 @@ pub(super) struct TripletArgs {
     json: bool,
 }
 
+const PAIRWISE_HELP: &str = "\
+Examples:
+  mentor loss pairwise --distance 0.5 --same yes
+      d = 0.5: a pair of one class is pulled together
+  mentor loss pairwise --distance 0.5 --same no --margin 1
+      max(0, 1 - 0.5) = 0.5: a pair of two classes is pushed apart up to the margin
+  mentor loss pairwise --distance 0.5 --same no --form hadsell --json
+
+JSON: loss, gradient[] (with respect to the distance).";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = PAIRWISE_HELP)]
 pub(super) struct PairwiseArgs {
     /// The distance of the pair
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
@@ -129,15 +141,18 @@ struct Batch<'a> {
 }
 
 pub(super) fn triplet(args: &TripletArgs) -> Result<(), Failure> {
-    let distance: Distance = args.distance.parse().map_err(Failure::usage)?;
+    let distance: Distance = args.distance.parse()?;
     let ranking = match args.soft_margin {
         true => TripletRanking::soft_margin(distance),
-        false => TripletRanking::hinge(args.margin, distance).map_err(Failure::usage)?,
+        false => TripletRanking::hinge(args.margin, distance)?,
     };
     match (args.d_ap, args.d_an, &args.embeddings, &args.labels) {
         (Some(d_ap), Some(d_an), _, _) => one_triplet(args, &ranking, d_ap, d_an),
         (_, _, Some(embeddings), Some(labels)) => batch(args, ranking, embeddings, labels),
-        _ => Err(Failure::usage(anyhow!("give --embeddings with --labels, or --d-ap with --d-an"))),
+        _ => {
+            let failure = Failure::usage(anyhow!("there is nothing to take the loss of"));
+            Err(failure.help("give --embeddings with --labels, or --d-ap with --d-an"))
+        }
     }
 }
 
@@ -154,7 +169,9 @@ fn one_triplet(args: &TripletArgs, ranking: &TripletRanking, d_ap: f64, d_an: f6
         true => format!("ln(1 + e^({d_ap} − {d_an}))"),
         false => format!("max(0, {} + {d_ap} − {d_an})", ranking.margin()),
     };
-    output::text(&format!("L = {formula} = {}\n{case}", rounded(loss)))
+    let slopes = [slope, 0.0 - slope].map(rounded);
+    let gradient = format!("dL/dd_ap = {}\ndL/dd_an = {}", slopes[0], slopes[1]);
+    output::text(&format!("L = {formula} = {}\n{gradient}\n{case}", rounded(loss)))
 }
 
 fn batch(
@@ -163,16 +180,17 @@ fn batch(
     embeddings: &Path,
     labels: &Path,
 ) -> Result<(), Failure> {
-    let mining: Mining = args.mining.parse().map_err(Failure::usage)?;
-    let average: Average = args.average.parse().map_err(Failure::usage)?;
-    let loss = TripletLoss::new(ranking, mining, average).map_err(Failure::usage)?;
+    // As in the paper that has the soft margin, Hermans et al. 2017.
+    let usual = if ranking.is_soft() { "hard" } else { "all" };
+    let mining: Mining = args.mining.as_deref().unwrap_or(usual).parse()?;
+    let average: Average = args.average.parse()?;
+    let loss = TripletLoss::new(ranking, mining, average)?;
     let (values, dim) = read_embeddings(embeddings)?;
     let labels = read_labels(labels)?;
     let num_rows = values.len() / dim;
     if labels.len() != num_rows {
-        let message =
-            format!("{} labels for {num_rows} embeddings; they must be of the same samples", labels.len());
-        return Err(Failure::data(anyhow!(message)));
+        let error = anyhow!("{} labels for {num_rows} embeddings", labels.len());
+        return Err(Failure::data(error).help("they must be of the same samples"));
     }
     let ranked = if mining == Mining::All && num_rows > MAX_BATCH {
         AllTriplets::new(ranking.distance(), ranking.margin(), average)
@@ -180,7 +198,7 @@ fn batch(
             .map_err(Failure::data)?
     } else {
         loss.of_slices(&values, &labels).map_err(|error| match error {
-            LossError::Embedding { .. } => Failure::data(error).context(embeddings.display().to_string()),
+            LossError::Embedding { .. } => Failure::data(error).context(shown_path(embeddings)),
             error => Failure::data(error),
         })?
     };
@@ -226,8 +244,8 @@ fn summary(ranked: &Ranked, average: Average, (num_rows, dim): (usize, usize)) -
 
 pub(super) fn pairwise(args: &PairwiseArgs) -> Result<(), Failure> {
     check_distance("--distance", args.distance)?;
-    let form: PairForm = args.form.parse().map_err(Failure::usage)?;
-    let pairs = PairwiseRanking::new(form, args.margin, Distance::Euclidean).map_err(Failure::usage)?;
+    let form: PairForm = args.form.parse()?;
+    let pairs = PairwiseRanking::new(form, args.margin, Distance::Euclidean)?;
     let same = args.same == "yes";
     let (loss, slope) = (pairs.value(args.distance, same), pairs.slope(args.distance, same));
     if args.json {
@@ -235,7 +253,7 @@ pub(super) fn pairwise(args: &PairwiseArgs) -> Result<(), Failure> {
     }
     let (d, m) = (args.distance, args.margin);
     let formula = match (form, same) {
-        (PairForm::Lecture, true) => format!("d = {d}"),
+        (PairForm::Lecture, true) => "d".to_owned(),
         (PairForm::Lecture, false) => format!("max(0, m − d) = max(0, {m} − {d})"),
         (PairForm::Hadsell, true) => format!("½·d² = ½·{d}²"),
         (PairForm::Hadsell, false) => format!("½·max(0, m − d)² = ½·max(0, {m} − {d})²"),
@@ -249,9 +267,8 @@ fn read_embeddings(path: &Path) -> Result<(Vec<f64>, usize), Failure> {
     match array.shape[..] {
         [_, dim] if dim > 0 => Ok((array.values, dim)),
         _ => {
-            let message =
-                format!("{}: has the shape {:?}; embeddings have (N, D)", path.display(), array.shape);
-            Err(Failure::data(anyhow!(message)))
+            let error = anyhow!("{}: has the shape {:?}", shown_path(path), array.shape);
+            Err(Failure::data(error).help("embeddings have the shape (N, D)"))
         }
     }
 }
@@ -260,13 +277,14 @@ fn read_embeddings(path: &Path) -> Result<(Vec<f64>, usize), Failure> {
 fn read_labels(path: &Path) -> Result<Vec<u32>, Failure> {
     let array = Array::read(path, &Limits::default())?;
     if !array.integers || !matches!(array.shape[..], [_] | [_, 1]) {
-        let message = format!("{}: labels are integers of the shape (N)", path.display());
+        let message = format!("{}: labels are integers of the shape (N)", shown_path(path));
         return Err(Failure::data(anyhow!(message)));
     }
     let label = |(index, &value): (usize, &f64)| {
         let in_range = (0.0..=f64::from(u32::MAX)).contains(&value);
         in_range.then_some(value as u32).ok_or_else(|| {
-            let message = format!("{}: label {value} at {index} is not in 0 to {}", path.display(), u32::MAX);
+            let message =
+                format!("{}: label {value} at {index} is not in 0 to {}", shown_path(path), u32::MAX);
             Failure::data(anyhow!(message))
         })
     };

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
+use mentor_data::shown_path;
 use mentor_run::Config;
 
+use crate::commands::data::FORMS;
 use crate::device::DeviceChoice;
 use crate::terminal::error::Failure;
 
@@ -16,6 +18,8 @@ Examples:
       a linear SVM by gradient descent, as in the textbook
   mentor train --data photos/ --model cnn --epochs 10 --augment standard --out runs/b
       photos/ holds one folder a class, or train/, val/ and test/ with one folder a class each
+  mentor train photos/ --model resnet-18 --size 64
+      the data may stand alone, and 64 is 64x64
   mentor train --config run.toml --set optimizer.learning_rate=0.05
       a configuration from a file, changed in one place
 
@@ -27,10 +31,14 @@ are kept; last_train_loss and last_train_accuracy are of the last one.";
 
 /// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"))]
 #[group(id = "training")]
 pub(crate) struct Args {
-    /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file
+    /// The data, as --data names it
+    #[arg(value_name = "DATA", conflicts_with = "data")]
+    pub(super) source: Option<String>,
+
+    /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file; see below
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(super) data: Option<String>,
 
@@ -61,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Data")]
     pub(super) max_pixels: Option<u64>,
 
-    /// Size that images are brought to [default: theirs if all agree, else 32x32]
+    /// Size that images are brought to; one number for both sides [default: theirs if all agree, else 32x32]
     #[arg(long, value_name = "HxW", value_parser = size, help_heading = "Data")]
     pub(super) size: Option<[usize; 2]>,
 
@@ -220,22 +228,22 @@ pub(crate) struct Args {
     pub(super) json: bool,
 }
 
-/// Reads `HxW`.
+/// Reads `HxW`, or the side of a square.
 fn size(text: &str) -> Result<[usize; 2], String> {
     let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
-    text.split_once('x')
-        .and_then(|(height, width)| Some([side(height)?, side(width)?]))
-        .ok_or_else(|| "write height and width in pixels, such as 28x28".to_owned())
+    let (height, width) = text.split_once('x').unwrap_or((text, text));
+    let sides = side(height).zip(side(width)).map(|(height, width)| [height, width]);
+    sides.ok_or_else(|| "write height and width in pixels, such as 28x28, or 28 for both".to_owned())
 }
 
 impl Args {
     /// The configuration: the file, then `--set`, then the other flags.
     pub(in crate::commands) fn configuration(&self) -> Result<Config, Failure> {
         let (text, origin) = match &self.config {
-            Some(path) => (read(path)?, path.display().to_string()),
+            Some(path) => (read(path)?, shown_path(path)),
             None => (String::new(), String::new()),
         };
-        let mut config = Config::from_toml(&text, &origin, &self.set).map_err(Failure::usage)?;
+        let mut config = Config::from_toml(&text, &origin, &self.set)?;
         self.overlay(&mut config)?;
         Ok(config)
     }
@@ -243,6 +251,7 @@ impl Args {
     fn overlay(&self, config: &mut Config) -> Result<(), Failure> {
         let Config { data, model, loss, penalty, optimizer, schedule, training, distill: _, self_train: _ } =
             config;
+        take(&self.source, &mut data.source);
         take(&self.data, &mut data.source);
         take(&self.model, &mut model.name);
         take(&self.dropout, &mut model.dropout);
@@ -312,7 +321,7 @@ pub(crate) fn take<T: Clone>(flag: &Option<T>, field: &mut Option<T>) {
 
 fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|error| {
-        Failure::usage(anyhow!("--config {}: {error}", path.display()))
+        Failure::usage(anyhow!("--config {}: {error}", shown_path(path)))
             .help("name a TOML file that can be read")
     })
 }
@@ -342,6 +351,16 @@ mod tests {
             (config.training.seed, config.training.epochs, config.penalty.l2),
             (Some(2), Some(3), Some(-1.0))
         );
+    }
+
+    #[test]
+    fn the_data_may_stand_alone_and_a_size_may_be_a_side() {
+        assert_eq!(config(&["photos/", "--size", "64"]), config(&["--data", "photos/", "--size", "64x64"]));
+        assert_eq!(size("64x48"), Ok([64, 48]));
+        for wrong in ["", "x", "64x", "0", "64x0", "64x64x3", "-1", "6.5"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!(Only::try_parse_from(["train", "photos/", "--data", "digits"]).is_err());
     }
 
     #[test]

@@ -65,8 +65,11 @@ mod tests {
     fn flags(command: &str) -> Vec<clap::Arg> {
         let cli = Cli::command();
         let command = cli.find_subcommand(command).unwrap();
-        let shown =
-            |arg: &&clap::Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
+        let shown = |arg: &&clap::Arg| {
+            !arg.is_hide_set()
+                && !arg.is_positional()
+                && !["help", "version"].contains(&arg.get_id().as_str())
+        };
         command.get_arguments().filter(shown).cloned().collect()
     }
 

@@ -6,7 +6,7 @@ mod inherited;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::anyhow;
-use mentor_data::Source;
+use mentor_data::{Source, shown_path};
 use mentor_report::{RunReport, render};
 use mentor_run::{Config, RunDir, Summary, TrainEvent};
 use mentor_train::{Outcome, Plan, train};
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// As [`run`], with what another command made of the configuration.
 pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
-    let plan = Plan::try_from(config).map_err(Failure::usage)?;
+    let plan = Plan::try_from(config)?;
     let device = args.device.open()?;
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
     check_outside_of_data(&plan, &out)?;
@@ -41,7 +41,7 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
         write_report(&out)?;
     }
     if already && !args.quiet {
-        output::note(&format!("{}: the run is already complete; nothing was trained", out.display()));
+        output::note(&format!("{}: the run is already complete; nothing was trained", shown_path(&out)));
     }
     if args.json {
         return output::json(&summary);
@@ -62,7 +62,7 @@ fn check_outside_of_data(plan: &Plan, out: &Path) -> Result<(), Failure> {
     }
     let error = anyhow!(
         "{}: lies in the image folder {}, and would be taken for a class",
-        out.display(),
+        shown_path(out),
         plan.source
     );
     Err(Failure::usage(error).help("choose an --out outside of the data"))
@@ -99,7 +99,7 @@ pub(super) fn train_into(
         Outcome::Interrupted { step } => format!(
             "interrupted after update {}, with a checkpoint written in {}",
             count(step),
-            out.display()
+            shown_path(out)
         ),
     };
     progress.clear();

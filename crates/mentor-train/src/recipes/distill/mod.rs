@@ -251,7 +251,7 @@ fn load(plan: &Plan, distill: &DistillPlan, teachers: &[Teacher]) -> Result<Trai
                 return Err(error.into());
             };
             if distill.hard_weight > 0.0 {
-                let hint = "set --hard-weight 0 to learn from the teacher alone, or give labelled data";
+                let hint = "set `distill.hard_weight` to 0 to learn from the teacher alone";
                 source.check_labelled("a hard weight above 0", hint)?;
             }
             source

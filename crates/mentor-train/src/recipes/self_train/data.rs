@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mentor_data::{
     CycledPart, DataError, Dataset, Fingerprint, Note, OpenOptions, Order, Preprocessing, Protected,
-    Similarity, Source, Split,
+    Similarity, Source, Split, shown,
 };
 use mentor_random::{Purpose, Stream};
 use mentor_run::records::self_training::Leaks;
@@ -88,11 +88,10 @@ impl Images {
                 Pool::AllBut { .. } => plan.source.clone(),
             };
             let reason = format!(
-                "holds no image that is not among the labelled, validation or test images ({} looked at); give other images \
-                 without labels",
+                "holds no image that is not among the labelled, validation or test images ({} looked at)",
                 leaks.num_offered
             );
-            return Err(TrainError::SelfTrain { what, reason });
+            return Err(TrainError::SelfTrain { what, reason, help: "give other images without labels" });
         }
         let preprocessing = Preprocessing::fit(&labelled);
         // The unlabelled images decide how many updates every stage makes.
@@ -205,11 +204,11 @@ fn take_labels(
     for (class, members) in members(train).into_iter().enumerate() {
         if members.len() < count {
             let reason = format!(
-                "class {:?} has {} training images, fewer than the {count} labels that it is to keep; lower --labels-per-class",
-                train.classes()[class],
+                "class \"{}\" has {} training images, fewer than the {count} labels that it is to keep",
+                shown(&train.classes()[class]),
                 members.len()
             );
-            return Err(TrainError::SelfTrain { what: source.name().to_owned(), reason });
+            return Err(too_many_labels(source, reason));
         }
         let (taken, left) = draw(&members, count, seed, class, 0);
         labelled.extend(taken);
@@ -218,11 +217,15 @@ fn take_labels(
     labelled.sort_unstable();
     others.sort_unstable();
     if others.is_empty() {
-        let reason =
-            format!("no image is left without a label at {count} labels a class; lower --labels-per-class");
-        return Err(TrainError::SelfTrain { what: source.name().to_owned(), reason });
+        let reason = format!("no image is left without a label at {count} labels a class");
+        return Err(too_many_labels(source, reason));
     }
     Ok((train.subset(&labelled), train.subset(&others).without_labels()))
+}
+
+fn too_many_labels(source: &Source, reason: String) -> TrainError {
+    let help = "lower `self_train.labels_per_class`";
+    TrainError::SelfTrain { what: source.name().to_owned(), reason, help }
 }
 
 /// What is trained on, and the canary.

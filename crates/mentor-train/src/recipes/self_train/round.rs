@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
+use mentor_data::listed;
 use mentor_metrics::mcnemar;
 use mentor_metrics::pseudo_labels::audit::{Alarm, Audit, alarms};
 use mentor_run::files::{create_inside, exists, inside};
@@ -162,16 +163,13 @@ impl Work<'_> {
         }
         let empty = round.selection.empty_classes();
         if !empty.is_empty() && round.selection.num_chosen > 0 {
-            let names: Vec<String> = empty
-                .iter()
-                .take(10)
-                .map(|&class| format!("{:?}", self.images.taught.classes()[class as usize]))
-                .collect();
+            let classes = self.images.taught.classes();
+            let names: Vec<&str> = empty.iter().map(|&class| classes[class as usize].as_str()).collect();
             self.warn(format!(
                 "round {number}: {} of the classes have no pseudo-label at a confidence of {}: {}; the student learns them from their labels alone",
                 empty.len(),
                 self.self_train.threshold,
-                names.join(", ")
+                listed(&names)
             ));
         }
     }

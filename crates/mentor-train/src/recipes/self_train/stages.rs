@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
+use mentor_data::shown_path;
 use mentor_loss::{ScoreLoss, SoftmaxCrossEntropy};
 use mentor_model::Model;
 use mentor_run::files::inside;
@@ -152,15 +153,19 @@ impl Work<'_> {
     pub(super) fn open_labels(&self) -> Result<Option<LabelSet>, TrainError> {
         let Some(path) = &self.self_train.labels else { return Ok(None) };
         let set = LabelSet::open(path)?;
-        let refused = |reason: &str| {
-            Err(TrainError::SelfTrain { what: path.display().to_string(), reason: reason.to_owned() })
+        let refused = |reason: &str, help| {
+            Err(TrainError::SelfTrain { what: shown_path(path), reason: reason.to_owned(), help })
         };
         if set.header().classes != self.images.taught.classes() {
-            return refused("labels other classes than the data has; label with a teacher of these classes");
+            return refused(
+                "labels other classes than the data has",
+                "label with a teacher of these classes",
+            );
         }
         if set.header().images_blake3 != self.images.offered_blake3 {
             return refused(
-                "labels other images than those of --unlabelled; give the folder that was labelled",
+                "labels other images than those without labels",
+                "give the folder that was labelled as `self_train.unlabelled`",
             );
         }
         Ok(Some(set))

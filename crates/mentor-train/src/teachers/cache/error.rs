@@ -3,12 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use mentor_data::shown_path;
+
 /// Why a cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
     /// The file could not be read or written.
-    #[error("{}: cannot {action}: {source}; check the disk, or leave the teacher's scores out with --no-cache", path.display())]
+    #[error("{}: cannot {action}: {source}", shown_path(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -18,7 +20,10 @@ pub enum CacheError {
         source: io::Error,
     },
     /// The scores are of something else.
-    #[error("{}: holds the teacher's scores of another set-up, which differs in {differences}; delete the file, or name another", path.display())]
+    #[error(
+        "{}: holds the teacher's scores of another set-up, which differs in {differences}",
+        shown_path(path)
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -26,7 +31,7 @@ pub enum CacheError {
         differences: String,
     },
     /// The file is not what was written.
-    #[error("{}: {reason}; delete the file, so that it is built again", path.display())]
+    #[error("{}: {reason}", shown_path(path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -34,13 +39,13 @@ pub enum CacheError {
         reason: String,
     },
     /// Another process is building the same cache.
-    #[error("{}: another process is building it; wait for it, or choose another --out", path.display())]
+    #[error("{}: another process is building it", shown_path(path))]
     Locked {
         /// The file.
         path: PathBuf,
     },
     /// The teacher gave a score that is infinite or not a number.
-    #[error("the teacher scores sample {sample} in view {view} with {value}; choose another teacher")]
+    #[error("the teacher scores sample {sample} in view {view} with {value}")]
     NotFinite {
         /// Index of the sample.
         sample: usize,
@@ -50,9 +55,7 @@ pub enum CacheError {
         value: f32,
     },
     /// The scores are more than a file can hold.
-    #[error(
-        "{num_samples} samples of {num_classes} classes in {views} views are too many for one file; use fewer views"
-    )]
+    #[error("{num_samples} samples of {num_classes} classes in {views} views are too many for one file")]
     TooLarge {
         /// Samples.
         num_samples: usize,
@@ -61,4 +64,20 @@ pub enum CacheError {
         /// Views.
         views: u64,
     },
+}
+
+impl CacheError {
+    /// What to do next, as [`DataError::help`](mentor_data::DataError::help) says it.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let ways: &[&str] = match self {
+            Self::Io { .. } => &["check the disk", "keep no scores, with `distill.cache`"],
+            Self::Foreign { .. } => &["delete the file", "name another"],
+            Self::Damaged { .. } => &["delete the file, so that it is built again"],
+            Self::Locked { .. } => &["wait for it", "choose another `out`"],
+            Self::NotFinite { .. } => &["choose another teacher"],
+            Self::TooLarge { .. } => &["use fewer `distill.views`"],
+        };
+        ways.iter().map(|&way| way.to_owned()).collect()
+    }
 }
