@@ -4,7 +4,8 @@
 //! retrieval_bench embeddings.f32 labels.u32
 //! ```
 //!
-//! The files hold little-endian numbers, nothing else. Prints one JSON object. `bench/ranking.py` measures the memory.
+//! The files hold little-endian numbers, nothing else. Prints one JSON object. `bench/ranking.py` measures
+//! the memory.
 
 #![allow(clippy::print_stdout, reason = "what a benchmark is for")]
 

@@ -2,7 +2,8 @@
 
 use mentor_random::{Purpose, Stream};
 
-/// One random sample of each stratum, a stratum being `stride` samples in a row: indices in rising order, always the same ones.
+/// One random sample of each stratum, a stratum being `stride` samples in a row: indices in rising order,
+/// always the same ones.
 ///
 /// Samples at equal steps would all be of one class if the classes come in turn.
 pub fn stratified_subsample(num_samples: usize, stride: usize) -> Vec<usize> {

@@ -52,7 +52,8 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Data to evaluate on; for a classifier with some or all of its classes, under the same names [default: what the model was trained on]
+    /// Data to evaluate on; for a classifier with some or all of its classes, under the same names [default:
+    /// what the model was trained on]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
@@ -64,7 +65,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     per_sample: Option<PathBuf>,
 
-    /// Evaluate the embeddings of a classifier, the values that its last layer sees, as those of an embedding model
+    /// Evaluate the embeddings of a classifier, the values that its last layer sees, as those of an embedding
+    /// model
     #[arg(long)]
     retrieval: bool,
 
@@ -221,10 +223,10 @@ fn retrieval_table(found: &Retrieval) -> String {
     text
 }
 
-/// Opens data as that of the model was opened.
+/// Opens data as that of the model was opened, whatever classes they have.
 fn open(trained: &TrainedModel, data: &str) -> Result<Source, Failure> {
     let file = &trained.file;
-    Source::open(data, &file.data.options).map_err(|error| {
+    Source::open_for_evaluation(data, &file.data.options).map_err(|error| {
         let own = file.data.source.as_deref() == Some(data);
         if own && !Path::new(data).exists() {
             let relative = "it is named as in training, from the folder in which mentor ran; go there, or";
@@ -236,8 +238,8 @@ fn open(trained: &TrainedModel, data: &str) -> Result<Source, Failure> {
     })
 }
 
-/// Says where the model may have learned from what it is judged by. Splits that are drawn by chance are drawn anew of data that has
-/// changed.
+/// Says where the model may have learned from what it is judged by. Splits that are drawn by chance are drawn
+/// anew of data that has changed.
 fn warn_of_own_data(trained: &TrainedModel, source: &Source, part: Part) {
     let file = &trained.file;
     let own = file.data.source.as_deref().is_some_and(|own| same_data(own, source.name()));
@@ -294,7 +296,8 @@ pub(super) fn labelled(trained: &TrainedModel, data: &str, split: Part) -> Resul
     Ok(dataset)
 }
 
-/// The same samples with the classes of the model, found by their names. Classes of the model without a sample are said.
+/// The same samples with the classes of the model, found by their names. Classes of the model without a
+/// sample are said.
 ///
 /// # Errors
 ///

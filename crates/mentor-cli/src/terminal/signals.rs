@@ -26,7 +26,8 @@ impl Interruption {
         let signal = Arc::new(AtomicUsize::new(0));
         let at_once = Arc::new(AtomicBool::new(false));
         for number in [SIGINT, SIGTERM] {
-            // Handlers run in the order of registration: while the flag is not yet set, the first does nothing.
+            // Handlers run in the order of registration: while the flag is not yet set, the first does
+            // nothing.
             flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&at_once))?;
             flag::register_conditional_default(number, Arc::clone(&stop))?;
             flag::register_usize(number, Arc::clone(&signal), number as usize)?;
@@ -40,8 +41,9 @@ impl Interruption {
         &self.stop
     }
 
-    /// From now on the first signal ends the process, with the status of [`Interruption::status`]: for work that the same command does
-    /// again and whose files appear whole or not at all. Whether a signal came before.
+    /// From now on the first signal ends the process, with the status of [`Interruption::status`]: for work
+    /// that the same command does again and whose files appear whole or not at all. Whether a signal came
+    /// before.
     pub(crate) fn end_at_once(&self) -> bool {
         self.at_once.store(true, Ordering::Relaxed);
         self.stop.load(Ordering::Relaxed)

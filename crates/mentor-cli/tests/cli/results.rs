@@ -232,6 +232,16 @@ fn data_with_some_of_the_classes_are_evaluated_by_name_and_unknown_ones_named() 
     let found = json(&mentor(dir.path(), "eval run --data turned --split all --json"));
     assert_eq!(found["per_class"][0]["num_samples"], PER_CLASS);
     assert!(found["accuracy"].as_f64().unwrap() < 0.5, "left is called dog there: {found}");
+    // One class, and an empty folder of the other.
+    image_folder(&path("one"), &["dog"]);
+    fs::create_dir(path("one/cat")).unwrap();
+    let output = mentor(dir.path(), "eval run --data one --split all --json");
+    assert!(stderr(&output).contains("no image here is of \"cat\""), "{}", stderr(&output));
+    let one = json(&output);
+    assert_eq!(
+        (&one["num_samples"], &one["per_class"][0]["recall"]),
+        (&PER_CLASS.into(), &serde_json::Value::Null)
+    );
     let interval = found["accuracy_interval"].as_array().unwrap();
     assert!(interval[0].as_f64().unwrap() <= found["accuracy"].as_f64().unwrap(), "{found}");
 }

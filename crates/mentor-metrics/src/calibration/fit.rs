@@ -11,7 +11,8 @@ use super::temperature::{TEMPERATURES, fit_temperature, nll};
 use crate::agreement::{Probabilities, accuracy};
 use crate::classification::expected_error;
 
-/// Samples up to which each is left out by itself in cross-validation, and the parts that more are divided into.
+/// Samples up to which each is left out by itself in cross-validation, and the parts that more are divided
+/// into.
 const MAX_LEFT_OUT_ONE_BY_ONE: usize = 100;
 const NUM_PARTS: usize = 10;
 /// Rounds of temperature and biases, which each change what the other is fitted to.
@@ -20,13 +21,15 @@ const MAX_ROUNDS: usize = 30;
 /// A fitted calibration and what it changes on the samples that it was fitted to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CalibrationFit {
-    /// What is to be used: the fitted one, or if that is not kept temperature 1, with the biases of a given prior.
+    /// What is to be used: the fitted one, or if that is not kept temperature 1, with the biases of a given
+    /// prior.
     pub calibration: Calibration,
     /// What the fit came to, kept or not.
     pub fitted: Calibration,
     /// Why the fitted one is not kept; `None` if it is.
     pub not_kept: Option<NotKept>,
-    /// Whether the fitted temperature is an end of [`TEMPERATURES`](crate::calibration::TEMPERATURES), because the best one lies beyond.
+    /// Whether the fitted temperature is an end of [`TEMPERATURES`](crate::calibration::TEMPERATURES),
+    /// because the best one lies beyond.
     pub at_limit: bool,
     /// Number of samples.
     pub num_samples: usize,
@@ -52,11 +55,13 @@ pub struct CalibrationFit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotKept {
-    /// No sample has a wrong class above its own: the likelihood only rises as the temperature falls, and has no best one.
+    /// No sample has a wrong class above its own: the likelihood only rises as the temperature falls, and has
+    /// no best one.
     NoErrors,
     /// No sample has its own class at the top: every higher temperature would fit better.
     NoneRight,
-    /// Fitted to some of the samples, it makes the others no likelier: there are too few of them, or nothing is to be gained.
+    /// Fitted to some of the samples, it makes the others no likelier: there are too few of them, or nothing
+    /// is to be gained.
     NotConfirmed,
     /// The likelihood or the calibration error of these samples would become worse.
     Worse,
@@ -88,22 +93,23 @@ pub enum Prior {
     Given(Vec<f64>),
 }
 
-/// Fits a temperature, and with a prior also class biases, to raw row-major `scores` `[N, C]`, and keeps what is fitted only if the
-/// samples bear it out.
+/// Fits a temperature, and with a prior also class biases, to raw row-major `scores` `[N, C]`, and keeps what
+/// is fitted only if the samples bear it out.
 ///
-/// Temperature by [`fit_temperature`], biases by [`match_prior`], in turns until the temperature stays or is at its limit: biases are matched at
-/// the temperature, and the temperature is fitted with the biases in place, because a class that the model lacks makes it look
-/// far too sure.
+/// Temperature by [`fit_temperature`], biases by [`match_prior`], in turns until the temperature stays or is
+/// at its limit: biases are matched at the temperature, and the temperature is fitted with the biases in
+/// place, because a class that the model lacks makes it look far too sure.
 ///
 /// The fit is kept if, with the raw scores as what it is compared with,
 ///
-/// 1. some sample has a wrong class above its own, and some sample has not; else there is no best temperature,
-/// 2. its cross-validated NLL is lower: each of K parts, drawn by a fixed stream, is judged by a fit to the others, with K = N
-///    (leave one out) for N ≤ 100 and 10 beyond,
+/// 1. some sample has a wrong class above its own, and some sample has not; else there is no best
+///    temperature,
+/// 2. its cross-validated NLL is lower: each of K parts, drawn by a fixed stream, is judged by a fit to the
+///    others, with K = N (leave one out) for N ≤ 100 and 10 beyond,
 /// 3. neither NLL nor ECE of the samples themselves is higher.
 ///
-/// With a given prior, which these labels need not have, the biases are kept in any case, and the fit is compared with the biases at
-/// temperature 1.
+/// With a given prior, which these labels need not have, the biases are kept in any case, and the fit is
+/// compared with the biases at temperature 1.
 ///
 /// # Errors
 ///
@@ -236,9 +242,9 @@ fn is_separable(scores: &[f32], num_classes: usize, targets: &[u32]) -> bool {
     rows.all(|(row, &target)| row.iter().all(|&score| score <= row[target as usize]))
 }
 
-/// The mean negative log-likelihood of samples by fits that did not see them; infinite if one of the fits fails. Where the
-/// samples have errors and a part has all of them, the fit to the others takes the lowest temperature, so that an error that it did
-/// not see counts against it.
+/// The mean negative log-likelihood of samples by fits that did not see them; infinite if one of the fits
+/// fails. Where the samples have errors and a part has all of them, the fit to the others takes the lowest
+/// temperature, so that an error that it did not see counts against it.
 fn cross_validated_nll(
     scores: &[f32],
     num_classes: usize,

@@ -8,8 +8,8 @@ pub const PRIOR_TOLERANCE: f64 = 1e-9;
 /// Class biases that match a prior.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PriorMatch {
-    /// What is added to the scores of each class. Only differences matter; the median class has 0 (of an even number the lower of the
-    /// two in the middle), so that a few missing classes stand out.
+    /// What is added to the scores of each class. Only differences matter; the median class has 0 (of an even
+    /// number the lower of the two in the middle), so that a few missing classes stand out.
     pub biases: Vec<f64>,
     /// Mean probability of each class without biases.
     pub before: Vec<f64>,
@@ -32,11 +32,11 @@ pub fn class_shares(targets: &[u32], num_classes: usize) -> Vec<f64> {
     shares.iter().map(|count| count / targets.len().max(1) as f64).collect()
 }
 
-/// Finds class biases b for row-major `scores` `[N, C]`, as they enter the softmax, such that the mean probability of
-/// each class is its `prior`.
+/// Finds class biases b for row-major `scores` `[N, C]`, as they enter the softmax, such that the mean
+/// probability of each class is its `prior`.
 ///
-/// A student whose transfer set lacked a class gives it too little probability everywhere; its bias is raised until it
-/// predicts the class as often as it occurs (Hinton et al. found +3.5 for a missing digit).
+/// A student whose transfer set lacked a class gives it too little probability everywhere; its bias is raised
+/// until it predicts the class as often as it occurs (Hinton et al. found +3.5 for a missing digit).
 ///
 /// # Definition
 ///
@@ -45,15 +45,15 @@ pub fn class_shares(targets: &[u32], num_classes: usize) -> Vec<f64> {
 /// F(b) = (1/N) Σ_i ln Σ_c e^{s_ic + b_c} − Σ_c π_c b_c
 /// ```
 ///
-/// F is convex, and for π > 0 has one minimum up to a constant added to all biases. Newton's method, its linear systems
-/// solved by preconditioned conjugate gradients without forming the Hessian; where a step does not help, one of iterative
-/// proportional fitting, b_c += ln(π_c / mean p_c), which always does. In `f64`, at most 500 iterations; memory for the
-/// N·C probabilities.
+/// F is convex, and for π > 0 has one minimum up to a constant added to all biases. Newton's method, its
+/// linear systems solved by preconditioned conjugate gradients without forming the Hessian; where a step does
+/// not help, one of iterative proportional fitting, b_c += ln(π_c / mean p_c), which always does. In `f64`,
+/// at most 500 iterations; memory for the N·C probabilities.
 ///
 /// # Errors
 ///
-/// [`CalibrationError`] for no samples, scores that are not finite, a prior that is no distribution or has a 0, and for
-/// scores so extreme that the prior is not reached.
+/// [`CalibrationError`] for no samples, scores that are not finite, a prior that is no distribution or has a
+/// 0, and for scores so extreme that the prior is not reached.
 ///
 /// # Panics
 ///
@@ -71,9 +71,10 @@ pub fn class_shares(targets: &[u32], num_classes: usize) -> Vec<f64> {
 ///
 /// # Source
 ///
-/// G. Hinton, O. Vinyals, J. Dean, arXiv 1503.02531, section 3. M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the
-/// Outputs of a Classifier to New a Priori Probabilities", Neural Computation 14 (2002), multiplies by the ratio of
-/// priors instead, which matches them only for a model that was calibrated to the old one.
+/// G. Hinton, O. Vinyals, J. Dean, arXiv 1503.02531, section 3. M. Saerens, P. Latinne, C. Decaestecker,
+/// "Adjusting the Outputs of a Classifier to New a Priori Probabilities", Neural Computation 14 (2002),
+/// multiplies by the ratio of priors instead, which matches them only for a model that was calibrated to the
+/// old one.
 pub fn match_prior(
     scores: &[f32],
     num_classes: usize,
@@ -196,7 +197,8 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// x of H x = `downhill`, H the Hessian of F, by conjugate gradients preconditioned with the mean probabilities.
+/// x of H x = `downhill`, H the Hessian of F, by conjugate gradients preconditioned with the mean
+/// probabilities.
 fn newton_step(from: &Point, downhill: &[f64]) -> Vec<f64> {
     const MAX_PRODUCTS: usize = 100;
     const RELATIVE_TOLERANCE: f64 = 1e-4;

@@ -12,14 +12,15 @@ pub const TEMPERATURES: [f64; 2] = [0.01, 100.0];
 pub struct TemperatureFit {
     /// T: probabilities are softmax(scores / T). Above 1 the model was too sure.
     pub temperature: f64,
-    /// Whether T is an end of [`TEMPERATURES`] because the best one lies beyond: a model without error on these
-    /// samples could be ever surer, and one that is no better than chance ever less sure.
+    /// Whether T is an end of [`TEMPERATURES`] because the best one lies beyond: a model without error on
+    /// these samples could be ever surer, and one that is no better than chance ever less sure.
     pub at_limit: bool,
     /// Mean negative log-likelihood of the targets at temperature 1, in nats.
     pub nll_before: f64,
     /// The same at `temperature`.
     pub nll_after: f64,
-    /// Expected calibration error at temperature 1, of 15 bins as in [`Evaluation`](crate::classification::Evaluation).
+    /// Expected calibration error at temperature 1, of 15 bins as in
+    /// [`Evaluation`](crate::classification::Evaluation).
     pub ece_before: f64,
     /// The same at `temperature`.
     pub ece_after: f64,
@@ -33,9 +34,9 @@ pub struct TemperatureFit {
 /// NLL(T) = (1/N) Σ_i −ln softmax(s_i / T)_{y_i}        convex in β = 1/T
 /// ```
 ///
-/// The zero of its derivative in β, (1/N) Σ_i `(E_p[s_i] − s_{i,y_i})`, which only rises: Newton's method inside a bracket,
-/// with geometric bisection where a step leaves it, to 12 digits. In `f64`. Where T makes no difference, because the
-/// scores of every sample are equal, it is 1.
+/// The zero of its derivative in β, (1/N) Σ_i `(E_p[s_i] − s_{i,y_i})`, which only rises: Newton's method
+/// inside a bracket, with geometric bisection where a step leaves it, to 12 digits. In `f64`. Where T makes
+/// no difference, because the scores of every sample are equal, it is 1.
 ///
 /// Choose the samples as for any other fit: the validation split, never the test split.
 ///
@@ -61,7 +62,8 @@ pub struct TemperatureFit {
 ///
 /// # Source
 ///
-/// C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
+/// C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section
+/// 4.2.
 pub fn fit_temperature(
     scores: &[f32],
     num_classes: usize,

@@ -7,8 +7,9 @@ const MAX_DENSE: usize = 100;
 
 /// A confusion matrix of C classes that grows with the samples and not with C².
 ///
-/// As JSON it is `confusion[target][predicted]` for up to 100 classes. For more it is an object of `num_classes` and three
-/// lists, `target`, `predicted` and `count`, with an entry for each cell above 0. Both forms are read, whatever the number of classes.
+/// As JSON it is `confusion[target][predicted]` for up to 100 classes. For more it is an object of
+/// `num_classes` and three lists, `target`, `predicted` and `count`, with an entry for each cell above 0.
+/// Both forms are read, whatever the number of classes.
 ///
 /// ```
 /// use mentor_metrics::classification::Confusion;

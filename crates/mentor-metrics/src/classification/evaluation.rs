@@ -7,8 +7,8 @@ use super::confusion::Confusion;
 /// Bins of the expected calibration error.
 pub const NUM_CALIBRATION_BINS: usize = 15;
 
-/// What `mentor eval --json` prints, of at least one sample. What is undefined, such as the recall of a class without samples, is `None`
-/// and `null`.
+/// What `mentor eval --json` prints, of at least one sample. What is undefined, such as the recall of a class
+/// without samples, is `None` and `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// `train`, `val` or `test`.
@@ -23,7 +23,8 @@ pub struct Evaluation {
     pub penalty: f64,
     /// Share of samples whose highest score is their target's; ties go to the lower class.
     pub accuracy: f64,
-    /// 95 % Wilson interval of the accuracy, `[low, high]`; absent in files of earlier versions, as are the macro averages.
+    /// 95 % Wilson interval of the accuracy, `[low, high]`; absent in files of earlier versions, as are the
+    /// macro averages.
     #[serde(default)]
     pub accuracy_interval: Option<[f64; 2]>,
     /// Mean recall of the classes that have samples.
@@ -57,8 +58,8 @@ pub struct ClassMetrics {
     pub precision: Option<f64>,
     /// Share of its samples that were found; undefined if it has none.
     pub recall: Option<f64>,
-    /// 2·right / (samples + predictions), the harmonic mean of precision and recall where both are defined; undefined without
-    /// samples and predictions.
+    /// 2·right / (samples + predictions), the harmonic mean of precision and recall where both are defined;
+    /// undefined without samples and predictions.
     pub f1: Option<f64>,
 }
 

@@ -26,8 +26,8 @@ fn key(score: f32) -> f32 {
     if score.is_nan() { f32::NEG_INFINITY } else { score }
 }
 
-/// The classes of one row of scores with their softmax probabilities, the highest score first; ties go to the lower class, and a
-/// NaN loses to all numbers.
+/// The classes of one row of scores with their softmax probabilities, the highest score first; ties go to the
+/// lower class, and a NaN loses to all numbers.
 pub fn ranked(scores: &[f32]) -> Vec<(usize, f64)> {
     let mut classes: Vec<usize> = (0..scores.len()).collect();
     // A stable sort keeps ties in their order; as zeros of either sign are one.
@@ -146,7 +146,8 @@ fn per_class(classes: &[String], confusion: &Confusion) -> Vec<ClassMetrics> {
     classes.iter().zip(counts).map(metrics).collect()
 }
 
-/// The expected calibration error (ECE) of row-major scores `[N, C]`, in the bins of [`Evaluation`](super::Evaluation).
+/// The expected calibration error (ECE) of row-major scores `[N, C]`, in the bins of
+/// [`Evaluation`](super::Evaluation).
 pub fn expected_error(scores: &[f32], num_classes: usize, targets: &[u32]) -> f64 {
     let rows = scores.chunks_exact(num_classes).zip(targets);
     let results: Vec<_> = rows.map(|(row, &target)| judge(row, target, 0.0)).collect();

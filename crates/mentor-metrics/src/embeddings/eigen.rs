@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mentor_random::{Purpose, Stream};
 
-/// Vectors that the operator takes at once, at most. Eigenvalues of this multiplicity are found as often as they occur.
+/// Vectors that the operator takes at once, at most. Eigenvalues of this multiplicity are found as often as
+/// they occur.
 pub(super) const BLOCK: usize = 8;
 /// Directions that are kept at a time, at most, and those that a full basis is cut down to.
 const MAX_BASIS: usize = 80;
@@ -13,7 +14,8 @@ const NUM_KEPT: usize = 24;
 const MAX_CALLS: usize = 64;
 /// Largest residual ‖A v − λ v‖ of the pairs that are asked for, in units of the largest eigenvalue.
 const TOLERANCE: f64 = 1e-8;
-/// What is left of a vector below this share of its length, when its part in the basis is taken away, is rounding.
+/// What is left of a vector below this share of its length, when its part in the basis is taken away, is
+/// rounding.
 const ROUNDING: f64 = 1e-10;
 
 /// An eigenvalue and its unit eigenvector.
@@ -23,16 +25,17 @@ pub(super) struct Pair {
     pub(super) vector: Vec<f64>,
 }
 
-/// The `wanted` ≤ [`BLOCK`] largest eigenpairs of a symmetric, positive semidefinite operator on `dim` coordinates, largest first;
-/// fewer if `dim` is smaller. `None` once `stop` is set.
+/// The `wanted` ≤ [`BLOCK`] largest eigenpairs of a symmetric, positive semidefinite operator on `dim`
+/// coordinates, largest first; fewer if `dim` is smaller. `None` once `stop` is set.
 ///
-/// `apply` maps at most [`BLOCK`] vectors. A basis is grown by the residuals of the best pairs in it, which is a block Krylov
-/// space, and is cut down to its best directions when it is full: a block Lanczos method with thick restarts, whose projection
-/// is computed and not assumed. If `dim` fits into the basis, the pairs are those of the whole operator, to rounding. The
-/// first block is drawn from a fixed stream, so that the result is a function of the operator alone.
+/// `apply` maps at most [`BLOCK`] vectors. A basis is grown by the residuals of the best pairs in it, which
+/// is a block Krylov space, and is cut down to its best directions when it is full: a block Lanczos method
+/// with thick restarts, whose projection is computed and not assumed. If `dim` fits into the basis, the pairs
+/// are those of the whole operator, to rounding. The first block is drawn from a fixed stream, so that the
+/// result is a function of the operator alone.
 ///
-/// Source: Y. Saad, "Numerical Methods for Large Eigenvalue Problems", 2nd edition, sections 6.3 and 7.3; K. Wu and H. Simon,
-/// "Thick-Restart Lanczos Method", SIAM J. Matrix Anal. Appl. 22 (2000).
+/// Source: Y. Saad, "Numerical Methods for Large Eigenvalue Problems", 2nd edition, sections 6.3 and 7.3; K.
+/// Wu and H. Simon, "Thick-Restart Lanczos Method", SIAM J. Matrix Anal. Appl. 22 (2000).
 pub(super) fn largest_pairs(
     dim: usize,
     wanted: usize,
@@ -110,7 +113,8 @@ impl Space {
         }
     }
 
-    /// The `count` largest eigenpairs of the projection, as vectors of the whole space, with their residuals A v − λ v.
+    /// The `count` largest eigenpairs of the projection, as vectors of the whole space, with their residuals
+    /// A v − λ v.
     fn ritz(&self, count: usize) -> Vec<(Pair, Vec<f64>)> {
         let pairs = sorted_pairs(self.projected.clone()).into_iter().take(count);
         let lift = |Pair { value, vector }: Pair| {

@@ -25,19 +25,20 @@ pub struct Pca {
     pub components: [Vec<f64>; 2],
     /// Share of the variance along each; 0 where there is none.
     pub explained: [f64; 2],
-    /// Samples that mean and directions were fitted to: all of them, or of more than 2²⁶ values evenly spread ones.
+    /// Samples that mean and directions were fitted to: all of them, or of more than 2²⁶ values evenly spread
+    /// ones.
     pub num_fitted: usize,
 }
 
 /// Projects samples on the two directions of largest variance.
 ///
-/// The covariance is Σ (x − mean)(x − mean)ᵀ / N. The sign of a direction is such that its largest coordinate by
-/// absolute value (the first of equal ones) is positive, so that the same embeddings give the same picture for every
-/// number of threads. Without variance in a direction (one sample, equal samples, or one dimension) its coordinates are 0. If
-/// several directions have the same variance, any of their plane may be chosen.
+/// The covariance is Σ (x − mean)(x − mean)ᵀ / N. The sign of a direction is such that its largest coordinate
+/// by absolute value (the first of equal ones) is positive, so that the same embeddings give the same picture
+/// for every number of threads. Without variance in a direction (one sample, equal samples, or one dimension)
+/// its coordinates are 0. If several directions have the same variance, any of their plane may be chosen.
 ///
-/// The covariance is never formed: a block Lanczos method needs its products with a few vectors, which take O(N·D) each. Of more than
-/// 2²⁶ values the directions are those of evenly spread samples.
+/// The covariance is never formed: a block Lanczos method needs its products with a few vectors, which take
+/// O(N·D) each. Of more than 2²⁶ values the directions are those of evenly spread samples.
 ///
 /// ```
 /// use mentor_metrics::{embeddings::pca, retrieval::Embeddings};
@@ -198,7 +199,8 @@ mod tests {
         assert_eq!(pool(1).install(run), pool(2).install(run));
     }
 
-    /// The largest difference of the plane's variance from that of the whole covariance, and of its directions from eigenvectors.
+    /// The largest difference of the plane's variance from that of the whole covariance, and of its
+    /// directions from eigenvectors.
     fn errors(values: &[f32], dim: usize) -> [f64; 2] {
         let found = pca(&Embeddings::new(values, dim).unwrap());
         let count = (values.len() / dim) as f64;

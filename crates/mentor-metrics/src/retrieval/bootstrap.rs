@@ -3,10 +3,11 @@
 use mentor_random::{Purpose, Stream};
 use rayon::prelude::*;
 
-/// The middle 95 % of the means of `num_resamples` samples of the rows, drawn with replacement, of each column.
+/// The middle 95 % of the means of `num_resamples` samples of the rows, drawn with replacement, of each
+/// column.
 ///
-/// Resample b is a pure function of `(seed, b)`. Percentiles are interpolated linearly, as NumPy does by default.
-/// `None` of fewer than two rows: one row drawn again and again says nothing of how means vary.
+/// Resample b is a pure function of `(seed, b)`. Percentiles are interpolated linearly, as NumPy does by
+/// default. `None` of fewer than two rows: one row drawn again and again says nothing of how means vary.
 pub(super) fn intervals<const N: usize>(
     rows: &[[f64; N]],
     num_resamples: usize,

@@ -12,18 +12,20 @@ use super::keys::Keys;
 use super::measures::{Retrieval, RetrievalIntervals, RetrievalOptions};
 use super::rank::{Ranked, Ranking, Scratch, sampled};
 
-/// Queries that share one pass over the gallery, at most, and the keys that one thread holds for them: 32 MiB.
+/// Queries that share one pass over the gallery, at most, and the keys that one thread holds for them: 32
+/// MiB.
 const MAX_QUERIES: usize = 64;
 const MAX_KEYS: usize = 4 << 20;
-/// Terms of the distances of a tile, at most, unless eight queries have more: the time between two looks at whether to stop.
+/// Terms of the distances of a tile, at most, unless eight queries have more: the time between two looks at
+/// whether to stop.
 const MAX_TERMS: usize = 1 << 31;
 
-/// Evaluates `queries` against `gallery`, embeddings with their labels; without one, against each other, where no
-/// query is its own neighbour.
+/// Evaluates `queries` against `gallery`, embeddings with their labels; without one, against each other,
+/// where no query is its own neighbour.
 ///
-/// The order of neighbours is exact: that of distances in `f64`, equal ones by the lower index. Memory is that of the
-/// embeddings in `f64`, and 32 MiB a thread up to half a million of them. Labels are any numbers; equal ones are a class. The result does not depend on the
-/// number of threads.
+/// The order of neighbours is exact: that of distances in `f64`, equal ones by the lower index. Memory is
+/// that of the embeddings in `f64`, and 32 MiB a thread up to half a million of them. Labels are any numbers;
+/// equal ones are a class. The result does not depend on the number of threads.
 ///
 /// # Errors
 ///

@@ -25,17 +25,17 @@ impl Default for RetrievalOptions {
 
 /// How well the gallery's nearest neighbours of a query share its class: means over the queries.
 ///
-/// R is the number of gallery samples of the query's class, the query itself left out by its index. A query with
-/// R = 0 (a lone one) has nothing to find: it is counted and left out of every mean. Without any other query no mean is
-/// defined, and an interval needs two.
+/// R is the number of gallery samples of the query's class, the query itself left out by its index. A query
+/// with R = 0 (a lone one) has nothing to find: it is counted and left out of every mean. Without any other
+/// query no mean is defined, and an interval needs two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retrieval {
     /// Share of queries whose nearest neighbour is of their class.
     pub precision_at_1: Option<f64>,
     /// Mean share of their class among the R nearest.
     pub r_precision: Option<f64>,
-    /// Mean of (1/R) Σ_{j≤R} P(j)·rel(j): P(j) is the precision among the j nearest, rel(j) 1 where the j-th is of
-    /// the class, else 0.
+    /// Mean of (1/R) Σ_{j≤R} P(j)·rel(j): P(j) is the precision among the j nearest, rel(j) 1 where the j-th
+    /// is of the class, else 0.
     pub map_at_r: Option<f64>,
     /// As `precision_at_1`.
     pub recall_at_1: Option<f64>,
@@ -56,7 +56,8 @@ pub struct Retrieval {
     pub intervals: RetrievalIntervals,
 }
 
-/// 95 % percentile bootstrap intervals, `[low, high]`, over the queries; the gallery stays as it is. `None` of fewer than two queries.
+/// 95 % percentile bootstrap intervals, `[low, high]`, over the queries; the gallery stays as it is. `None`
+/// of fewer than two queries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RetrievalIntervals {
     /// Of `precision_at_1`.

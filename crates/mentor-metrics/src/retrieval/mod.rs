@@ -1,8 +1,9 @@
 //! Retrieval: how well nearest neighbours in an embedding share the query's class.
 //!
-//! [`evaluate`] gives precision at 1, R-precision, MAP@R (Musgrave, Belongie and Lim, 2020), recall at 1, 5 and 10 and
-//! the accuracy of k nearest neighbours; [`nearest`] the neighbours themselves. Both are exact: the order of
-//! neighbours is that of distances in `f64`, equal ones by the lower index. Everything works on plain slices.
+//! [`evaluate`] gives precision at 1, R-precision, MAP@R (Musgrave, Belongie and Lim, 2020), recall at 1, 5
+//! and 10 and the accuracy of k nearest neighbours; [`nearest`] the neighbours themselves. Both are exact:
+//! the order of neighbours is that of distances in `f64`, equal ones by the lower index. Everything works on
+//! plain slices.
 //!
 //! ```
 //! use mentor_metrics::retrieval::{Embeddings, RetrievalOptions, evaluate};

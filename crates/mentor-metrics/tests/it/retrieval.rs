@@ -167,7 +167,8 @@ fn near_samples_far_from_the_origin_keep_their_order() {
 fn galleries_larger_than_the_sample_of_keys_rank_as_by_loops() {
     for (classes, spread) in [(4, 0.3), (4, 5.0), (800, 0.5)] {
         let case = clusters(2600, 5, classes, spread, 0.0, classes);
-        // Some queries only: loops take long. The gallery is larger than the sample from which candidates are guessed.
+        // Some queries only: loops take long. The gallery is larger than the sample from which candidates are
+        // guessed.
         let (queries, labels) = (&case.values[..150 * 5], &case.labels[..150]);
         let (queries, gallery) = (Embeddings::new(queries, 5).unwrap(), case.embeddings());
         for metric in [Metric::Euclidean, Metric::Cosine] {

@@ -19,8 +19,8 @@ const FEW: u64 = 10;
 /// With fewer samples in all, the calibration error is mostly chance.
 pub(crate) const FEW_IN_ALL: usize = 100;
 
-/// The reliability diagram of the raw scores, with the number of samples in each bin; `temperature` is the one that
-/// calibration has stored beside them.
+/// The reliability diagram of the raw scores, with the number of samples in each bin; `temperature` is the
+/// one that calibration has stored beside them.
 pub(crate) fn panel(evaluation: &Evaluation, loss: &str, temperature: Option<f64>, id: &str) -> String {
     let bins = &evaluation.calibration;
     let mut plot = Plot::new(Axis::all_shares("confidence"), Axis::all_shares("share right"));

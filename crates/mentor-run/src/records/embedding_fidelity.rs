@@ -31,7 +31,8 @@ pub struct MeasuredEmbeddings {
     pub num_params: usize,
     /// Values of an embedding.
     pub dim: usize,
-    /// Share of samples whose nearest other one is of their class; undefined, as the next two, if no sample has another of its class.
+    /// Share of samples whose nearest other one is of their class; undefined, as the next two, if no sample
+    /// has another of its class.
     pub precision_at_1: Option<f64>,
     /// Mean share of their class among the R nearest, R the number of others of the class.
     pub r_precision: Option<f64>,

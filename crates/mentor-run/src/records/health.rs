@@ -6,9 +6,10 @@ use super::event::EpochMetrics;
 
 /// What an epoch saw of its embeddings, before each update; means over its batches.
 ///
-/// The cases are those of the triplet loss with margin m and one predicate, d_ap + m > d_an: easy triplets have
-/// d_an ≥ d_ap + m, hard ones d_an ≤ d_ap, semi-hard ones lie between. Their shares add up to 1, of all valid triplets
-/// of the batches, whatever is mined. What no batch defines is `None`: shares without a triplet, distances without a pair.
+/// The cases are those of the triplet loss with margin m and one predicate, d_ap + m > d_an: easy triplets
+/// have d_an ≥ d_ap + m, hard ones d_an ≤ d_ap, semi-hard ones lie between. Their shares add up to 1, of all
+/// valid triplets of the batches, whatever is mined. What no batch defines is `None`: shares without a
+/// triplet, distances without a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochHealth {
     /// From 0.
@@ -55,8 +56,8 @@ impl EpochHealth {
 pub enum Diagnosis {
     /// Nothing stands out.
     Healthy,
-    /// All embeddings are about one point: the spread is below 1 % of the length, or all distances are below a tenth of
-    /// the margin, so that the loss stands at the margin.
+    /// All embeddings are about one point: the spread is below 1 % of the length, or all distances are below
+    /// a tenth of the margin, so that the loss stands at the margin.
     Collapsed,
     /// Fewer than 1 % of the terms give a gradient.
     Starved,

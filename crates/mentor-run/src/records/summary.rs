@@ -13,7 +13,8 @@ pub struct Summary {
     /// Accuracy of the chosen model on the validation split; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
-    /// Validation loss of the chosen model, penalty included; absent without validation samples, or if they define nothing to choose by.
+    /// Validation loss of the chosen model, penalty included; absent without validation samples, or if they
+    /// define nothing to choose by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
     /// Validation samples; 0 in files of earlier versions.
@@ -36,8 +37,8 @@ pub struct Summary {
     pub steps: u64,
     /// Epochs done.
     pub epochs: usize,
-    /// The epoch that the chosen weights are from, counted from 1: the last one without validation samples, or if they define nothing to
-    /// choose by.
+    /// The epoch that the chosen weights are from, counted from 1: the last one without validation samples,
+    /// or if they define nothing to choose by.
     pub best_epoch: usize,
     /// Why training ended before its last epoch, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -175,7 +175,8 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), _lock: None, moved: Vec::new() })
     }
 
-    /// A directory of files that belong to a run which this process has locked, whether or not it is a run itself.
+    /// A directory of files that belong to a run which this process has locked, whether or not it is a run
+    /// itself.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned(), _lock: None, moved: Vec::new() }
     }

@@ -98,7 +98,8 @@ pub enum TrainError {
         /// The epoch, from 1.
         epoch: usize,
     },
-    /// `stop` was set while something was worked out that no checkpoint keeps; the same call works it out again.
+    /// `stop` was set while something was worked out that no checkpoint keeps; the same call works it out
+    /// again.
     #[error("interrupted; the same command goes on")]
     Interrupted,
     /// The data has changed since the run began.

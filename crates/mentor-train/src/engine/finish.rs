@@ -12,11 +12,11 @@ use crate::engine::job::Job;
 use crate::inference::model_file::{ModelFile, model_blake3};
 use crate::inference::weights::WeightStatistics;
 
-/// Writes the files of a complete run; `summary.json` last, because it marks the run complete. Once `stop` is set it ends with
-/// [`TrainError::Interrupted`], and the same run finishes when it is called again.
+/// Writes the files of a complete run; `summary.json` last, because it marks the run complete. Once `stop` is
+/// set it ends with [`TrainError::Interrupted`], and the same run finishes when it is called again.
 ///
-/// `last` is without autodiff. The chosen weights are those of the best epoch on the validation split, and the last ones without it or
-/// where nothing is defined on it.
+/// `last` is without autodiff. The chosen weights are those of the best epoch on the validation split, and
+/// the last ones without it or where nothing is defined on it.
 pub(crate) fn finish(
     job: &Job<'_>,
     last: Model,

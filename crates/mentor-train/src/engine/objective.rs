@@ -24,7 +24,8 @@ pub(crate) trait Objective {
         None
     }
 
-    /// A hash of what is learned from beside the data; a run is continued with the same only. Empty where there is nothing else.
+    /// A hash of what is learned from beside the data; a run is continued with the same only. Empty where
+    /// there is nothing else.
     fn lessons_blake3(&self) -> String {
         String::new()
     }
@@ -68,7 +69,8 @@ pub(crate) trait Objective {
         stop: &AtomicBool,
     ) -> Result<(), TrainError>;
 
-    /// Adds what only this recipe knows to the summary of the `chosen` model; called after [`Objective::analyse`].
+    /// Adds what only this recipe knows to the summary of the `chosen` model; called after
+    /// [`Objective::analyse`].
     fn complete(&self, _: &RunDir, _: &mut Summary) -> Result<(), TrainError> {
         Ok(())
     }

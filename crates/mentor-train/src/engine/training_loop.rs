@@ -141,7 +141,8 @@ impl Run<'_> {
         Ok(GradientsParams::from_grads(gradients, model))
     }
 
-    /// Reads losses and scores back from the device, counts them and tells of the updates. Waits for the device.
+    /// Reads losses and scores back from the device, counts them and tells of the updates. Waits for the
+    /// device.
     fn read_back(&mut self) -> Result<(), TrainError> {
         let stride = (self.epochs as u64 * self.steps_per_epoch()).div_ceil(MAX_STEP_LINES);
         for metrics in self.observed.read_back(&mut self.progress, &self.job.data.train)? {

@@ -24,7 +24,8 @@ pub(crate) fn in_order(dataset: &Arc<Dataset>, preprocessing: &Preprocessing, ba
     Loader::new(dataset.clone(), preprocessing.clone(), options)
 }
 
-/// Every sample of `dataset`, in order, until `stop` is set: classes and confidences of the calibrated scores, losses of the raw ones.
+/// Every sample of `dataset`, in order, until `stop` is set: classes and confidences of the calibrated
+/// scores, losses of the raw ones.
 pub(crate) fn evaluate_samples(
     model: &Model,
     loss: &ScoreLoss,

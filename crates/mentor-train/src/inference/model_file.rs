@@ -24,7 +24,8 @@ pub struct ModelFile {
     pub penalty: PenaltyConfig,
     /// The data that the model was trained on, and how it was split.
     pub data: DataConfig,
-    /// [`Source::fingerprint`](mentor_data::Source::fingerprint) of that data; models of older versions have none.
+    /// [`Source::fingerprint`](mentor_data::Source::fingerprint) of that data; models of older versions have
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_blake3: Option<String>,
     /// blake3 of `model.safetensors`' weights.

@@ -101,9 +101,9 @@ impl TrainedModel {
         Ok(Self { file, model, loss, metric, penalty, device: device.clone() })
     }
 
-    /// Evaluates the classifier on `dataset`, which the evaluation calls `split`: the sums, and each sample in order. Classes
-    /// and confidences are those of the calibrated scores, where there is a calibration; losses are those of the raw ones,
-    /// which training minimised.
+    /// Evaluates the classifier on `dataset`, which the evaluation calls `split`: the sums, and each sample
+    /// in order. Classes and confidences are those of the calibrated scores, where there is a calibration;
+    /// losses are those of the raw ones, which training minimised.
     ///
     /// # Errors
     ///
@@ -111,8 +111,8 @@ impl TrainedModel {
     ///
     /// # Panics
     ///
-    /// If the model is no classifier, or the data set is empty, or has other classes or another image format than it; all
-    /// are the caller's to check, where the user can be told.
+    /// If the model is no classifier, or the data set is empty, or has other classes or another image format
+    /// than it; all are the caller's to check, where the user can be told.
     pub fn evaluate(
         &self,
         dataset: &Arc<Dataset>,
@@ -197,7 +197,8 @@ impl TrainedModel {
         score_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device, stop)
     }
 
-    /// Embeddings of images in the model's format, as [`TrainedModel::scores`]; of a classifier, its features.
+    /// Embeddings of images in the model's format, as [`TrainedModel::scores`]; of a classifier, its
+    /// features.
     ///
     /// # Panics
     ///

@@ -128,13 +128,13 @@ impl Manifest {
     }
 }
 
-/// The manifest of `labels` if that file is complete, intact and of this header and shard: then nothing is left to do. `None` if it is to
-/// be written, again or for the first time.
+/// The manifest of `labels` if that file is complete, intact and of this header and shard: then nothing is
+/// left to do. `None` if it is to be written, again or for the first time.
 ///
 /// # Errors
 ///
-/// When a file cannot be read; [`LabelsError::OtherLabels`] if it is complete and intact but of another header or shard: it is
-/// not overwritten.
+/// When a file cannot be read; [`LabelsError::OtherLabels`] if it is complete and intact but of another
+/// header or shard: it is not overwritten.
 pub fn finished_shard(
     labels: &Path,
     header: &LabelsHeader,

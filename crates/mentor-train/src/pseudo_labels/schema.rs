@@ -10,8 +10,9 @@ use parquet::errors::ParquetError;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::TypePtr;
 
-/// One row an image. `scores` are logits, one a class: probabilities in f32 lose the tail that another temperature needs. They are the
-/// model's raw scores; of a model with class biases b they are those plus T·b, so that softmax(scores / T) is calibrated in both cases.
+/// One row an image. `scores` are logits, one a class: probabilities in f32 lose the tail that another
+/// temperature needs. They are the model's raw scores; of a model with class biases b they are those plus
+/// T·b, so that softmax(scores / T) is calibrated in both cases.
 const SCHEMA: &str = "
     message pseudo_labels {
         required binary id (UTF8);

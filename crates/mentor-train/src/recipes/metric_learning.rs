@@ -74,8 +74,8 @@ impl<'a> Ranking<'a> {
         Ok(Self { plan, ranking, data, loss, order, warnings, device })
     }
 
-    /// Loss of all pairs, averaged as in training, or the mean hinge over all valid triplets, whatever is mined, of some of these
-    /// samples; `None` if they make no pair, or no triplet.
+    /// Loss of all pairs, averaged as in training, or the mean hinge over all valid triplets, whatever is
+    /// mined, of some of these samples; `None` if they make no pair, or no triplet.
     pub(crate) fn data_loss(&self, values: &[f32], labels: &[u32]) -> Result<Option<f64>, TrainError> {
         let dim = self.ranking.embedding_size;
         let stride = labels.len().div_ceil(NUM_LOSS_SAMPLES).max(1);
@@ -99,8 +99,8 @@ impl<'a> Ranking<'a> {
         }
     }
 
-    /// Retrieval among validation samples, as the loss means near; its intervals, which nobody looks at in training, are those of
-    /// one resample.
+    /// Retrieval among validation samples, as the loss means near; its intervals, which nobody looks at in
+    /// training, are those of one resample.
     pub(crate) fn retrieval(&self, values: &[f32], labels: &[u32]) -> Result<Retrieval, TrainError> {
         let embeddings = Embeddings::new(values, self.ranking.embedding_size)?;
         let metric = self.ranking.metric();
@@ -152,8 +152,8 @@ impl<'a> Ranking<'a> {
         Ok(BatchLoss { losses, scores: None, measures })
     }
 
-    /// All triplets of some samples, whichever are trained on; at the margin of pairs, too, they say how far apart
-    /// the classes are. The soft margin has none, and is counted at 0.
+    /// All triplets of some samples, whichever are trained on; at the margin of pairs, too, they say how far
+    /// apart the classes are. The soft margin has none, and is counted at 0.
     fn all_triplets(&self) -> Result<AllTriplets, LossError> {
         let margin = self.plan.loss.ranking_margin().unwrap_or(0.0);
         AllTriplets::new(self.ranking.distance, margin, Average::Valid)
@@ -176,7 +176,8 @@ fn order(batches: &RankingBatches, data: &TrainingData) -> Result<(Order, Vec<St
         RankingBatches::ClassBalanced { classes_per_batch, samples_per_class } => {
             let counts = data.train.class_counts();
             let num_classes = counts.iter().filter(|&&count| count > 0).count();
-            // A batch of all classes is the most that there can be, and of each no more images than the largest has.
+            // A batch of all classes is the most that there can be, and of each no more images than the
+            // largest has.
             let classes_per_batch = (*classes_per_batch).min(num_classes);
             let largest = counts.iter().copied().max().unwrap_or(0);
             let samples_per_class = (*samples_per_class).min(largest.max(2));
@@ -264,8 +265,8 @@ impl Objective for Ranking<'_> {
     }
 }
 
-/// Mean norm of the embeddings `[B, D]` of a batch, and their spread: the root of their mean squared distance to
-/// their mean.
+/// Mean norm of the embeddings `[B, D]` of a batch, and their spread: the root of their mean squared distance
+/// to their mean.
 fn norm_and_spread(embeddings: Tensor<2>) -> [Measure; 2] {
     let [num_samples, _] = embeddings.dims();
     let norms = embeddings.clone().square().sum_dim(1).sqrt().flatten(0, 1); // [B]

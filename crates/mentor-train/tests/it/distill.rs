@@ -1,4 +1,5 @@
-//! What distillation promises: the same weights however it is run, and plain training where teachers have no say.
+//! What distillation promises: the same weights however it is run, and plain training where teachers have no
+//! say.
 
 use std::fs;
 use std::path::Path;

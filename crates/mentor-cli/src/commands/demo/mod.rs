@@ -1,5 +1,5 @@
-//! `mentor demo`: classifiers, an embedding, a small student and self-training on embedded digits, and a report, in under
-//! two minutes.
+//! `mentor demo`: classifiers, an embedding, a small student and self-training on embedded digits, and a
+//! report, in under two minutes.
 
 mod lesson;
 mod self_train;
@@ -164,7 +164,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     ))
 }
 
-/// Trains, evaluates on the test split, and gives the row of the table; a student learns from the demo's own network.
+/// Trains, evaluates on the test split, and gives the row of the table; a student learns from the demo's own
+/// network.
 fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
     let plan = plan(lesson, &args.out)?;
     let run = args.out.join(lesson.name);

@@ -75,8 +75,8 @@ pub(super) struct Trained {
     already: bool,
 }
 
-/// Trains, or continues, until done or interrupted; an interruption is a failure with its own exit status, and `again` says what the
-/// same command does then.
+/// Trains, or continues, until done or interrupted; an interruption is a failure with its own exit status,
+/// and `again` says what the same command does then.
 pub(super) fn train_into(
     plan: &Plan,
     out: &Path,

@@ -34,8 +34,8 @@ use crate::plan::loss::RankingPlan;
 use crate::recipes::metric_learning::Ranking;
 use crate::teachers::teacher::{Teacher, TeacherOutputs, weights_of};
 
-/// The relational or cosine loss, and with a hard weight the ranking loss of the labels; judged by MAP@R, or without labels by
-/// the loss.
+/// The relational or cosine loss, and with a hard weight the ranking loss of the labels; judged by MAP@R, or
+/// without labels by the loss.
 pub(super) struct DistilledEmbeddings<'a> {
     pub(super) plan: &'a Plan,
     pub(super) distill: &'a DistillPlan,
@@ -76,8 +76,8 @@ impl DistilledEmbeddings<'_> {
         Some(sum.div_scalar(self.teachers.len() as f64))
     }
 
-    /// The loss of the teachers on samples in order, of which these are the student's embeddings: in batches as in training,
-    /// because a relation is one within a batch.
+    /// The loss of the teachers on samples in order, of which these are the student's embeddings: in batches
+    /// as in training, because a relation is one within a batch.
     fn soft_of(&self, values: &[f32]) -> f64 {
         let (dim, batch_size) = (self.student.embedding_size, self.plan.optimizer.batch_size);
         let (mut sum, num_samples) = (0.0, values.len() / dim);

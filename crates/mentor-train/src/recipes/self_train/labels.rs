@@ -45,9 +45,9 @@ pub(super) struct Calibrated {
 }
 
 impl Calibrated {
-    /// Loads the model in `place` and fits its temperature to the validation split, as [`calibrate`] does: the model keeps its own
-    /// confidences unless the split bears another temperature out. One that is no better than chance is then as unsure as the range
-    /// of temperatures lets it be.
+    /// Loads the model in `place` and fits its temperature to the validation split, as [`calibrate`] does:
+    /// the model keeps its own confidences unless the split bears another temperature out. One that is no
+    /// better than chance is then as unsure as the range of temperatures lets it be.
     pub(super) fn load(work: &Work<'_>, place: &str) -> Result<Self, TrainError> {
         let teacher = Teacher::load(&inside(work.out, Path::new(place))?, DistillMode::Soft, work.device)?;
         let val: &Arc<Dataset> = &work.images.val;
@@ -87,9 +87,10 @@ fn confident(row: &[f32], temperature: f64, threshold: f64) -> Option<u32> {
     (prediction.confidence() >= threshold).then_some(prediction.label)
 }
 
-/// Whether the canary's labels are worse than those of validation by more than chance: the Wilson intervals of the two precisions do not
-/// touch. Both saw the same model, so that only damaged labels do this. The model was chosen on validation, which flatters it there; one
-/// interval against a number would call that damage.
+/// Whether the canary's labels are worse than those of validation by more than chance: the Wilson intervals
+/// of the two precisions do not touch. Both saw the same model, so that only damaged labels do this. The
+/// model was chosen on validation, which flatters it there; one interval against a number would call that
+/// damage.
 pub(super) fn contradicts_validation(audit: &Audit, on_val: &ClassAudit) -> bool {
     audit.overall().interval(LEVEL).high < on_val.interval(LEVEL).low
 }
@@ -158,7 +159,8 @@ pub(super) fn choose(work: &Work<'_>, set: &LabelSet, given: bool) -> Result<Cho
         let row = row?;
         let of_pool = if given { offered.get(next) == Some(&(row_number as u32)) } else { next < pool.len() };
         if of_pool {
-            // By the name it has here: labels are of the image itself, whatever its file was called when it was labelled.
+            // By the name it has here: labels are of the image itself, whatever its file was called when it
+            // was labelled.
             selector.push(pool.id(next), &row.scores)?;
             next += 1;
         } else if let Some(audit) = &mut audit {

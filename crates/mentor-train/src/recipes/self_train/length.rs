@@ -6,6 +6,7 @@
 //! one fold of the labels after the other.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Tensor;
 use mentor_data::{HostBatch, Order};
@@ -242,11 +243,22 @@ impl Objective for HeldOut<'_> {
     }
 
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
-        let by_loss = |found: Validation| Validation { score: -found.data_loss, accuracy: None, ..found };
+        let by_loss = |found: Validation| Validation {
+            score: found.data_loss.map(|loss| -loss),
+            accuracy: None,
+            ..found
+        };
         Ok(self.0.validate(model)?.map(by_loss))
     }
 
-    fn analyse(&self, _: &RunDir, _: &Model, _: &Model, _: &Trajectory) -> Result<(), TrainError> {
+    fn analyse(
+        &self,
+        _: &RunDir,
+        _: &Model,
+        _: &Model,
+        _: &Trajectory,
+        _: &AtomicBool,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
 }

@@ -19,7 +19,8 @@ use crate::recipes::supervised::Supervised;
 
 /// Where the targets of unlabelled images come from.
 pub(super) enum Unlabelled {
-    /// A teacher: targets, and which of them each sample after the labelled ones has; copies of an image share one.
+    /// A teacher: targets, and which of them each sample after the labelled ones has; copies of an image
+    /// share one.
     Given { targets: Vec<SoftTarget>, of_rows: Vec<u32>, kind: LabelKind },
     /// The network's own classes in this update (Lee), with the weight of the epoch.
     Own { ramp: WeightRamp, steps_per_epoch: f64 },
