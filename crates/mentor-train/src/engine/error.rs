@@ -100,7 +100,7 @@ pub enum TrainError {
     },
     /// `stop` was set while something was worked out that no checkpoint keeps; the same call works it out
     /// again.
-    #[error("interrupted; the same command goes on")]
+    #[error("interrupted")]
     Interrupted,
     /// The data has changed since the run began.
     #[error("the data has changed since this run began, so it cannot be continued")]
@@ -165,6 +165,7 @@ impl TrainError {
                 "lower `optimizer.learning_rate`, lengthen `schedule.warmup_epochs` or set `optimizer.clip_norm`, and choose another `out`",
             ],
             Self::Overflowed { .. } => &["lower `optimizer.learning_rate`, and choose another `out`"],
+            Self::Interrupted => &["do the same again: it goes on"],
             Self::DataChanged => &["restore the data", "choose another `out`"],
             Self::LessonsChanged => &["restore it", "choose another `out`"],
         };

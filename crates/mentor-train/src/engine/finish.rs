@@ -64,7 +64,7 @@ pub(crate) fn finish(
         num_weights: statistics.num_weights,
         weight_rms: statistics.rms(),
         weights_blake3,
-        model_blake3: model_blake3(&serde_json::to_vec(&model_file).expect("plain data")).ok(),
+        model_blake3: model_blake3(&mentor_run::json::line(&model_file).expect("plain data")).ok(),
         data_blake3: progress.data_blake3,
         device: job.device_name.to_owned(),
         mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
