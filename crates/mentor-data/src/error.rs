@@ -1,4 +1,5 @@
-//! What can be wrong with data: each message is one line, `where: what`, and [`DataError::help`] says what to do next.
+//! What can be wrong with data: each message is one line, `where: what`, and [`DataError::help`] says what to
+//! do next.
 
 use std::path::PathBuf;
 
@@ -314,6 +315,9 @@ pub enum DataError {
         /// Whether it belongs to a data set, which can be opened without such files.
         can_be_skipped: bool,
     },
+    /// The observer of the options ended the reading.
+    #[error("interrupted while images were read")]
+    Interrupted,
     /// A split that the data set does not have.
     #[error("{}: has no {split} split", shown(path))]
     NoSplit {
@@ -388,8 +392,8 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What to do next: ways of which one is enough, such as `check the path`. A way that needs an option names its key in
-    /// the configuration in backquotes, such as `` `data.options.on_bad_image` ``.
+    /// What to do next: ways of which one is enough, such as `check the path`. A way that needs an option
+    /// names its key in the configuration in backquotes, such as `` `data.options.on_bad_image` ``.
     #[must_use]
     pub fn help(&self) -> Vec<String> {
         let ways: &[&str] = match self {
@@ -434,6 +438,7 @@ impl DataError {
             Self::NoSplit { hint, .. } | Self::Unlabelled { hint, .. } | Self::NothingLeft { hint, .. } => {
                 &[hint]
             }
+            Self::Interrupted => &["the same command begins again"],
             Self::ClassBalance { .. } => &["choose fewer"],
             Self::TooFewClasses { .. } => &["add classes", "set `data.options.split_by` to sample"],
             Self::InvalidOption { .. } | Self::Inconsistent { .. } => &[],

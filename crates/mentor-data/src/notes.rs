@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::shown::shown;
+use crate::shown::{counted, shown};
 use crate::split::Split;
 
 /// A file that is left out because it cannot be decoded.
@@ -99,12 +99,14 @@ pub enum Note {
         /// Whether the caller should write it to the list of such files.
         quarantine: bool,
     },
-    /// Samples were removed because another split has byte-identical images.
+    /// Samples were removed because a later split has images of the same pixels.
     LeaksRemoved {
         /// The split that lost samples.
         from: Split,
         /// `[removed id, id of its twin]`.
         pairs: Vec<[String; 2]>,
+        /// How many of the twins are files of other bytes.
+        num_other_bytes: usize,
     },
     /// As [`Note::LeaksRemoved`], but the user asked to keep them.
     LeaksKept {
@@ -112,15 +114,19 @@ pub enum Note {
         split: Split,
         /// `[kept id, id of its twin]`.
         pairs: Vec<[String; 2]>,
+        /// How many of the twins are files of other bytes.
+        num_other_bytes: usize,
     },
-    /// Byte-identical images inside one split. They stay.
+    /// Images of the same pixels inside one split, or in all of the data. They stay.
     Repeated {
-        /// The split.
-        split: Split,
+        /// The split; `None` if all of the data was read as one.
+        split: Option<Split>,
         /// `[first id, id of a later copy]`.
         pairs: Vec<[String; 2]>,
         /// How many of the pairs have two different labels.
         num_conflicting: usize,
+        /// How many of the copies are files of other bytes.
+        num_other_bytes: usize,
     },
     /// Files or folders are left out.
     LeftOut {
@@ -199,22 +205,34 @@ pub enum Note {
         /// Why, as in "their images were left out".
         reason: &'static str,
     },
-    /// The data's own splits had classes in common, and the user asked for splits by class: all samples were put together
-    /// and divided anew.
+    /// The data's own splits had classes in common, and the user asked for splits by class: all samples were
+    /// put together and divided anew.
     DividedByClass {
         /// Classes of train, val and test.
         num_classes: [usize; 3],
     },
-    /// JPEG or PNG files without the mark that ends an image. They are read: if pixels are missing too, decoding says so.
+    /// JPEG or PNG files without the mark that ends an image. They are read: if pixels are missing too,
+    /// decoding says so.
     WithoutEnd {
         /// How many.
         num_files: usize,
         /// One of them.
         example: String,
     },
+    /// Floats of an array are rounded to pixels from 0 to 255, of which they use less than half.
+    RoundedPixels {
+        /// The array.
+        name: String,
+        /// The smallest value.
+        min: f64,
+        /// The largest value.
+        max: f64,
+    },
     /// Images of several sizes, or very large ones, were brought to a size that nobody asked for.
     Resized {
-        /// How many sizes the training images have.
+        /// The split whose images decide; `None` if there is no training image, so that all of them do.
+        split: Option<Split>,
+        /// How many sizes these images have.
         num_sizes: usize,
         /// `[height, width]` that was chosen.
         size: [usize; 2],
@@ -228,26 +246,36 @@ impl fmt::Display for Note {
                 let verb = if *quarantine { "quarantined" } else { "skipped" };
                 write!(f, "{verb} {} ({}): {}", shown(&file.path), file.split, file.reason)
             }
-            Self::LeaksRemoved { from, pairs } => {
+            Self::LeaksRemoved { from, pairs, num_other_bytes } => {
                 let [removed, twin] = example(pairs);
-                let images = images(pairs.len());
-                write!(f, "removed {images} from {from} with a byte-identical twin in a later split")?;
+                let images = counted(pairs.len(), "image", "images");
+                let how = twin_of(pairs.len(), *num_other_bytes);
+                write!(f, "removed {images} from {from} with a {how} in a later split")?;
                 write!(f, " (such as {removed} = {twin})")
             }
-            Self::LeaksKept { split, pairs } => {
+            Self::LeaksKept { split, pairs, num_other_bytes } => {
                 let [kept, twin] = example(pairs);
-                let images = images(pairs.len());
-                write!(f, "kept {images} in {split} with a byte-identical twin in a later split")?;
+                let images = counted(pairs.len(), "image", "images");
+                let how = twin_of(pairs.len(), *num_other_bytes);
+                write!(f, "kept {images} in {split} with a {how} in a later split")?;
                 write!(f, " (such as {kept} = {twin}): scores there are too good")
             }
-            Self::Repeated { split, pairs, num_conflicting } => {
+            Self::Repeated { split, pairs, num_conflicting, num_other_bytes } => {
                 let [first, copy] = example(pairs);
-                let images = images(pairs.len());
-                write!(f, "{split} repeats {images} byte for byte (such as {first} = {copy})")?;
-                match num_conflicting {
-                    0 => Ok(()),
-                    count => write!(f, ", {count} of them under another label"),
+                match split {
+                    Some(split) => write!(f, "{split} repeats {}", counted(pairs.len(), "image", "images"))?,
+                    None => f.write_str(&counted(pairs.len(), "image repeats", "images repeat"))?,
                 }
+                let earlier = if split.is_none() { " an earlier one" } else { "" };
+                let how = match num_other_bytes {
+                    0 => "byte for byte",
+                    _ => "pixel for pixel",
+                };
+                write!(f, "{earlier} {how} (such as {first} = {copy})")?;
+                if *num_conflicting > 0 {
+                    write!(f, ", {num_conflicting} of them under another label")?;
+                }
+                if split.is_none() { f.write_str("; all of them count") } else { Ok(()) }
             }
             Self::LeftOut { reason, count, example } => reason.describe(*count, &shown(example), f),
             Self::SplitAsClass { name } => {
@@ -318,23 +346,27 @@ impl fmt::Display for Note {
                 write!(f, "{train} for training, {val} for validation, {test} for testing")
             }
             Self::WithoutEnd { num_files, example } => {
-                let files = if *num_files == 1 {
-                    "1 file lacks".to_owned()
-                } else {
-                    format!("{num_files} files lack")
-                };
+                let files = counted(*num_files, "file lacks", "files lack");
                 write!(
                     f,
                     "{files} the mark that ends an image (such as {}); all pixels are there, or decoding fails",
                     shown(example)
                 )
             }
-            Self::Resized { num_sizes, size: [height, width] } => {
-                let found = match num_sizes {
-                    1 => "large images".to_owned(),
-                    count => format!("images of {count} sizes"),
-                };
-                write!(f, "{found} are resized to {height}x{width}; set the size to choose another")
+            Self::RoundedPixels { name, min, max } => {
+                write!(
+                    f,
+                    "{name} has floats from {min} to {max}, which are rounded to pixels from 0 to 255; "
+                )?;
+                f.write_str("if its maximum stands for white, divide by it")
+            }
+            Self::Resized { split, num_sizes, size: [height, width] } => {
+                let of = split.map_or(String::new(), |split| format!("{split} "));
+                match num_sizes {
+                    1 => write!(f, "the {of}images are large")?,
+                    count => write!(f, "the {of}images have {count} sizes")?,
+                }
+                write!(f, ": all are resized to {height}x{width}; set the size to choose another")
             }
         }
     }
@@ -350,8 +382,15 @@ fn quoted(names: &[String]) -> String {
     }
 }
 
-fn images(count: usize) -> String {
-    if count == 1 { "1 image".to_owned() } else { format!("{count} images") }
+/// What kind of twins images have.
+fn twin_of(num_pairs: usize, num_other_bytes: usize) -> &'static str {
+    if num_other_bytes == 0 {
+        "byte-identical twin"
+    } else if num_other_bytes == num_pairs {
+        "twin of the same pixels in other bytes"
+    } else {
+        "twin of the same pixels"
+    }
 }
 
 fn example(pairs: &[[String; 2]]) -> [Cow<'_, str>; 2] {
@@ -365,12 +404,16 @@ mod tests {
     #[test]
     fn a_note_reads_as_one_sentence() {
         let pairs = vec![["train/a.png".to_owned(), "test/b.png".to_owned()]];
-        let note = Note::LeaksRemoved { from: Split::Train, pairs };
+        let note = Note::LeaksRemoved { from: Split::Train, pairs, num_other_bytes: 0 };
         assert_eq!(
             note.to_string(),
             "removed 1 image from train with a byte-identical twin in a later split (such as train/a.png = test/b.png)"
         );
-        let note = Note::Resized { num_sizes: 3, size: [2, 5] };
-        assert_eq!(note.to_string(), "images of 3 sizes are resized to 2x5; set the size to choose another");
+        let resized = |split, num_sizes| Note::Resized { split, num_sizes, size: [2, 5] }.to_string();
+        assert_eq!(
+            resized(Some(Split::Train), 3),
+            "the train images have 3 sizes: all are resized to 2x5; set the size to choose another"
+        );
+        assert!(resized(None, 1).starts_with("the images are large: all are resized to 2x5;"));
     }
 }

@@ -1,5 +1,5 @@
-//! Names of files, classes and columns in messages: on one line, without characters that move a terminal's cursor or turn
-//! round the text about them, and no longer than a reader wants.
+//! Names of files, classes and columns in messages: on one line, without characters that move a terminal's
+//! cursor or turn round the text about them, and no longer than a reader wants. Counts with their nouns.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -9,7 +9,8 @@ const MAX_CHARS: usize = 300;
 /// Names of a list that a message shows.
 const MAX_LISTED: usize = 10;
 
-/// A name as a message shows it: what cannot be seen as an escape such as `\n` or `\u{202e}`, and at most some 300 characters.
+/// A name as a message shows it: what cannot be seen as an escape such as `\n` or `\u{202e}`, and at most
+/// some 300 characters.
 #[must_use]
 pub fn shown(name: &str) -> Cow<'_, str> {
     shorten(escape(name), MAX_CHARS)
@@ -21,7 +22,8 @@ pub fn shown_path(path: &Path) -> String {
     shown(&path.to_string_lossy()).into_owned()
 }
 
-/// The first ten of some names, like [`shown`], and how many there are in all: `a, b, …, 50000 in all`; `none` of none.
+/// The first ten of some names, like [`shown`], and how many there are in all: `a, b, …, 50000 in all`;
+/// `none` of none.
 #[must_use]
 pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
     let first: Vec<_> = names.iter().take(MAX_LISTED).map(|name| shown(name.as_ref())).collect();
@@ -77,6 +79,26 @@ fn is_unseen(character: char) -> bool {
                 | '\u{fff9}'..='\u{fffb}'
                 | '\u{e0000}'..='\u{e007f}'
         )
+}
+
+/// A count with its noun, and its verb if there is one, in the number that fits: `one` for 1, else `many`.
+///
+/// ```
+/// use mentor_data::counted;
+/// assert_eq!(counted(1, "image is", "images are"), "1 image is");
+/// assert_eq!(counted(12_345, "image is", "images are"), "12,345 images are");
+/// assert_eq!(counted(0, "image is", "images are"), "0 images are");
+/// ```
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + " " + if count == 1 { one } else { many }
 }
 
 #[cfg(test)]

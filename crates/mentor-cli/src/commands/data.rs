@@ -1,14 +1,21 @@
 //! `mentor data`: what a data set holds, and what is wrong with it.
 
-use mentor_data::{Inspection, OpenOptions, escape, inspect, shown};
+use mentor_data::{
+    ClassCount, Inspection, Leak, NearLeak, OpenOptions, Repeats, counted, escape, inspect, shown,
+};
 
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
+use crate::terminal::reading::reading_bar;
 use crate::terminal::table::{Align, Table, count};
 
 /// Items listed of each finding; --json has them all.
 const NUM_LISTED: usize = 5;
+/// How many times the smallest class the largest must be to be told of.
+const NOTABLE_IMBALANCE: f64 = 3.0;
+/// Fewer images of a class in validation or test are told of.
+const FEW_IMAGES: usize = 5;
 /// Classes listed; of more, the largest and the smallest.
 const NUM_CLASSES: usize = 30;
 
@@ -18,9 +25,11 @@ Examples:
   mentor data digits --json
   mentor data photos/ --strict && mentor train --data photos/ --model cnn --out runs/photos
 
-Every image is decoded once; nothing is changed. The exit status is 0 when the data could be described, also \
-with corrupt files or images that two splits share; with --strict these make it 3. Data that cannot be \
-opened at all is always 3.";
+Every image is decoded once; nothing is changed. Images are identical if their pixels are, whatever their files; \
+those that only look alike (resized, saved again, brightened, mirrored, cropped by a little) are listed between \
+splits, at the size that training would use. Transparent pixels are shown on white. The exit status is 0 when the \
+data could be described, also with corrupt files or images that two splits share; with --strict these make it 3, \
+except for images that only look alike. Data that cannot be opened at all is always 3.";
 
 /// What data may be, for the help of the commands that read it.
 pub(crate) const FORMS: &str = "\
@@ -43,7 +52,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// Exit with status 3 when there are corrupt files or images that two splits share
+    /// Exit with status 3 when there are corrupt files or images that two splits share, pixel for pixel
     #[arg(long)]
     strict: bool,
 
@@ -53,9 +62,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let mut options = OpenOptions::default();
+    let mut options = OpenOptions { observer: reading_bar(false), ..OpenOptions::default() };
     args.limits.apply(&mut options.limits);
     let inspection = inspect(&args.data, &options)?;
+    drop(options);
     if args.json {
         output::json(&inspection)?;
     } else {
@@ -69,21 +79,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn describe(inspection: &Inspection) -> String {
     let Inspection { source, kind, classes, num_train, num_val, num_test, format, .. } = inspection;
-    let images = num_train + num_val + num_test;
     let source = shown(source);
-    let mut text = format!("{source}: {kind}, {} classes, {} images\n\n", classes.len(), number(images));
+    let images = counted(num_train + num_val + num_test, "image", "images");
+    let classes = counted(classes.len(), "class", "classes");
+    let mut text = format!("{source}: {kind}, {classes}, {images}\n\n");
     text.push_str(&class_table(inspection));
     text.push_str(&format!("\n  sizes    {}\n", sizes(inspection)));
-    let colour = if format.channels == 3 { "colour" } else { "gray" };
-    text.push_str(&format!("  training would use {}x{}, {colour}\n", format.height, format.width));
     let findings = findings(inspection);
     text.push_str(if findings.is_empty() {
-        "\nChecked: every image decodes, and no image occurs twice.\n"
+        "\nChecked: every image decodes, no image occurs twice, and none looks like one of another split.\n"
     } else {
         "\nFindings\n"
     });
     findings.iter().for_each(|finding| text.push_str(finding));
-    text + &format!("\nNext: {}\n", escape(&inspection.recommended_command))
+    let colour = if format.channels == 3 { "colour" } else { "gray" };
+    text.push_str(&format!(
+        "\nTraining sees every image at {}x{}, {colour}; --size HEIGHTxWIDTH chooses another size.\n",
+        format.height, format.width
+    ));
+    text + &format!("Next: {}\n", escape(&inspection.recommended_command))
 }
 
 fn class_table(inspection: &Inspection) -> String {
@@ -124,32 +138,98 @@ fn sizes(inspection: &Inspection) -> String {
 fn findings(inspection: &Inspection) -> Vec<String> {
     let mut findings = Vec::new();
     if !inspection.corrupt.is_empty() {
-        let heading = format!("{} cannot be decoded", files(inspection.corrupt.len()));
+        let heading = counted(inspection.corrupt.len(), "file cannot be decoded", "files cannot be decoded");
         let items =
             inspection.corrupt.iter().map(|file| format!("{}: {}", shown(&file.path), escape(&file.reason)));
         findings.push(finding(&heading, items, inspection.corrupt.len()));
     }
     for leak in &inspection.duplicates.across {
+        let Leak { from, to, pairs, num_conflicting, num_other_bytes } = leak;
+        let (one, many) = (format!("image of {from} is"), format!("images of {from} are"));
         let heading = format!(
-            "{} of {} are byte-identical to one of {}{}: scores there would be too good",
-            images(leak.pairs.len()),
-            leak.from,
-            leak.to,
-            conflicts(leak.num_conflicting),
+            "{} {} to one of {to}{}: training leaves {} out",
+            counted(pairs.len(), &one, &many),
+            if *num_other_bytes == 0 { "byte-identical" } else { "identical" },
+            details(&[(*num_other_bytes, "in other bytes"), (*num_conflicting, "under another label")]),
+            if pairs.len() == 1 { "it" } else { "them" },
         );
-        findings.push(finding(&heading, pairs(&leak.pairs), leak.pairs.len()));
+        findings.push(finding(&heading, listed(pairs), pairs.len()));
+    }
+    for leak in &inspection.near_duplicates {
+        let NearLeak { from, to, pairs, num_conflicting, num_mirrored } = leak;
+        let (one, many) = (format!("image of {from} looks"), format!("images of {from} look"));
+        let heading = format!(
+            "{} like one of {to}{}, perhaps resized, cropped or saved again: training keeps {}",
+            counted(pairs.len(), &one, &many),
+            details(&[(*num_mirrored, "mirrored"), (*num_conflicting, "under another label")]),
+            if pairs.len() == 1 { "it" } else { "them" },
+        );
+        findings.push(finding(
+            &heading,
+            pairs.iter().map(|[from, to]| format!("{} ~ {}", shown(from), shown(to))),
+            pairs.len(),
+        ));
     }
     for repeats in &inspection.duplicates.within {
+        let Repeats { split, pairs, num_conflicting, num_other_bytes } = repeats;
+        let (one, many) = (format!("image of {split} repeats"), format!("images of {split} repeat"));
         let heading = format!(
-            "{} of {} repeat another{}",
-            images(repeats.pairs.len()),
-            repeats.split,
-            conflicts(repeats.num_conflicting)
+            "{} another{}",
+            counted(pairs.len(), &one, &many),
+            details(&[(*num_other_bytes, "in other bytes"), (*num_conflicting, "under another label")]),
         );
-        findings.push(finding(&heading, pairs(&repeats.pairs), repeats.pairs.len()));
+        findings.push(finding(&heading, listed(pairs), pairs.len()));
     }
+    findings.extend(sizes_of_classes(inspection).into_iter().map(|line| format!("  {line}\n")));
     findings.extend(inspection.notes.iter().map(|note| format!("  {}\n", escape(&note.to_string()))));
     findings
+}
+
+/// What is worth knowing about how many images the classes have.
+fn sizes_of_classes(inspection: &Inspection) -> Vec<String> {
+    let Inspection { classes, num_val, num_test, .. } = inspection;
+    let mut lines = Vec::new();
+    let largest = classes.iter().max_by_key(|class| class.train);
+    let smallest = classes.iter().filter(|class| class.train > 0).min_by_key(|class| class.train);
+    if let (Some(largest), Some(smallest)) = (largest, smallest)
+        && largest.train as f64 >= NOTABLE_IMBALANCE * smallest.train as f64
+    {
+        lines.push(format!(
+            "the largest class has {:.1} times the training images of the smallest: {} has {}, {} has {}",
+            largest.train as f64 / smallest.train as f64,
+            shown(&largest.name),
+            number(largest.train),
+            shown(&smallest.name),
+            number(smallest.train),
+        ));
+    }
+    type Count = fn(&ClassCount) -> usize;
+    let splits: [(&str, usize, Count); 2] =
+        [("val", *num_val, |class| class.val), ("test", *num_test, |class| class.test)];
+    for (split, num_images, of_class) in splits {
+        let present = classes.iter().filter(|class| of_class(class) > 0);
+        if let Some(smallest) = present.min_by_key(|class| of_class(class))
+            && of_class(smallest) < FEW_IMAGES
+        {
+            lines.push(format!(
+                "{split} has {}, of {} only {}: figures of so few images vary by chance",
+                counted(num_images, "image", "images"),
+                shown(&smallest.name),
+                number(of_class(smallest)),
+            ));
+        }
+    }
+    lines
+}
+
+/// Parts of a count, such as `, 3 of them mirrored, 1 under another label`.
+fn details(parts: &[(usize, &str)]) -> String {
+    let present: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", number(*count)))
+        .collect();
+    if present.is_empty() { String::new() } else { format!(" ({})", present.join(", ")) }
 }
 
 fn finding(heading: &str, items: impl Iterator<Item = String>, len: usize) -> String {
@@ -161,20 +241,8 @@ fn finding(heading: &str, items: impl Iterator<Item = String>, len: usize) -> St
     text
 }
 
-fn pairs(pairs: &[[String; 2]]) -> impl Iterator<Item = String> {
+fn listed(pairs: &[[String; 2]]) -> impl Iterator<Item = String> {
     pairs.iter().map(|[first, second]| format!("{} = {}", shown(first), shown(second)))
-}
-
-fn conflicts(count: usize) -> String {
-    if count == 0 { String::new() } else { format!(", {count} of them under another label") }
-}
-
-fn files(count: usize) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{} files", number(count)) }
-}
-
-fn images(count: usize) -> String {
-    if count == 1 { "1 image".to_owned() } else { format!("{} images", number(count)) }
 }
 
 fn number(value: usize) -> String {
@@ -201,5 +269,46 @@ mod tests {
         let text = describe(&inspection);
         assert!(text.contains("7 files cannot be decoded\n    0.png: the file is empty\n"), "{text}");
         assert!(text.contains("… 2 more"), "{text}");
+    }
+
+    #[test]
+    fn counts_have_the_verb_that_fits() {
+        let mut inspection = inspect("digits", &OpenOptions::default()).unwrap();
+        let pairs = |count: usize| vec![["a".to_owned(), "b".to_owned()]; count];
+        let (from, to) = (Split::Train, Split::Test);
+        inspection.duplicates.across = vec![
+            Leak { from, to, pairs: pairs(1), num_conflicting: 0, num_other_bytes: 0 },
+            Leak { from, to, pairs: pairs(1234), num_conflicting: 5, num_other_bytes: 2 },
+        ];
+        inspection.duplicates.within = [1, 2]
+            .map(|count| Repeats { split: to, pairs: pairs(count), num_conflicting: 0, num_other_bytes: 0 })
+            .into();
+        inspection.near_duplicates = [1, 2]
+            .map(|count| NearLeak {
+                from,
+                to,
+                pairs: pairs(count),
+                num_conflicting: 0,
+                num_mirrored: count - 1,
+            })
+            .into();
+        inspection.classes[3].train = 20;
+        inspection.classes[4].val = 1;
+        let text = describe(&inspection);
+        for line in [
+            "  1 image of train is byte-identical to one of test: training leaves it out\n",
+            "  1,234 images of train are identical to one of test (2 in other bytes, 5 under another label): training \
+             leaves them out\n",
+            "  1 image of test repeats another\n",
+            "  2 images of test repeat another\n",
+            "  1 image of train looks like one of test, perhaps",
+            "  2 images of train look like one of test (1 mirrored), perhaps",
+            "times the training images of the smallest: ",
+            ", 3 has 20\n",
+            "  val has 145 images, of 4 only 1: figures of so few images vary by chance\n",
+            "Training sees every image at 8x8, gray;",
+        ] {
+            assert!(text.contains(line), "{line:?} is missing in {text}");
+        }
     }
 }

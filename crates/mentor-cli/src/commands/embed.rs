@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Source, Split, escape, shown_path};
+use mentor_data::{OpenOptions, Source, Split, escape, shown_path};
 use mentor_run::write_atomically;
 use mentor_train::TrainedModel;
 
@@ -14,6 +14,7 @@ use crate::files::limits::ImageLimits;
 use crate::files::{embeddings, npy};
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
+use crate::terminal::reading::reading_bar;
 use crate::terminal::table::count;
 
 const EXAMPLES: &str = "\
@@ -138,7 +139,8 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
             args.paths.len()
         )));
     };
-    let source = Source::open_for_evaluation(&path.to_string_lossy(), &trained.file.data.options)?;
+    let options = OpenOptions { observer: reading_bar(false), ..trained.file.data.options.clone() };
+    let source = Source::open_for_evaluation(&path.to_string_lossy(), &options)?;
     let dataset = Arc::new(source.load_as(split, &trained.file.preprocessing.format)?);
     source
         .notes()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Dataset, Note, Source, Split, escape, shown, shown_path};
+use mentor_data::{Dataset, Note, Source, Split, counted, escape, shown, shown_path};
 use mentor_metrics::classification::{Evaluation, SampleResult};
 use mentor_metrics::retrieval;
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions};
@@ -180,11 +180,11 @@ pub(super) fn retrieve(
     gallery: Option<Split>,
     batch_size: usize,
 ) -> Result<RetrievalResult, Failure> {
-    let source = open(trained, data)?;
-    warn_of_own_data(trained, &source, split);
+    let source = open(trained, data, split)?;
+    warn_of_what_is_evaluated(trained, &source, split);
     let embed = |part: Part| -> Result<_, Failure> {
         let dataset = part.load(&source, &trained.file.preprocessing.format)?;
-        warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
+        warn_of_images(source.notes().iter().chain(dataset.notes()));
         Ok((trained.embed(&dataset, batch_size)?, dataset))
     };
     let (values, queries) = embed(split)?;
@@ -224,9 +224,9 @@ fn retrieval_table(found: &Retrieval) -> String {
 }
 
 /// Opens data as that of the model was opened, whatever classes they have.
-fn open(trained: &TrainedModel, data: &str) -> Result<Source, Failure> {
+fn open(trained: &TrainedModel, data: &str, part: Part) -> Result<Source, Failure> {
     let file = &trained.file;
-    Source::open_for_evaluation(data, &file.data.options).map_err(|error| {
+    part.open(data, &file.data.options).map_err(|error| {
         let own = file.data.source.as_deref() == Some(data);
         if own && !Path::new(data).exists() {
             let relative = "it is named as in training, from the folder in which mentor ran; go there, or";
@@ -238,9 +238,9 @@ fn open(trained: &TrainedModel, data: &str) -> Result<Source, Failure> {
     })
 }
 
-/// Says where the model may have learned from what it is judged by. Splits that are drawn by chance are drawn
-/// anew of data that has changed.
-fn warn_of_own_data(trained: &TrainedModel, source: &Source, part: Part) {
+/// Says where the model may have learned from what it is judged by, and where chance decides what it is
+/// judged by. Splits that are drawn by chance are drawn anew of data that has changed.
+fn warn_of_what_is_evaluated(trained: &TrainedModel, source: &Source, part: Part) {
     let file = &trained.file;
     let own = file.data.source.as_deref().is_some_and(|own| same_data(own, source.name()));
     let same = file.source_blake3.as_ref().is_some_and(|blake3| *blake3 == source.fingerprint());
@@ -248,7 +248,15 @@ fn warn_of_own_data(trained: &TrainedModel, source: &Source, part: Part) {
         output::note(&format!(
             "warning: {}: holds the images that the model was trained on; these numbers do not say how it does on new ones \
              (--split test does)",
-            source.name()
+            shown(source.name())
+        ));
+    } else if let (false, false, false, Part::Split(split)) = (own, same, source.has_own_splits(), part) {
+        let all: usize = Split::ALL.into_iter().map(|split| source.num_samples(split)).sum();
+        output::note(&format!(
+            "warning: {}: has no splits of its own; {} drawn from {} by chance; --split all evaluates every image",
+            shown(source.name()),
+            counted(source.num_samples(split), &format!("{split} image is"), &format!("{split} images are")),
+            counted(all, "image", "images"),
         ));
     } else if own && !same && file.source_blake3.is_some() {
         output::note(&format!(
@@ -259,9 +267,12 @@ fn warn_of_own_data(trained: &TrainedModel, source: &Source, part: Part) {
     }
 }
 
-/// What was left out changes the numbers, so that it is never silent.
-fn warn_of_bad_images<'a>(notes: impl Iterator<Item = &'a Note>) {
-    for note in notes.filter(|note| matches!(note, Note::BadImage { .. } | Note::LeftOut { .. })) {
+/// What is left out, or counts more than once, changes the numbers, so that it is never silent.
+fn warn_of_images<'a>(notes: impl Iterator<Item = &'a Note>) {
+    let told = |note: &&Note| {
+        matches!(note, Note::BadImage { .. } | Note::LeftOut { .. } | Note::Repeated { split: None, .. })
+    };
+    for note in notes.filter(told) {
         output::note(&format!("warning: {}", escape(&note.to_string())));
     }
 }
@@ -288,11 +299,12 @@ pub(super) fn evaluate(
 /// A part of data with the classes of a classifier, in its format; what is left out of it is said.
 pub(super) fn labelled(trained: &TrainedModel, data: &str, split: Part) -> Result<Arc<Dataset>, Failure> {
     let file = &trained.file;
-    let source = open(trained, data)?;
+    let source = open(trained, data, split)?;
     let dataset = split.load(&source, &file.preprocessing.format)?;
+    // The notes of what was read, before it is given the classes of the model.
+    warn_of_images(source.notes().iter().chain(dataset.notes()));
     let dataset = in_classes_of_model(data, dataset, &file.classes)?;
-    warn_of_own_data(trained, &source, split);
-    warn_of_bad_images(source.notes().iter().chain(dataset.notes()));
+    warn_of_what_is_evaluated(trained, &source, split);
     Ok(dataset)
 }
 

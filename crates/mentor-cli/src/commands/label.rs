@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use mentor_data::shown_path;
+use mentor_data::{counted, shown_path};
 use mentor_model::Head;
 use mentor_run::{RunDir, TrainEvent};
 use mentor_train::pseudo_labels::{Shard, detect_shard};
@@ -15,8 +15,8 @@ use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::progress::Progress;
+use crate::terminal::reading::reading_bar_until;
 use crate::terminal::signals::Interruption;
-use crate::terminal::table::count;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,7 +114,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
     let mut progress = Progress::new(args.quiet);
     let mut observer = |event: &TrainEvent| progress.observe(event);
-    let images = LabelInput { data: &args.data, max_pixels: args.limits.max_pixels };
+    let reading = reading_bar_until(args.quiet, &interruption);
+    let images = LabelInput { data: &args.data, max_pixels: args.limits.max_pixels, reading };
     let stop = interruption.flag();
     let labelling = label(&args.run, images, &path, shard, &device.device, stop, &mut observer)?;
     drop(progress);
@@ -140,9 +141,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let how = if already_written { "was complete and intact" } else { "written" };
     output::text(&format!(
-        "{}: {how}: shard {shard}, {} images, teacher {}",
+        "{}: {how}: shard {shard}, {}, teacher {}",
         shown_path(&path),
-        count(manifest.num_rows),
+        counted(manifest.num_rows as usize, "image", "images"),
         manifest.header.teacher_blake3.get(..12).unwrap_or_default()
     ))
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use mentor_data::{DataError, Dataset, ImageFormat, Source, Split};
+use mentor_data::{DataError, Dataset, ImageFormat, OpenOptions, Source, Split};
 use serde::{Serialize, Serializer};
+
+use crate::terminal::reading::reading_bar;
 
 /// A split, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,19 +25,29 @@ impl Part {
         }
     }
 
+    /// Opens the data, whatever classes it has.
+    ///
+    /// # Errors
+    ///
+    /// When the data cannot be opened.
+    pub(super) fn open(self, data: &str, options: &OpenOptions) -> Result<Source, DataError> {
+        let options = OpenOptions { observer: reading_bar(false), ..options.clone() };
+        match self {
+            Self::Split(_) => Source::open_for_evaluation(data, &options),
+            Self::All => Source::open_undivided(data, &options),
+        }
+    }
+
     /// The images, in `format`.
     ///
     /// # Errors
     ///
     /// When the part is empty, or an image cannot be read.
     pub(super) fn load(self, source: &Source, format: &ImageFormat) -> Result<Arc<Dataset>, DataError> {
-        let Self::Split(split) = self else {
-            let splits = Split::ALL.into_iter().filter(|&split| source.has(split));
-            let parts = splits.map(|split| source.load_as(split, format)).collect::<Result<Vec<_>, _>>()?;
-            let targets = parts.iter().flat_map(|part| part.targets().iter().copied()).collect();
-            return Ok(Arc::new(Dataset::join(parts, source.classes(), targets)));
-        };
-        Ok(Arc::new(source.load_as(split, format)?))
+        Ok(Arc::new(match self {
+            Self::Split(split) => source.load_as(split, format)?,
+            Self::All => source.load_all_as(format)?,
+        }))
     }
 }
 

@@ -1,10 +1,11 @@
 //! `mentor predict`: a trained model on files.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use mentor_data::{escape, shown_path};
+use mentor_data::{DataError, Reading, escape, shown_path};
 use mentor_metrics::classification::ranked;
 use mentor_model::Head;
 use mentor_run::json;
@@ -16,6 +17,7 @@ use crate::files::images::{self, Decoded};
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
+use crate::terminal::reading::ReadingBar;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,9 +102,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     found.say();
     let mut num_failed = found.problems.len();
+    // On a terminal the predictions themselves show how far it is.
+    let (bar, mut done) = (ReadingBar::new(io::stdout().is_terminal()), 0);
     for chunk in found.files.chunks(args.batch_size) {
         let Decoded { paths, images, failed } = images::decode(chunk, &trained.file);
-        failed.iter().for_each(|error| output::note(&format!("error: {}", escape(&error.to_string()))));
+        done += chunk.len() as u64;
+        bar.show(Reading { what: "predicting", done, total: found.files.len() as u64 });
+        let tell = |error: &DataError| output::note(&format!("error: {}", escape(&error.to_string())));
+        bar.suspend(|| failed.iter().for_each(tell));
         num_failed += failed.len();
         let mut lines = Vec::new();
         for (path, scores) in paths.iter().zip(trained.calibrated_scores(&images)) {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mentor_data::{DataError, decode_file, escape, find_images, shown_path};
+use mentor_data::{DataError, Reading, decode_file, escape, find_images, shown_path};
 use mentor_train::{ModelFile, TrainedModel};
 use rayon::prelude::*;
 
 use crate::terminal::output;
+use crate::terminal::reading::ReadingBar;
 
 /// Files to look at, and what there is to say about the others.
 #[derive(Default)]
@@ -95,9 +96,13 @@ pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize
     found.say();
     let mut embedded =
         EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: found.problems.len() };
+    let (bar, mut done) = (ReadingBar::new(false), 0);
     for chunk in found.files.chunks(batch_size) {
         let Decoded { paths, images, failed } = decode(chunk, &trained.file);
-        failed.iter().for_each(|error| output::note(&format!("error: {}", escape(&error.to_string()))));
+        done += chunk.len() as u64;
+        bar.show(Reading { what: "embedding images", done, total: found.files.len() as u64 });
+        let tell = |error: &DataError| output::note(&format!("error: {}", escape(&error.to_string())));
+        bar.suspend(|| failed.iter().for_each(tell));
         embedded.num_failed += failed.len();
         embedded.names.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
         embedded.rows.extend(trained.embeddings(&images));

@@ -4,5 +4,6 @@ pub(crate) mod error;
 pub(crate) mod options;
 pub(crate) mod output;
 pub(crate) mod progress;
+pub(crate) mod reading;
 pub(crate) mod signals;
 pub(crate) mod table;

@@ -42,6 +42,11 @@ impl Progress {
         progress
     }
 
+    /// Whether there is to be no bar.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.bars
+    }
+
     /// Shows an event.
     pub(crate) fn observe(&mut self, event: &TrainEvent) {
         match event {

@@ -290,3 +290,69 @@ fn zeros_have_no_sign() {
         assert!(!output.contains("-0.0"), "{arguments}: {output}");
     }
 }
+
+#[test]
+fn all_of_a_folder_is_all_of_it_though_every_image_is_there_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    for (root, copies) in [("photos", 1), ("twice", 2)] {
+        image_folder(&dir.path().join(root), &["cat", "dog"]);
+        for class in ["cat", "dog"].into_iter().filter(|_| copies == 2) {
+            let folder = dir.path().join(root).join(class);
+            for index in 0..PER_CLASS {
+                fs::copy(folder.join(format!("img{index}.png")), folder.join(format!("copy{index}.png")))
+                    .unwrap();
+            }
+        }
+    }
+    // One picture ten times: drawn into splits, nothing would be left for training.
+    for class in ["cat", "dog"] {
+        let folder = dir.path().join("copies").join(class);
+        fs::create_dir_all(&folder).unwrap();
+        for index in 0..10 {
+            let picture = dir.path().join(format!("photos/{class}/img0.png"));
+            fs::copy(picture, folder.join(format!("{index}.png"))).unwrap();
+        }
+    }
+    let trained = mentor(dir.path(), "train --data photos --model linear --epochs 2 --out run -q");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    for (data, num_images, told) in [
+        ("twice", 48, "24 images repeat an earlier one byte for byte"),
+        ("copies", 20, "18 images repeat an earlier one byte for byte"),
+    ] {
+        let output =
+            mentor(dir.path(), &format!("eval run --data {data} --split all --json --per-sample s.csv"));
+        assert_eq!(json(&output)["num_samples"], num_images, "{}", stderr(&output));
+        assert!(stderr(&output).contains(told), "{}", stderr(&output));
+        let rows = csv::Reader::from_path(dir.path().join("s.csv")).unwrap().into_records().count();
+        assert_eq!(rows as u64, num_images);
+        let retrieval = mentor(dir.path(), &format!("eval run --data {data} --split all --retrieval --json"));
+        assert_eq!(json(&retrieval)["num_queries"], num_images, "{}", stderr(&retrieval));
+    }
+    let drawn = stderr(&mentor(dir.path(), "eval run --data twice"));
+    assert!(drawn.contains("has no splits of its own") && drawn.contains("--split all"), "{drawn}");
+    let own = stderr(&mentor(dir.path(), "eval run --data ./photos/ --split all"));
+    assert!(own.contains("holds the images that the model was trained on"), "{own}");
+}
+
+#[test]
+fn the_same_pixels_in_other_bytes_are_found_by_data_and_left_out_of_training() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("data/train"), &["cat", "dog"]);
+    for class in ["cat", "dog"] {
+        let test = dir.path().join("data/test").join(class);
+        fs::create_dir_all(&test).unwrap();
+        for index in 0..6 {
+            let picture = image::open(dir.path().join(format!("data/train/{class}/img{index}.png"))).unwrap();
+            picture.save(test.join(format!("{index}.bmp"))).unwrap();
+        }
+    }
+    let checked = mentor(dir.path(), "data data --strict");
+    assert_eq!(checked.status.code(), Some(3), "{}", stderr(&checked));
+    assert!(stdout(&checked).contains("in other bytes): training leaves them out"), "{}", stdout(&checked));
+    let trained =
+        mentor(dir.path(), "train --data data --val-fraction 0 --model linear --epochs 1 --out run");
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    assert!(stderr(&trained).contains("12 training and 0 validation images"), "{}", stderr(&trained));
+    let told = "removed 12 images from train with a twin of the same pixels in other bytes in a later split";
+    assert!(stderr(&trained).contains(told), "{}", stderr(&trained));
+}

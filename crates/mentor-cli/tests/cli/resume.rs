@@ -130,6 +130,36 @@ fn a_signal_writes_a_checkpoint_and_the_same_command_continues() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_while_images_are_read_ends_at_once_and_nothing_is_written() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    let large = dir.path().join("large.png");
+    image::GrayImage::new(3000, 3000).save(&large).unwrap();
+    for class in ["a", "b"] {
+        fs::create_dir_all(dir.path().join("data").join(class)).unwrap();
+        for index in 0..400 {
+            fs::hard_link(&large, dir.path().join(format!("data/{class}/{index}.png"))).unwrap();
+        }
+    }
+    let command = "train --data data --keep-duplicates --model linear --epochs 1 --out run";
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin("mentor"))
+        .args(command.split(' '))
+        .current_dir(dir.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let sent = Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(sent.elapsed() < Duration::from_secs(4), "{:?}", sent.elapsed());
+    // On a machine that is very busy the signal may come before anybody watches for it.
+    assert!(status.code() == Some(130) || status.signal() == Some(2), "{status:?}");
+    assert!(!dir.path().join("run").exists());
+}
+
 /// A student of one pass over 324 updates, after a baseline of as many, with a checkpoint after every update.
 const DISTILL: &str = "distill --teacher big --data digits --model mlp:8 --epochs 1 --batch-size 4 --augment shift \
     --set training.checkpoint_secs=0 --out small";

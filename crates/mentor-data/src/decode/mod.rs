@@ -49,11 +49,15 @@ pub fn decode(bytes: &[u8], format: &ImageFormat, limits: &Limits) -> Result<Vec
 /// Those of [`decode`], with the file's path; [`DataError::NotFound`] and [`DataError::Io`].
 pub fn decode_file(path: &Path, format: &ImageFormat, limits: &Limits) -> Result<Vec<u8>, DataError> {
     format.check()?;
-    let raster = read_limited(path, limits).and_then(|bytes| match bytes {
+    Ok(decode_raster_file(path, limits)?.into_format(format))
+}
+
+/// Reads an image file and decodes it at its own size.
+pub(crate) fn decode_raster_file(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+    read_limited(path, limits).and_then(|bytes| match bytes {
         Ok(bytes) => decode_raster(&bytes, limits).map_err(|fault| bad(path, fault)),
         Err(fault) => Err(bad(path, fault)),
-    })?;
-    Ok(raster.into_format(format))
+    })
 }
 
 fn bad(path: &Path, fault: Fault) -> DataError {

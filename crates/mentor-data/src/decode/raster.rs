@@ -34,6 +34,19 @@ impl Raster {
         self.channels == 1 || self.bytes.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2])
     }
 
+    /// A hash of the picture: of its size, and of its pixels as gray if all of them are.
+    pub(crate) fn content(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for size in [self.height, self.width] {
+            hasher.update(&(size as u64).to_le_bytes());
+        }
+        match self.channels == 3 && self.is_gray() {
+            true => hasher.update(&self.bytes.iter().step_by(3).copied().collect::<Vec<u8>>()),
+            false => hasher.update(&self.bytes),
+        };
+        hasher.finalize()
+    }
+
     /// The image as the format wants it, `[channel, height, width]`.
     pub(crate) fn into_format(self, format: &ImageFormat) -> Vec<u8> {
         let raster = self.with_channels(format.channels).resized(format);
@@ -91,8 +104,8 @@ impl Raster {
         Self { channels: self.channels, height, width, bytes }
     }
 
-    /// The resizer is compiled here for the types of pixels that it is called with. For all that it knows, which its untyped
-    /// call names, that takes minutes.
+    /// The resizer is compiled here for the types of pixels that it is called with. For all that it knows,
+    /// which its untyped call names, that takes minutes.
     fn scale_pixels<P: PixelTrait>(
         &self,
         height: usize,
@@ -124,7 +137,8 @@ pub(crate) fn luma(red: u8, green: u8, blue: u8) -> u8 {
 }
 
 impl ImageFormat {
-    /// An image `[channels, height, width]` of format `from`, brought to this one as a file of its size would be.
+    /// An image `[channels, height, width]` of format `from`, brought to this one as a file of its size would
+    /// be.
     ///
     /// # Panics
     ///

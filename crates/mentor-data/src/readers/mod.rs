@@ -20,6 +20,7 @@ mod manifest_path;
 pub(crate) mod npy;
 mod npz;
 mod numbered;
+mod pixel_range;
 mod system_files;
 pub(crate) mod table;
 pub(crate) mod tree;
@@ -47,7 +48,7 @@ pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Res
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
     match extension.to_ascii_lowercase().as_str() {
         "csv" | "tsv" => manifest::list(path, options, purpose),
-        "npz" => npz::list(path, &options.limits, purpose),
+        "npz" => npz::list(path, options, purpose),
         _ if idx_files::is_idx_file(path) => idx::list(path, &options.limits, purpose),
         _ => Err(DataError::Unrecognised { path: path.to_owned() }),
     }

@@ -6,6 +6,7 @@ use std::io::Read;
 /// Type of the elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Element {
+    Bool,
     Unsigned,
     Signed,
     Float,
@@ -61,11 +62,25 @@ impl Header {
         let bits = little.iter().rev().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
         let unused = 64 - 8 * self.size as u32;
         match self.element {
+            Element::Bool => Number::Integer(i64::from(bits != 0)),
             Element::Unsigned => Number::Integer(i64::try_from(bits).unwrap_or(i64::MAX)),
             Element::Signed => Number::Integer((bits << unused) as i64 >> unused),
+            Element::Float if self.size == 2 => Number::Float(half(bits as u16)),
             Element::Float if self.size == 4 => Number::Float(f64::from(f32::from_bits(bits as u32))),
             Element::Float => Number::Float(f64::from_bits(bits)),
         }
+    }
+}
+
+/// A float of 16 bits (IEEE 754 binary16): a sign, 5 bits of exponent, 10 of fraction.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+    match exponent {
+        0 => sign * fraction * 2_f64.powi(-24),
+        31 if fraction == 0.0 => sign * f64::INFINITY,
+        31 => f64::NAN,
+        _ => sign * (1024.0 + fraction) * 2_f64.powi(exponent - 25),
     }
 }
 
@@ -112,9 +127,11 @@ fn parse_header(text: &str) -> Result<Header, String> {
     }
     let descr = value("descr")?.strip_prefix('\'').and_then(|rest| rest.split('\'').next());
     let descr = descr.ok_or("has a structured type, not numbers")?;
-    let accepted = |descr: &str| format!("has type {descr:?}, not integers, float32 or float64");
+    let accepted =
+        |descr: &str| format!("has type {descr:?}, not bool, integers or floats of 16, 32 or 64 bits");
     let (order, kind_and_size) = descr.split_at_checked(1).ok_or_else(|| accepted(descr))?;
     let (element, size) = match kind_and_size {
+        "b1" => (Element::Bool, 1),
         "u1" => (Element::Unsigned, 1),
         "u2" => (Element::Unsigned, 2),
         "u4" => (Element::Unsigned, 4),
@@ -123,6 +140,7 @@ fn parse_header(text: &str) -> Result<Header, String> {
         "i2" => (Element::Signed, 2),
         "i4" => (Element::Signed, 4),
         "i8" => (Element::Signed, 8),
+        "f2" => (Element::Float, 2),
         "f4" => (Element::Float, 4),
         "f8" => (Element::Float, 8),
         _ => return Err(accepted(descr)),
@@ -165,11 +183,23 @@ mod tests {
         assert_eq!(number("<u8", &[0xff; 8]), Number::Integer(i64::MAX));
         assert_eq!(number("<f4", &0.5_f32.to_le_bytes()), Number::Float(0.5));
         assert_eq!(number(">f8", &(-2.5_f64).to_be_bytes()), Number::Float(-2.5));
+        assert_eq!(number("|b1", &[1]), Number::Integer(1));
+        // numpy.float16: 1/3, the smallest, the largest, -inf.
+        for (bits, value) in [
+            (0x3555_u16, 0.333_251_953_125),
+            (0x0001, 5.960_464_477_539_063e-8),
+            (0x7bff, 65_504.0),
+            (0xfc00, f64::NEG_INFINITY),
+        ] {
+            assert_eq!(number("<f2", &bits.to_le_bytes()), Number::Float(value));
+            assert_eq!(number(">f2", &bits.to_be_bytes()), Number::Float(value));
+        }
+        assert!(matches!(number("<f2", &[0, 0x7e]), Number::Float(value) if value.is_nan()));
     }
 
     #[test]
     fn what_is_no_plain_array_is_refused() {
-        for descr in ["<U5", "|b1", "<c8", "|O", "", "<f2"] {
+        for descr in ["<U5", "<c8", "|O", "", "<f3", "<M8"] {
             assert!(header(descr).is_err(), "{descr}");
         }
         let fortran = "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }";

@@ -1,7 +1,8 @@
 //! npz files: images `x` with labels `y`, and optionally `x_val`, `y_val`, `x_test`, `y_test`. The names
 //! `x_train` and `y_train` of Keras' exports stand for `x` and `y`.
 //!
-//! Pixels are from 0 to 255, integers or floats, or floats from 0 to 1; all arrays of a file alike.
+//! Pixels are from 0 to 255, integers or floats; or floats from 0 to 1, or bools; all arrays of a file alike.
+//! They are kept as bytes. Floats that lose too much by that are refused.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -12,20 +13,24 @@ use zip::ZipArchive;
 
 use super::npy::{Element, Header, Number, read_header};
 use super::numbered::NumberedClasses;
+use super::pixel_range::{PixelStatistics, Range};
 use crate::error::DataError;
 use crate::format::ImageFormat;
-use crate::options::{Limits, Purpose};
+use crate::notes::Note;
+use crate::options::observer::Counter;
+use crate::options::{OpenOptions, Purpose};
 use crate::readers::listing::{Listed, Listing, Pictures};
 use crate::shown::listed;
 use crate::split::Split;
 
 type Archive = ZipArchive<BufReader<File>>;
 
-/// How far floats may leave their range, as a share of it: interpolation overshoots. A quarter of a step of a byte.
-const OVERSHOOT: f64 = 1e-3;
+/// What a sample takes beside its pixels, roughly: its id, label and hashes, in the lists that opening and
+/// loading make.
+const SAMPLE_BYTES: u64 = 512;
 
-pub(crate) fn list(path: &Path, limits: &Limits, purpose: Purpose) -> Result<Listing, DataError> {
-    let mut reader = NpzReader::open(path, limits)?;
+pub(crate) fn list(path: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
+    let mut reader = NpzReader::open(path, options)?;
     let train = if reader.has("x") || !reader.has("x_train") { ["x", "y"] } else { ["x_train", "y_train"] };
     let mut names = vec![(Split::Train, train)];
     names.extend([(Split::Val, ["x_val", "y_val"]), (Split::Test, ["x_test", "y_test"])]);
@@ -33,25 +38,21 @@ pub(crate) fn list(path: &Path, limits: &Limits, purpose: Purpose) -> Result<Lis
         *split == Split::Train || reader.has(images) || reader.has(labels)
     });
 
-    // Labels first: they are small, and wrong ones are found before the images are read.
+    // All headers before all values: what does not fit together, or into memory, is refused before anything
+    // is read.
+    let num_elements = reader.check_headers(names.iter().map(|(_, names)| *names))?;
     let mut labels: Vec<(PathBuf, Vec<i64>)> = Vec::new();
-    for (_, [images, name]) in &names {
-        let num_images = reader.header(images)?.shape.first().copied().unwrap_or(0);
-        let found = reader.read_labels(name)?;
-        let place = reader.place(name);
-        if found.len() as u64 != num_images {
-            let labels = found.len() as u64;
-            return Err(DataError::CountMismatch { path: place, images: num_images, labels });
-        }
-        labels.push((place, found));
+    for (_, [_, name]) in &names {
+        labels.push((reader.place(name), reader.read_labels(name)?));
     }
     let parts = labels.iter().map(|(place, labels)| (place.as_path(), &labels[..]));
     let classes = NumberedClasses::of(parts, purpose)?;
 
     let has_splits = names.len() > 1;
+    let counter = options.observer.begin("reading arrays", num_elements);
     let mut samples = Vec::new();
     for ((split, [images, _]), (_, labels)) in names.iter().zip(&labels) {
-        reader.read_images(images)?;
+        reader.read_images(images, &counter)?;
         for (index, &label) in labels.iter().enumerate() {
             let id = format!("{images}[{index}]");
             let split = has_splits.then_some(*split);
@@ -59,37 +60,86 @@ pub(crate) fn list(path: &Path, limits: &Limits, purpose: Purpose) -> Result<Lis
             samples.push(Listed { id, target, split, row: samples.len() as u32, problem: None });
         }
     }
-    let NpzReader { shape, bytes, .. } = reader;
+    let NpzReader { shape, bytes, notes, .. } = reader;
     let shape = shape.filter(|_| !samples.is_empty()).ok_or_else(|| DataError::Empty {
         path: path.to_owned(),
         what: "images",
         hint: "x must have the shape (N, H, W), (N, H, W, C) or (N, C, H, W)".to_owned(),
     })?;
     let pictures = Pictures::Array { shape, bytes: Arc::new(bytes) };
-    Ok(Listing { kind: "npz file", classes: classes.names(), samples, pictures, notes: Vec::new() })
+    Ok(Listing { kind: "npz file", classes: classes.names(), samples, pictures, notes })
 }
 
 struct NpzReader<'a> {
     path: &'a Path,
-    limits: &'a Limits,
+    options: &'a OpenOptions,
     archive: Archive,
     /// Of the first array of images; the others must have it too.
     shape: Option<ImageFormat>,
-    /// What pixels are multiplied with, decided by the first array that is not black: 255 for floats from 0 to 1,
-    /// else 1.
-    scale: Option<f64>,
+    /// Decided by the first array that is not black.
+    range: Option<Range>,
     /// `[row, channel, height, width]`, all arrays one after the other.
     bytes: Vec<u8>,
+    notes: Vec<Note>,
 }
 
 impl<'a> NpzReader<'a> {
-    fn open(path: &'a Path, limits: &'a Limits) -> Result<Self, DataError> {
+    fn open(path: &'a Path, options: &'a OpenOptions) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|error| DataError::io(path, error))?;
         let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| DataError::Damaged {
             path: path.to_owned(),
             reason: format!("not a readable npz file ({error})"),
         })?;
-        Ok(Self { path, limits, archive, shape: None, scale: None, bytes: Vec::new() })
+        Ok(Self { path, options, archive, shape: None, range: None, bytes: Vec::new(), notes: Vec::new() })
+    }
+
+    /// Checks that arrays of images and their labels fit together and into memory, and takes the memory for
+    /// the pixels, which the system gives as they arrive. Gives the number of elements of all images.
+    fn check_headers<'n>(&mut self, names: impl Iterator<Item = [&'n str; 2]>) -> Result<usize, DataError> {
+        let (mut num_bytes, mut num_samples) = (0_u64, 0_u64);
+        for [images, labels] in names {
+            let (of_images, of_labels) = (self.header(images)?, self.header(labels)?);
+            let [num_images, num_labels] =
+                [&of_images, &of_labels].map(|header| header.shape.first().copied().unwrap_or(0));
+            if num_images != num_labels {
+                let path = self.place(labels);
+                return Err(DataError::CountMismatch { path, images: num_images, labels: num_labels });
+            }
+            let (format, _) = layout(&of_images).map_err(|reason| self.bad_array(images, reason))?;
+            match &self.shape {
+                Some(expected) if *expected != format => {
+                    return Err(DataError::ShapeMismatch {
+                        path: self.place(images),
+                        found: format.to_string(),
+                        expected: expected.to_string(),
+                    });
+                }
+                _ => self.shape = Some(format),
+            }
+            // Saturated sizes are over every limit.
+            num_bytes = num_bytes.saturating_add(of_images.num_elements().unwrap_or(u64::MAX));
+            num_samples = num_samples.saturating_add(num_images);
+            self.check_memory(images, "the number of bytes of the images", num_bytes)?;
+            let with_samples = num_bytes.saturating_add(num_samples.saturating_mul(SAMPLE_BYTES));
+            self.check_memory(
+                images,
+                "the number of bytes of the images with labels and names",
+                with_samples,
+            )?;
+        }
+        let out_of_memory = |_| DataError::io(self.path, std::io::ErrorKind::OutOfMemory.into());
+        let num = usize::try_from(num_bytes).unwrap_or(usize::MAX);
+        self.bytes.try_reserve_exact(num).map_err(out_of_memory)?;
+        Ok(num)
+    }
+
+    fn check_memory(&self, name: &str, what: &'static str, size: u64) -> Result<(), DataError> {
+        let limit = self.options.limits.max_memory_bytes;
+        if size <= limit {
+            return Ok(());
+        }
+        let path = self.place(name);
+        Err(DataError::TooLarge { path, what, size, limit, option: "max_memory_bytes" })
     }
 
     fn names(&self) -> impl Iterator<Item = String> {
@@ -135,7 +185,6 @@ impl<'a> NpzReader<'a> {
     }
 
     fn read_labels(&mut self, name: &str) -> Result<Vec<i64>, DataError> {
-        let limit = self.limits.max_memory_bytes;
         let read = |header: &Header, reader: &mut dyn Read| {
             if header.element == Element::Float {
                 return Err("holds floats, but labels must be integers".to_owned());
@@ -143,9 +192,8 @@ impl<'a> NpzReader<'a> {
             if !matches!(header.shape[..], [_] | [_, 1]) {
                 return Err(format!("has the shape {:?}, but labels must have the shape (N)", header.shape));
             }
-            let num = header.num_elements().filter(|&num| num <= limit / 8);
-            let num =
-                num.ok_or_else(|| format!("has more labels than `max_memory_bytes` = {limit} holds"))?;
+            // One a sample, and these were counted.
+            let num = header.shape[0];
             let mut labels = Vec::new();
             for_each(header, reader, num, |_, number| {
                 if let Number::Integer(label) = number {
@@ -159,52 +207,39 @@ impl<'a> NpzReader<'a> {
         self.with_array(name, read)?.map(|(_, labels)| labels)
     }
 
-    /// Appends an array of images to `bytes`.
-    fn read_images(&mut self, name: &str) -> Result<(), DataError> {
+    /// Appends an array of images to `bytes`, which has room for it.
+    fn read_images(&mut self, name: &str, counter: &Counter<'_>) -> Result<(), DataError> {
         let header = self.header(name)?;
         let (format, channels_last) = layout(&header).map_err(|reason| self.bad_array(name, reason))?;
-        match &self.shape {
-            Some(expected) if *expected != format => {
-                return Err(DataError::ShapeMismatch {
-                    path: self.place(name),
-                    found: format.to_string(),
-                    expected: expected.to_string(),
-                });
-            }
-            _ => self.shape = Some(format.clone()),
-        }
-        let start = self.bytes.len();
-        let limit = self.limits.max_memory_bytes;
-        let size = header.num_elements().and_then(|num| num.checked_add(start as u64));
-        let num = match (header.num_elements(), size) {
-            (Some(num), Some(size)) if size <= limit => num,
-            _ => {
-                return Err(DataError::TooLarge {
-                    path: self.place(name),
-                    what: "the number of bytes of the images",
-                    size: size.unwrap_or(u64::MAX),
-                    limit,
-                    option: "max_memory_bytes",
-                });
-            }
+        let num = header.num_elements().unwrap_or(u64::MAX);
+        let range = match (header.element, header.size) {
+            (Element::Unsigned, 1) => Range::Bytes,
+            _ => self.check_values(name, num)?,
         };
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let start = bytes.len();
+        let mut interrupted = Ok(());
+        let append = |header: &Header, reader: &mut dyn Read| {
+            for_each_chunk(header, reader, num, |_, chunk| {
+                match (header.element, header.size) {
+                    (Element::Unsigned, 1) => bytes.extend_from_slice(chunk),
+                    _ => bytes.extend(
+                        chunk
+                            .chunks_exact(header.size)
+                            .map(|bytes| range.to_byte(as_float(header.number(bytes)))),
+                    ),
+                }
+                interrupted = counter.advance(chunk.len() / header.size);
+                interrupted.is_ok()
+            })?;
+            if interrupted.is_ok() { check_end(reader) } else { Ok(()) }
+        };
+        let appended = self.with_array(name, append)?;
+        self.bytes = bytes;
+        interrupted?;
+        appended?;
         if header.element == Element::Unsigned && header.size == 1 {
-            self.check_scale(name, 1.0)?;
-            self.append_bytes(name, num)?;
-        } else {
-            let scale = self.check_values(name, num)?;
-            let mut bytes = std::mem::take(&mut self.bytes);
-            let append = |header: &Header, reader: &mut dyn Read| {
-                for_each(header, reader, num, |_, number| {
-                    // The cast clamps what overshoots.
-                    bytes.push((as_float(number) * scale).round() as u8);
-                    true
-                })?;
-                check_end(reader)
-            };
-            let appended = self.with_array(name, append)?;
-            self.bytes = bytes;
-            appended?;
+            self.check_range(name, range)?;
         }
         if channels_last && format.channels > 1 {
             channels_to_front(&format, &mut self.bytes[start..]);
@@ -212,32 +247,17 @@ impl<'a> NpzReader<'a> {
         Ok(())
     }
 
-    fn append_bytes(&mut self, name: &str, num: u64) -> Result<(), DataError> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        let start = bytes.len();
-        let append = |_: &Header, reader: &mut dyn Read| {
-            reader.take(num).read_to_end(&mut bytes).map_err(cannot_be_read)?;
-            match (bytes.len() - start) as u64 {
-                found if found == num => check_end(reader),
-                found => Err(truncated(num, found)),
-            }
-        };
-        let appended = self.with_array(name, append)?;
-        self.bytes = bytes;
-        appended.map(|_| ())
-    }
-
-    /// A pass over the values, without keeping them: all finite, and all in 0..1 or all in 0..255, as those of the arrays
-    /// before. Gives what they are to be multiplied with.
-    fn check_values(&mut self, name: &str, num: u64) -> Result<f64, DataError> {
-        let (mut min, mut max, mut not_finite) = (f64::INFINITY, f64::NEG_INFINITY, None);
+    /// A pass over the values, without keeping them: all finite, and of a range that bytes can hold, as those
+    /// of the arrays before.
+    fn check_values(&mut self, name: &str, num: u64) -> Result<Range, DataError> {
+        let (mut statistics, mut not_finite) = (PixelStatistics::default(), None);
         let scan = |header: &Header, reader: &mut dyn Read| {
             for_each(header, reader, num, |index, number| {
                 let value = as_float(number);
                 if !value.is_finite() {
                     not_finite = Some((index, value));
                 }
-                (min, max) = (min.min(value), max.max(value));
+                statistics.add(value);
                 value.is_finite()
             })
         };
@@ -246,35 +266,26 @@ impl<'a> NpzReader<'a> {
             let (path, name, index) = (self.path.to_owned(), name.to_owned(), header.position(index));
             return Err(DataError::NotFinite { path, name, index, value });
         }
-        let floats = header.element == Element::Float;
         // Black is black in both ranges, and says nothing about other arrays.
-        if floats && min >= 0.0 && max <= 0.0 {
-            return Ok(1.0);
+        if matches!(header.element, Element::Float | Element::Bool) && statistics.is_black() {
+            return Ok(self.range.unwrap_or(Range::Bytes));
         }
-        let scale = if floats && max <= 1.0 + OVERSHOOT { 255.0 } else { 1.0 };
-        let refuse =
-            |why: &str| Err(self.bad_array(name, format!("has values from {min} to {max}, but {why}")));
-        if min * scale < -255.0 * OVERSHOOT || max * scale > 255.0 * (1.0 + OVERSHOOT) {
-            return refuse("pixels must be 0 to 255, or floats from 0 to 1");
+        let range = statistics.range(header.element).map_err(|reason| self.bad_array(name, reason))?;
+        self.check_range(name, range)?;
+        if let Some([min, max]) = statistics.rounded(header.element, range) {
+            self.notes.push(Note::RoundedPixels { name: name.to_owned(), min, max });
         }
-        // As bytes they would be black; more likely some are far outside of 0 to 1.
-        if floats && scale == 1.0 && max < 2.0 {
-            return refuse(
-                "that is too much for floats from 0 to 1, and too little for pixels from 0 to 255",
-            );
-        }
-        self.check_scale(name, scale)?;
-        Ok(scale)
+        Ok(range)
     }
 
-    /// One scale for all arrays: a training set of 0 to 255 beside a test set of 0 to 1 is a mistake of the export.
-    fn check_scale(&mut self, name: &str, scale: f64) -> Result<(), DataError> {
-        let first = *self.scale.get_or_insert(scale);
-        if first == scale {
+    /// One range for all arrays: a training set of 0 to 255 beside a test set of 0 to 1 is a mistake of the
+    /// export.
+    fn check_range(&mut self, name: &str, range: Range) -> Result<(), DataError> {
+        let first = *self.range.get_or_insert(range);
+        if first == range {
             return Ok(());
         }
-        let range = |scale: f64| if scale == 1.0 { "from 0 to 255" } else { "floats from 0 to 1" };
-        let reason = format!("has pixels that are {}, but those before are {}", range(scale), range(first));
+        let reason = format!("has pixels that are {range}, but those before are {first}");
         Err(self.bad_array(name, reason))
     }
 }
@@ -297,22 +308,32 @@ fn for_each(
     num: u64,
     mut visit: impl FnMut(u64, Number) -> bool,
 ) -> Result<(), String> {
-    const CHUNK: u64 = 8192;
-    let mut buffer = Vec::with_capacity(CHUNK as usize * header.size);
+    for_each_chunk(header, reader, num, |first, chunk| {
+        let numbers = chunk.chunks_exact(header.size).map(|bytes| header.number(bytes));
+        (first..).zip(numbers).all(|(index, number)| visit(index, number))
+    })
+}
+
+/// Calls `visit` with the bytes of some elements at a time, and the place of the first of them, until it
+/// returns `false`.
+fn for_each_chunk(
+    header: &Header,
+    reader: &mut dyn Read,
+    num: u64,
+    mut visit: impl FnMut(u64, &[u8]) -> bool,
+) -> Result<(), String> {
+    const CHUNK: u64 = 1 << 16;
+    let mut buffer = Vec::new();
     let mut done = 0;
     while done < num {
         let wanted = CHUNK.min(num - done) * header.size as u64;
         buffer.clear();
-        (&mut *reader)
-            .take(wanted)
-            .read_to_end(&mut buffer)
-            .map_err(|error| format!("cannot be read ({error})"))?;
-        for bytes in buffer.chunks_exact(header.size) {
-            if !visit(done, header.number(bytes)) {
-                return Ok(());
-            }
-            done += 1;
+        (&mut *reader).take(wanted).read_to_end(&mut buffer).map_err(cannot_be_read)?;
+        let whole = buffer.len() / header.size;
+        if !visit(done, &buffer[..whole * header.size]) {
+            return Ok(());
         }
+        done += whole as u64;
         if (buffer.len() as u64) < wanted {
             return Err(truncated(num, done));
         }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use mentor_codec::{Fault, Header};
+use mentor_random::Stream;
 use rayon::prelude::*;
 
-use crate::decode::{decode_raster, read_header, read_limited};
+use crate::decode::{decode_raster_file, read_header, read_limited};
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
@@ -17,14 +18,20 @@ use crate::source::class_set::{ClassSet, too_few_to_split};
 use crate::source::divide::{divide_classes, stratify};
 use crate::split::Split;
 
+/// Why a class has no image left.
+pub(crate) const COPIES: &str = "all are copies of images in a later split";
+
 /// A sample with its split decided.
 #[derive(Clone)]
 pub(crate) struct Record {
     pub(crate) id: String,
     pub(crate) target: Option<u32>,
+    pub(crate) split: Split,
     pub(crate) row: u32,
     /// Of the pixels in an array, of the bytes of a file.
     pub(crate) hash: blake3::Hash,
+    /// Whether a later split has an image of the same bytes; see `duplicates`.
+    pub(crate) leaks: bool,
 }
 
 pub(crate) struct Catalogue {
@@ -33,6 +40,8 @@ pub(crate) struct Catalogue {
     pub(crate) splits: [Vec<Record>; 3],
     /// The classes that each split was to have, before anything was left out.
     pub(crate) assigned: [ClassSet; 3],
+    /// Whether the data has splits of its own.
+    pub(crate) has_splits: bool,
     pub(crate) pictures: Pictures,
     /// Of every row; empty for an array.
     pub(crate) headers: Vec<Option<Header>>,
@@ -80,6 +89,7 @@ impl Catalogue {
             notes.extend(too_few_to_split(&classes, &samples, &assigned, options));
         }
         let probes = probe(&pictures, &samples, options)?;
+        let has_splits = samples.iter().all(|listed| listed.split.is_some());
         let mut records = [Vec::new(), Vec::new(), Vec::new()];
         let mut headers = Vec::new();
         let mut without_end = Vec::new();
@@ -96,7 +106,7 @@ impl Catalogue {
                             without_end.push(id.clone());
                         }
                     }
-                    records[split.index()].push(Record { id, target, row, hash });
+                    records[split.index()].push(Record { id, target, split, row, hash, leaks: false });
                 }
                 Err((path, fault)) => {
                     notes.push(bad_image(split, listed.id, &path, fault, options.on_bad_image)?);
@@ -106,33 +116,28 @@ impl Catalogue {
         if let Some(example) = without_end.first().cloned() {
             notes.push(Note::WithoutEnd { num_files: without_end.len(), example });
         }
-        Ok(Self { kind, classes, splits: records, assigned, pictures, headers, notes })
+        Ok(Self { kind, classes, splits: records, assigned, has_splits, pictures, headers, notes })
     }
 
-    /// Says which classes are without images in training, and which other splits have lost; `readable` are
-    /// the classes before copies of other splits' images were removed.
+    /// Says which classes are without images in training, and which other splits have lost. Leaks count as
+    /// left out.
     ///
     /// # Errors
     ///
     /// [`DataError::OneClassLeft`] if a single class has training images left.
-    pub(crate) fn check_classes_left(
-        &mut self,
-        source: &str,
-        readable: &[ClassSet; 3],
-        split_by: SplitBy,
-    ) -> Result<(), DataError> {
+    pub(crate) fn check_classes_left(&mut self, source: &str, split_by: SplitBy) -> Result<(), DataError> {
         const UNREADABLE: &str = "none of them can be read";
-        const COPIES: &str = "all are copies of images in a later split";
-        let left = self.splits.each_ref().map(|records| classes_of(records));
+        let readable = self.splits.each_ref().map(classes_of);
+        let left = self.splits.each_ref().map(|records| classes_of(without_leaks(records)));
         for split in Split::ALL {
             let [assigned, readable, left] =
-                [&self.assigned, readable, &left].map(|sets| &sets[split.index()]);
+                [&self.assigned, &readable, &left].map(|sets| &sets[split.index()]);
             let lost = assigned.lost(readable, &self.classes, split, UNREADABLE);
             self.notes.extend(lost.into_iter().chain(readable.lost(left, &self.classes, split, COPIES)));
         }
         let train = Split::Train.index();
-        let everywhere = ClassSet::of(self.splits.iter().flatten().map(|record| record.target));
-        if split_by == SplitBy::Sample && !self.splits[train].is_empty() {
+        let everywhere = classes_of(without_leaks(self.splits.iter().flatten()));
+        if split_by == SplitBy::Sample && self.train_records().next().is_some() {
             let only_others = "only other splits have some";
             let absent = everywhere.names_without(&self.assigned[train], &self.classes);
             if !absent.is_empty() {
@@ -173,11 +178,14 @@ impl Catalogue {
         Ok(format)
     }
 
-    /// The records that decide: training, or all where there is none.
+    fn train_records(&self) -> impl Iterator<Item = &Record> {
+        without_leaks(&self.splits[Split::Train.index()])
+    }
+
+    /// The records that decide: training, or all if there is none.
     fn deciding_records(&self) -> impl Iterator<Item = &Record> {
-        let train = &self.splits[Split::Train.index()];
-        let others = if train.is_empty() { &self.splits[..] } else { &[] };
-        train.iter().chain(others.iter().flatten())
+        let others = if self.train_records().next().is_none() { &self.splits[..] } else { &[] };
+        self.train_records().chain(others.iter().flatten())
     }
 
     fn decide_size(&mut self) -> [usize; 2] {
@@ -193,39 +201,49 @@ impl Catalogue {
         match sizes[..] {
             [size] if size.iter().all(|&side| side <= LARGEST) => size,
             _ => {
-                self.notes.push(Note::Resized { num_sizes: sizes.len(), size: FALLBACK });
+                let split = self.train_records().next().map(|_| Split::Train);
+                self.notes.push(Note::Resized { split, num_sizes: sizes.len(), size: FALLBACK });
                 FALLBACK
             }
         }
     }
 
-    /// 1 if every file stores gray, or if up to 512 of those that store colour show only gray.
+    /// 1 if every file stores gray, or if all of those that store colour show only gray. They are decoded in
+    /// a shuffled order until one shows colour: files come in turns, such as depth, infrared and colour of
+    /// each scene.
     fn decide_channels(&self, options: &OpenOptions) -> Result<usize, DataError> {
-        const SAMPLE: usize = 512;
         let Pictures::Files(paths) = &self.pictures else { return Ok(1) };
         let colour: Vec<&Path> = self
             .deciding_records()
             .filter(|record| self.headers[record.row as usize].is_some_and(|header| header.colour))
             .map(|record| paths[record.row as usize].as_path())
             .collect();
-        let stride = colour.len().div_ceil(SAMPLE).max(1);
-        let sampled: Vec<&Path> = colour.into_iter().step_by(stride).collect();
-        let any_colour = sampled
+        let mut stream = Stream::new(0, mentor_random::Purpose::Analysis, &[4]);
+        let order = stream.permutation(colour.len() as u32);
+        let counter = options.observer.begin("looking for colour", colour.len());
+        let found = order
             .par_iter()
-            .map(|path| {
-                let bytes = read_limited(path, &options.limits)?;
+            .map(|&place| {
+                counter.advance(1)?;
                 // A damaged file decides nothing; loading will report it.
-                let raster = bytes.and_then(|bytes| decode_raster(&bytes, &options.limits));
-                Ok(raster.is_ok_and(|raster| !raster.is_gray()))
+                let raster = decode_raster_file(colour[place as usize], &options.limits);
+                Ok::<bool, DataError>(raster.is_ok_and(|raster| !raster.is_gray()))
             })
-            .try_reduce(|| false, |a, b| Ok(a || b))?;
-        Ok(if any_colour { 3 } else { 1 })
+            .find_any(|shows_colour| !matches!(shows_colour, Ok(false)));
+        Ok(if found.transpose()?.is_some() { 3 } else { 1 })
     }
 }
 
 /// The classes that some samples have.
-pub(crate) fn classes_of(records: &[Record]) -> ClassSet {
-    ClassSet::of(records.iter().map(|record| record.target))
+pub(crate) fn classes_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> ClassSet {
+    ClassSet::of(records.into_iter().map(|record| record.target))
+}
+
+/// Those that no later split has byte for byte.
+pub(crate) fn without_leaks<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+) -> impl Iterator<Item = &'a Record> {
+    records.into_iter().filter(|record| !record.leaks)
 }
 
 /// The note about a bad file, or the error where the user wants one.
@@ -248,6 +266,7 @@ pub(crate) fn bad_image(
 type Probe = Result<(blake3::Hash, Option<Header>), (PathBuf, Fault)>;
 
 fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Result<Vec<Probe>, DataError> {
+    let counter = options.observer.begin("reading files", samples.len());
     samples
         .par_iter()
         .map(|listed| match pictures {
@@ -257,6 +276,7 @@ fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Resu
                 Ok(Ok((blake3::hash(image), None)))
             }
             Pictures::Files(paths) => {
+                counter.advance(1)?;
                 let path = &paths[listed.row as usize];
                 if let Some(problem) = &listed.problem {
                     return Ok(Err((path.clone(), problem.clone())));

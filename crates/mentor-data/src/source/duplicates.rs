@@ -1,4 +1,5 @@
-//! Byte-identical images: inside a split, and between splits, where they make scores too good.
+//! Images that are the same picture, pixel for pixel: inside a split, and between splits, where they make
+//! scores too good.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,8 @@ use crate::notes::Note;
 use crate::source::catalogue::Record;
 use crate::split::Split;
 
-/// Byte-identical images of a data set.
+/// Images of a data set whose decoded pixels are the same. Their files may differ: in compression, format or
+/// what else they say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Duplicates {
     /// Inside each split that has any: later copies of an earlier image.
@@ -26,6 +28,8 @@ pub struct Repeats {
     pub pairs: Vec<[String; 2]>,
     /// How many of the pairs have two different labels.
     pub num_conflicting: usize,
+    /// How many of the pairs have the same pixels in files of other bytes.
+    pub num_other_bytes: usize,
 }
 
 /// Images of one split that another split has too.
@@ -39,90 +43,104 @@ pub struct Leak {
     pub pairs: Vec<[String; 2]>,
     /// How many of the pairs have two different labels.
     pub num_conflicting: usize,
+    /// How many of the pairs have the same pixels in files of other bytes.
+    pub num_other_bytes: usize,
 }
 
-/// Position of the first sample with each content.
-type Firsts<'a> = HashMap<blake3::Hash, &'a Record>;
+/// Pairs of samples that are the same picture.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    pub(crate) ids: Vec<[String; 2]>,
+    pub(crate) num_conflicting: usize,
+    pub(crate) num_other_bytes: usize,
+}
 
-fn firsts(records: &[Record]) -> Firsts<'_> {
-    let mut firsts = Firsts::with_capacity(records.len());
-    for record in records {
-        firsts.entry(record.hash).or_insert(record);
+impl Pairs {
+    pub(crate) fn push(&mut self, first: &Record, second: &Record) {
+        self.num_conflicting += usize::from(first.target != second.target);
+        self.num_other_bytes += usize::from(first.hash != second.hash);
+        self.ids.push([first.id.clone(), second.id.clone()]);
     }
-    firsts
 }
 
-/// Finds all byte-identical images. The order of the pairs is that of the samples.
-pub(crate) fn find(splits: &[Vec<Record>; 3]) -> Duplicates {
-    let maps = splits.each_ref().map(|records| firsts(records));
+/// Samples by what they show; of several with the same content the first.
+#[derive(Default)]
+pub(crate) struct Known<'a>(HashMap<blake3::Hash, &'a Record>);
+
+impl<'a> Known<'a> {
+    /// Gives the sample that has this content already, or else adds this one.
+    pub(crate) fn first(&mut self, content: blake3::Hash, record: &'a Record) -> Option<&'a Record> {
+        let first = *self.0.entry(content).or_insert(record);
+        (!std::ptr::eq(first, record)).then_some(first)
+    }
+
+    pub(crate) fn get(&self, content: &blake3::Hash) -> Option<&'a Record> {
+        self.0.get(content).copied()
+    }
+}
+
+/// Finds all samples with the same content, which `content` gives. The order of the pairs is that of the
+/// samples.
+pub(crate) fn find(splits: &[Vec<Record>; 3], content: impl Fn(&Record) -> blake3::Hash) -> Duplicates {
     let mut found = Duplicates::default();
+    let mut known = [Known::default(), Known::default(), Known::default()];
     for split in Split::ALL {
-        let (records, first) = (&splits[split.index()], &maps[split.index()]);
-        let copies = records.iter().map(|record| (first[&record.hash], record));
-        let (pairs, num_conflicting) = collect(copies.filter(|(first, copy)| !std::ptr::eq(*first, *copy)));
+        let mut repeats = Pairs::default();
+        for record in &splits[split.index()] {
+            if let Some(first) = known[split.index()].first(content(record), record) {
+                repeats.push(first, record);
+            }
+        }
+        let Pairs { ids: pairs, num_conflicting, num_other_bytes } = repeats;
         if !pairs.is_empty() {
-            found.within.push(Repeats { split, pairs, num_conflicting });
+            found.within.push(Repeats { split, pairs, num_conflicting, num_other_bytes });
         }
     }
     for (from, to) in [(Split::Train, Split::Val), (Split::Train, Split::Test), (Split::Val, Split::Test)] {
-        let twins = splits[from.index()]
-            .iter()
-            .filter_map(|record| maps[to.index()].get(&record.hash).map(|twin| (record, *twin)));
-        let (pairs, num_conflicting) = collect(twins);
+        let mut twins = Pairs::default();
+        for record in &splits[from.index()] {
+            if let Some(twin) = known[to.index()].get(&content(record)) {
+                twins.push(record, twin);
+            }
+        }
+        let Pairs { ids: pairs, num_conflicting, num_other_bytes } = twins;
         if !pairs.is_empty() {
-            found.across.push(Leak { from, to, pairs, num_conflicting });
+            found.across.push(Leak { from, to, pairs, num_conflicting, num_other_bytes });
         }
     }
     found
 }
 
-fn collect<'a>(pairs: impl Iterator<Item = (&'a Record, &'a Record)>) -> (Vec<[String; 2]>, usize) {
-    let mut num_conflicting = 0;
-    let ids = pairs
-        .map(|(first, second)| {
-            num_conflicting += usize::from(first.target != second.target);
-            [first.id.clone(), second.id.clone()]
-        })
-        .collect();
-    (ids, num_conflicting)
+/// Marks the samples of training that validation or test have byte for byte, and those of validation that
+/// test has.
+pub(crate) fn mark_leaks(splits: &mut [Vec<Record>; 3]) {
+    let [train, val, test] = splits;
+    let hashes = |records: &[Record]| -> std::collections::HashSet<blake3::Hash> {
+        records.iter().map(|record| record.hash).collect()
+    };
+    let (in_val, in_test) = (hashes(val), hashes(test));
+    for record in train {
+        record.leaks = in_val.contains(&record.hash) || in_test.contains(&record.hash);
+    }
+    for record in val {
+        record.leaks = in_test.contains(&record.hash);
+    }
 }
 
-/// Removes from training what validation or test have, and from validation what test has, unless `keep`;
-/// says what was found either way.
-pub(crate) fn resolve(splits: &mut [Vec<Record>; 3], keep: bool) -> Vec<Note> {
-    let Duplicates { within, across } = find(splits);
-    let mut notes = Vec::new();
-    for Leak { from, pairs, .. } in across {
-        // A training sample may have a twin in both other splits; it is removed once.
-        match notes.last_mut() {
-            Some(
-                Note::LeaksRemoved { from: last, pairs: known }
-                | Note::LeaksKept { split: last, pairs: known },
-            ) if *last == from => {
-                let seen: std::collections::HashSet<String> =
-                    known.iter().map(|[id, _]| id.clone()).collect();
-                known.extend(pairs.into_iter().filter(|[id, _]| !seen.contains(id)));
-            }
-            _ if keep => notes.push(Note::LeaksKept { split: from, pairs }),
-            _ => notes.push(Note::LeaksRemoved { from, pairs }),
-        }
+/// The note about samples of a split that a later one has too.
+pub(crate) fn leak_note(split: Split, twins: Pairs, kept: bool) -> Option<Note> {
+    let Pairs { ids: pairs, num_other_bytes, .. } = twins;
+    match (pairs.is_empty(), kept) {
+        (true, _) => None,
+        (false, true) => Some(Note::LeaksKept { split, pairs, num_other_bytes }),
+        (false, false) => Some(Note::LeaksRemoved { from: split, pairs, num_other_bytes }),
     }
-    if !keep {
-        let [train, val, test] = splits;
-        let (in_val, in_test) = (hashes(val), hashes(test));
-        train.retain(|record| !in_val.contains(&record.hash) && !in_test.contains(&record.hash));
-        val.retain(|record| !in_test.contains(&record.hash));
-    }
-    notes.extend(within.into_iter().map(|Repeats { split, pairs, num_conflicting }| Note::Repeated {
-        split,
-        pairs,
-        num_conflicting,
-    }));
-    notes
 }
 
-fn hashes(records: &[Record]) -> std::collections::HashSet<blake3::Hash> {
-    records.iter().map(|record| record.hash).collect()
+/// The note about samples that occur more than once in a split, or in all of the data.
+pub(crate) fn repeat_note(split: Option<Split>, repeats: Pairs) -> Option<Note> {
+    let Pairs { ids: pairs, num_conflicting, num_other_bytes } = repeats;
+    (!pairs.is_empty()).then_some(Note::Repeated { split, pairs, num_conflicting, num_other_bytes })
 }
 
 #[cfg(test)]
@@ -136,8 +154,10 @@ mod tests {
             .map(|(row, &(id, content, target))| Record {
                 id: id.to_owned(),
                 target: Some(target),
+                split: Split::Train,
                 row: row as u32,
                 hash: blake3::hash(&[content]),
+                leaks: false,
             })
             .collect()
     }
@@ -150,18 +170,19 @@ mod tests {
         ]
     }
 
-    fn ids(records: &[Record]) -> Vec<&str> {
-        records.iter().map(|record| record.id.as_str()).collect()
-    }
-
     #[test]
     fn repeats_and_leaks_are_found_with_their_labels() {
         let pair = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
-        let found = find(&splits());
-        let train =
-            Repeats { split: Split::Train, pairs: vec![pair("a", "c"), pair("a", "f")], num_conflicting: 1 };
+        let found = find(&splits(), |record| record.hash);
+        let train = Repeats {
+            split: Split::Train,
+            pairs: vec![pair("a", "c"), pair("a", "f")],
+            num_conflicting: 1,
+            num_other_bytes: 0,
+        };
         assert_eq!(found.within, [train]);
-        let leak = |from, to, pairs, num_conflicting| Leak { from, to, pairs, num_conflicting };
+        let leak =
+            |from, to, pairs, num_conflicting| Leak { from, to, pairs, num_conflicting, num_other_bytes: 0 };
         let expected = [
             leak(Split::Train, Split::Val, vec![pair("d", "g")], 0),
             leak(Split::Train, Split::Test, vec![pair("d", "j"), pair("e", "k")], 1),
@@ -171,27 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn leaks_are_removed_from_the_earlier_split_and_repeats_stay() {
+    fn leaks_are_marked_in_the_earlier_split() {
         let mut splits = splits();
-        let notes = resolve(&mut splits, false);
-        assert_eq!(ids(&splits[0]), ["a", "b", "c", "f"]);
-        assert_eq!(ids(&splits[1]), ["i"]);
-        assert_eq!(ids(&splits[2]), ["j", "k", "l", "m"]);
-        let counts: Vec<usize> = notes
-            .iter()
-            .map(|note| match note {
-                Note::LeaksRemoved { pairs, .. } | Note::Repeated { pairs, .. } => pairs.len(),
-                other => panic!("{other}"),
-            })
-            .collect();
-        assert_eq!(counts, [2, 2, 2], "train loses d and e, val loses g and h, a repeats twice");
+        mark_leaks(&mut splits);
+        let marked = splits.map(|records| {
+            records.into_iter().filter(|record| record.leaks).map(|record| record.id).collect::<Vec<_>>()
+        });
+        assert_eq!(marked, [vec!["d", "e"], vec!["g", "h"], vec![]]);
     }
 
     #[test]
-    fn leaks_are_kept_but_reported_when_asked() {
-        let mut kept = splits();
-        let notes = resolve(&mut kept, true);
-        assert_eq!(kept.map(|split| split.len()), [6, 3, 4]);
-        assert!(matches!(&notes[0], Note::LeaksKept { split: Split::Train, pairs } if pairs.len() == 2));
+    fn the_same_content_in_other_bytes_is_counted_apart() {
+        let content = |record: &Record| blake3::hash(&[record.row as u8 / 2]);
+        let splits = [records(&[("a", 1, 0), ("b", 1, 0), ("c", 2, 0), ("d", 3, 1)]), Vec::new(), Vec::new()];
+        let found = find(&splits, content);
+        assert_eq!((found.within[0].pairs.len(), found.within[0].num_other_bytes), (2, 1));
     }
 }

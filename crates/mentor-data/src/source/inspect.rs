@@ -1,19 +1,20 @@
 //! Everything that can be said about a data set without training on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::decode::{decode_raster, read_limited};
+use crate::decode::decode_raster_file;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
 use crate::options::{BadImage, OpenOptions, Purpose};
 use crate::readers::listing::Pictures;
 use crate::shown::shown_path;
-use crate::source::catalogue::{Catalogue, classes_of};
+use crate::source::catalogue::{Catalogue, Record, classes_of};
 use crate::source::duplicates::{self, Duplicates};
+use crate::source::near_duplicates::{Fingerprint, Match, Protected, Similarity};
 use crate::split::Split;
 
 /// What a data set holds and what is wrong with it.
@@ -25,7 +26,7 @@ pub struct Inspection {
     pub kind: &'static str,
     /// The classes in natural order.
     pub classes: Vec<ClassCount>,
-    /// Number of samples of each split, duplicates included, corrupt files left out.
+    /// Number of training samples, duplicates included, corrupt files left out.
     pub num_train: usize,
     /// As `num_train`.
     pub num_val: usize,
@@ -37,12 +38,29 @@ pub struct Inspection {
     pub format: ImageFormat,
     /// Files that cannot be decoded.
     pub corrupt: Vec<BadFile>,
-    /// Byte-identical images inside and between splits.
+    /// Images of the same pixels inside and between splits.
     pub duplicates: Duplicates,
+    /// Images that look like one of another split though their pixels differ.
+    pub near_duplicates: Vec<NearLeak>,
     /// Files and folders that were left out, and sizes that were chosen.
     pub notes: Vec<Note>,
     /// A command to begin with.
     pub recommended_command: String,
+}
+
+/// Images of one split that look like one of another, and are not the same pixel for pixel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NearLeak {
+    /// The split that is fitted or chosen on: train before val before test.
+    pub from: Split,
+    /// The split that would be measured on.
+    pub to: Split,
+    /// `[id in from, id of the image in to that is most like it]`.
+    pub pairs: Vec<[String; 2]>,
+    /// How many of the pairs have two different labels.
+    pub num_conflicting: usize,
+    /// How many of the pairs are mirror images.
+    pub num_mirrored: usize,
 }
 
 /// A class and its samples.
@@ -80,7 +98,8 @@ impl Inspection {
 }
 
 /// Describes and checks a data set. Every image of every split is decoded once; nothing is removed, and
-/// files that cannot be decoded are listed whatever `on_bad_image` says.
+/// files that cannot be decoded are listed whatever `on_bad_image` says. Near duplicates are looked for at
+/// the size of the format, as [`Protected`] finds them.
 ///
 /// # Errors
 ///
@@ -105,7 +124,7 @@ pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataEr
             other => notes.push(other),
         }
     }
-    corrupt.extend(take_undecodable(&mut catalogue, &options)?);
+    let pictures = look(&mut catalogue, &format, &options, &mut corrupt)?;
     for split in Split::ALL {
         let left = classes_of(&catalogue.splits[split.index()]);
         notes.extend(catalogue.assigned[split.index()].lost(
@@ -143,37 +162,96 @@ pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataEr
         recommended_command: recommend(source, &format, !corrupt.is_empty()),
         format,
         corrupt,
-        duplicates: duplicates::find(&catalogue.splits),
+        near_duplicates: near_leaks(&catalogue.splits, &pictures),
+        duplicates: duplicates::find(&catalogue.splits, |record| pictures[&record.row].content),
         notes,
     })
 }
 
-/// Decodes every file and takes those out that fail.
-fn take_undecodable(catalogue: &mut Catalogue, options: &OpenOptions) -> Result<Vec<BadFile>, DataError> {
-    let Pictures::Files(paths) = &catalogue.pictures else { return Ok(Vec::new()) };
-    let mut corrupt = Vec::new();
+/// What is kept of an image to compare it with others.
+struct Picture {
+    content: blake3::Hash,
+    fingerprint: Fingerprint,
+}
+
+/// Decodes every image, and takes those out that fail. Gives the pictures by their rows.
+fn look(
+    catalogue: &mut Catalogue,
+    format: &ImageFormat,
+    options: &OpenOptions,
+    corrupt: &mut Vec<BadFile>,
+) -> Result<HashMap<u32, Picture>, DataError> {
+    let Catalogue { splits, pictures, .. } = catalogue;
+    let pictures = &*pictures;
+    let num_samples = splits.iter().map(Vec::len).sum();
+    let counter = options.observer.begin("decoding images", num_samples);
+    let look_at = |record: &Record| -> Result<Picture, DataError> {
+        counter.advance(1)?;
+        let (content, image) = match pictures {
+            Pictures::Array { shape, bytes } => {
+                let image = &bytes[record.row as usize * shape.num_values()..][..shape.num_values()];
+                (record.hash, format.convert(shape, image))
+            }
+            Pictures::Files(paths) => {
+                let raster = decode_raster_file(&paths[record.row as usize], &options.limits)?;
+                (raster.content(), raster.into_format(format))
+            }
+        };
+        Ok(Picture { content, fingerprint: Fingerprint::new(format, &image) })
+    };
+    let mut found = HashMap::with_capacity(num_samples);
     for split in Split::ALL {
-        let records = std::mem::take(&mut catalogue.splits[split.index()]);
-        let reasons: Vec<Option<String>> = records
-            .par_iter()
-            .map(|record| {
-                let bytes = read_limited(&paths[record.row as usize], &options.limits)
-                    .or_else(|error| error.unreadable().map(Err).ok_or(error))?;
-                let decoded = bytes.and_then(|bytes| decode_raster(&bytes, &options.limits));
-                Ok(decoded.err().map(|fault| fault.to_string()))
-            })
-            .collect::<Result<_, DataError>>()?;
-        for (record, reason) in records.into_iter().zip(reasons) {
-            match reason {
-                None => catalogue.splits[split.index()].push(record),
-                Some(reason) => {
+        let records = std::mem::take(&mut splits[split.index()]);
+        let outcomes: Vec<Result<Picture, DataError>> = records.par_iter().map(look_at).collect();
+        for (record, outcome) in records.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(picture) => {
+                    found.insert(record.row, picture);
+                    splits[split.index()].push(record);
+                }
+                Err(error) => {
+                    let (Some(fault), Pictures::Files(paths)) = (error.unreadable(), pictures) else {
+                        return Err(error);
+                    };
                     let path = shown_path(&paths[record.row as usize]);
-                    corrupt.push(BadFile { split, id: record.id, path, reason });
+                    corrupt.push(BadFile { split, id: record.id, path, reason: fault.to_string() });
                 }
             }
         }
     }
-    Ok(corrupt)
+    Ok(found)
+}
+
+/// Images that look like one of a later split, but for those whose pixels are there.
+fn near_leaks(splits: &[Vec<Record>; 3], pictures: &HashMap<u32, Picture>) -> Vec<NearLeak> {
+    let mut found = Vec::new();
+    for (from, to) in [(Split::Train, Split::Val), (Split::Train, Split::Test), (Split::Val, Split::Test)] {
+        let others = &splits[to.index()];
+        let contents: HashSet<blake3::Hash> =
+            others.iter().map(|record| pictures[&record.row].content).collect();
+        let fingerprints = others.iter().map(|record| pictures[&record.row].fingerprint.clone()).collect();
+        let protected = Protected::new(fingerprints, Similarity::default());
+        let twins: Vec<Option<Match>> = splits[from.index()]
+            .par_iter()
+            .map(|record| {
+                let Picture { content, fingerprint, .. } = &pictures[&record.row];
+                // Blank images all look alike, and say nothing.
+                let told = contents.contains(content) || fingerprint.is_blank();
+                if told { None } else { protected.find(fingerprint) }
+            })
+            .collect();
+        let mut leak = NearLeak { from, to, pairs: Vec::new(), num_conflicting: 0, num_mirrored: 0 };
+        for (record, twin) in splits[from.index()].iter().zip(twins) {
+            let Some(Match { protected, mirrored, .. }) = twin else { continue };
+            leak.num_conflicting += usize::from(record.target != others[protected].target);
+            leak.num_mirrored += usize::from(mirrored);
+            leak.pairs.push([record.id.clone(), others[protected].id.clone()]);
+        }
+        if !leak.pairs.is_empty() {
+            found.push(leak);
+        }
+    }
+    found
 }
 
 fn count_sizes(catalogue: &Catalogue) -> Vec<SizeCount> {

@@ -7,31 +7,32 @@ pub(crate) mod duplicates;
 pub(crate) mod inspect;
 pub(crate) mod near_duplicates;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use mentor_codec::Header;
 use rayon::prelude::*;
 
 use crate::dataset::{ChannelSums, Dataset, FileStore, Parts, Storage};
-use crate::decode::decode_file;
+use crate::decode::decode_raster_file;
 use crate::decode::raster::Raster;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
-use crate::options::{OpenOptions, Purpose};
+use crate::options::{OpenOptions, Purpose, SplitBy};
 use crate::readers;
 use crate::readers::listing::Pictures;
-use crate::source::catalogue::{Catalogue, Record, bad_image, classes_of};
+use crate::source::catalogue::{COPIES, Catalogue, Record, bad_image, classes_of, without_leaks};
+use crate::source::duplicates::{Known, Pairs};
 use crate::split::Split;
-
-/// Why a class has no image left.
-const UNDECODABLE: &str = "none of them can be decoded";
 
 /// An opened data set.
 ///
-/// Opening lists the samples, assigns splits, reads the header of every file, looks for byte-identical
-/// images and decides the format. Images are decoded by [`Source::load`], so the test split is decoded
-/// only by those who ask for it.
+/// Opening lists the samples, assigns splits, reads the header of every file and decides the format.
+/// [`Source::load`] decodes the images of a split, and leaves out those that a later split has too: training
+/// and validation images are compared with the decoded pixels of the splits after them.
+/// [`Source::load_all_as`] leaves out nothing.
 ///
 /// ```
 /// use mentor_data::{OpenOptions, Source, Split};
@@ -48,11 +49,23 @@ pub struct Source {
     kind: &'static str,
     classes: Arc<[String]>,
     format: ImageFormat,
+    /// All samples; of those that leak into a later split only [`Source::load_all_as`] makes something.
     splits: [Vec<Record>; 3],
+    has_splits: bool,
     pictures: Pictures,
+    /// Of every row; empty for an array.
+    headers: Arc<[Option<Header>]>,
+    /// Of each split what the files show, once that was asked for; see [`Source::contents`].
+    contents: Arc<[OnceLock<Vec<Option<blake3::Hash>>>; 3]>,
     notes: Vec<Note>,
     options: OpenOptions,
 }
+
+/// Why nothing may be left of a split, and what to do about images that two splits share.
+const UNDECODABLE: &str = "images that cannot be decoded";
+/// Why a class has no image left.
+const NONE_DECODED: &str = "none of them can be decoded";
+const DIFFERENT: &str = "give the splits different images, or keep duplicates";
 
 impl Source {
     /// Opens `digits` (embedded) or a path: a folder with one folder of images for each class, with or
@@ -126,39 +139,69 @@ impl Source {
         self
     }
 
+    /// Opens data of which all is wanted, as [`Source::open_for_evaluation`] does; that splits by class
+    /// cannot be drawn is of no matter then. [`Source::load_all_as`] gives every image.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::open_for_evaluation`].
+    ///
+    /// ```
+    /// use mentor_data::{OpenOptions, Source};
+    /// let source = Source::open_undivided("digits", &OpenOptions::default())?;
+    /// assert_eq!(source.load_all_as(source.format())?.len(), 1_797);
+    /// # Ok::<(), mentor_data::DataError>(())
+    /// ```
+    pub fn open_undivided(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
+        let undivided = OpenOptions {
+            val_fraction: 0.0,
+            test_fraction: 0.0,
+            split_by: SplitBy::Sample,
+            ..options.clone()
+        };
+        match Self::open_for_evaluation(source, options) {
+            Err(DataError::TooFewClasses { .. }) => Self::open_for_evaluation(source, &undivided),
+            opened => opened,
+        }
+    }
+
     fn of_catalogue(
         source: &str,
         mut catalogue: Catalogue,
         options: &OpenOptions,
         purpose: Purpose,
     ) -> Result<Self, DataError> {
-        let readable = catalogue.splits.each_ref().map(|records| classes_of(records));
-        let had_train = !catalogue.splits[Split::Train.index()].is_empty();
-        let leaks = duplicates::resolve(&mut catalogue.splits, options.keep_duplicates);
-        catalogue.notes.extend(leaks);
-        if had_train && catalogue.splits[Split::Train.index()].is_empty() {
-            return Err(DataError::NothingLeft {
-                path: source.to_owned(),
-                split: Split::Train,
-                reason: "images that validation or test have too",
-                hint: "give the splits different images, or keep duplicates",
-            });
+        if !options.keep_duplicates {
+            duplicates::mark_leaks(&mut catalogue.splits);
         }
         if catalogue.splits.iter().all(Vec::is_empty) {
             return Err(DataError::NothingLeft {
                 path: source.to_owned(),
                 split: Split::Train,
-                reason: "images that cannot be decoded",
+                reason: UNDECODABLE,
                 hint: "look at the files, or check that they are images",
             });
         }
         if purpose == Purpose::Training {
-            catalogue.check_classes_left(source, &readable, options.split_by)?;
+            catalogue.check_classes_left(source, options.split_by)?;
         }
         let format = catalogue.decide_format(options)?;
-        let Catalogue { kind, classes, splits, pictures, notes, .. } = catalogue;
-        let (name, classes) = (source.to_owned(), classes.into());
-        Ok(Self { name, kind, classes, format, splits, pictures, notes, options: options.clone() })
+        let Catalogue { kind, classes, splits, has_splits, pictures, headers, notes, .. } = catalogue;
+        let (name, classes, options) = (source.to_owned(), classes.into(), options.clone());
+        let (headers, contents) = (headers.into(), Arc::default());
+        Ok(Self {
+            name,
+            kind,
+            classes,
+            format,
+            splits,
+            has_splits,
+            pictures,
+            headers,
+            contents,
+            notes,
+            options,
+        })
     }
 
     /// What was opened, as it was named.
@@ -204,14 +247,25 @@ impl Source {
         self.num_samples(split) > 0
     }
 
-    /// Number of samples of the split. [`Source::load`] gives fewer if it leaves out files that only
-    /// decoding shows to be damaged; it never does with [`BadImage::Error`](crate::BadImage::Error).
+    /// Number of samples of the split, without those that a later split has byte for byte. [`Source::load`]
+    /// gives fewer if only decoding shows that files are damaged, or have the pixels of an image of a later
+    /// split.
     pub fn num_samples(&self, split: Split) -> usize {
-        self.splits[split.index()].len()
+        self.samples(split).count()
     }
 
-    /// What the user should hear about the data: leaks between splits, repeated images, files left out.
-    /// What decoding finds is in [`Dataset::notes`].
+    /// Whether the data has splits of its own. Otherwise they are drawn by chance.
+    pub fn has_own_splits(&self) -> bool {
+        self.has_splits
+    }
+
+    /// The samples of a split that no later one has byte for byte.
+    fn samples(&self, split: Split) -> impl Iterator<Item = &Record> {
+        without_leaks(&self.splits[split.index()])
+    }
+
+    /// What the user should hear about the data as a whole, such as files left out. What there is to say of
+    /// one split, such as images that it shares with another, is in [`Dataset::notes`].
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
@@ -227,9 +281,8 @@ impl Source {
         };
         self.classes.iter().for_each(|class| text(class));
         for split in [Split::Train, Split::Val] {
-            let records = &self.splits[split.index()];
-            hasher.update(&(records.len() as u64).to_le_bytes());
-            for record in records {
+            hasher.update(&(self.num_samples(split) as u64).to_le_bytes());
+            for record in self.samples(split) {
                 hasher.update(&(record.id.len() as u64).to_le_bytes());
                 hasher.update(record.id.as_bytes());
                 if let Some(target) = record.target {
@@ -253,13 +306,16 @@ impl Source {
     /// The samples of a split in the format that a model stores: for evaluation and prediction.
     ///
     /// Every file is decoded once, in parallel. The result stays in memory if it fits into
-    /// `limits.max_memory_bytes`; otherwise files are decoded again when they are needed.
+    /// `limits.max_memory_bytes`; otherwise files are decoded again when they are needed. A training or
+    /// validation image whose pixels a later split has too is left out, unless duplicates are kept; for that,
+    /// files of the later splits are decoded if their size occurs in this one or one before it.
     ///
     /// # Errors
     ///
     /// [`DataError::NoSplit`] if the split is empty; [`DataError::BadImage`] for the first file, in the
     /// order of the data set, that cannot be decoded, unless such files are to be left out;
-    /// [`DataError::NothingLeft`] if all are; [`DataError::TooLarge`] if an array does not fit.
+    /// [`DataError::NothingLeft`] if all are left out; [`DataError::TooLarge`] if an array does not fit;
+    /// [`DataError::Interrupted`] by the observer of the options.
     pub fn load_as(&self, split: Split, format: &ImageFormat) -> Result<Dataset, DataError> {
         format.check()?;
         let records = &self.splits[split.index()];
@@ -271,22 +327,122 @@ impl Source {
             };
             return Err(DataError::NoSplit { path: self.name.clone(), split, hint });
         }
+        let later = self.later(split)?;
+        let mut twins = Pairs::default();
+        for record in records.iter().filter(|record| record.leaks) {
+            if let Some(twin) = later.get(&record.hash) {
+                twins.push(record, twin);
+            }
+        }
+        let mut loaded = self.read(self.samples(split).collect(), format)?;
+        let decoded = classes_of(loaded.records());
+        let keep = self.options.keep_duplicates;
+        loaded.samples.retain(|sample| match later.get(&sample.content) {
+            None => true,
+            Some(twin) => {
+                twins.push(sample.record, twin);
+                keep
+            }
+        });
+        if loaded.samples.is_empty() {
+            let (reason, hint) = match (twins.ids.is_empty(), split) {
+                (true, _) => (UNDECODABLE, "look at the files, or check that they are images"),
+                (false, Split::Train) => ("images that validation or test have too", DIFFERENT),
+                (false, _) => ("images that test has too", DIFFERENT),
+            };
+            return Err(DataError::NothingLeft { path: self.name.clone(), split, reason, hint });
+        }
+        let (wanted, left) = (classes_of(self.samples(split)), classes_of(loaded.records()));
+        loaded.notes.extend(wanted.lost(&decoded, &self.classes, split, NONE_DECODED));
+        loaded.notes.extend(decoded.lost(&left, &self.classes, split, COPIES));
+        loaded.notes.extend(duplicates::leak_note(split, twins, keep));
+        Ok(self.dataset(format, loaded, Some(split)))
+    }
+
+    /// Every image of all splits, in the order of the data: for evaluation on data of which nothing was
+    /// trained on. Nothing is left out but what cannot be decoded, and that only if the options say so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::load_as`].
+    pub fn load_all_as(&self, format: &ImageFormat) -> Result<Dataset, DataError> {
+        format.check()?;
+        let mut records: Vec<&Record> = self.splits.iter().flatten().collect();
+        records.sort_by_key(|record| record.row);
+        let loaded = self.read(records, format)?;
+        if loaded.samples.is_empty() {
+            let hint = "look at the files, or check that they are images";
+            let (path, split) = (self.name.clone(), Split::Test);
+            return Err(DataError::NothingLeft { path, split, reason: UNDECODABLE, hint });
+        }
+        Ok(self.dataset(format, loaded, None))
+    }
+
+    /// The samples of the splits after `split`, by the hash of their files and by that of their pixels.
+    fn later(&self, split: Split) -> Result<Known<'_>, DataError> {
+        let mut known = Known::default();
+        for later in Split::ALL.into_iter().filter(|&later| later > split) {
+            let contents = self.contents(later)?;
+            for (record, content) in self.splits[later.index()].iter().zip(contents) {
+                known.first(record.hash, record);
+                if let Some(content) = content {
+                    known.first(*content, record);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// What each sample of a split shows, as [`Sample::content`]; `None` if no earlier split has an image of
+    /// its size, so that it is not decoded, or if it cannot be decoded, which is said when the split itself
+    /// is loaded. Computed once.
+    fn contents(&self, split: Split) -> Result<&[Option<blake3::Hash>], DataError> {
+        let cell = &self.contents[split.index()];
+        if let Some(contents) = cell.get() {
+            return Ok(contents);
+        }
+        let records = &self.splits[split.index()];
+        let contents = match &self.pictures {
+            Pictures::Array { .. } => records.iter().map(|record| Some(record.hash)).collect(),
+            Pictures::Files(paths) => {
+                let size = |record: &Record| {
+                    self.headers[record.row as usize].map(|header| [header.height, header.width])
+                };
+                let sizes: HashSet<_> = self.splits[..split.index()].iter().flatten().map(size).collect();
+                let num_compared = records.iter().filter(|record| sizes.contains(&size(record))).count();
+                let counter = self.options.observer.begin("comparing images", num_compared);
+                let content = |record: &Record| {
+                    if !sizes.contains(&size(record)) {
+                        return Ok(None);
+                    }
+                    counter.advance(1)?;
+                    let raster = decode_raster_file(&paths[record.row as usize], &self.options.limits);
+                    Ok(raster.ok().map(|raster| raster.content()))
+                };
+                records.par_iter().map(content).collect::<Result<_, DataError>>()?
+            }
+        };
+        Ok(cell.get_or_init(|| contents))
+    }
+
+    fn read<'a>(&self, records: Vec<&'a Record>, format: &ImageFormat) -> Result<Loaded<'a>, DataError> {
         match &self.pictures {
-            Pictures::Array { shape, bytes } => self.load_array(records, shape, bytes, format),
-            Pictures::Files(paths) => self.load_files(split, records, paths, format),
+            Pictures::Array { shape, bytes } => self.read_array(records, shape, bytes, format),
+            Pictures::Files(paths) => self.read_files(records, paths, format),
         }
     }
 
-    fn load_array(
+    fn read_array<'a>(
         &self,
-        records: &[Record],
+        records: Vec<&'a Record>,
         shape: &ImageFormat,
         bytes: &Arc<Vec<u8>>,
         format: &ImageFormat,
-    ) -> Result<Dataset, DataError> {
+    ) -> Result<Loaded<'a>, DataError> {
+        let sample = |(row, record): (u32, &'a Record)| Sample { record, row, content: record.hash };
         if shape.same_shape(format) {
-            let rows = records.iter().map(|record| record.row).collect();
-            return Ok(self.dataset(format, Storage::Memory(Arc::clone(bytes)), rows, records, Vec::new()));
+            let samples = records.into_iter().map(|record| sample((record.row, record))).collect();
+            return Ok(Loaded { storage: Storage::Memory(Arc::clone(bytes)), samples, notes: Vec::new() });
         }
         let size = records.len() as u64 * format.num_values() as u64;
         let limit = self.options.limits.max_memory_bytes;
@@ -300,92 +456,112 @@ impl Source {
             });
         }
         let mut converted = vec![0; size as usize];
-        converted.par_chunks_exact_mut(format.num_values()).zip(records).for_each(|(out, record)| {
+        converted.par_chunks_exact_mut(format.num_values()).zip(&records).for_each(|(out, record)| {
             let image = &bytes[record.row as usize * shape.num_values()..][..shape.num_values()];
             out.copy_from_slice(&Raster::from_planes(shape, image).into_format(format));
         });
-        let rows = (0..records.len() as u32).collect();
-        Ok(self.dataset(format, Storage::Memory(Arc::new(converted)), rows, records, Vec::new()))
+        let storage = Storage::Memory(Arc::new(converted));
+        Ok(Loaded { storage, samples: (0..).zip(records).map(sample).collect(), notes: Vec::new() })
     }
 
-    fn load_files(
+    fn read_files<'a>(
         &self,
-        split: Split,
-        records: &[Record],
+        records: Vec<&'a Record>,
         paths: &[PathBuf],
         format: &ImageFormat,
-    ) -> Result<Dataset, DataError> {
+    ) -> Result<Loaded<'a>, DataError> {
         let limits = &self.options.limits;
         let length = format.num_values();
         let fits = records.len() as u64 * length as u64 <= limits.max_memory_bytes;
-        let decode = |record: &Record| decode_file(&paths[record.row as usize], format, limits);
+        let counter = self.options.observer.begin("decoding images", records.len());
+        let decode = |record: &Record| {
+            counter.advance(1)?;
+            let raster = decode_raster_file(&paths[record.row as usize], limits)?;
+            Ok::<_, DataError>((raster.content(), raster.into_format(format)))
+        };
         let mut pixels = Vec::new();
-        let outcomes: Vec<Result<[ChannelSums; 3], DataError>> = if fits {
+        let outcomes: Vec<Result<(blake3::Hash, [ChannelSums; 3]), DataError>> = if fits {
             pixels.resize(records.len() * length, 0);
-            let slots = pixels.par_chunks_exact_mut(length).zip(records);
-            let fill = |(slot, record): (&mut [u8], &Record)| {
-                slot.copy_from_slice(&decode(record)?);
-                Ok([ChannelSums::default(); 3])
+            let slots = pixels.par_chunks_exact_mut(length).zip(&records);
+            let fill = |(slot, record): (&mut [u8], &&Record)| {
+                let (content, image) = decode(record)?;
+                slot.copy_from_slice(&image);
+                Ok((content, [ChannelSums::default(); 3]))
             };
             slots.map(fill).collect()
         } else {
-            records.par_iter().map(|record| Ok(sums_of(&decode(record)?, format))).collect()
+            let sums =
+                |record: &&Record| decode(record).map(|(content, image)| (content, sums_of(&image, format)));
+            records.par_iter().map(sums).collect()
         };
 
-        let mut notes = Vec::new();
-        let (mut rows, mut kept, mut sums) = (Vec::new(), Vec::new(), Vec::new());
-        for ((position, record), outcome) in records.iter().enumerate().zip(outcomes) {
+        let (mut notes, mut samples) = (Vec::new(), Vec::new());
+        let mut sums = Vec::with_capacity(records.len());
+        for ((row, &record), outcome) in (0..).zip(&records).zip(outcomes) {
             match outcome {
-                Ok(of_record) => {
-                    rows.push(position as u32);
+                Ok((content, of_record)) => {
                     sums.push(of_record);
-                    kept.push(record.clone());
+                    samples.push(Sample { record, row, content });
                 }
                 Err(error) => {
                     let Some(fault) = error.unreadable() else { return Err(error) };
                     let (id, path) = (record.id.clone(), &paths[record.row as usize]);
-                    notes.push(bad_image(split, id, path, fault, self.options.on_bad_image)?);
+                    notes.push(bad_image(record.split, id, path, fault, self.options.on_bad_image)?);
                     sums.push([ChannelSums::default(); 3]);
                 }
             }
         }
-        if kept.is_empty() {
-            return Err(DataError::NothingLeft {
-                path: self.name.clone(),
-                split,
-                reason: "images that cannot be decoded",
-                hint: "look at the files, or check that they are images",
-            });
-        }
-        let lost = classes_of(records).lost(&classes_of(&kept), &self.classes, split, UNDECODABLE);
-        notes.extend(lost);
         let storage = if fits {
             Storage::Memory(Arc::new(pixels))
         } else {
             let paths = records.iter().map(|record| paths[record.row as usize].clone()).collect();
             Storage::Files(Arc::new(FileStore { paths, sums, limits: limits.clone() }))
         };
-        Ok(self.dataset(format, storage, rows, &kept, notes))
+        Ok(Loaded { storage, samples, notes })
     }
 
-    fn dataset(
-        &self,
-        format: &ImageFormat,
-        storage: Storage,
-        rows: Vec<u32>,
-        records: &[Record],
-        notes: Vec<Note>,
-    ) -> Dataset {
+    /// What was read, of a split or of all, with a note about what occurs more than once.
+    fn dataset(&self, format: &ImageFormat, loaded: Loaded<'_>, split: Option<Split>) -> Dataset {
+        let Loaded { storage, samples, mut notes } = loaded;
+        let (mut known, mut repeats) = (Known::default(), Pairs::default());
+        for sample in &samples {
+            if let Some(first) = known.first(sample.content, sample.record) {
+                repeats.push(first, sample.record);
+            }
+        }
+        notes.extend(duplicates::repeat_note(split, repeats));
         Dataset::new(Parts {
             classes: Arc::clone(&self.classes),
             format: format.clone(),
             storage,
-            rows,
-            targets: records.iter().map(|record| record.target).collect(),
-            ids: records.iter().map(|record| record.id.clone()).collect(),
-            hashes: records.iter().map(|record| record.hash).collect(),
+            rows: samples.iter().map(|sample| sample.row).collect(),
+            targets: samples.iter().map(|sample| sample.record.target).collect(),
+            ids: samples.iter().map(|sample| sample.record.id.clone()).collect(),
+            hashes: samples.iter().map(|sample| sample.record.hash).collect(),
             notes,
         })
+    }
+}
+
+/// A sample whose image was read.
+struct Sample<'a> {
+    record: &'a Record,
+    /// Of the image in its storage.
+    row: u32,
+    /// Of the decoded pixels at full size; of an array that of its bytes.
+    content: blake3::Hash,
+}
+
+/// Samples and where their images are.
+struct Loaded<'a> {
+    storage: Storage,
+    samples: Vec<Sample<'a>>,
+    notes: Vec<Note>,
+}
+
+impl<'a> Loaded<'a> {
+    fn records(&self) -> impl Iterator<Item = &'a Record> {
+        self.samples.iter().map(|sample| sample.record)
     }
 }
 

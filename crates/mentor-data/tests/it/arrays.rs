@@ -97,7 +97,7 @@ fn values_that_are_no_pixels_are_refused_with_their_place() {
     let error = refused_arrays(&[x(&[0.0, 1.0, 0.5, f32::NAN]), y()], &["\"x\"", "NaN at index [1, 0, 1]"]);
     assert!(matches!(error, DataError::NotFinite { .. }));
     refused_arrays(&[x(&[0.0, f32::INFINITY, 0.5, 0.0]), y()], &["inf at index [0, 0, 1]"]);
-    refused_arrays(&[x(&[0.0, -0.5, 0.5, 0.0]), y()], &["values from -0.5 to 0.5"]);
+    refused_arrays(&[x(&[0.0, -0.5, 0.5, 0.0]), y()], &["values from -0.5 to 0.5", "subtract the minimum"]);
     refused_arrays(&[x(&[0.0, 256.0, 0.5, 0.0]), y()], &["from 0 to 256", "0 to 255"]);
     let other = ("x_test", npy("<f4", "(2, 1, 2)", &floats(&[0.0, 200.0, 0.0, 0.0])));
     let arrays = [x(&[0.0, 1.0, 0.5, 0.0]), y(), other, ("y_test", labels(2))];
@@ -145,6 +145,92 @@ fn arrays_of_one_file_have_one_range() {
     assert_eq!(read(black(), full()), [[0; 4], [0, 9, 255, 1]]);
     assert_eq!(read(black(), unit()), [[0; 4], [0, 255, 128, 64]]);
     assert_eq!(read(unit(), black()), [[0, 255, 128, 64], [0; 4]]);
+}
+
+/// `num` floats evenly from `min` to `max`, as images of one pixel, with labels 0 and 1 in turn.
+fn spread(num: u16, min: f32, max: f32) -> Vec<u8> {
+    let value = |i| min + (max - min) * f32::from(i) / f32::from(num - 1);
+    npy("<f4", &format!("({num}, 1, 1)"), &floats(&(0..num).map(value).collect::<Vec<_>>()))
+}
+
+#[test]
+fn floats_that_rounding_to_bytes_would_destroy_are_refused() {
+    let y = || ("y", labels(200));
+    for (max, levels) in [(3.4, "4 different ones"), (0.013, "4 different ones"), (9.5, "11 different ones")]
+    {
+        let error =
+            refused_arrays(&[("x", spread(200, 0.0, max)), y()], &["\"x\"", levels, "divide by the range"]);
+        assert!(matches!(error, DataError::BadArray { .. }));
+    }
+    refused_arrays(&[("x", spread(200, 100.0, 104.0)), y()], &["5 different ones"]);
+    // Every array by itself: a test set of another range is no darker one.
+    let arrays =
+        [("x", spread(200, 0.0, 250.0)), y(), ("x_test", spread(200, 0.0, 3.4)), ("y_test", labels(200))];
+    refused_arrays(&arrays, &["\"x_test\"", "4 different ones"]);
+    refused_arrays(
+        &[("x", npy("<u2", "(2, 1, 2)", &[0, 0, 255, 255, 1, 1, 9, 9])), ("y", labels(2))],
+        &["from 0 to 65535", "by 65535"],
+    );
+    refused_arrays(&[("x", spread(200, -1.0, 1.0)), y()], &["from -1 to 1", "subtract the minimum"]);
+
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    for (max, told) in [(100.0, true), (250.0, false), (1.0, false), (0.4, false)] {
+        write_npz(&path, &[("x", spread(200, 0.0, max)), y()]);
+        let notes: Vec<String> = open(&path).notes().iter().map(ToString::to_string).collect();
+        let rounded =
+            notes.iter().any(|note| note.starts_with("x has floats from 0 to 100, which are rounded"));
+        assert_eq!((rounded, notes.is_empty()), (told, !told), "{notes:?}");
+    }
+}
+
+#[test]
+fn bools_and_floats_of_every_size_and_byte_order_are_pixels() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..OpenOptions::default() };
+    let read = |descr: &str, data: &[u8]| {
+        write_npz(&path, &[("x", npy(descr, "(2, 1, 2)", data)), ("y", npy("|b1", "(2,)", &[0, 1]))]);
+        let train = Source::open(path.to_str().unwrap(), &options).unwrap().load(Split::Train).unwrap();
+        [image(&train, 0), image(&train, 1)].concat()
+    };
+    assert_eq!(read("|b1", &[0, 1, 1, 0]), [0, 255, 255, 0]);
+    // 0, 1, ½, ¼ as numpy.float16.
+    assert_eq!(read("<f2", &[0, 0, 0, 0x3c, 0, 0x38, 0, 0x34]), [0, 255, 128, 64]);
+    assert_eq!(read(">f2", &[0, 0, 0x3c, 0, 0x38, 0, 0x34, 0]), [0, 255, 128, 64]);
+    let doubles: Vec<u8> =
+        [0.0, 255.0, 127.6, 3.0_f64].iter().flat_map(|value| value.to_be_bytes()).collect();
+    assert_eq!(read(">f8", &doubles), [0, 255, 128, 3]);
+    let wholes: Vec<u8> = [0, 1, 2, 3_i32].iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(read("<i4", &wholes), [0, 1, 2, 3], "whole numbers lose nothing");
+    assert_eq!(read("<f4", &floats(&[0.5; 4])), [128; 4]);
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused_before_it_is_read() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("data.npz");
+    let with_limit = |max_memory_bytes| OpenOptions {
+        limits: Limits { max_memory_bytes, ..Limits::default() },
+        ..OpenOptions::default()
+    };
+    // Headers alone: neither pixels nor labels follow.
+    let (x, y) = (|| npy("|u1", "(4000, 16, 16)", &[]), || npy("<i8", "(4000,)", &[]));
+    let arrays = [("x", x()), ("y", y()), ("x_test", x()), ("y_test", y())];
+    write_npz(&path, &arrays);
+    let refused = |limit, parts: &[&str]| super::files::refused_with(&path, &with_limit(limit), parts);
+    refused(1_000_000, &["data.npz[x]", "bytes of the images is 1024000, over the limit of 1000000"]);
+    refused(2_000_000, &["data.npz[x]", "with labels and names is 3072000, over the limit of 2000000"]);
+    // A sample has a name, a label and hashes too.
+    refused(5 << 20, &["data.npz[x_test]", "with labels and names is 6144000, over the limit of 5242880"]);
+    refused(1 << 30, &["\"y\"", "truncated"]);
+    write_npz(
+        &path,
+        &[("x", npy("|u1", "(99999999999, 1, 1)", &[])), ("y", npy("|u1", "(99999999999,)", &[]))],
+    );
+    refused(4 << 30, &["99999999999, over the limit"]);
+    write_npz(&path, &[("x", npy("|u1", "(30000000, 1, 1)", &[])), ("y", npy("|u1", "(30000000,)", &[]))]);
+    refused(4 << 30, &["with labels and names is 15390000000"]);
 }
 
 #[test]

@@ -18,6 +18,13 @@ pub(crate) fn png(path: &Path, size: [u32; 2], rgb: [u8; 3], mark: u8) {
     }
 }
 
+/// The checksum of a PNG's chunk.
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ (0xedb8_8320 * (crc & 1)))
+    })
+}
+
 /// An IDX file: magic number, sizes, data.
 pub(crate) fn idx(magic: [u8; 4], sizes: &[u32], data: &[u8]) -> Vec<u8> {
     let mut bytes = magic.to_vec();

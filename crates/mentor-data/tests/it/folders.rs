@@ -1,6 +1,13 @@
 //! Image folders.
 
-use mentor_data::{DataError, ImageFormat, Limits, Note, OpenOptions, Preprocessing, Source, Split, inspect};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use mentor_data::{
+    DataError, ImageFormat, Limits, Note, OpenOptions, Preprocessing, ReadObserver, Reading, Source, Split,
+    inspect,
+};
 use tempfile::tempdir;
 
 use super::files::{open, png, refused};
@@ -67,7 +74,12 @@ fn size_and_channels_are_decided_once_and_can_be_asked_for() {
     }
     let source = open(root.path());
     assert_eq!(source.format().shape(), [1, 32, 32]);
-    assert!(source.notes().iter().any(|note| matches!(note, Note::Resized { num_sizes: 2, .. })));
+    assert!(
+        source
+            .notes()
+            .iter()
+            .any(|note| matches!(note, Note::Resized { split: Some(Split::Train), num_sizes: 2, .. }))
+    );
     let options = OpenOptions { size: Some([5, 7]), channels: Some(3), ..OpenOptions::default() };
     let train = open_with(root.path(), &options).load(Split::Train).unwrap();
     assert_eq!(train.format().shape(), [3, 5, 7]);
@@ -87,6 +99,69 @@ fn colour_files_that_show_gray_are_gray() {
         }
     }
     assert_eq!(open(root.path()).format().channels, 1);
+}
+
+#[test]
+fn colour_is_found_wherever_it_is() {
+    let root = tempdir().unwrap();
+    let write = |class: &str, i: usize, rgb: [u8; 3]| {
+        let path = root.path().join(format!("train/{class}/{i:04}.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::from_pixel(2, 2, image::Rgb(rgb)).save(path).unwrap();
+    };
+    // Depth, infrared and colour of each scene, all stored as colour.
+    for class in ["a", "b"] {
+        for i in 0..513 {
+            write(class, i, if i % 3 == 2 { [200, 10, 30] } else { [(i % 250) as u8; 3] });
+        }
+    }
+    let options = OpenOptions { val_fraction: 0.0, ..OpenOptions::default() };
+    assert_eq!(open_with(root.path(), &options).format().channels, 3);
+    // One image is enough.
+    for class in ["a", "b"] {
+        (0..513).for_each(|i| write(class, i, [(i % 250) as u8; 3]));
+    }
+    assert_eq!(open_with(root.path(), &options).format().channels, 1);
+    write("b", 400, [1, 2, 3]);
+    assert_eq!(open_with(root.path(), &options).format().channels, 3);
+}
+
+#[test]
+fn an_observer_hears_of_every_file_and_may_end_the_reading() {
+    let root = tempdir().unwrap();
+    for class in ["a", "b"] {
+        for i in 0..10 {
+            png(&root.path().join(format!("{class}/{i}.png")), [6, 6], [i * 9, class.as_bytes()[0], 7], i);
+        }
+    }
+    let path = root.path().to_str().unwrap();
+    let heard = Arc::new(Mutex::new(BTreeMap::<&str, [u64; 2]>::new()));
+    let observe = |end_at: Option<&'static str>| {
+        let heard = Arc::clone(&heard);
+        let observer = ReadObserver::new(move |reading: Reading| {
+            let mut heard = heard.lock().unwrap();
+            let counts = heard.entry(reading.what).or_default();
+            *counts = [reading.done.max(counts[0]), reading.total];
+            match end_at {
+                Some(what) if reading.what == what && reading.done > 1 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        OpenOptions { observer, ..OpenOptions::default() }
+    };
+    let source = Source::open(path, &observe(None)).unwrap();
+    source.load(Split::Train).unwrap();
+    let told = heard.lock().unwrap().clone();
+    assert_eq!(told["reading files"], [20, 20]);
+    assert_eq!(told["decoding images"], [14, 14]);
+    assert_eq!(told["comparing images"][1], 4, "the test images, after the validation images");
+
+    assert!(matches!(Source::open(path, &observe(Some("reading files"))), Err(DataError::Interrupted)));
+    for what in ["decoding images", "comparing images"] {
+        let source = Source::open(path, &observe(Some(what))).unwrap();
+        assert!(matches!(source.load(Split::Train), Err(DataError::Interrupted)), "{what}");
+    }
+    assert!(matches!(inspect(path, &observe(Some("decoding images"))), Err(DataError::Interrupted)));
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub(crate) struct TrainingData {
     pub(crate) val: Option<Arc<Dataset>>,
     pub(crate) preprocessing: Preprocessing,
     pub(crate) fingerprint: String,
-    /// That of the source; [`TrainingData::fingerprint`] is another one where not all of its training images are learned from.
+    /// That of the source; [`TrainingData::fingerprint`] is another one where not all of its training images
+    /// are learned from.
     pub(crate) source_blake3: String,
     /// Class names, in the order of the scores: the data's own, or the teacher's where it has no labels.
     pub(crate) classes: Vec<String>,
@@ -31,12 +32,28 @@ impl TrainingData {
     pub(crate) fn of(source: &Source) -> Result<Self, DataError> {
         let train = Arc::new(source.load(Split::Train)?);
         let val = if source.has(Split::Val) { Some(Arc::new(source.load(Split::Val)?)) } else { None };
-        let fingerprint = source.fingerprint();
-        let decoding = [Some(&train), val.as_ref()].into_iter().flatten().flat_map(|split| split.notes());
+        let splits = || [Some(&train), val.as_ref()].into_iter().flatten();
+        let notes: Vec<Note> =
+            source.notes().iter().chain(splits().flat_map(|split| split.notes())).cloned().collect();
+        let source_blake3 = source.fingerprint();
+        // The source's own hash knows files; only decoding finds twins in other bytes.
+        let lost_twins =
+            |note: &Note| matches!(note, Note::LeaksRemoved { num_other_bytes, .. } if *num_other_bytes > 0);
+        let fingerprint = match notes.iter().any(lost_twins) {
+            false => source_blake3.clone(),
+            true => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(source_blake3.as_bytes());
+                splits().for_each(|split| {
+                    hasher.update(split.images_blake3().as_bytes());
+                });
+                hasher.finalize().to_hex().to_string()
+            }
+        };
         Ok(Self {
-            notes: source.notes().iter().chain(decoding).cloned().collect(),
+            notes,
             preprocessing: Preprocessing::fit(&train),
-            source_blake3: fingerprint.clone(),
+            source_blake3,
             fingerprint,
             classes: train.classes().to_vec(),
             train,
@@ -60,7 +77,8 @@ impl TrainingData {
     }
 }
 
-/// Of these notes the files that were left out and are to be listed, one a line: path, split, reason, separated by tabs.
+/// Of these notes the files that were left out and are to be listed, one a line: path, split, reason,
+/// separated by tabs.
 pub(crate) fn quarantined(notes: &[Note]) -> String {
     let line = |note: &Note| match note {
         Note::BadImage { file, quarantine: true } => {

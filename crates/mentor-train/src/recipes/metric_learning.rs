@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mentor_data::{ClassBalance, DataError, HostBatch, Order, read_triplets};
+use mentor_data::{ClassBalance, DataError, HostBatch, Order, counted, read_triplets};
 use mentor_loss::{
     AllTriplets, Average, Census, LossError, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss,
     TripletRanking,
@@ -182,13 +182,19 @@ fn order(batches: &RankingBatches, data: &TrainingData) -> Result<(Order, Vec<St
             let largest = counts.iter().copied().max().unwrap_or(0);
             let samples_per_class = (*samples_per_class).min(largest.max(2));
             let balance = ClassBalance::of(&data.train, classes_per_batch, samples_per_class)?;
-            let warning = |classes: &[u32], what: &str| {
+            let warning = |classes: &[u32], [one, many]: [&str; 2], what: &str| {
                 let first = data.classes().get(*classes.first()? as usize)?;
-                Some(format!("{} of the classes, such as {first:?}, {what}", classes.len()))
+                let verb = if classes.len() == 1 { one } else { many };
+                let of = counted(classes.len(), "class", "classes");
+                Some(format!("{of}, such as {first:?}, {verb} {what}"))
             };
-            let short = format!("have fewer than {samples_per_class} training images and give all they have");
-            let lone = "have one training image: it can be a negative, never a positive";
-            let warnings = [warning(&balance.lone_classes, lone), warning(&balance.short_classes, &short)];
+            let few = format!("fewer than {samples_per_class} training images");
+            let short = [format!("has {few} and gives"), format!("have {few} and give")];
+            let lone = "one training image: it can be a negative, never a positive";
+            let warnings = [
+                warning(&balance.lone_classes, ["has", "have"], lone),
+                warning(&balance.short_classes, [&short[0], &short[1]], "all there are"),
+            ];
             let order = Order::ClassBalanced { classes_per_batch, samples_per_class };
             Ok((order, warnings.into_iter().flatten().collect()))
         }

@@ -1,12 +1,14 @@
-//! What self-training promises: the same files however often it is cut off, an audit that stops damaged labels, and no
-//! gain where there is no noise.
+//! What self-training promises: the same files however often it is cut off, an audit that stops damaged
+//! labels, and no gain where there is no noise.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
+use mentor_data::ReadObserver;
 use mentor_metrics::pseudo_labels::audit::wilson_interval;
 use mentor_run::{MetricsLine, RunDir, Summary, TrainEvent};
 use mentor_train::pseudo_labels::{LabelSet, LabelsWriter, Shard};
@@ -298,9 +300,14 @@ fn shards_of_another_teacher_teach_the_first_round() {
     let write = |index| {
         let shard = Shard::new(index, 3).unwrap();
         let out = labels.join(shard.file_name());
-        let given = LabelInput { data: &data, max_pixels: None };
+        let given = LabelInput { data: &data, max_pixels: None, reading: ReadObserver::default() };
         label(&teacher, given, &out, shard, &Device::flex(), &stop, &mut |_| {}).unwrap()
     };
+    let reading = ReadObserver::new(|_| ControlFlow::Break(()));
+    let (given, out) = (LabelInput { data: &data, max_pixels: None, reading }, labels.join("x"));
+    let ended = label(&teacher, given, &out, Shard::WHOLE, &Device::flex(), &stop, &mut |_| {});
+    assert_eq!(ended.unwrap(), Labelling::Interrupted);
+    assert!(!out.exists());
     let first: Vec<Labelling> = (0..3).map(write).collect();
     assert!(first.iter().all(|labelling| matches!(labelling, Labelling::Written(_))));
     assert!(matches!(write(1), Labelling::AlreadyWritten(_)));

@@ -42,9 +42,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(super) data: Option<String>,
 
-    /// Change the training images at random: none, flip (left to right), shift or shift:N (by up to N pixels), shift+flip or
-    /// shift:N+flip, standard (shifts, flips, small rotations, erased patches), or rand-augment:N,M (N operations of
-    /// magnitude M, 0 to 10) [default: none]
+    /// Change the training images at random: none, flip (left to right), shift or shift:N (by up to N
+    /// pixels), shift+flip or shift:N+flip, standard (shifts, flips, small rotations, erased patches), or
+    /// rand-augment:N,M (N operations of magnitude M, 0 to 10) [default: none]
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     pub(super) augment: Option<String>,
 
@@ -81,11 +81,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", value_parser = PossibleValuesParser::new(["1", "3"]), help_heading = "Data")]
     pub(super) channels: Option<String>,
 
-    /// Keep training images that are byte-identical to a validation or test image
+    /// Keep training images whose pixels validation or test has too
     #[arg(long, help_heading = "Data")]
     pub(super) keep_duplicates: bool,
 
-    /// linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; see `mentor models` [default: linear]
+    /// linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; see `mentor models` [default:
+    /// linear]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub(super) model: Option<String>,
 
@@ -124,8 +125,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["euclidean", "squared", "cosine"]), help_heading = "Embeddings")]
     pub(super) distance: Option<String>,
 
-    /// pairwise: lecture (y d + (1 - y) max(0, m - d)) or hadsell, which squares; triplet: hinge or soft-margin
-    /// [default: lecture; hinge]
+    /// pairwise: lecture (y d + (1 - y) max(0, m - d)) or hadsell, which squares; triplet: hinge or
+    /// soft-margin [default: lecture; hinge]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["lecture", "hadsell", "hinge", "soft-margin"]), help_heading = "Embeddings")]
     pub(super) form: Option<String>,
 
@@ -145,7 +146,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
     pub(super) samples_per_class: Option<usize>,
 
-    /// CSV file of triplets of training images, with the columns anchor, positive and negative; with --mining none
+    /// CSV file of triplets of training images, with the columns anchor, positive and negative; with --mining
+    /// none
     #[arg(long, value_name = "FILE", help_heading = "Embeddings")]
     pub(super) triplets: Option<PathBuf>,
 
@@ -215,7 +217,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Configuration and output")]
     pub(in crate::commands) device: DeviceChoice,
 
-    /// Directory of the run; the same one continues it [default: runs/ and a name made from the configuration]
+    /// Directory of the run; the same one continues it [default: runs/ and a name made from the
+    /// configuration]
     #[arg(long, value_name = "DIR", help_heading = "Configuration and output")]
     pub(super) out: Option<PathBuf>,
 

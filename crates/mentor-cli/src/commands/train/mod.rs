@@ -6,16 +6,17 @@ mod inherited;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::anyhow;
-use mentor_data::{Source, shown_path};
+use mentor_data::{DataError, Source, shown_path};
 use mentor_report::{RunReport, render};
 use mentor_run::{Config, RunDir, Summary, TrainEvent};
-use mentor_train::{Outcome, Plan, train};
+use mentor_train::{Outcome, Plan, TrainError, train};
 
 use super::summary;
 use crate::device::OpenDevice;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::progress::Progress;
+use crate::terminal::reading::reading_bar_until;
 use crate::terminal::signals::Interruption;
 use crate::terminal::table::count;
 
@@ -86,8 +87,17 @@ pub(super) fn train_into(
 ) -> Result<Trained, Failure> {
     let interruption = Interruption::watch()
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
+    let mut plan = plan.clone();
+    plan.options.observer = reading_bar_until(progress.is_quiet(), &interruption);
     let mut observer = |event: &TrainEvent| progress.observe(event);
-    let outcome = train(plan, out, &device.device, &device.name, interruption.flag(), &mut observer)?;
+    let outcome = train(&plan, out, &device.device, &device.name, interruption.flag(), &mut observer);
+    let outcome = match outcome {
+        Err(TrainError::Data(DataError::Interrupted)) => {
+            output::note(&format!("interrupted while images were read\nhelp: {again}"));
+            return Err(Failure::status_only(interruption.status()));
+        }
+        outcome => outcome?,
+    };
     let what = match outcome {
         // What follows is the report, which the same command writes where it is missing.
         Outcome::Complete(summary) if !interruption.end_at_once() => {

@@ -2,10 +2,9 @@
 
 use std::sync::LazyLock;
 
+use super::alignment::{SIDE, aligned_correlation};
 use crate::format::ImageFormat;
 
-/// Side of the thumbnail.
-const SIDE: usize = 16;
 /// Frequencies in each direction that the hash looks at.
 const FREQUENCIES: usize = 8;
 
@@ -37,8 +36,23 @@ impl Fingerprint {
         Self { hash: hash(&thumbnail), thumbnail }
     }
 
-    /// The perceptual hash: bit u + 8·v is set where the coefficient of frequency (u, v) in the discrete cosine transform
-    /// of the thumbnail, u across and v down from 0 to 7, is above the median of the 64.
+    /// Of the same picture, left and right exchanged.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let mut thumbnail = self.thumbnail;
+        thumbnail.chunks_exact_mut(SIDE).for_each(<[f32]>::reverse);
+        Self { hash: hash(&thumbnail), thumbnail }
+    }
+
+    /// As [`Fingerprint::correlation`], of smoothed thumbnails, with the small shift and scaling of this one
+    /// that fits the other best: what a crop by a pixel or two, or another way of resizing, leaves. 0 if none
+    /// is small.
+    pub fn aligned_correlation(&self, other: &Self) -> f32 {
+        aligned_correlation(&self.thumbnail, &other.thumbnail) as f32
+    }
+
+    /// The perceptual hash: bit u + 8·v is set where the coefficient of frequency (u, v) in the discrete
+    /// cosine transform of the thumbnail, u across and v down from 0 to 7, is above the median of the 64.
     pub fn hash(&self) -> u64 {
         self.hash
     }
@@ -51,13 +65,14 @@ impl Fingerprint {
     /// Pearson's correlation of the two thumbnails, from −1 to 1. Two images without structure have 1, one
     /// without and one with structure 0.
     pub fn correlation(&self, other: &Self) -> f32 {
-        if self.is_even() && other.is_even() {
+        if self.is_blank() && other.is_blank() {
             return 1.0;
         }
         self.thumbnail.iter().zip(&other.thumbnail).map(|(a, b)| a * b).sum()
     }
 
-    fn is_even(&self) -> bool {
+    /// Whether the image has no structure.
+    pub(crate) fn is_blank(&self) -> bool {
         self.thumbnail.iter().all(|&value| value == 0.0)
     }
 }
@@ -173,6 +188,8 @@ mod tests {
         let mirrored: Vec<u8> = base.chunks(32).flat_map(|row| row.iter().rev().copied()).collect();
         let (base, mirrored) = (gray(32, 32, &base), gray(32, 32, &mirrored));
         assert!(base.distance(&mirrored) > 10 && base.correlation(&mirrored) < 0.9);
+        let back = mirrored.mirrored();
+        assert!(base.distance(&back) <= 1 && base.correlation(&back) > 0.999_99);
     }
 
     #[test]

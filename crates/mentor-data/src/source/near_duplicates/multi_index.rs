@@ -1,13 +1,21 @@
 //! All 64-bit hashes within a Hamming distance, without looking at every hash.
 //!
-//! A hash is cut into four parts of 16 bits. If two hashes differ in at most 7 bits, one of their four parts differs in at
-//! most 1, so it is enough to look up each part and its 16 neighbours (Norouzi, Punjani, Fleet. Fast Search in Hamming
-//! Space with Multi-Index Hashing. CVPR 2012).
+//! A hash is cut into four parts of 16 bits. If two hashes differ in at most 15 bits, one of their four parts
+//! differs in at most 3, so it is enough to look up each part and its 696 neighbours (Norouzi, Punjani,
+//! Fleet. Fast Search in Hamming Space with Multi-Index Hashing. CVPR 2012).
+
+use std::sync::LazyLock;
 
 const PARTS: usize = 4;
 const PART_BITS: usize = 16;
-/// The largest distance that four parts with one changed bit each can promise.
-pub const MAX_DISTANCE: u32 = 7;
+/// Bits that are changed in a part to look for neighbours.
+const PART_DISTANCE: u32 = 3;
+/// The largest distance that four parts with three changed bits each can promise.
+pub const MAX_DISTANCE: u32 = PARTS as u32 * (PART_DISTANCE + 1) - 1;
+
+/// Every change of at most [`PART_DISTANCE`] bits of a part.
+static CHANGES: LazyLock<Vec<u16>> =
+    LazyLock::new(|| (0..=u16::MAX).filter(|change| change.count_ones() <= PART_DISTANCE).collect());
 
 fn part(hash: u64, index: usize) -> u16 {
     (hash >> (index * PART_BITS)) as u16
@@ -64,11 +72,10 @@ impl MultiIndex {
         debug_assert!(max_distance <= MAX_DISTANCE);
         for (index, table) in self.tables.iter().enumerate() {
             let own = part(hash, index);
-            let neighbours = std::iter::once(own).chain((0..PART_BITS).map(|bit| own ^ (1 << bit)));
-            for &position in neighbours.flat_map(|part| table.bucket(part)) {
+            for &position in CHANGES.iter().flat_map(|change| table.bucket(own ^ change)) {
                 let difference = hash ^ self.hashes[position as usize];
                 // Reported by the first of the tables that finds it.
-                let known = (0..index).any(|earlier| part(difference, earlier).count_ones() <= 1);
+                let known = (0..index).any(|earlier| part(difference, earlier).count_ones() <= PART_DISTANCE);
                 if !known && difference.count_ones() <= max_distance {
                     visit(position as usize, difference.count_ones());
                 }
@@ -88,12 +95,12 @@ mod tests {
         let centre = stream.next_u64();
         // Hashes at all distances from the centre, many of them within reach.
         let hashes: Vec<u64> = (0..3000)
-            .map(|i| (0..i % 12).fold(centre, |hash, _| hash ^ (1 << stream.below(64))))
+            .map(|i| (0..i % 20).fold(centre, |hash, _| hash ^ (1 << stream.below(64))))
             .chain((0..500_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
             .collect();
         let index = MultiIndex::new(hashes.clone());
         for query in hashes.iter().step_by(17) {
-            for max_distance in [0, 3, 6, MAX_DISTANCE] {
+            for max_distance in [0, 3, 9, MAX_DISTANCE] {
                 let mut found = Vec::new();
                 index.visit(*query, max_distance, |position, distance| found.push((position, distance)));
                 found.sort_unstable();

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
-use mentor_data::{DataError, Source};
+use mentor_data::{DataError, Source, counted};
 use mentor_loss::ScoreLoss;
 use mentor_model::Head;
 use mentor_run::files::{exists, inside};
@@ -298,7 +298,9 @@ fn teacher_outputs<'a>(
         if !exists(&path) {
             let (name, count, views) = (&teacher.name, data.train.len(), distill.views);
             let does = if distill.mode.is_of_embeddings() { "embeds" } else { "scores" };
-            let text = format!("teacher: {name} {does} {count} images in {views} version(s)");
+            let images = counted(count, "image", "images");
+            let versions = counted(views.get() as usize, "version", "versions");
+            let text = format!("teacher: {name} {does} {images} in {versions}");
             observer(&TrainEvent::Stage(text));
         }
         let stop = place.stop;

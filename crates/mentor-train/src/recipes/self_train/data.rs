@@ -1,11 +1,12 @@
-//! The images of self-training: labelled ones, of these the canary, and unlabelled ones without what must not leak.
+//! The images of self-training: labelled ones, of these the canary, and unlabelled ones without what must not
+//! leak.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use mentor_data::{
     CycledPart, DataError, Dataset, Fingerprint, Note, OpenOptions, Order, Preprocessing, Protected,
-    Similarity, Source, Split, shown,
+    Similarity, Source, Split, counted, shown,
 };
 use mentor_random::{Purpose, Stream};
 use mentor_run::records::self_training::Leaks;
@@ -116,8 +117,8 @@ impl Images {
         })
     }
 
-    /// The taught images and then `rows` of the pool with these labels, as one training set; `more` tells it from
-    /// others with the same.
+    /// The taught images and then `rows` of the pool with these labels, as one training set; `more` tells it
+    /// from others with the same.
     pub(super) fn with_rows(&self, rows: &[u32], labels: &[u32], more: &[u8]) -> TrainingData {
         let Self { taught, pool, .. } = self;
         let targets = taught.train.targets().iter().chain(labels).copied().collect();
@@ -149,7 +150,8 @@ impl Images {
     }
 }
 
-/// How many images of which kind are in a batch, and how many batches an epoch has: one pass over the larger kind.
+/// How many images of which kind are in a batch, and how many batches an epoch has: one pass over the larger
+/// kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Batches {
     labelled: usize,
@@ -204,9 +206,9 @@ fn take_labels(
     for (class, members) in members(train).into_iter().enumerate() {
         if members.len() < count {
             let reason = format!(
-                "class \"{}\" has {} training images, fewer than the {count} labels that it is to keep",
+                "class \"{}\" has {}, fewer than the {count} labels that it is to keep",
                 shown(&train.classes()[class]),
-                members.len()
+                counted(members.len(), "training image", "training images")
             );
             return Err(too_many_labels(source, reason));
         }
@@ -217,7 +219,8 @@ fn take_labels(
     labelled.sort_unstable();
     others.sort_unstable();
     if others.is_empty() {
-        let reason = format!("no image is left without a label at {count} labels a class");
+        let labels = counted(count, "label", "labels");
+        let reason = format!("no image is left without a label at {labels} a class");
         return Err(too_many_labels(source, reason));
     }
     Ok((train.subset(&labelled), train.subset(&others).without_labels()))
@@ -241,8 +244,8 @@ fn split_canary(labelled: &Dataset, fraction: f64, seed: u64) -> (Dataset, Datas
     (labelled.subset(&taught), labelled.subset(&canary))
 }
 
-/// The share of a class, at least five, but never more than a fifth of few labels: they teach more than they audit. At least one
-/// label teaches.
+/// The share of a class, at least five, but never more than a fifth of few labels: they teach more than they
+/// audit. At least one label teaches.
 fn canary_size(num_labels: usize, fraction: f64) -> usize {
     if fraction == 0.0 {
         return 0;
@@ -276,8 +279,8 @@ fn canary_warning(canary: &Dataset, num_classes: usize) -> Option<String> {
                 .into(),
         ),
         0..MIN_CANARY => Some(format!(
-            "the canary has only {} images of {num_classes} classes, so that its intervals are wide: more labels audit better",
-            canary.len()
+            "the canary has only {} of {num_classes} classes, so that its intervals are wide: more labels audit better",
+            counted(canary.len(), "image", "images")
         )),
         _ => None,
     }
@@ -286,10 +289,18 @@ fn canary_warning(canary: &Dataset, num_classes: usize) -> Option<String> {
 fn leak_warning(leaks: &Leaks) -> Option<String> {
     let Leaks { num_offered, num_exact, num_near, kept, examples } = leaks;
     let [first, second] = examples.first()?;
-    let near = if *kept { "are kept as asked" } else { "are left out" };
+    let near = match (*num_near, *kept) {
+        (1, true) => "is kept as asked",
+        (_, true) => "are kept as asked",
+        (1, false) => "is left out",
+        (_, false) => "are left out",
+    };
     Some(format!(
-        "of {num_offered} unlabelled images {num_exact} are copies of labelled, validation or test images and are left out; \
-         {num_near} show the same picture as a validation, test or canary image and {near} (such as {first} = {second})"
+        "of {}: {} of labelled, validation or test images and left out; {} the same picture as a validation, test or canary \
+         image and {near} (such as {first} = {second})",
+        counted(*num_offered, "unlabelled image", "unlabelled images"),
+        counted(*num_exact, "is a copy", "are copies"),
+        counted(*num_near, "shows", "show"),
     ))
 }
 

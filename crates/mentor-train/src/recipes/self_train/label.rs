@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
-use mentor_data::{Dataset, OpenOptions, Source, Split};
+use mentor_data::{DataError, Dataset, OpenOptions, ReadObserver, Source, Split, counted};
 use mentor_run::TrainEvent;
 
 use crate::engine::error::TrainError;
@@ -16,12 +16,14 @@ use crate::teachers::teacher::{Shown, Teacher};
 const BLOCK: usize = 1024;
 
 /// Images to label.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LabelInput<'a> {
     /// A folder of images, or other data whose labels are not looked at.
     pub data: &'a str,
     /// Pixels of the largest image file; `None`: as when the model was trained.
     pub max_pixels: Option<u64>,
+    /// Watches the reading, and may interrupt it.
+    pub reading: ReadObserver,
 }
 
 /// How labelling ended.
@@ -31,19 +33,22 @@ pub enum Labelling {
     Written(Manifest),
     /// It was complete and intact before.
     AlreadyWritten(Manifest),
-    /// `stop` was set; nothing is left of the shard, and the same call begins it again.
+    /// `stop` was set, or the reading was interrupted; nothing is left of the shard, and the same call begins
+    /// it again.
     Interrupted,
 }
 
 /// Labels `shard` of the images `given` with the model of the complete run `run`, into the file `out`.
 ///
-/// Labels that they may have are not looked at; of data with splits, the training images are labelled. A file that is complete,
-/// intact and of this shard is left as it is. Scores are stored raw, but for class biases of the model's calibration; its temperature is
-/// in the header. Each image's scores do not depend on the shard that it is in.
+/// Labels that they may have are not looked at; of data with splits, the training images are labelled. A file
+/// that is complete, intact and of this shard is left as it is. Scores are stored raw, but for class biases
+/// of the model's calibration; its temperature is in the header. Each image's scores do not depend on the
+/// shard that it is in.
 ///
 /// # Errors
 ///
-/// When the run is no complete classifier, the images cannot be read, or `out` holds labels of something else.
+/// When the run is no complete classifier, the images cannot be read, or `out` holds labels of something
+/// else.
 pub fn label(
     run: &Path,
     given: LabelInput<'_>,
@@ -55,10 +60,22 @@ pub fn label(
 ) -> Result<Labelling, TrainError> {
     let teacher = Teacher::load(run, DistillMode::Soft, device)?;
     let file = &teacher.trained().file;
-    let mut options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..file.data.options.clone() };
+    let mut options = OpenOptions {
+        val_fraction: 0.0,
+        test_fraction: 0.0,
+        observer: given.reading,
+        ..file.data.options.clone()
+    };
     options.limits.max_pixels = given.max_pixels.unwrap_or(options.limits.max_pixels);
-    let source = Source::open_unlabelled(given.data, &options)?;
-    let images = source.load_as(Split::Train, &file.preprocessing.format)?;
+    let read = || {
+        let source = Source::open_unlabelled(given.data, &options)?;
+        let images = source.load_as(Split::Train, &file.preprocessing.format)?;
+        Ok((source, images))
+    };
+    let (source, images) = match read() {
+        Err(DataError::Interrupted) => return Ok(Labelling::Interrupted),
+        read => read?,
+    };
     for note in source.notes().iter().chain(images.notes()) {
         observer(&TrainEvent::Warning(note.to_string()));
     }
@@ -73,7 +90,8 @@ pub fn label(
         return Ok(Labelling::AlreadyWritten(manifest));
     }
     let num_images = shard.range(images.len() as u64).count();
-    observer(&TrainEvent::Stage(format!("shard {shard}: {num_images} of {} images", images.len())));
+    let all = counted(images.len(), "image", "images");
+    observer(&TrainEvent::Stage(format!("shard {shard}: {num_images} of {all}")));
     match write_shard(&teacher, &images, header, shard, out, stop)? {
         Some(manifest) => Ok(Labelling::Written(manifest)),
         None => Ok(Labelling::Interrupted),

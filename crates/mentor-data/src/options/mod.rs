@@ -1,5 +1,7 @@
 //! What a user decides when a data set is opened.
 
+pub(crate) mod observer;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::format::Resize;
+use crate::options::observer::ReadObserver;
 use crate::split::Split;
 
 /// What happens to a file that cannot be decoded. No file of the user is ever moved or changed.
@@ -138,10 +141,14 @@ pub struct OpenOptions {
     pub size: Option<[usize; 2]>,
     /// What happens to images of another size.
     pub resize: Resize,
-    /// Keep training samples that are byte-identical to a validation or test sample. Default false.
+    /// Keep training samples whose pixels a validation or test sample has too, and validation samples that
+    /// test has. Default false.
     pub keep_duplicates: bool,
     /// Sizes that are refused.
     pub limits: Limits,
+    /// Who hears of the files that are read. No part of a configuration.
+    #[serde(skip)]
+    pub observer: ReadObserver,
 }
 
 impl Default for OpenOptions {
@@ -157,6 +164,7 @@ impl Default for OpenOptions {
             resize: Resize::default(),
             keep_duplicates: false,
             limits: Limits::default(),
+            observer: ReadObserver::default(),
         }
     }
 }
