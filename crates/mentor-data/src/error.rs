@@ -185,12 +185,7 @@ pub enum DataError {
         missing: &'static str,
     },
     /// A folder of IDX files of several data sets.
-    #[error(
-        "{}: holds the IDX files of several data sets ({}); name a file of one, such as {}",
-        shown_path(path),
-        shown(sets),
-        shown_path(example)
-    )]
+    #[error("{}: holds the IDX files of several data sets ({})", shown_path(path), shown(sets))]
     SeveralSets {
         /// The folder.
         path: PathBuf,
@@ -417,6 +412,9 @@ impl DataError {
                 return vec![inside, "give every class the same folders".to_owned()];
             }
             Self::TooDeep { .. } => &["name a folder further down", "move the images up"],
+            Self::SeveralSets { example, .. } => {
+                return vec![format!("name a file of one of them, such as {}", shown_path(example))];
+            }
             Self::MissingHeader { expected, .. } => return vec![format!("put {expected} above it")],
             Self::NotUtf8 { .. } => &["save the file as UTF-8"],
             Self::UnknownClass { .. } => &["add it to train", "remove it"],
