@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use clap::Parser;
 use mentor_data::{
@@ -19,6 +18,7 @@ use mentor_data::{
 use mentor_loss::{Hinge, MulticlassSvm, Penalty, ScoreLoss, SoftmaxCrossEntropy};
 use mentor_model::{Model, ModelSpec, Noise, Pass};
 use mentor_random::{Purpose, Stream};
+use mentor_train::ParameterTensors;
 use mentor_train::{Optimizer, OptimizerPlan};
 
 #[global_allocator]
@@ -100,7 +100,7 @@ fn main() -> anyhow::Result<()> {
         let images = Tensor::from_data(TensorData::new(batch.pixels, batch.shape), &device);
         let scores = model.scores(images, &Pass::Training(&noise));
         let mean = loss.per_sample(scores, targets).mean();
-        let gradients = GradientsParams::from_grads(mean.backward(), &model);
+        let gradients = ParameterTensors::of_gradients(mean.backward(), &model);
         model = optimizer.step(model, gradients, learning_rate);
         losses.push(mean.into_scalar::<f32>());
         if step >= WARM_UP {

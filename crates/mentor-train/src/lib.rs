@@ -16,7 +16,7 @@ pub mod pseudo_labels;
 pub mod recipes;
 mod teachers;
 
-pub use engine::{CheckpointError, Optimizer, TrainError, ema_decay, update_average};
+pub use engine::{CheckpointError, Optimizer, ParameterTensors, TrainError, ema_decay, update_average};
 pub use inference::{LoadError, ModelFile, TrainedModel};
 pub use plan::{
     DistillMode, DistillPlan, LossPlan, OptimizerPlan, Plan, PlanError, Pool, RankingBatches, RankingForm,

@@ -19,8 +19,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::gradients::ParameterTensors;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_kernels::SgdUpdate;
 use mentor_loss::{Penalty, soft_threshold};
@@ -35,17 +35,17 @@ pub struct Optimizer {
     plan: OptimizerPlan,
     penalty: Penalty,
     /// v of each parameter; empty before the first update and without momentum.
-    velocity: GradientsParams,
+    velocity: ParameterTensors,
 }
 
 impl Optimizer {
     /// An optimiser at rest.
     pub fn new(plan: OptimizerPlan, penalty: Penalty) -> Self {
-        Self { plan, penalty, velocity: GradientsParams::new() }
+        Self { plan, penalty, velocity: ParameterTensors::new() }
     }
 
     /// Updates `model` with the gradient of its data loss, at `learning_rate`.
-    pub fn step(&mut self, model: Model, mut gradients: GradientsParams, learning_rate: f64) -> Model {
+    pub fn step(&mut self, model: Model, mut gradients: ParameterTensors, learning_rate: f64) -> Model {
         let clips = self.plan.clip_norm > 0.0;
         if clips && self.penalty.l2() > 0.0 {
             // The norm is that of the whole gradient; without clipping the update adds the penalty's part itself.
@@ -83,7 +83,7 @@ impl Optimizer {
 }
 
 /// Adds the gradients of one more batch to a sum.
-pub(crate) fn accumulate(sum: &mut GradientsParams, gradients: GradientsParams, model: &Model) {
+pub(crate) fn accumulate(sum: &mut ParameterTensors, gradients: ParameterTensors, model: &Model) {
     if sum.is_empty() {
         *sum = gradients;
     } else {
@@ -92,8 +92,8 @@ pub(crate) fn accumulate(sum: &mut GradientsParams, gradients: GradientsParams, 
 }
 
 struct Accumulate<'a> {
-    sum: &'a mut GradientsParams,
-    gradients: GradientsParams,
+    sum: &'a mut ParameterTensors,
+    gradients: ParameterTensors,
 }
 
 impl ModuleVisitor for Accumulate<'_> {
@@ -109,7 +109,7 @@ impl ModuleVisitor for Accumulate<'_> {
 }
 
 struct AddL2<'a> {
-    gradients: &'a mut GradientsParams,
+    gradients: &'a mut ParameterTensors,
     penalty: &'a Penalty,
 }
 
@@ -126,7 +126,7 @@ impl ModuleVisitor for AddL2<'_> {
 }
 
 struct SquaredNorm<'a> {
-    gradients: &'a GradientsParams,
+    gradients: &'a ParameterTensors,
     sum: f64,
 }
 
@@ -142,7 +142,7 @@ impl ModuleVisitor for SquaredNorm<'_> {
 
 struct Update<'a> {
     optimizer: &'a mut Optimizer,
-    gradients: GradientsParams,
+    gradients: ParameterTensors,
     /// For the parameters that L2 penalises; the others have no slope.
     update: SgdUpdate,
 }
@@ -186,7 +186,7 @@ impl Update<'_> {
 }
 
 struct CollectVelocity<'a> {
-    velocity: &'a GradientsParams,
+    velocity: &'a ParameterTensors,
     path: Vec<String>,
     found: Vec<NamedTensor>,
 }
@@ -209,7 +209,7 @@ impl ModuleVisitor for CollectVelocity<'_> {
 }
 
 struct RestoreVelocity<'a> {
-    velocity: GradientsParams,
+    velocity: ParameterTensors,
     path: Vec<String>,
     stored: BTreeMap<String, NamedTensor>,
     device: &'a Device,
@@ -244,7 +244,7 @@ mod tests {
 
     /// The same with these rates.
     fn updates(rates: [f64; 3], momentum: f64, nesterov: bool, penalty: Penalty) -> Vec<f32> {
-        struct Ones<'a>(&'a mut GradientsParams);
+        struct Ones<'a>(&'a mut ParameterTensors);
         impl ModuleVisitor for Ones<'_> {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 self.0.register(param.id, param.val().inner().ones_like());
@@ -264,7 +264,7 @@ mod tests {
         rates
             .into_iter()
             .map(|rate| {
-                let mut gradients = GradientsParams::new();
+                let mut gradients = ParameterTensors::new();
                 model.visit(&mut Ones(&mut gradients));
                 model = optimizer.step(model.clone(), gradients, rate);
                 let tensors = parameters(&model);

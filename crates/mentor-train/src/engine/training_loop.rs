@@ -8,8 +8,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::engine::gradients::ParameterTensors;
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use mentor_data::{HostBatch, Loader, LoaderOptions};
 use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters};
 use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, Started, TrainEvent};
@@ -90,7 +90,7 @@ impl Run<'_> {
         while self.progress.epoch < self.epochs && self.progress.stopped.is_none() {
             let mut lap = Instant::now();
             let mut waited = Duration::ZERO;
-            let mut gradients = GradientsParams::new();
+            let mut gradients = ParameterTensors::new();
             let mut batches = self.loader.epoch(self.progress.epoch as u64, self.progress.batch);
             while let Some(batch) = timed(&mut waited, || batches.next()) {
                 accumulate(&mut gradients, self.backward(&model, batch?)?, &model);
@@ -124,7 +124,7 @@ impl Run<'_> {
     }
 
     /// Gradient of the data loss of one batch, as its part of the mean over the samples of the update.
-    fn backward(&mut self, model: &Model, mut batch: HostBatch) -> Result<GradientsParams, TrainError> {
+    fn backward(&mut self, model: &Model, mut batch: HostBatch) -> Result<ParameterTensors, TrainError> {
         let Job { plan, data, objective, device, .. } = self.job;
         let num_samples = batch.samples.len();
         let samples_of_update = if plan.optimizer.full_batch { data.train.len() } else { num_samples };
@@ -138,7 +138,7 @@ impl Run<'_> {
         let first_of_update = !plan.optimizer.full_batch || self.progress.batch == 0;
         let penalty = first_of_update.then(|| penalty_rows(model, &plan.penalty)).flatten();
         self.observed.push(loss, batch.targets, batch.samples, penalty);
-        Ok(GradientsParams::from_grads(gradients, model))
+        Ok(ParameterTensors::of_gradients(gradients, model))
     }
 
     /// Reads losses and scores back from the device, counts them and tells of the updates. Waits for the

@@ -1,10 +1,10 @@
 //! Gradient descent against PyTorch: `reference/sgd.py` wrote the numbers.
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_loss::Penalty;
 use mentor_model::{Model, ModelSpec, NamedTensor, parameters, with_parameters};
+use mentor_train::ParameterTensors;
 use mentor_train::{Optimizer, OptimizerPlan, Schedule, Shape};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ const STEPS: u64 = 10;
 /// ∇ ½ Σ a_k w_k² of the weights `[3, 2]`; the second column and the bias have none.
 struct Gradient<'a> {
     curvature: &'a [f32],
-    gradients: GradientsParams,
+    gradients: ParameterTensors,
 }
 
 impl ModuleVisitor for Gradient<'_> {
@@ -63,7 +63,7 @@ fn descend(golden: &Value, case: &Value, schedule: Schedule) -> Vec<Vec<f32>> {
     (0..STEPS)
         .map(|step| {
             let curvature = numbers(&golden["curvature"]);
-            let mut gradient = Gradient { curvature: &curvature, gradients: GradientsParams::new() };
+            let mut gradient = Gradient { curvature: &curvature, gradients: ParameterTensors::new() };
             model.visit(&mut gradient);
             let rate = plan.learning_rate * schedule.factor(step, 1, STEPS);
             model = optimizer.step(model.clone(), gradient.gradients, rate);

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use mentor_data::{Loader, LoaderOptions};
 use mentor_model::{Noise, Pass};
@@ -17,6 +16,7 @@ use super::objective::{NoisyStudent, Unlabelled};
 use super::places::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
 use super::stages::Work;
 use crate::engine::error::TrainError;
+use crate::engine::gradients::ParameterTensors;
 use crate::engine::optimizer::Optimizer;
 use crate::engine::trainee::Trainee;
 use crate::engine::training_data::TrainingData;
@@ -37,7 +37,8 @@ const NUM_TIMED: usize = 2;
 pub fn estimate_self_training(plan: &Plan, device: &Device) -> Result<Vec<PlannedStage>, TrainError> {
     let Some(self_train) = &plan.self_train else {
         let what = plan.source.clone();
-        return Err(TrainError::SelfTrain { what, reason: "the plan is not one of self-training".into() });
+        let reason = "the plan is not one of self-training".into();
+        return Err(TrainError::SelfTrain { what, reason, help: "give the configuration a `self_train` part" });
     };
     let images = Images::load(plan, self_train)?;
     let (stop, mut observer) = (AtomicBool::new(false), |_: &_| {});
@@ -158,7 +159,7 @@ impl Work<'_> {
             let images = images_to_device(&mut batch, &device);
             let noise = Noise { seed: plan.seed, epoch: batch.version, samples: &batch.samples };
             let loss = objective.batch_loss(&model, images, &batch, &Pass::Training(&noise))?;
-            let gradients = GradientsParams::from_grads(loss.losses.mean().backward(), &model);
+            let gradients = ParameterTensors::of_gradients(loss.losses.mean().backward(), &model);
             model = optimizer.step(model, gradients, plan.optimizer.learning_rate);
             if index == 0 {
                 start = Instant::now();
