@@ -38,7 +38,11 @@ pub fn estimate_self_training(plan: &Plan, device: &Device) -> Result<Vec<Planne
     let Some(self_train) = &plan.self_train else {
         let what = plan.source.clone();
         let reason = "the plan is not one of self-training".into();
-        return Err(TrainError::SelfTrain { what, reason, help: "give the configuration a `self_train` part" });
+        return Err(TrainError::SelfTrain {
+            what,
+            reason,
+            help: "give the configuration a `self_train` part",
+        });
     };
     let images = Images::load(plan, self_train)?;
     let (stop, mut observer) = (AtomicBool::new(false), |_: &_| {});
