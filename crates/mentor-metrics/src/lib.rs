@@ -14,10 +14,12 @@ pub mod agreement;
 pub mod calibration;
 pub mod classification;
 pub mod embeddings;
+mod interval;
 mod mcnemar;
 pub mod pseudo_labels;
 pub mod retrieval;
 mod subsample;
 
+pub use interval::{Interval, wilson_interval};
 pub use mcnemar::{McNemar, mcnemar};
 pub use subsample::{evenly_spread, stratified_subsample};

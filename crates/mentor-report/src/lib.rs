@@ -5,8 +5,6 @@
 //!
 //! `page` is the document, `sections` its parts, `drawing` what they are drawn with.
 
-#[cfg(test)]
-mod browser;
 mod drawing;
 #[cfg(test)]
 mod fixture;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mentor_data::shown_path;
-use mentor_metrics::pseudo_labels::audit::{Interval, wilson_interval};
+use mentor_metrics::{Interval, wilson_interval};
 use mentor_run::Summary;
 
 use crate::terminal::table::{count, duration, p_value};

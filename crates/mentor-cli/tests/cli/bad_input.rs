@@ -211,7 +211,7 @@ fn a_model_on_data_with_other_classes() {
     assert!(trained.status.success(), "{}", stderr(&trained));
     image_folder(&dir.path().join("other"), &["cat", "frog"]);
     let output = mentor(dir.path(), "eval run --data other");
-    assert_fails(&output, 3, "only in the data: \"frog\"; only in the model: \"dog\"");
+    assert_fails(&output, 3, "has images of classes that the model lacks: \"frog\"");
 }
 
 #[test]

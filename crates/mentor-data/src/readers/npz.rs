@@ -259,7 +259,9 @@ impl<'a> NpzReader<'a> {
                 }
                 statistics.add(value);
                 value.is_finite()
-            })
+            })?;
+            // A damaged file is called that before its values are judged.
+            if not_finite.is_none() { check_end(reader) } else { Ok(()) }
         };
         let (header, ()) = self.with_array(name, scan)??;
         if let Some((index, value)) = not_finite {

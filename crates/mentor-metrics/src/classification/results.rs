@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::confusion::{Cell, Confusion};
 use super::evaluation::{CalibrationBin, ClassMetrics, Evaluation, NUM_CALIBRATION_BINS};
-use crate::pseudo_labels::audit::{Interval, wilson_interval};
+use crate::interval::{Interval, wilson_interval};
 
 /// What the model made of one sample.
 #[derive(Clone, Debug, PartialEq)]

@@ -320,10 +320,9 @@ fn intervals_hold_their_means() {
 fn inputs_that_do_not_fit_are_refused() {
     let (options, one, two) = (RetrievalOptions::default(), [0.0], [0.0, 1.0]);
     let (line, plane) = (Embeddings::new(&one, 1).unwrap(), Embeddings::new(&two, 2).unwrap());
-    assert_eq!(
-        evaluate(&line, &[], None, &options).unwrap_err().to_string(),
-        "0 labels for 1 embeddings; give one a sample"
-    );
+    let error = evaluate(&line, &[], None, &options).unwrap_err();
+    assert_eq!(error.to_string(), "0 labels for 1 embeddings");
+    assert_eq!(error.help(), ["give one a sample"]);
     assert!(matches!(
         evaluate(&line, &[0], Some((&plane, &[0])), &options).unwrap_err(),
         RetrievalError::Dimensions { queries: 1, gallery: 2 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use mentor_metrics::classification::{CalibrationBin, Evaluation};
-use mentor_metrics::pseudo_labels::audit::wilson_interval;
+use mentor_metrics::wilson_interval;
 
 use crate::drawing::axis::Axis;
 use crate::drawing::html::{Key, figure, legend};

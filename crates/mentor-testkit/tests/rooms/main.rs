@@ -32,7 +32,7 @@ fn read(folder: &Path, found: &mut Vec<Module>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() {
+        if path.is_dir() && name != "tests" {
             read(&path, found);
         } else if name.ends_with(".rs") && !["tests.rs", "fixture.rs", "testing.rs"].contains(&name) {
             let file = path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/");

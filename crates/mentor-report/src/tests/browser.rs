@@ -10,9 +10,9 @@ use mentor_metrics::classification::{CalibrationBin, ClassMetrics, Confusion};
 use mentor_run::records::analysis::HardSample;
 use mentor_run::records::embeddings::MapPoint;
 
-use super::{RunReport, fixture, render};
 use crate::drawing::html::escape;
 use crate::sections::{fidelity, self_training};
+use crate::{RunReport, fixture, render};
 
 /// Widths of a phone, of half a window and of a whole one, in pixels.
 const WIDTHS: [usize; 3] = [360, 500, 1400];
@@ -212,7 +212,7 @@ fn no_report_is_wider_than_its_page_and_no_words_lie_on_others() {
     let found = problems(&browser, &reports);
     assert_eq!(found, "", "{found}");
     // What the test looks for, it finds.
-    let words = "<svg class=\"plot\" viewBox=\"0 0 520 99\"><text x=\"9\" y=\"20\">one</text><text x=\"9\" y=\"22\">two</text></svg>";
+    let words = "<svg class=\"plot\" viewBox=\"0 0 520 99\"><text x=\"9\" y=\"20\" font-size=\"5\">one</text><text x=\"9\" y=\"21\" font-size=\"5\">two</text></svg>";
     let wide = format!("<!doctype html><body>{words}<p style=\"width:2000px\">wide</p>");
     let found = problems(&browser, &[("bad".to_owned(), wide)]);
     for what in

@@ -1,5 +1,7 @@
 //! The whole report: its parts, that it is one file, and that its markup is sound.
 
+mod browser;
+
 use super::{RunReport, fixture, render};
 
 /// Every tag that is opened is closed, in order, but those that HTML never closes.
