@@ -72,7 +72,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     decoded.extend(parts.next()?.as_bytes());
     for part in parts {
         decoded.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
-        decoded.extend(part[2..].as_bytes());
+        decoded.extend(&part.as_bytes()[2..]);
     }
     String::from_utf8(decoded).ok().filter(|decoded| decoded != text)
 }

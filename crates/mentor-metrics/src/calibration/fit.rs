@@ -161,7 +161,7 @@ pub fn calibrate(
     let not_kept = match cross_validated {
         _ if fitted == plain => separable.then_some(NotKept::NoErrors),
         _ if accuracy_before == 0.0 && accuracy_after == 0.0 => Some(NotKept::NoneRight),
-        Some(found) if !(found < with_plain.0) => Some(NotKept::NotConfirmed),
+        Some(found) if found.is_nan() || found >= with_plain.0 => Some(NotKept::NotConfirmed),
         _ => (after.0 > with_plain.0 || after.1 > with_plain.1).then_some(NotKept::Worse),
     };
     let kept = if not_kept.is_some() { plain } else { fitted.clone() };

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mentor_random::{Purpose, Stream};
 
+/// A symmetric operator, given some vectors and giving their images.
+pub(super) type Operator<'a> = dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>> + 'a;
+
 /// Vectors that the operator takes at once, at most. Eigenvalues of this multiplicity are found as often as
 /// they occur.
 pub(super) const BLOCK: usize = 8;
@@ -39,7 +42,7 @@ pub(super) struct Pair {
 pub(super) fn largest_pairs(
     dim: usize,
     wanted: usize,
-    apply: &dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>>,
+    apply: &Operator<'_>,
     stop: &AtomicBool,
 ) -> Option<Vec<Pair>> {
     let mut stream = Stream::new(0, Purpose::Analysis, &[3]);

@@ -12,12 +12,15 @@ const SHOWN: usize = 8;
 /// Neighbours of a row.
 const MAX_NEIGHBOURS: usize = 10;
 
+/// Name, mean, interval and meaning of a metric.
+type Row<'a> = (&'a str, Option<f64>, Option<[f64; 2]>, &'a str);
+
 /// The metrics with their intervals.
 pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
     let Retrieval { intervals, k, .. } = &analysis.retrieval;
     let found = &analysis.retrieval;
     let votes = format!("k-NN accuracy, k = {k}");
-    let rows: [(&str, Option<f64>, Option<[f64; 2]>, &str); 6] = [
+    let rows: [Row<'_>; 6] = [
         ("P@1", found.precision_at_1, intervals.precision_at_1, "the nearest is of the query's class"),
         ("R-precision", found.r_precision, intervals.r_precision, "share of the class among the R nearest"),
         ("MAP@R", found.map_at_r, intervals.map_at_r, "the same, earlier places counting more"),

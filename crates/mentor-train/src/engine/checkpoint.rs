@@ -581,7 +581,9 @@ mod tests {
             NamedTensor::new(path, shape.to_vec(), vec![value; shape.iter().product()])
         };
         let name = parameters(&model())[0].path.clone();
-        let changes: Vec<(&str, Box<dyn Fn(&mut Checkpoint)>)> = vec![
+        /// What is said, and of which change.
+        type Change = (&'static str, Box<dyn Fn(&mut Checkpoint)>);
+        let changes: Vec<Change> = vec![
             ("another network", Box::new(|it| it.model[0].shape.reverse())),
             ("another network", Box::new(|it| it.model.truncate(1))),
             ("another network", Box::new(move |it| it.model.push(tensor("more", &[1], 0.0)))),

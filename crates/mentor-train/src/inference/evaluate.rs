@@ -24,20 +24,17 @@ pub(crate) fn in_order(dataset: &Arc<Dataset>, preprocessing: &Preprocessing, ba
     Loader::new(dataset.clone(), preprocessing.clone(), options)
 }
 
-/// Every sample of `dataset`, in order, until `stop` is set: classes and confidences of the calibrated
-/// scores, losses of the raw ones.
+/// Every sample that `loader` gives, until `stop` is set: classes and confidences of the calibrated scores,
+/// losses of the raw ones.
 pub(crate) fn evaluate_samples(
     model: &Model,
     loss: &ScoreLoss,
     calibration: Option<&Calibration>,
-    dataset: &Arc<Dataset>,
-    preprocessing: &Preprocessing,
-    batch_size: usize,
+    loader: &Loader,
     device: &Device,
     stop: &AtomicBool,
 ) -> Result<Vec<SampleResult>, InferenceError> {
-    let loader = in_order(dataset, preprocessing, batch_size);
-    let mut results = Vec::with_capacity(dataset.len());
+    let mut results = Vec::new();
     for batch in loader.epoch(0, 0) {
         go_on(stop)?;
         let mut batch = batch?;

@@ -211,7 +211,9 @@ mod tests {
         let mut whole = file();
         whole.calibration = Some(Calibration { temperature: 2.0, biases: vec![0.5, -0.5] });
         assert_eq!(whole.check(), Ok(()));
-        let changes: [(&str, fn(&mut ModelFile)); 15] = [
+        /// What is said, and of which change.
+        type Change = (&'static str, fn(&mut ModelFile));
+        let changes: [Change; 15] = [
             ("names 1 classes", |file| file.classes.truncate(1)),
             ("names 0 classes", |file| file.classes.clear()),
             ("names 3 classes", |file| file.classes.push("frog".to_owned())),

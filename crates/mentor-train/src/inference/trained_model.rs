@@ -16,7 +16,7 @@ use mentor_run::{RunDir, RunDirError};
 
 use crate::inference::device::to_host;
 use crate::inference::error::{InferenceError, NEVER};
-use crate::inference::evaluate::{embed_samples, evaluate_samples, score_samples};
+use crate::inference::evaluate::{embed_samples, evaluate_samples, in_order, score_samples};
 use crate::inference::model_file::ModelFile;
 use crate::inference::weights::WeightStatistics;
 use crate::plan::checker::PlanError;
@@ -133,16 +133,9 @@ impl TrainedModel {
         assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");
         assert_eq!(dataset.format(), &self.file.preprocessing.format, "the image formats differ");
         let loss = self.loss.as_ref().expect("an embedding model has no scores to evaluate");
-        let results = evaluate_samples(
-            &self.model,
-            loss,
-            self.file.calibration.as_ref(),
-            dataset,
-            &self.file.preprocessing,
-            batch_size,
-            &self.device,
-            stop,
-        )?;
+        let loader = in_order(dataset, &self.file.preprocessing, batch_size);
+        let calibration = self.file.calibration.as_ref();
+        let results = evaluate_samples(&self.model, loss, calibration, &loader, &self.device, stop)?;
         let penalty = WeightStatistics::of(&self.model).penalty(&self.penalty);
         Ok((summarise(&split.to_string(), dataset.classes(), &results, penalty), results))
     }

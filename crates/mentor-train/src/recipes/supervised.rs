@@ -19,7 +19,7 @@ use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::targets_to_device;
 use crate::inference::error::{InferenceError, NEVER};
-use crate::inference::evaluate::evaluate_samples;
+use crate::inference::evaluate::{evaluate_samples, in_order};
 use crate::plan::Plan;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
 
@@ -54,7 +54,8 @@ impl<'a> Supervised<'a> {
     ) -> Result<Vec<SampleResult>, InferenceError> {
         let Self { plan, data, loss, device, .. } = self;
         let batch_size = plan.optimizer.batch_size;
-        evaluate_samples(model, loss, None, dataset, &data.preprocessing, batch_size, device, stop)
+        let loader = in_order(dataset, &data.preprocessing, batch_size);
+        evaluate_samples(model, loss, None, &loader, device, stop)
     }
 }
 

@@ -33,8 +33,10 @@ pub(super) fn aligned_correlation(a: &Thumbnail, b: &Thumbnail) -> f64 {
         targets[row] = dot(x, &b);
     }
     let Some(fit) = solve(products, targets) else { return 0.0 };
-    let moves_far = fit[1..].iter().any(|shift| !((shift / fit[0]).abs() <= MAX_SHIFT));
-    if !(fit[0] > 0.0) || moves_far {
+    let near = |shift: &f64| (shift / fit[0]).abs() <= MAX_SHIFT;
+    // Positively, so that what is no number is no match.
+    let matches = fit[0] > 0.0 && fit[1..].iter().all(near);
+    if !matches {
         return 0.0;
     }
     let mut fitted = [0.0; SIDE * SIDE];
@@ -101,13 +103,15 @@ fn solve(
             .max_by(|&a, &b| matrix[a][column].abs().total_cmp(&matrix[b][column].abs()))?;
         matrix.swap(column, pivot);
         right.swap(column, pivot);
-        if !(matrix[column][column].abs() > 0.0) {
+        let regular = matrix[column][column].abs() > 0.0;
+        if !regular {
             return None;
         }
         for row in column + 1..NUM_COLUMNS {
             let factor = matrix[row][column] / matrix[column][column];
-            for place in column..NUM_COLUMNS {
-                matrix[row][place] -= factor * matrix[column][place];
+            let (above, below) = matrix.split_at_mut(row);
+            for (value, pivot) in below[0][column..].iter_mut().zip(&above[column][column..]) {
+                *value -= factor * pivot;
             }
             right[row] -= factor * right[column];
         }
