@@ -76,7 +76,7 @@ impl Temporary {
             // Where the file system has no locks nobody takes the file for abandoned.
             let taken = matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
             // Before it was locked another writer may have taken it for abandoned.
-            if !taken && !is_removed(&file, &path) {
+            if !taken && is_named(&file, &path) {
                 return Ok(Self { place: place.to_owned(), path: Some(path), file });
             }
         }
@@ -113,13 +113,21 @@ impl Drop for Temporary {
     }
 }
 
-/// Whether the file has lost its name.
-fn is_removed(file: &File, path: &Path) -> bool {
+/// Whether the path still names this file, and not one that was made since.
+fn is_named(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
-    let removed = file.metadata().is_ok_and(|found| std::os::unix::fs::MetadataExt::nlink(&found) == 0);
+    {
+        use std::os::unix::fs::MetadataExt;
+        let place = |found: fs::Metadata| (found.dev(), found.ino());
+        matches!(
+            (file.metadata().map(place), fs::symlink_metadata(path).map(place)),
+            (Ok(file), Ok(named)) if file == named
+        )
+    }
     #[cfg(not(unix))]
-    let removed = file.metadata().is_err();
-    removed || !path.exists()
+    {
+        file.metadata().is_ok() && path.exists()
+    }
 }
 
 /// Makes a rename in the folder of `path` durable. Not every platform can.
@@ -138,6 +146,8 @@ pub(crate) fn remove_abandoned(folder: &Path, is_mine: impl Fn(&str) -> bool) {
         if entry.file_name().to_str().is_some_and(&is_mine)
             && let Ok(file) = open_plain(&path, u64::MAX)
             && file.try_lock().is_ok()
+            // Its writer may have finished since it was opened, and another may have begun under the same name.
+            && is_named(&file, &path)
         {
             let _ = fs::remove_file(&path);
         }
