@@ -42,7 +42,7 @@ pub fn linear_relu(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2
     apply(x, weight, bias, Activation::Relu)
 }
 
-/// y = gelu(x) W + b, shapes as in [`linear`]; the exact function of [`gelu`](crate::ops::gelu()).
+/// y = gelu(x) W + b, shapes as in [`linear`]; the exact function of [`gelu`](crate::gelu()).
 ///
 /// Of x and gelu(x) only x is kept for the backward pass, which computes the other again on its way to the derivative.
 ///
