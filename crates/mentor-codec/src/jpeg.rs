@@ -64,6 +64,7 @@ fn open(bytes: &[u8], max_pixels: u64) -> Result<Decoder<'_>, Fault> {
         frame if ![1, 3, 4].contains(&frame.components.len()) => {
             format!("a JPEG of {} components", frame.components.len())
         }
+        frame if repeats_a_component(frame) => "a JPEG whose components share a name".to_owned(),
         frame if finer_chroma(frame) => "a JPEG whose chroma is finer than its luma".to_owned(),
         _ => {
             let limits = DecodeLimits { max_pixels, max_memory: Some(allowance(height * width)), ..limits };
@@ -72,6 +73,13 @@ fn open(bytes: &[u8], max_pixels: u64) -> Result<Decoder<'_>, Fault> {
         }
     };
     Err(unsupported(&unusual))
+}
+
+/// Its scans name components by these identifiers.
+fn repeats_a_component(frame: &FrameHeader) -> bool {
+    let components = &frame.components;
+    (1..components.len())
+        .any(|index| components[..index].iter().any(|other| other.id == components[index].id))
 }
 
 fn finer_chroma(frame: &FrameHeader) -> bool {

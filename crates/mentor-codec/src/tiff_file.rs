@@ -143,7 +143,10 @@ fn unpack(packed: &[u8], width: usize, bits: u8) -> Vec<u8> {
 /// Floats have no range of their own: from 0 to 1 is the one that all programs understand.
 fn from_floats(samples: &[f32]) -> Result<Vec<u8>, Fault> {
     let (min, max) = samples.iter().fold((0.0_f32, 0.0_f32), |(min, max), &v| (min.min(v), max.max(v)));
-    if samples.iter().any(|value| !value.is_finite()) || min < 0.0 || max > 1.0 {
+    if samples.iter().any(|value| !value.is_finite()) {
+        return Err(Fault::Unsupported("it holds floats that are not finite".to_owned()));
+    }
+    if min < 0.0 || max > 1.0 {
         return Err(Fault::Unsupported(format!(
             "its floats lie between {min} and {max}; only 0 to 1 is read"
         )));

@@ -99,7 +99,14 @@ impl RunDirError {
                 }
                 _ => &[],
             },
-            Self::OtherRun { .. } => &["choose another `out`", "delete it"],
+            Self::OtherRun { path, .. } => {
+                let config = shown_path(&path.join("config.toml"));
+                return vec![
+                    "choose another `out`".to_owned(),
+                    "delete it".to_owned(),
+                    format!("continue it as it was begun, with its {config} as the configuration"),
+                ];
+            }
             Self::NotARun { .. } => &["choose another `out`"],
             Self::Locked { .. } => &["wait for it", "choose another `out`"],
             Self::Damaged { .. } => &[],

@@ -11,6 +11,7 @@ use mentor_train::{ModelFile, TrainedModel};
 
 use super::part::Part;
 use crate::device::DeviceChoice;
+use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::table::{Align, Table, count, share};
@@ -61,6 +62,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
+    #[command(flatten)]
+    limits: ImageLimits,
+
     /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
@@ -75,7 +79,8 @@ const NOTABLE_FALL: f64 = 0.01;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open()?;
-    let trained = TrainedModel::load(&args.run, &device.device)?;
+    let mut trained = TrainedModel::load(&args.run, &device.device)?;
+    args.limits.apply(&mut trained.file.data.options.limits);
     let Head::Classifier { num_classes } = trained.file.spec.head else {
         let error = anyhow!("{}: gives embeddings, which have no probabilities", shown_path(&args.run));
         return Err(Failure::usage(error).help("name the run of a classifier"));

@@ -162,11 +162,14 @@ fn run_retrieval(args: &Args, trained: &TrainedModel, data: &str) -> Result<(), 
         lone => format!(", {} more without another image of their class", count(*lone as u64)),
     };
     let heading = format!(
-        "{} on {}: {} {} images as queries{lone}, searched among {}\n",
+        "{} on {}: {} as queries{lone}, searched among {}\n",
         shown_path(&args.run),
         shown(data),
-        count(*num_queries as u64),
-        args.split,
+        match args.split {
+            Part::All => counted(*num_queries, "image of all splits", "images of all splits"),
+            Part::Split(split) =>
+                counted(*num_queries, &format!("{split} image"), &format!("{split} images")),
+        },
         args.gallery.map_or_else(|| "the others".to_owned(), |gallery| format!("those of {gallery}")),
     );
     output::text(&(heading + &retrieval_table(&result.retrieval)))
@@ -183,7 +186,8 @@ pub(super) fn retrieve(
     let source = open(trained, data, split)?;
     warn_of_what_is_evaluated(trained, &source, split);
     let embed = |part: Part| -> Result<_, Failure> {
-        let dataset = part.load(&source, &trained.file.preprocessing.format)?;
+        let dataset =
+            part.load(&source, &trained.file.preprocessing.format, trained_on(trained, &source).any())?;
         warn_of_images(source.notes().iter().chain(dataset.notes()));
         Ok((trained.embed(&dataset, batch_size)?, dataset))
     };
@@ -238,12 +242,33 @@ fn open(trained: &TrainedModel, data: &str, part: Part) -> Result<Source, Failur
     })
 }
 
+/// What data have in common with those that a model was trained on.
+struct TrainedOn {
+    /// The same name leads to them.
+    own: bool,
+    /// They have the same images and labels.
+    same: bool,
+}
+
+impl TrainedOn {
+    fn any(&self) -> bool {
+        self.own || self.same
+    }
+}
+
+fn trained_on(trained: &TrainedModel, source: &Source) -> TrainedOn {
+    let file = &trained.file;
+    TrainedOn {
+        own: file.data.source.as_deref().is_some_and(|own| same_data(own, source.name())),
+        same: file.source_blake3.as_ref().is_some_and(|blake3| *blake3 == source.fingerprint()),
+    }
+}
+
 /// Says where the model may have learned from what it is judged by, and where chance decides what it is
 /// judged by. Splits that are drawn by chance are drawn anew of data that has changed.
 fn warn_of_what_is_evaluated(trained: &TrainedModel, source: &Source, part: Part) {
     let file = &trained.file;
-    let own = file.data.source.as_deref().is_some_and(|own| same_data(own, source.name()));
-    let same = file.source_blake3.as_ref().is_some_and(|blake3| *blake3 == source.fingerprint());
+    let TrainedOn { own, same } = trained_on(trained, source);
     if matches!(part, Part::All | Part::Split(Split::Train)) && (own || same) {
         output::note(&format!(
             "warning: {}: holds the images that the model was trained on; these numbers do not say how it does on new ones \
@@ -251,11 +276,11 @@ fn warn_of_what_is_evaluated(trained: &TrainedModel, source: &Source, part: Part
             shown(source.name())
         ));
     } else if let (false, false, false, Part::Split(split)) = (own, same, source.has_own_splits(), part) {
-        let all: usize = Split::ALL.into_iter().map(|split| source.num_samples(split)).sum();
+        let all: usize = Split::ALL.into_iter().map(|split| source.num_images(split)).sum();
         output::note(&format!(
             "warning: {}: has no splits of its own; {} drawn from {} by chance; --split all evaluates every image",
             shown(source.name()),
-            counted(source.num_samples(split), &format!("{split} image is"), &format!("{split} images are")),
+            counted(source.num_images(split), &format!("{split} image is"), &format!("{split} images are")),
             counted(all, "image", "images"),
         ));
     } else if own && !same && file.source_blake3.is_some() {
@@ -300,7 +325,7 @@ pub(super) fn evaluate(
 pub(super) fn labelled(trained: &TrainedModel, data: &str, split: Part) -> Result<Arc<Dataset>, Failure> {
     let file = &trained.file;
     let source = open(trained, data, split)?;
-    let dataset = split.load(&source, &file.preprocessing.format)?;
+    let dataset = split.load(&source, &file.preprocessing.format, trained_on(trained, &source).any())?;
     // The notes of what was read, before it is given the classes of the model.
     warn_of_images(source.notes().iter().chain(dataset.notes()));
     let dataset = in_classes_of_model(data, dataset, &file.classes)?;

@@ -38,14 +38,21 @@ impl Part {
         }
     }
 
-    /// The images, in `format`.
+    /// The images, in `format`. Of data that the model was trained on these are the images of training, without
+    /// those that a later split has too; of other data all.
     ///
     /// # Errors
     ///
     /// When the part is empty, or an image cannot be read.
-    pub(super) fn load(self, source: &Source, format: &ImageFormat) -> Result<Arc<Dataset>, DataError> {
+    pub(super) fn load(
+        self,
+        source: &Source,
+        format: &ImageFormat,
+        trained_on: bool,
+    ) -> Result<Arc<Dataset>, DataError> {
         Ok(Arc::new(match self {
-            Self::Split(split) => source.load_as(split, format)?,
+            Self::Split(split) if trained_on => source.load_as(split, format)?,
+            Self::Split(split) => source.load_whole_as(split, format)?,
             Self::All => source.load_all_as(format)?,
         }))
     }

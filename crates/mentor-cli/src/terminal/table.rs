@@ -4,7 +4,7 @@ use mentor_data::{escape, shorten};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Characters of a cell; a longer one is shown without its middle.
-const MAX_CELL: usize = 80;
+const MAX_CELL: usize = 120;
 
 /// Which side a column's cells stand at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -328,6 +328,14 @@ fn all_of_a_folder_is_all_of_it_though_every_image_is_there_twice() {
         let retrieval = mentor(dir.path(), &format!("eval run --data {data} --split all --retrieval --json"));
         assert_eq!(json(&retrieval)["num_queries"], num_images, "{}", stderr(&retrieval));
     }
+    // So is each of its splits: nothing was trained on them, and no twin is taken out.
+    for (data, num_images) in [("twice", 48), ("copies", 20)] {
+        let parts = ["train", "val", "test"].map(|split| {
+            let output = mentor(dir.path(), &format!("eval run --data {data} --split {split} --json"));
+            json(&output)["num_samples"].as_u64().unwrap_or_else(|| panic!("{}", stderr(&output)))
+        });
+        assert_eq!(parts.iter().sum::<u64>(), num_images, "{data}: {parts:?}");
+    }
     let drawn = stderr(&mentor(dir.path(), "eval run --data twice"));
     assert!(drawn.contains("has no splits of its own") && drawn.contains("--split all"), "{drawn}");
     let own = stderr(&mentor(dir.path(), "eval run --data ./photos/ --split all"));

@@ -110,7 +110,7 @@ impl PixelStatistics {
             let level = |value: f64| (value * range.scale()).round().clamp(0.0, 255.0);
             let levels = level(max) - level(min) + 1.0;
             return refuse(&format!(
-                "rounded to bytes, {levels} different ones would be left of them: subtract the minimum and divide by the range, so \
+                "rounded to bytes, at most {levels} different ones would be left of them: subtract the minimum and divide by the range, so \
                  that they are floats from 0 to 1"
             ));
         }

@@ -247,6 +247,12 @@ impl Source {
         self.num_samples(split) > 0
     }
 
+    /// Number of images of the split, also of those that [`Source::load`] leaves out because a later split has
+    /// them too.
+    pub fn num_images(&self, split: Split) -> usize {
+        self.splits[split.index()].len()
+    }
+
     /// Number of samples of the split, without those that a later split has byte for byte. [`Source::load`]
     /// gives fewer if only decoding shows that files are damaged, or have the pixels of an image of a later
     /// split.
@@ -318,15 +324,7 @@ impl Source {
     /// [`DataError::Interrupted`] by the observer of the options.
     pub fn load_as(&self, split: Split, format: &ImageFormat) -> Result<Dataset, DataError> {
         format.check()?;
-        let records = &self.splits[split.index()];
-        if records.is_empty() {
-            let hint = match split {
-                Split::Train => "add images for training",
-                Split::Val => "add images for validation, or set a val_fraction above 0",
-                Split::Test => "choose another split, or add images for testing",
-            };
-            return Err(DataError::NoSplit { path: self.name.clone(), split, hint });
-        }
+        let records = self.records(split)?;
         let later = self.later(split)?;
         let mut twins = Pairs::default();
         for record in records.iter().filter(|record| record.leaks) {
@@ -366,16 +364,49 @@ impl Source {
     ///
     /// As [`Source::load_as`].
     pub fn load_all_as(&self, format: &ImageFormat) -> Result<Dataset, DataError> {
-        format.check()?;
         let mut records: Vec<&Record> = self.splits.iter().flatten().collect();
         records.sort_by_key(|record| record.row);
+        self.load_whole(records, None, format)
+    }
+
+    /// Every image of a split, also one that a later split has too: for evaluation on data of which nothing was
+    /// trained on. Nothing is left out but what cannot be decoded, and that only if the options say so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::load_as`].
+    pub fn load_whole_as(&self, split: Split, format: &ImageFormat) -> Result<Dataset, DataError> {
+        self.load_whole(self.records(split)?.iter().collect(), Some(split), format)
+    }
+
+    fn load_whole(
+        &self,
+        records: Vec<&Record>,
+        split: Option<Split>,
+        format: &ImageFormat,
+    ) -> Result<Dataset, DataError> {
+        format.check()?;
         let loaded = self.read(records, format)?;
         if loaded.samples.is_empty() {
             let hint = "look at the files, or check that they are images";
-            let (path, split) = (self.name.clone(), Split::Test);
+            let (path, split) = (self.name.clone(), split.unwrap_or(Split::Test));
             return Err(DataError::NothingLeft { path, split, reason: UNDECODABLE, hint });
         }
-        Ok(self.dataset(format, loaded, None))
+        Ok(self.dataset(format, loaded, split))
+    }
+
+    /// All that a split has, which is not empty.
+    fn records(&self, split: Split) -> Result<&[Record], DataError> {
+        let records = &self.splits[split.index()];
+        if records.is_empty() {
+            let hint = match split {
+                Split::Train => "add images for training",
+                Split::Val => "add images for validation, or set a val_fraction above 0",
+                Split::Test => "choose another split, or add images for testing",
+            };
+            return Err(DataError::NoSplit { path: self.name.clone(), split, hint });
+        }
+        Ok(records)
     }
 
     /// The samples of the splits after `split`, by the hash of their files and by that of their pixels.

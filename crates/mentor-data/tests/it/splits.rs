@@ -117,6 +117,11 @@ fn all_of_a_data_set_is_every_image_however_often_it_occurs() {
         assert!(text.starts_with("5 images repeat an earlier one byte for byte"), "{text}");
         assert!(text.ends_with("all of them count"), "{text}");
     }
+    let source = Source::open_for_evaluation(path, &OpenOptions::default()).unwrap();
+    let train = source.load_whole_as(Split::Train, source.format()).unwrap();
+    assert!(train.len() > source.num_samples(Split::Train), "some are in test too");
+    let parts = Split::ALL.map(|split| source.num_images(split));
+    assert_eq!((parts[0], parts.iter().sum::<usize>()), (train.len(), 10));
 }
 
 /// A gray PNG with a chunk of text, so that its bytes differ from those of another with the same pixels.

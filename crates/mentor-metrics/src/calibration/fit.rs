@@ -159,6 +159,10 @@ pub fn calibrate(
     let cross_validated =
         (fitted != plain).then(|| cross_validated_nll(scores, num_classes, targets, wanted, separable));
     let not_kept = match cross_validated {
+        // Biases of the labels' own shares could be anything, too.
+        _ if *prior == Prior::OfLabels && is_separable(scores, num_classes, targets) => {
+            Some(NotKept::NoErrors)
+        }
         _ if fitted == plain => separable.then_some(NotKept::NoErrors),
         _ if accuracy_before == 0.0 && accuracy_after == 0.0 => Some(NotKept::NoneRight),
         Some(found) if found.is_nan() || found >= with_plain.0 => Some(NotKept::NotConfirmed),

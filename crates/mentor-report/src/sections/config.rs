@@ -74,7 +74,11 @@ pub(crate) fn same_data_loss(runs: &[RunReport]) -> bool {
 pub(crate) fn subject(config: &Config) -> String {
     let model = config.model.name.as_deref().unwrap_or("a model");
     let source = config.data.source.as_deref().unwrap_or("unnamed data");
-    format!("{model} on {source}")
+    let student = config.self_train.as_ref().and_then(|self_train| self_train.student.as_deref());
+    match student.filter(|&student| student != model) {
+        Some(student) => format!("{model}, students {student}, on {source}"),
+        None => format!("{model} on {source}"),
+    }
 }
 
 /// How it was trained, as text.

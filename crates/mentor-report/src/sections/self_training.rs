@@ -101,7 +101,7 @@ fn curve(found: &SelfTraining, id: &str) -> String {
         ],
         keys: None,
         mark: None,
-        caption: "Round 0 is the first teacher. A student that is worse than its teacher on validation, or whose labels fall \
+        caption: "Round 0 is the first teacher. A student with no more validation images right than its teacher, or whose labels fall \
                   out of the canary's interval, is rolled back, and the next one learns from the same teacher."
             .to_owned(),
     };

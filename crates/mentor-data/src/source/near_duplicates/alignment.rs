@@ -12,43 +12,59 @@ const NUM_COLUMNS: usize = 5;
 /// sixteenth of the picture.
 const MAX_SHIFT: f64 = 1.0;
 
-/// Pearson's correlation of `b` with the shifted and scaled `a` that is nearest to it, both smoothed before.
-///
-/// To first order a shift by (s, t) and a scaling by (p, q) of `a` is `a + s·∂x a + t·∂y a + p·x·∂x a +
-/// q·y·∂y a`, so that the best of them is a least-squares fit (Lucas and Kanade 1981). Fits that move by more
-/// than a pixel of the thumbnail, or need the negative of the picture, count as 0.
-pub(super) fn aligned_correlation(a: &Thumbnail, b: &Thumbnail) -> f64 {
-    let (a, b) = (smoothed(a), smoothed(b));
-    let columns = columns(&a);
-    let mut products = [[0.0; NUM_COLUMNS]; NUM_COLUMNS];
-    let mut targets = [0.0; NUM_COLUMNS];
-    let dot =
-        |x: &[f64; SIDE * SIDE], y: &[f64; SIDE * SIDE]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-    for (row, x) in columns.iter().enumerate() {
-        for (product, y) in products[row].iter_mut().zip(&columns) {
-            *product = dot(x, y);
-        }
+/// A thumbnail, smoothed and with mean 0.
+pub(super) type Smooth = [f64; SIDE * SIDE];
+
+/// A thumbnail that others are compared with, each after the shift and scaling of this one that fits it best.
+pub(super) struct Alignment {
+    columns: [Smooth; NUM_COLUMNS],
+    products: [[f64; NUM_COLUMNS]; NUM_COLUMNS],
+}
+
+impl Alignment {
+    /// Smooths the thumbnail, and works out once what does not depend on the others.
+    pub(super) fn new(thumbnail: &Thumbnail) -> Self {
+        let columns = columns(&smoothed(thumbnail));
+        let products = columns.each_ref().map(|x| columns.each_ref().map(|y| dot(x, y)));
+        Self { columns, products }
+    }
+
+    /// Pearson's correlation of `b` with the shifted and scaled thumbnail `a` that is nearest to it.
+    ///
+    /// To first order a shift by (s, t) and a scaling by (p, q) of `a` is `a + s·∂x a + t·∂y a + p·x·∂x a +
+    /// q·y·∂y a`, so that the best of them is a least-squares fit (Lucas and Kanade 1981). Fits that move by
+    /// more than a pixel of the thumbnail, or need the negative of the picture, count as 0.
+    pub(super) fn correlation(&self, b: &Smooth) -> f64 {
+        let targets = self.columns.each_ref().map(|x| dot(x, b));
+        let mut system = self.products;
         // Far below a product of thumbnails of length 1: it only keeps the system solvable.
-        products[row][row] += 1e-9;
-        targets[row] = dot(x, &b);
+        (0..NUM_COLUMNS).for_each(|row| system[row][row] += 1e-9);
+        let Some(fit) = solve(system, targets) else { return 0.0 };
+        // Positively, so that what is no number is no match.
+        let matches = fit[0] > 0.0 && fit[1..].iter().all(|shift| (shift / fit[0]).abs() <= MAX_SHIFT);
+        if !matches {
+            return 0.0;
+        }
+        let sum = |x: &[f64; NUM_COLUMNS]| x.iter().zip(&fit).map(|(x, fit)| x * fit).sum::<f64>();
+        let length = sum(&self.products.each_ref().map(sum));
+        let scale = (length * dot(b, b)).sqrt();
+        if scale > 0.0 { sum(&targets) / scale } else { 0.0 }
     }
-    let Some(fit) = solve(products, targets) else { return 0.0 };
-    let near = |shift: &f64| (shift / fit[0]).abs() <= MAX_SHIFT;
-    // Positively, so that what is no number is no match.
-    let matches = fit[0] > 0.0 && fit[1..].iter().all(near);
-    if !matches {
-        return 0.0;
+}
+
+/// In eight sums, which need not wait for each other.
+fn dot(x: &Smooth, y: &Smooth) -> f64 {
+    let mut sums = [0.0; 8];
+    for (x, y) in x.as_chunks::<8>().0.iter().zip(y.as_chunks::<8>().0) {
+        for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+            *sum += x * y;
+        }
     }
-    let mut fitted = [0.0; SIDE * SIDE];
-    for (factor, column) in fit.iter().zip(&columns) {
-        fitted.iter_mut().zip(column).for_each(|(sum, value)| *sum += factor * value);
-    }
-    let scale = (dot(&fitted, &fitted) * dot(&b, &b)).sqrt();
-    if scale > 0.0 { dot(&fitted, &b) / scale } else { 0.0 }
+    sums.iter().sum()
 }
 
 /// Weights ¼, ½, ¼ across and down, edges repeated; with mean 0.
-fn smoothed(thumbnail: &Thumbnail) -> [f64; SIDE * SIDE] {
+pub(super) fn smoothed(thumbnail: &Thumbnail) -> Smooth {
     let at = |y: usize, x: usize| f64::from(thumbnail[y * SIDE + x]);
     let along = |index: usize| [index.saturating_sub(1), index, (index + 1).min(SIDE - 1)];
     let mut smooth: [f64; SIDE * SIDE] = std::array::from_fn(|place| {
@@ -126,6 +142,10 @@ fn solve(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn aligned_correlation(a: &Thumbnail, b: &Thumbnail) -> f64 {
+        Alignment::new(a).correlation(&smoothed(b))
+    }
 
     /// Waves, cut out from `from` pixels to the left and above, `scale` times as large.
     fn waves(from: f64, scale: f64) -> Thumbnail {

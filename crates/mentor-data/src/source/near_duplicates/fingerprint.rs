@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::alignment::{SIDE, aligned_correlation};
+use super::alignment::SIDE;
 use crate::format::ImageFormat;
 
 /// Frequencies in each direction that the hash looks at.
@@ -42,13 +42,6 @@ impl Fingerprint {
         let mut thumbnail = self.thumbnail;
         thumbnail.chunks_exact_mut(SIDE).for_each(<[f32]>::reverse);
         Self { hash: hash(&thumbnail), thumbnail }
-    }
-
-    /// As [`Fingerprint::correlation`], of smoothed thumbnails, with the small shift and scaling of this one
-    /// that fits the other best: what a crop by a pixel or two, or another way of resizing, leaves. 0 if none
-    /// is small.
-    pub fn aligned_correlation(&self, other: &Self) -> f32 {
-        aligned_correlation(&self.thumbnail, &other.thumbnail) as f32
     }
 
     /// The perceptual hash: bit u + 8·v is set where the coefficient of frequency (u, v) in the discrete

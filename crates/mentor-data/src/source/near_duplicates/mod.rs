@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 pub use fingerprint::Fingerprint;
 pub use multi_index::MAX_DISTANCE;
 
+use alignment::{Alignment, Smooth, smoothed};
 use multi_index::MultiIndex;
 
 /// From where on two images count as the same picture.
@@ -72,6 +73,8 @@ pub struct Match {
 #[derive(Clone, Debug)]
 pub struct Protected {
     fingerprints: Vec<Fingerprint>,
+    /// Their thumbnails, smoothed.
+    smooth: Vec<Smooth>,
     index: MultiIndex,
     similarity: Similarity,
 }
@@ -85,7 +88,8 @@ impl Protected {
     pub fn new(fingerprints: Vec<Fingerprint>, similarity: Similarity) -> Self {
         assert!(similarity.max_distance <= MAX_DISTANCE, "a distance over {MAX_DISTANCE} is not indexed");
         let hashes: Vec<u64> = fingerprints.iter().map(Fingerprint::hash).collect();
-        Self { index: MultiIndex::new(hashes), fingerprints, similarity }
+        let smooth = fingerprints.iter().map(|print| smoothed(&print.thumbnail)).collect();
+        Self { index: MultiIndex::new(hashes), smooth, fingerprints, similarity }
     }
 
     /// The most similar protected image, if any matches.
@@ -93,12 +97,15 @@ impl Protected {
         let Similarity { max_distance, min_correlation, min_aligned } = self.similarity;
         let mut best: Option<Match> = None;
         for (mirrored, fingerprint) in [(false, fingerprint), (true, &fingerprint.mirrored())] {
+            let mut alignment = None;
             self.index.visit(fingerprint.hash(), max_distance, |protected, distance| {
                 let other = &self.fingerprints[protected];
                 // A NaN cannot match; there is none among finite thumbnails.
                 let mut correlation = fingerprint.correlation(other);
                 if correlation < min_correlation {
-                    correlation = fingerprint.aligned_correlation(other);
+                    correlation = alignment
+                        .get_or_insert_with(|| Alignment::new(&fingerprint.thumbnail))
+                        .correlation(&self.smooth[protected]) as f32;
                     if correlation < min_aligned {
                         return;
                     }
