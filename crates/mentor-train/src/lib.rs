@@ -17,10 +17,12 @@ pub mod recipes;
 mod teachers;
 
 pub use engine::{CheckpointError, Optimizer, ParameterTensors, TrainError, ema_decay, update_average};
-pub use inference::{LoadError, ModelFile, TrainedModel};
+pub use inference::{
+    FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, PredictError, Predictions, Rows, TrainedModel, first_weights,
+};
 pub use plan::{
     DistillMode, DistillPlan, LossPlan, OptimizerPlan, Plan, PlanError, Pool, RankingBatches, RankingForm,
-    RankingPlan, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TripletForm,
+    RankingLoss, RankingPlan, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TripletForm,
 };
 pub use recipes::{LabelInput, Labelling, Outcome, estimate_self_training, label, train};
 pub use teachers::{CacheError, CacheKey, CacheShape, TeacherCache};

@@ -3,13 +3,14 @@
 use std::sync::atomic::AtomicBool;
 
 use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_parameters};
-use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
+use mentor_run::{MODEL_FORMAT, Summary};
 
 use crate::analysis::trajectory::Trajectory;
 use crate::engine::checkpoint::Progress;
 use crate::engine::error::TrainError;
 use crate::engine::job::Job;
-use crate::inference::model_file::{ModelFile, model_blake3};
+use crate::inference::model_file::{ModelData, ModelFile, model_blake3};
+use crate::inference::model_loss::ModelLoss;
 use crate::inference::weights::WeightStatistics;
 
 /// Writes the files of a complete run; `summary.json` last, because it marks the run complete. Once `stop` is
@@ -29,15 +30,14 @@ pub(crate) fn finish(
     let statistics = WeightStatistics::of(&chosen);
     let penalty = statistics.penalty(&job.plan.penalty);
     let weights_blake3 = weights_blake3(&chosen);
-    let config = job.plan.to_config();
     let model_file = ModelFile {
         format: MODEL_FORMAT,
         spec: chosen.spec().clone(),
         classes: job.data.classes().to_vec(),
         preprocessing: job.data.preprocessing.clone(),
-        loss: config.loss,
-        penalty: config.penalty,
-        data: DataConfig { augment: None, ..config.data },
+        loss: ModelLoss::from(&job.plan.loss),
+        penalty: job.plan.penalty,
+        data: ModelData { source: Some(job.plan.source.clone()), options: job.plan.options.clone() },
         source_blake3: Some(job.data.source_blake3.clone()),
         weights_blake3: weights_blake3.clone(),
         calibration: None,

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 use mentor_data::{BadImage, Note};
-use mentor_model::{Architecture, Head, Model, ModelSpec};
+use mentor_model::{Head, Model, ModelSpec, TensorNames};
 use mentor_run::{RunDir, Summary, TrainEvent};
 
 use crate::engine::error::TrainError;
@@ -14,6 +14,7 @@ use crate::engine::objective::Objective;
 use crate::engine::outcome::Outcome;
 use crate::engine::training_data::{TrainingData, quarantined};
 use crate::engine::training_loop::run;
+use crate::inference::{FirstWeights, first_weights};
 use crate::plan::Plan;
 
 /// What is trained, and on what.
@@ -41,17 +42,17 @@ impl Trainee<'_> {
 
     /// The network with its first weights.
     pub(crate) fn model(&self, device: &Device) -> Result<Model, TrainError> {
-        network(self.plan, self.data, self.head, device)
+        Ok(network(self.plan, self.data, self.head, device)?.model)
     }
 }
 
-/// A network with its first weights.
+/// A network with its first weights, random or those that the plan names.
 pub(crate) fn network(
     plan: &Plan,
     data: &TrainingData,
     head: Head,
     device: &Device,
-) -> Result<Model, TrainError> {
+) -> Result<FirstWeights, TrainError> {
     let spec = ModelSpec {
         architecture: plan.architecture.to_string(),
         input: data.input(),
@@ -59,7 +60,13 @@ pub(crate) fn network(
         dropout: plan.dropout,
         stochastic_depth: plan.stochastic_depth,
     };
-    Ok(Model::new(&spec, plan.seed, device)?)
+    let model = Model::new(&spec, plan.seed, device)?;
+    let mut first = match &plan.init_from {
+        None => FirstWeights { model, notes: Vec::new() },
+        Some(from) => first_weights(model, from, &TensorNames::default(), data.classes())?,
+    };
+    first.model = first.model.freeze(&plan.freeze)?;
+    Ok(first)
 }
 
 /// Trains into the run directory, or continues there.
@@ -71,7 +78,7 @@ pub(crate) fn train_on(
     stop: &AtomicBool,
     observer: &mut dyn FnMut(&TrainEvent),
 ) -> Result<Outcome, TrainError> {
-    let Trainee { plan, data, objective, .. } = *trainee;
+    let Trainee { plan, data, objective, head } = *trainee;
     if run_dir.is_complete()
         && let Some(other) = run_dir.other_run()
     {
@@ -87,8 +94,8 @@ pub(crate) fn train_on(
         }
     }
     let device = device.clone().autodiff();
-    let model = trainee.model(&device)?;
-    for warning in objective.warnings() {
+    let FirstWeights { model, notes } = network(plan, data, head, &device)?;
+    for warning in notes.iter().chain(objective.warnings()) {
         observer(&TrainEvent::Warning(warning.clone()));
     }
     let job = Job { plan, run_dir, data, objective, device, device_name };
@@ -121,7 +128,7 @@ pub(crate) fn tell_of_data(
 /// What a network without convolutions sees of colour pictures, or of ones that were shrunk: most of them are
 /// photographs.
 fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
-    let dense = matches!(plan.architecture, Architecture::Linear | Architecture::Mlp { .. });
+    let dense = plan.architecture.is_dense();
     let [channels, height, width] = data.input();
     let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
     (dense && (channels > 1 || resized)).then(|| {

@@ -6,8 +6,10 @@ pub(crate) mod loss;
 pub(crate) mod schedule;
 pub(crate) mod self_train;
 
+use std::path::PathBuf;
+
 use mentor_data::{Augment, OpenOptions};
-use mentor_loss::{Hinge, Penalty};
+use mentor_loss::Penalty;
 use mentor_model::Architecture;
 use mentor_run::{
     Config, DataConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig, TrainingConfig,
@@ -19,7 +21,7 @@ use self::self_train::Taught;
 
 pub use checker::PlanError;
 pub use distill::{DistillMode, DistillPlan};
-pub use loss::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan, TripletForm};
+pub use loss::{LossPlan, RankingBatches, RankingForm, RankingLoss, RankingPlan, ScoreLossPlan, TripletForm};
 pub use schedule::{Schedule, Shape};
 pub use self_train::{Pool, SelfTrainMethod, SelfTrainPlan};
 
@@ -38,6 +40,10 @@ pub struct Plan {
     pub dropout: f64,
     /// Probability of dropping the last residual block.
     pub stochastic_depth: f64,
+    /// Run directory, or safetensors file, whose weights are the first ones; `None` draws them.
+    pub init_from: Option<PathBuf>,
+    /// Beginnings of names of parameters that are not trained.
+    pub freeze: Vec<String>,
     /// The data loss.
     pub loss: LossPlan,
     /// The penalty λ R(W).
@@ -124,8 +130,11 @@ impl TryFrom<Config> for Plan {
         let architecture =
             model.name.as_deref().unwrap_or("linear").parse::<Architecture>().unwrap_or_else(|error| {
                 check.problems.push(error.to_string());
-                Architecture::Linear
+                Architecture::linear()
             });
+        check.check(self_train.is_none() || (model.init_from.is_none() && model.freeze.is_none()), || {
+            "init_from and freeze are for one network, and self-training makes several: leave them out".into()
+        });
         let dropout = check.f32("dropout", model.dropout.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
         let stochastic_depth =
             check.f32("stochastic_depth", model.stochastic_depth.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
@@ -180,6 +189,8 @@ impl TryFrom<Config> for Plan {
             architecture,
             dropout,
             stochastic_depth,
+            init_from: model.init_from,
+            freeze: model.freeze.unwrap_or_default(),
             loss,
             // Both are checked above; a refused one is replaced, and its problem already noted.
             penalty: Penalty::new(l1, l2).unwrap_or_default(),
@@ -321,12 +332,8 @@ struct Defaults {
 impl Defaults {
     fn of(architecture: &Architecture, loss: &LossPlan, full_batch: bool, self_train: bool) -> Self {
         use LossPlan::{Ranking, Scores};
-        let convolutional = !matches!(architecture, Architecture::Linear | Architecture::Mlp { .. });
-        // The hinge sums over classes, so that its gradient is several times that of softmax.
         let loss_factor = match loss {
-            Scores(ScoreLossPlan::Svm { hinge: Hinge::WestonWatkins, .. }) => 0.2,
-            Scores(ScoreLossPlan::Svm { hinge: Hinge::CrammerSinger, .. }) => 0.5,
-            Scores(ScoreLossPlan::Softmax { .. }) => 1.0,
+            Scores(loss) => loss.row().rate_factor,
             // The pulls and pushes of the many pairs of a batch nearly cancel, so that steps are small.
             Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => 2.5,
             Ranking(_) => 1.0,
@@ -335,18 +342,13 @@ impl Defaults {
             Ranking(ranking) => ranking.batch_size(),
             Scores(_) => full_batch.then_some(1024),
         };
-        let base = match architecture {
-            Architecture::Linear => 0.01,
-            Architecture::Mlp { .. } | Architecture::Cnn { .. } | Architecture::Vit { .. } => 0.02,
-            _ => 0.1,
-        };
         Self {
-            full_rate: base * loss_factor,
+            full_rate: architecture.family().learning_rate * loss_factor,
             // Few labels have small batches, and their rates were found on these.
             full_rate_batch: if self_train { self::self_train::BATCH_SIZE } else { 128 },
             batch_size: batch_size.unwrap_or(128),
             epochs: if full_batch { 300 } else { 20 },
-            warmup_epochs: if convolutional && !full_batch { 5.0 } else { 0.0 },
+            warmup_epochs: if !architecture.is_dense() && !full_batch { 5.0 } else { 0.0 },
         }
     }
 
@@ -401,6 +403,8 @@ impl Plan {
                 name: Some(self.architecture.to_string()),
                 dropout: Some(self.dropout),
                 stochastic_depth: Some(self.stochastic_depth),
+                init_from: self.init_from.clone(),
+                freeze: (!self.freeze.is_empty()).then(|| self.freeze.clone()),
                 ..model
             },
             loss: self.loss.to_config(),

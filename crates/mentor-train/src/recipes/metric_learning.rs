@@ -24,7 +24,7 @@ use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::{targets_to_device, to_host};
 use crate::inference::error::NEVER;
-use crate::inference::evaluate::embed_samples;
+use crate::inference::evaluate::{embed_samples, in_order};
 use crate::plan::Plan;
 use crate::plan::loss::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 
@@ -235,7 +235,8 @@ impl Objective for Ranking<'_> {
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         let Some(val) = &self.data.val else { return Ok(None) };
         let batch_size = self.plan.optimizer.batch_size;
-        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device, &NEVER)?;
+        let loader = in_order(val, &self.data.preprocessing, batch_size);
+        let values = embed_samples(model, &loader, &self.device, &NEVER)?;
         if values.iter().any(|value| !value.is_finite()) {
             return Ok(Some(Validation { data_loss: Some(f64::NAN), ..Validation::default() }));
         }
@@ -257,7 +258,7 @@ impl Objective for Ranking<'_> {
         let split = if self.data.val.is_some() { "val" } else { "train" };
         let batch_size = self.plan.optimizer.batch_size;
         let values =
-            embed_samples(chosen, dataset, &self.data.preprocessing, batch_size, &self.device, stop)?;
+            embed_samples(chosen, &in_order(dataset, &self.data.preprocessing, batch_size), &self.device, stop)?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
         let lines = run_dir.metrics()?;
         let health = lines.iter().filter_map(|line| match line {

@@ -25,7 +25,7 @@ use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::inference::device::to_host;
 use crate::inference::error::NEVER;
-use crate::inference::evaluate::embed_samples;
+use crate::inference::evaluate::{embed_samples, in_order};
 use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
@@ -106,7 +106,7 @@ impl DistilledEmbeddings<'_> {
         let labels = dataset.targets();
         let batch_size = self.plan.optimizer.batch_size;
         let embed =
-            |model| embed_samples(model, dataset, &self.data.preprocessing, batch_size, &self.device, stop);
+            |model| embed_samples(model, &in_order(dataset, &self.data.preprocessing, batch_size), &self.device, stop);
         let measured = |name: &str, model: &Model, values: &[f32], metric, timed: bool| {
             let found = Neighbourhoods::of(values, labels, metric, stop)?.ok_or(TrainError::Interrupted)?;
             let speed = timed.then(|| speed(model, &self.device, stop)).transpose()?;
@@ -212,7 +212,8 @@ impl Objective for DistilledEmbeddings<'_> {
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
         let Some(val) = &self.data.val else { return Ok(None) };
         let batch_size = self.plan.optimizer.batch_size;
-        let values = embed_samples(model, val, &self.data.preprocessing, batch_size, &self.device, &NEVER)?;
+        let loader = in_order(val, &self.data.preprocessing, batch_size);
+        let values = embed_samples(model, &loader, &self.device, &NEVER)?;
         if values.iter().any(|value| !value.is_finite()) {
             return Ok(Some(Validation { data_loss: Some(f64::NAN), ..Validation::default() }));
         }
