@@ -44,6 +44,6 @@ pub use pass::{Noise, Pass};
 pub use shapes::tensor_shapes;
 pub use spec::{Head, ModelSpec};
 pub use weights::{
-    NamedTensor, TensorNames, init_from, is_penalised, load_safetensors, parameters, tensors_of, to_safetensors,
-    weights_blake3, with_parameters,
+    NamedTensor, TensorNames, init_from, is_penalised, load_safetensors, parameters, tensors_of,
+    to_safetensors, weights_blake3, with_parameters,
 };

@@ -150,7 +150,8 @@ impl Model {
         }
         let shapes = tensor_shapes(&self);
         let trainable = || shapes.iter().map(|(path, _)| path).filter(|path| !is_running_statistic(path));
-        if let Some(prefix) = prefixes.iter().find(|&prefix| !trainable().any(|path| begins_with(path, prefix)))
+        if let Some(prefix) =
+            prefixes.iter().find(|&prefix| !trainable().any(|path| begins_with(path, prefix)))
         {
             let known = heads(trainable());
             return Err(ModelError::NothingFrozen { prefix: prefix.clone(), known });

@@ -25,6 +25,7 @@ pub use records::{
     EpochMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics, Summary, TrainEvent,
 };
 pub use run_dir::{
-    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, OLDEST_MODEL_FORMAT, MetricsLog,
-    MetricsWriter, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step, same_data,
+    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,
+    MetricsWriter, OLDEST_MODEL_FORMAT, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step,
+    same_data,
 };

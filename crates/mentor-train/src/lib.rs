@@ -18,7 +18,8 @@ mod teachers;
 
 pub use engine::{CheckpointError, Optimizer, ParameterTensors, TrainError, ema_decay, update_average};
 pub use inference::{
-    FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, PredictError, Predictions, Rows, TrainedModel, first_weights,
+    FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, PredictError, Predictions, Rows, TrainedModel,
+    first_weights,
 };
 pub use plan::{
     DistillMode, DistillPlan, LossPlan, OptimizerPlan, Plan, PlanError, Pool, RankingBatches, RankingForm,

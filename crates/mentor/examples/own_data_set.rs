@@ -10,7 +10,8 @@ use std::error::Error;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mentor::data::{
-    DataError, Dataset, HostBatch, ImageFormat, ImageStore, Loader, LoaderOptions, Preprocessing, ReadObserver,
+    DataError, Dataset, HostBatch, ImageFormat, ImageStore, Loader, LoaderOptions, Preprocessing,
+    ReadObserver,
 };
 use mentor::loss::{Penalty, ScoreLoss};
 use mentor::model::{Model, ModelSpec, Noise, Pass};
@@ -104,7 +105,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         let HostBatch { pixels, shape, targets, .. } = batch?;
         let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &plain);
         let best = model.scores(images, &Pass::Inference).argmax(1).into_data();
-        right += best.iter::<i64>().zip(&targets).filter(|(best, target)| *best == i64::from(**target)).count();
+        right +=
+            best.iter::<i64>().zip(&targets).filter(|(best, target)| *best == i64::from(**target)).count();
     }
     println!("{right} of 100 bars that it has not seen are right");
     assert!(right > 90);

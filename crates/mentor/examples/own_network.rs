@@ -10,7 +10,9 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mentor::data::{HostBatch, Loader, LoaderOptions, OpenOptions, Preprocessing, Source, Split};
 use mentor::loss::{Penalty, ScoreLoss};
-use mentor::model::{Head, Model, Network, Noise, Output, Pass, load_safetensors, to_safetensors, weights_blake3};
+use mentor::model::{
+    Head, Model, Network, Noise, Output, Pass, load_safetensors, to_safetensors, weights_blake3,
+};
 use mentor::train::{Optimizer, OptimizerPlan, ParameterTensors};
 
 /// Two layers, and a shortcut from the image to the scores. The names of its parameters are those of its fields.
@@ -90,7 +92,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         let HostBatch { pixels, shape, targets, .. } = batch?;
         let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &device);
         let best = trained.scores(images, &Pass::Inference).argmax(1).into_data();
-        right += best.iter::<i64>().zip(&targets).filter(|(best, target)| *best == i64::from(**target)).count();
+        right +=
+            best.iter::<i64>().zip(&targets).filter(|(best, target)| *best == i64::from(**target)).count();
     }
     println!("{} parameters, {right} of {num_val} validation images right", trained.num_params());
     assert!(right * 10 > num_val * 9);

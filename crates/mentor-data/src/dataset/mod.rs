@@ -179,11 +179,14 @@ impl Dataset {
         let format = images.format().clone();
         format.check()?;
         let inconsistent = |reason| DataError::Inconsistent { reason };
-        let num_images = u32::try_from(images.len())
-            .map_err(|_| inconsistent(format!("{} images, at most {} are possible", images.len(), u32::MAX)))?;
+        let num_images = u32::try_from(images.len()).map_err(|_| {
+            inconsistent(format!("{} images, at most {} are possible", images.len(), u32::MAX))
+        })?;
         let classes: Arc<[String]> = images.classes().into();
         let targets: Vec<Option<u32>> = (0..images.len()).map(|index| images.target(index)).collect();
-        if let Some(index) = targets.iter().position(|target| target.is_some_and(|t| t as usize >= classes.len())) {
+        if let Some(index) =
+            targets.iter().position(|target| target.is_some_and(|t| t as usize >= classes.len()))
+        {
             let target = targets[index].unwrap_or_default();
             return Err(inconsistent(format!("target {target} at {index}, but {} classes", classes.len())));
         }

@@ -397,10 +397,7 @@ pub enum DataError {
 
 impl DataError {
     /// An error of the caller's own [`ImageStore`](crate::ImageStore) about the image `id`.
-    pub fn store(
-        id: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn store(id: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Store { id: id.into(), source: source.into() }
     }
 

@@ -69,8 +69,7 @@ impl ClassBalance {
                 value: samples_per_class,
                 reason: format!(
                     "no class has so many samples, the largest, {:?}, has {}",
-                    classes[largest],
-                    counts[largest]
+                    classes[largest], counts[largest]
                 ),
             });
         }

@@ -9,10 +9,8 @@ use crate::error::DataError;
 use crate::options::{Purpose, SplitBy};
 use crate::readers::listing::{Format, Listed, Listing, Pictures, check_trained};
 
-pub(crate) const FORMAT: Format = Format {
-    recognises: Path::is_dir,
-    list: |path, options, purpose| list(path, options.split_by, purpose),
-};
+pub(crate) const FORMAT: Format =
+    Format { recognises: Path::is_dir, list: |path, options, purpose| list(path, options.split_by, purpose) };
 
 fn list(root: &Path, split_by: SplitBy, purpose: Purpose) -> Result<Listing, DataError> {
     let mut left_out = LeftOuts::default();

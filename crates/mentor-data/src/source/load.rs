@@ -246,8 +246,9 @@ impl Source {
             };
             slots.map(fill).collect()
         } else {
-            let sums =
-                |record: &&Record| decode(record).map(|(content, image)| (content, ChannelSums::of_image(&image, format)));
+            let sums = |record: &&Record| {
+                decode(record).map(|(content, image)| (content, ChannelSums::of_image(&image, format)))
+            };
             records.par_iter().map(sums).collect()
         };
 

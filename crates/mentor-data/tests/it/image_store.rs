@@ -97,12 +97,15 @@ fn a_data_set_of_a_store_is_that_of_its_images() {
 #[test]
 fn a_store_that_breaks_its_promise_is_refused_with_the_reason() {
     let cases: [(fn(u32, usize) -> Option<u32>, &str); 2] = [
-        (|target, index| (index > 0).then_some(target), "of 144 images have a target"),
+        (|target, index| (index > 0).then_some(target), "of 145 images have a target"),
         (|_, index| Some(if index == 4 { 10 } else { 0 }), "target 10"),
     ];
     for (targets, reason) in cases {
         let error = of_store(Rows { targets, ..rows() }).unwrap_err();
-        assert!(matches!(error, DataError::Inconsistent { .. }) && error.to_string().contains(reason), "{error}");
+        assert!(
+            matches!(error, DataError::Inconsistent { .. }) && error.to_string().contains(reason),
+            "{error}"
+        );
         let loader =
             Loader::new(Rows { targets, ..rows() }, Preprocessing::fit(&digits()), LoaderOptions::default());
         assert!(loader.epoch(0, 0).any(|batch| matches!(batch, Err(DataError::Inconsistent { .. }))));

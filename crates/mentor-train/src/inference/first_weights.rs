@@ -61,7 +61,9 @@ fn of_run(model: &Model, run: &Path, classes: &[String]) -> Result<(Vec<u8>, Opt
     let bytes = run_dir.weights((num_values * size_of::<f32>()) as u64 + MAX_HEADER)?;
     let reason = match (file.spec.head, model.spec().head) {
         (Head::Classifier { .. }, Head::Classifier { .. }) if file.classes == classes => None,
-        (Head::Classifier { num_classes: there }, Head::Classifier { num_classes: here }) if there != here => {
+        (Head::Classifier { num_classes: there }, Head::Classifier { num_classes: here })
+            if there != here =>
+        {
             Some(format!("it tells {there} classes apart, and the data has {here}"))
         }
         (Head::Classifier { .. }, Head::Classifier { .. }) => Some("its classes have other names".to_owned()),
@@ -72,13 +74,9 @@ fn of_run(model: &Model, run: &Path, classes: &[String]) -> Result<(Vec<u8>, Opt
 }
 
 /// The bytes of a file, and why its head cannot serve: it has another number of outputs.
-fn of_file(
-    model: &Model,
-    path: &Path,
-    names: &TensorNames,
-) -> Result<(Vec<u8>, Option<String>), LoadError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| LoadError::Unreadable { path: shown_path(path), source })?;
+fn of_file(model: &Model, path: &Path, names: &TensorNames) -> Result<(Vec<u8>, Option<String>), LoadError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| LoadError::Unreadable { path: shown_path(path), source })?;
     let weight = format!("{HEAD}.weight");
     let shape_in = |tensors: &[(String, Vec<usize>)]| {
         tensors.iter().find(|(name, _)| *name == weight).map(|(_, shape)| shape.clone())

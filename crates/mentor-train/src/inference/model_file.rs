@@ -325,7 +325,10 @@ mod tests {
         let data = old["data"].clone();
         for (loss, penalty) in [
             (r#"{"name": "softmax"}"#, "{}"),
-            (r#"{"name": "softmax", "label_smoothing": 0.0, "class_weights": []}"#, r#"{"l1": 0.0, "l2": 0.0}"#),
+            (
+                r#"{"name": "softmax", "label_smoothing": 0.0, "class_weights": []}"#,
+                r#"{"l1": 0.0, "l2": 0.0}"#,
+            ),
         ] {
             old["loss"] = serde_json::from_str(loss).unwrap();
             old["penalty"] = serde_json::from_str(penalty).unwrap();

@@ -80,7 +80,9 @@ impl TryFrom<LossConfig> for ModelLoss {
         if LossConfig::from(loss.clone()) == config {
             return Ok(loss);
         }
-        Err(PlanError { problems: vec![format!("the loss {} does not state all its parameters", loss.name())] })
+        Err(PlanError {
+            problems: vec![format!("the loss {} does not state all its parameters", loss.name())],
+        })
     }
 }
 

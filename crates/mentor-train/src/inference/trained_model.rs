@@ -9,9 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{DataError, Dataset, ImageFormat, shown_path};
 use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
 use mentor_metrics::retrieval::Metric;
-use mentor_model::{
-    Head, Model, ModelError, Network, Pass, load_safetensors, tensor_shapes, weights_blake3,
-};
+use mentor_model::{Head, Model, ModelError, Network, Pass, load_safetensors, tensor_shapes, weights_blake3};
 use mentor_run::files::MAX_HEADER;
 use mentor_run::{MODEL_FILE, RunDir, RunDirError};
 
@@ -134,8 +132,7 @@ impl TrainedModel {
     /// [`LoadError::Description`] if the first are no description of a model, [`LoadError::Model`] if the second are not its
     /// weights, and [`LoadError::OtherWeights`] if they are those of another model.
     pub fn from_bytes(model_json: &[u8], safetensors: &[u8], device: &Device) -> Result<Self, LoadError> {
-        let file =
-            ModelFile::parse(model_json, None).map_err(|reason| LoadError::Description { reason })?;
+        let file = ModelFile::parse(model_json, None).map_err(|reason| LoadError::Description { reason })?;
         let model = Model::new(&file.spec, 0, device)?;
         Self::new(file, load_safetensors(model, safetensors)?, device, "the model")
     }
@@ -221,7 +218,9 @@ impl TrainedModel {
     ///
     /// [`PredictError::NoScores`] of an embedding model, [`PredictError::WrongLength`] for an image of another size.
     pub fn predict<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<Predictions, PredictError> {
-        let Head::Classifier { num_classes } = self.file.spec.head else { return Err(PredictError::NoScores) };
+        let Head::Classifier { num_classes } = self.file.spec.head else {
+            return Err(PredictError::NoScores);
+        };
         self.check_lengths(images)?;
         let mut scores = Rows { values: Vec::new(), width: num_classes };
         for images in images.chunks(BATCH) {
@@ -237,7 +236,9 @@ impl TrainedModel {
     /// As [`TrainedModel::predict`].
     pub fn scores<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<Rows, PredictError> {
         match self.file.spec.head {
-            Head::Classifier { .. } => self.rows(images, |images| self.model.scores(images, &Pass::Inference)),
+            Head::Classifier { .. } => {
+                self.rows(images, |images| self.model.scores(images, &Pass::Inference))
+            }
             Head::Embedding { .. } => Err(PredictError::NoScores),
         }
     }
@@ -275,7 +276,12 @@ impl TrainedModel {
         batch_size: usize,
         stop: &AtomicBool,
     ) -> Result<Vec<f32>, InferenceError> {
-        score_samples(&self.model, &in_order(dataset, &self.file.preprocessing, batch_size), &self.device, stop)
+        score_samples(
+            &self.model,
+            &in_order(dataset, &self.file.preprocessing, batch_size),
+            &self.device,
+            stop,
+        )
     }
 
     /// Embeddings of images, as [`TrainedModel::predict`] takes them, in one pass: one row an image. Of a classifier, its

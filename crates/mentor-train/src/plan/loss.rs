@@ -306,7 +306,9 @@ fn stated(config: &LossConfig) -> Vec<(String, Option<Value>)> {
         value => value.as_f64(),
     };
     let value = |value: &serde_json::Value| match value {
-        serde_json::Value::Array(values) => values.iter().map(number).collect::<Option<_>>().map(Value::Numbers),
+        serde_json::Value::Array(values) => {
+            values.iter().map(number).collect::<Option<_>>().map(Value::Numbers)
+        }
         value => number(value).map(Value::Number),
     };
     let fields = serde_json::to_value(config).unwrap_or_default();

@@ -257,8 +257,12 @@ impl Objective for Ranking<'_> {
         let dataset = self.data.val.as_ref().unwrap_or(&self.data.train);
         let split = if self.data.val.is_some() { "val" } else { "train" };
         let batch_size = self.plan.optimizer.batch_size;
-        let values =
-            embed_samples(chosen, &in_order(dataset, &self.data.preprocessing, batch_size), &self.device, stop)?;
+        let values = embed_samples(
+            chosen,
+            &in_order(dataset, &self.data.preprocessing, batch_size),
+            &self.device,
+            stop,
+        )?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
         let lines = run_dir.metrics()?;
         let health = lines.iter().filter_map(|line| match line {

@@ -31,7 +31,8 @@ impl<'a> Opened<'a> {
         let source = part.open(data, &file.data.options).map_err(|error| {
             let own = file.data.source.as_deref() == Some(data);
             if own && !Path::new(data).exists() {
-                let relative = "it is named as in training, from the folder in which mentor ran; go there, or";
+                let relative =
+                    "it is named as in training, from the folder in which mentor ran; go there, or";
                 let moved = "it has been moved since training;";
                 let why = if Path::new(data).is_relative() { relative } else { moved };
                 return Failure::from(error).help(format!("{why} name the data with --data"));
@@ -60,12 +61,17 @@ impl<'a> Opened<'a> {
                  (--split test does)",
                 shown(source.name())
             ));
-        } else if let (false, false, false, Part::Split(split)) = (*own, *same, source.has_own_splits(), part) {
+        } else if let (false, false, false, Part::Split(split)) = (*own, *same, source.has_own_splits(), part)
+        {
             let all: usize = Split::ALL.into_iter().map(|split| source.num_images(split)).sum();
             output::note(&format!(
                 "warning: {}: has no splits of its own; {} drawn from {} by chance; --split all evaluates every image",
                 shown(source.name()),
-                counted(source.num_images(split), &format!("{split} image is"), &format!("{split} images are")),
+                counted(
+                    source.num_images(split),
+                    &format!("{split} image is"),
+                    &format!("{split} images are")
+                ),
                 counted(all, "image", "images"),
             ));
         } else if *own && !*same && trained.file.source_blake3.is_some() {
@@ -89,7 +95,11 @@ fn warn_of_images<'a>(notes: impl Iterator<Item = &'a Note>) {
 }
 
 /// A part of data with the classes of a classifier, in its format; what is left out of it is said.
-pub(in crate::commands) fn labelled(trained: &TrainedModel, data: &str, split: Part) -> Result<Arc<Dataset>, Failure> {
+pub(in crate::commands) fn labelled(
+    trained: &TrainedModel,
+    data: &str,
+    split: Part,
+) -> Result<Arc<Dataset>, Failure> {
     let opened = Opened::new(trained, data, split)?;
     let dataset = in_classes_of_model(data, opened.load(split)?, trained.classes())?;
     opened.warn(split);

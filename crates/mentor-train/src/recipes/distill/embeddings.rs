@@ -105,8 +105,9 @@ impl DistilledEmbeddings<'_> {
         let (split, dataset) = judged(self.data);
         let labels = dataset.targets();
         let batch_size = self.plan.optimizer.batch_size;
-        let embed =
-            |model| embed_samples(model, &in_order(dataset, &self.data.preprocessing, batch_size), &self.device, stop);
+        let embed = |model| {
+            embed_samples(model, &in_order(dataset, &self.data.preprocessing, batch_size), &self.device, stop)
+        };
         let measured = |name: &str, model: &Model, values: &[f32], metric, timed: bool| {
             let found = Neighbourhoods::of(values, labels, metric, stop)?.ok_or(TrainError::Interrupted)?;
             let speed = timed.then(|| speed(model, &self.device, stop)).transpose()?;
