@@ -8,6 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::str::FromStr;
 
 use burn::tensor::{Device, Tensor};
+use mentor_train::Execution;
 
 use crate::terminal::error::Failure;
 
@@ -44,6 +45,13 @@ pub(crate) struct OpenDevice {
     pub(crate) device: Device,
     /// What goes into `summary.json`, such as `cpu` or `wgpu:0`.
     pub(crate) name: String,
+}
+
+impl OpenDevice {
+    /// Work on it, which the summary says was done on the device of this name.
+    pub(crate) fn execution<'a>(&self) -> Execution<'a> {
+        Execution::new(&self.device).with_device_name(&self.name)
+    }
 }
 
 impl FromStr for DeviceChoice {

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("verify  {:6.2} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
     let options = SelectionOptions {
-        kind: LabelKind::Soft { top_k: NUM_CLASSES },
+        kind: LabelKind::Soft { top_k: None },
         threshold: 0.3,
         temperature: 1.0,
         balance: Some(Balance { per_class: 5000, max_copies: 5 }),

@@ -5,7 +5,8 @@
 //!                                                     └─▶ TrainedModel ─▶ Evaluation
 //! ```
 //!
-//! Read `engine::training_loop` first: it is the loop; then [`recipes`], what is minimised. Nothing in this crate prints; a
+//! [`train`] runs the recipe of a [`Plan`]; [`Trainer`] trains own networks on own data with an own [`Objective`], in the
+//! same loop. Read `engine::training_loop` first: it is the loop; then `recipes`, what is minimised. Nothing in this crate prints; a
 //! caller observes [`TrainEvent`](mentor_run::TrainEvent)s.
 
 mod analysis;
@@ -13,17 +14,25 @@ mod engine;
 mod inference;
 mod plan;
 pub mod pseudo_labels;
-pub mod recipes;
+mod recipes;
 mod teachers;
 
-pub use engine::{CheckpointError, Optimizer, ParameterTensors, TrainError, ema_decay, update_average};
+pub use engine::{
+    BatchLoss, CheckpointError, Execution, Measure, Objective, OneProcess, Optimizer, Outcome,
+    ParameterTensors, Reduce, TrainError, Trained, Trainer, Validation, ValidationSet, ema_decay,
+    update_average,
+};
 pub use inference::{
     FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, PredictError, Predictions, Rows, TrainedModel,
     first_weights,
 };
 pub use plan::{
-    DistillMode, DistillPlan, LossPlan, OptimizerPlan, Plan, PlanError, Pool, RankingBatches, RankingForm,
-    RankingLoss, RankingPlan, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TripletForm,
+    DistillMode, DistillPlan, LossPlan, OptimizerPlan, PerClass, Plan, PlanError, Pool, RankingBatches,
+    RankingForm, RankingLoss, RankingPlan, Recipe, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape,
+    TrainingPlan, TripletForm,
 };
-pub use recipes::{LabelInput, Labelling, Outcome, estimate_self_training, label, train};
-pub use teachers::{CacheError, CacheKey, CacheShape, TeacherCache};
+pub use recipes::{DistillationObjective, LabelInput, Labelling, estimate_self_training, label, train};
+pub use teachers::{
+    AugmentedImages, CacheError, CacheKey, CacheShape, FixedOutputs, Teacher, TeacherCache, TeacherError,
+    TrainedTeacher,
+};

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::model::{NamedTensor, parameters};
 use mentor::run::{Config, TrainEvent};
-use mentor::train::{Plan, TrainedModel, train};
+use mentor::train::{Execution, Plan, TrainedModel, train};
 
 /// The digits from `first` to `last` as a folder of images: ten of each for training, twenty for testing.
 fn few_digits(folder: &Path, first: usize, last: usize) -> Result<(), Box<dyn Error>> {
@@ -40,7 +40,7 @@ fn trained(text: &str, run: &Path) -> Result<TrainedModel, Box<dyn Error>> {
             println!("{text}");
         }
     };
-    train(&plan, run, &Device::flex(), "cpu", &false.into(), &mut told)?;
+    train(&plan, run, &Execution::new(&Device::flex()).with_observer(&mut told))?;
     Ok(TrainedModel::load(run, &Device::flex())?)
 }
 
@@ -52,15 +52,13 @@ fn tensor(model: &TrainedModel, path: &str) -> Option<NamedTensor> {
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let place = |name: &str| folder.path().join(name);
-    let first =
-        trained("data.source = 'digits'\nmodel.name = 'mlp:64,32'\ntraining.epochs = 10", &place("first"))?;
+    let first = trained("data.source = 'digits'\nmodel.name = 'mlp:64,32'\ntraining.epochs = 10", &place("first"))?;
 
     // Three classes of ten images each: the head, which told ten apart, begins anew, and says so.
     few_digits(&place("few"), 7, 9)?;
     let text = format!(
         "data.source = {:?}\nmodel = {{ name = 'mlp:64,32', init_from = {:?}, freeze = ['hidden.0'] }}\ntraining.epochs = 20",
-        place("few"),
-        place("first")
+        place("few"), place("first")
     );
     let tuned = trained(&text, &place("tuned"))?;
     assert_eq!(tensor(&tuned, "hidden.0.weight"), tensor(&first, "hidden.0.weight"), "held fixed");

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows something")]
 
-use burn::tensor::{Device, Int, Tensor};
+use mentor::burn::tensor::{Device, Int, Tensor};
 use mentor::loss::{Hinge, MulticlassSvm, SoftmaxCrossEntropy};
 
 /// Scores for cat, car and frog: one row for each image.

@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::metrics::retrieval::{Embeddings, nearest};
 use mentor::run::Config;
-use mentor::train::{Plan, TrainedModel, train};
+use mentor::train::{Execution, Plan, TrainedModel, train};
 
 const CONFIG: &str = "
 data.source = 'digits'
@@ -28,7 +28,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let (run, device) = (folder.path().join("run"), Device::flex());
     let plan = Plan::try_from(Config::from_toml(CONFIG, "example", &[])?)?;
-    train(&plan, &run, &device, "cpu", &false.into(), &mut |_| {})?;
+    train(&plan, &run, &Execution::new(&device))?;
 
     let model = TrainedModel::load(&run, &device)?;
 
@@ -49,12 +49,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         let class = |sample: usize| gallery.classes()[gallery.targets()[sample] as usize].as_str();
         if number == 0 {
             for neighbour in &found {
-                println!(
-                    "{} (a {}), distance {:.3}",
-                    gallery.id(neighbour.index),
-                    class(neighbour.index),
-                    neighbour.distance
-                );
+                println!("{} (a {}), distance {:.3}", gallery.id(neighbour.index), class(neighbour.index), neighbour.distance);
             }
         }
         right += usize::from(gallery.targets()[found[0].index] == test.targets()[number]);

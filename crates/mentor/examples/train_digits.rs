@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::Device;
+use mentor::burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::run::{Config, TrainEvent};
-use mentor::train::{Outcome, Plan, TrainedModel, train};
+use mentor::train::{Execution, Outcome, Plan, TrainedModel, train};
 
 const CONFIG: &str = "
 [data]
@@ -44,10 +44,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             );
         }
     };
-    match train(&plan, &out, &device, "cpu", &stop, &mut observer)? {
+    let execution = Execution::new(&device).with_stop(&stop).with_observer(&mut observer);
+    match train(&plan, &out, &execution)? {
         Outcome::Complete(summary) => println!("trained in {:.1} s", summary.wall_secs),
         Outcome::AlreadyComplete(_) => println!("{} holds the complete run", out.display()),
-        Outcome::Interrupted { step } => println!("stopped after update {step}"),
+        Outcome::Interrupted { step } => println!("stopped after update {}", step.unwrap_or(0)),
     }
 
     // Whoever uses a model needs its run directory only: classes and preprocessing are in it.

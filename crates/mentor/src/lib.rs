@@ -19,12 +19,11 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use std::sync::atomic::AtomicBool;
 //!
-//! use burn::tensor::Device;
+//! use mentor::burn::tensor::Device;
 //! use mentor::data::{OpenOptions, Source, Split};
 //! use mentor::run::Config;
-//! use mentor::train::{Plan, TrainedModel, train};
+//! use mentor::train::{Execution, Plan, TrainedModel, train};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
@@ -40,8 +39,7 @@
 //! let plan = Plan::try_from(config)?;
 //!
 //! // Called again with the same plan and directory, it continues, or says that it is complete.
-//! let stop = AtomicBool::new(false);
-//! train(&plan, &out, &Device::flex(), "cpu", &stop, &mut |_event| {})?;
+//! train(&plan, &out, &Execution::new(&Device::flex()))?;
 //!
 //! let trained = TrainedModel::load(&out, &Device::flex())?;
 //! let source = Source::open("digits", &OpenOptions::default())?;
@@ -55,7 +53,7 @@
 //! # A loss on its own
 //!
 //! ```
-//! use burn::tensor::{Device, Int, Tensor};
+//! use mentor::burn::tensor::{Device, Int, Tensor};
 //! use mentor::loss::{Hinge, MulticlassSvm};
 //!
 //! let device = Device::flex();
@@ -66,6 +64,8 @@
 //! # Ok::<(), mentor::loss::LossError>(())
 //! ```
 
+/// The engine, in the version that everything here is made with: tensors, devices, modules.
+pub use burn;
 pub use mentor_data as data;
 pub use mentor_loss as loss;
 pub use mentor_metrics as metrics;

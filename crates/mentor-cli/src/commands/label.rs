@@ -113,11 +113,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let interruption = Interruption::watch()
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
     let mut progress = Progress::new(args.quiet);
-    let mut observer = |event: &TrainEvent| progress.observe(event);
     let reading = reading_bar_until(args.quiet, &interruption);
     let images = LabelInput { data: &args.data, max_pixels: args.limits.max_pixels, reading };
-    let stop = interruption.flag();
-    let labelling = label(&args.run, images, &path, shard, &device.device, stop, &mut observer)?;
+    let execution = device
+        .execution()
+        .with_stop(interruption.flag())
+        .with_observer(|event: &TrainEvent| progress.observe(event));
+    let labelling = label(&args.run, images, &path, shard, &execution)?;
+    drop(execution);
     drop(progress);
     let (manifest, already_written) = match labelling {
         Labelling::Written(manifest) => (manifest, false),

@@ -200,7 +200,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let plan = Plan::try_from(config).map_err(Failure::usage)?;
     let device = args.train.device.open()?;
-    output::text(&planned(&estimate_self_training(&plan, &device.device)?))
+    output::text(&planned(&estimate_self_training(&plan, &device.execution())?))
 }
 
 impl Args {

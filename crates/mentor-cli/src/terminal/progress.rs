@@ -84,12 +84,12 @@ impl Progress {
             count(*num_train as u64),
             count(*num_val as u64),
         ));
-        if started.min_updates > 0 {
+        if let Some(min_updates) = started.min_updates {
             self.say(&format!(
                 "{} epochs of {} updates, to make at least {}; --epochs sets another length",
                 count(started.epochs as u64),
                 count(started.steps_per_epoch),
-                count(started.min_updates)
+                count(min_updates.get())
             ));
         }
         if started.resumed_step > 0 {

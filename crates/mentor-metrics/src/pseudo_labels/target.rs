@@ -1,5 +1,7 @@
 //! From scores to a label, a confidence and target probabilities.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 /// Which targets a student learns from.
@@ -10,8 +12,8 @@ pub enum LabelKind {
     Hard,
     /// The probabilities of the `top_k` most probable classes; what is left of 1 is shared by the others.
     Soft {
-        /// At least 1; from the number of classes on, every probability is kept.
-        top_k: usize,
+        /// `None`, or a number of at least that of the classes, keeps every probability.
+        top_k: Option<NonZeroUsize>,
     },
 }
 

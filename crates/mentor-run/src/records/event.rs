@@ -1,6 +1,7 @@
 //! What training says while it runs. Observers turn events into progress bars and `metrics.jsonl`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,9 +66,8 @@ pub struct Started {
     pub num_val: usize,
     /// Epochs of the whole run.
     pub epochs: usize,
-    /// The updates that the epochs are to make at least, if there are more of them than planned for that;
-    /// else 0.
-    pub min_updates: u64,
+    /// The updates that the epochs are to make at least, if there are more of them than planned for that.
+    pub min_updates: Option<NonZeroU64>,
     /// Updates of one epoch.
     pub steps_per_epoch: u64,
     /// Batches (forward passes) of one epoch.

@@ -76,18 +76,19 @@ impl RunDir {
             }
             Err(error) => (MetricsLog::default(), Some(format!("the curves begin anew: {error}"))),
         };
-        let kept = log.lines.iter().filter(|line| match line {
+        let mut kept = log.lines;
+        kept.retain(|line| match line {
             MetricsLine::Step(metrics) => metrics.step <= step,
             MetricsLine::Epoch(metrics) => metrics.step <= step,
         });
         let mut text = Vec::new();
-        for line in kept {
+        for line in &kept {
             text.extend(json::line(line).expect("metrics are plain numbers"));
             text.push(b'\n');
         }
         self.write(METRICS_FILE, &text)?;
         let path = self.path.join(METRICS_FILE);
-        Ok(MetricsWriter { file: append_plain(&path)?, path, warning })
+        Ok(MetricsWriter { file: append_plain(&path)?, path, kept, warning })
     }
 }
 
@@ -96,6 +97,7 @@ impl RunDir {
 pub struct MetricsWriter {
     file: File,
     path: PathBuf,
+    kept: Vec<MetricsLine>,
     warning: Option<String>,
 }
 
@@ -103,6 +105,11 @@ impl MetricsWriter {
     /// What of an earlier log could not be kept.
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
+    }
+
+    /// Takes the lines that were there when the log was opened, and are kept.
+    pub fn take_kept(&mut self) -> Vec<MetricsLine> {
+        std::mem::take(&mut self.kept)
     }
 
     /// Appends one line.

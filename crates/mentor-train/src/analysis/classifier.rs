@@ -32,9 +32,9 @@ pub(crate) fn analyse(
     let results = (subject.judge)(chosen, dataset)?;
     // Without validation images the last update is first seen here.
     if results.iter().any(|result| !result.loss.is_finite()) {
-        return Err(AnalysisError::Overflowed { epoch: subject.plan.epochs });
+        return Err(AnalysisError::Overflowed { epoch: subject.plan.training.epochs });
     }
-    let penalty = WeightStatistics::of(chosen).penalty(&subject.plan.penalty);
+    let penalty = WeightStatistics::of(chosen).penalty(&subject.plan.training.penalty);
     let tensors = parameters(chosen);
     let (along_weight, along_line) = landscapes(subject, last, trajectory)?.unzip();
     Ok(Analysis {

@@ -18,6 +18,7 @@ use crate::teachers::error::TeacherError;
 
 /// Why training could not start or go on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// The data cannot be used.
     #[error(transparent)]
@@ -75,6 +76,9 @@ pub enum TrainError {
         /// What to do next, as [`TrainError::help`] says it.
         help: Vec<String>,
     },
+    /// An objective, or what joins gradients, fails in its own way.
+    #[error("{0}")]
+    Other(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The loss is no longer a finite number.
     #[error(
         "the loss is {loss} at update {step} (epoch {epoch}), learning rate {learning_rate}; samples: {}",
@@ -160,7 +164,7 @@ impl TrainError {
             Self::Calibration(error) => return error.help(),
             Self::Teacher { help, .. } => return help.clone(),
             Self::SelfTrain { help, .. } => &[help],
-            Self::Model(_) | Self::Loss(_) | Self::Plan(_) => &[],
+            Self::Model(_) | Self::Loss(_) | Self::Plan(_) | Self::Other(_) => &[],
             Self::Diverged { .. } => &[
                 "lower `optimizer.learning_rate`, lengthen `schedule.warmup_epochs` or set `optimizer.clip_norm`, and choose another `out`",
             ],

@@ -1,84 +1,111 @@
-//! The end of a run: the chosen model, its analysis, the summary.
+//! The end of a run: the chosen model, what is found in it, the summary.
 
-use std::sync::atomic::AtomicBool;
-
-use mentor_model::{Model, NamedTensor, to_safetensors, weights_blake3, with_parameters};
+use mentor_model::{Model, to_safetensors, weights_blake3, with_parameters};
 use mentor_run::{MODEL_FORMAT, Summary};
 
-use crate::analysis::trajectory::Trajectory;
-use crate::engine::checkpoint::Progress;
+use crate::engine::analysed::{Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::job::Job;
+use crate::engine::job::{Files, Job};
+use crate::engine::outcome::Trained;
+use crate::engine::training_loop::Run;
 use crate::inference::model_file::{ModelData, ModelFile, model_blake3};
 use crate::inference::model_loss::ModelLoss;
 use crate::inference::weights::WeightStatistics;
 
-/// Writes the files of a complete run; `summary.json` last, because it marks the run complete. Once `stop` is
-/// set it ends with [`TrainError::Interrupted`], and the same run finishes when it is called again.
-///
-/// `last` is without autodiff. The chosen weights are those of the best epoch on the validation split, and
-/// the last ones without it or where nothing is defined on it.
-pub(crate) fn finish(
-    job: &Job<'_>,
-    last: Model,
-    best: Vec<NamedTensor>,
-    progress: Progress,
-    trajectory: &Trajectory,
-    stop: &AtomicBool,
-) -> Result<Summary, TrainError> {
-    let chosen = if best.is_empty() { last.clone() } else { with_parameters(last.clone(), best)? };
-    let statistics = WeightStatistics::of(&chosen);
-    let penalty = statistics.penalty(&job.plan.penalty);
-    let weights_blake3 = weights_blake3(&chosen);
-    let model_file = ModelFile {
+impl Run<'_> {
+    /// Chooses the model, analyses it, and writes the files of a complete run; `summary.json` last, because it
+    /// marks the run complete. Once training is to stop it ends with [`TrainError::Interrupted`], and the same
+    /// run finishes when it is called again.
+    ///
+    /// The chosen weights are those of the best epoch on the validation split, and the last ones without it or
+    /// where nothing is defined on it.
+    pub(super) fn finish(&self, last: &Model) -> Result<Trained, TrainError> {
+        let job = self.job;
+        let last = self.judged(last)?;
+        let chosen = match self.best.as_slice() {
+            [] => last.clone(),
+            best => with_parameters(last.clone(), best.to_vec())?,
+        };
+        let mut summary = self.summary(&chosen);
+        if let Some(files) = &job.files {
+            let model_file = model_file(job, files, &chosen, summary.weights_blake3.clone());
+            summary.model_blake3 =
+                model_blake3(&mentor_run::json::line(&model_file).expect("plain data")).ok();
+            files.dir.write("model.safetensors", &to_safetensors(&chosen)?)?;
+            files.dir.write_json("model.json", &model_file)?;
+        }
+        let ended = Ended {
+            chosen: &chosen,
+            last: &last,
+            trajectory: &self.trajectory,
+            epochs: &self.journal.epochs,
+            stop: job.execution.stop(),
+        };
+        let findings = job.analysed.map_or_else(|| Ok(Findings::default()), |it| it.analyse(&ended))?;
+        if let Some(files) = &job.files {
+            findings.write(files.dir)?;
+        }
+        findings.complete(&mut summary);
+        if let Some(files) = &job.files {
+            files.dir.write_json("summary.json", &summary)?;
+        }
+        Ok(Trained { model: chosen, summary })
+    }
+
+    /// What every recipe has in its summary.
+    fn summary(&self, chosen: &Model) -> Summary {
+        let Self { job, progress, .. } = self;
+        let statistics = WeightStatistics::of(chosen);
+        let penalty = statistics.penalty(&job.training.penalty);
+        // Both of the kept epoch, so that training and validation can be read side by side.
+        let of_best = progress.best.as_ref().and_then(|best| best.train);
+        let (train_loss, train_accuracy) = of_best.unwrap_or(progress.last_train);
+        let best = progress.best.as_ref().map(|best| &best.validation);
+        Summary {
+            val_accuracy: best.and_then(|best| best.accuracy),
+            val_loss: best.and_then(|best| best.data_loss).map(|data_loss| data_loss + penalty),
+            num_val: job.data.val.as_ref().map_or(0, |val| val.len()),
+            train_loss,
+            train_accuracy,
+            last_train_loss: Some(progress.last_train.0),
+            last_train_accuracy: progress.last_train.1,
+            steps: progress.step,
+            epochs: progress.epoch,
+            best_epoch: progress.best.as_ref().map_or(progress.epoch, |best| best.epoch + 1),
+            stopped: progress.stopped.clone(),
+            wall_secs: progress.wall_secs,
+            num_params: chosen.num_params(),
+            num_zero_weights: statistics.num_zero,
+            num_weights: statistics.num_weights,
+            weight_rms: statistics.rms(),
+            weights_blake3: weights_blake3(chosen),
+            model_blake3: None,
+            data_blake3: progress.data_blake3.clone(),
+            device: job.execution.device_name().to_owned(),
+            mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
+            teacher: None,
+            baseline: None,
+            test_accuracy: None,
+            rounds: Vec::new(),
+            distilled: None,
+            measures: best.map(|best| best.measures.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The description that stands beside the weights.
+fn model_file(job: &Job<'_>, files: &Files<'_>, chosen: &Model, weights_blake3: String) -> ModelFile {
+    let config = files.config.clone();
+    ModelFile {
         format: MODEL_FORMAT,
         spec: chosen.spec().clone(),
         classes: job.data.classes().to_vec(),
         preprocessing: job.data.preprocessing.clone(),
-        loss: ModelLoss::from(&job.plan.loss),
-        penalty: job.plan.penalty,
-        data: ModelData { source: Some(job.plan.source.clone()), options: job.plan.options.clone() },
+        loss: ModelLoss::try_from(config.loss).expect("a checked plan states every parameter of its loss"),
+        penalty: job.training.penalty,
+        data: ModelData { source: config.data.source, options: config.data.options },
         source_blake3: Some(job.data.source_blake3.clone()),
-        weights_blake3: weights_blake3.clone(),
-        calibration: None,
-    };
-    // Both of the kept epoch, so that training and validation can be read side by side.
-    let of_best = progress.best.as_ref().and_then(|best| best.train);
-    let (train_loss, train_accuracy) = of_best.unwrap_or(progress.last_train);
-    let best = progress.best.as_ref().map(|best| &best.validation);
-    let mut summary = Summary {
-        val_accuracy: best.and_then(|best| best.accuracy),
-        val_loss: best.and_then(|best| best.data_loss).map(|data_loss| data_loss + penalty),
-        num_val: job.data.val.as_ref().map_or(0, |val| val.len()),
-        train_loss,
-        train_accuracy,
-        last_train_loss: Some(progress.last_train.0),
-        last_train_accuracy: progress.last_train.1,
-        steps: progress.step,
-        epochs: progress.epoch,
-        best_epoch: progress.best.as_ref().map_or(progress.epoch, |best| best.epoch + 1),
-        stopped: progress.stopped,
-        wall_secs: progress.wall_secs,
-        num_params: chosen.num_params(),
-        num_zero_weights: statistics.num_zero,
-        num_weights: statistics.num_weights,
-        weight_rms: statistics.rms(),
         weights_blake3,
-        model_blake3: model_blake3(&mentor_run::json::line(&model_file).expect("plain data")).ok(),
-        data_blake3: progress.data_blake3,
-        device: job.device_name.to_owned(),
-        mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
-        teacher: None,
-        baseline: None,
-        test_accuracy: None,
-        rounds: Vec::new(),
-        distilled: None,
-        measures: best.map(|best| best.measures.clone()).unwrap_or_default(),
-    };
-    job.run_dir.write("model.safetensors", &to_safetensors(&chosen)?)?;
-    job.run_dir.write_json("model.json", &model_file)?;
-    job.objective.analyse(job.run_dir, &chosen, &last, trajectory, stop)?;
-    job.objective.complete(job.run_dir, &mut summary)?;
-    job.run_dir.write_json("summary.json", &summary)?;
-    Ok(summary)
+        calibration: None,
+    }
 }

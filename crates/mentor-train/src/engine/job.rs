@@ -1,19 +1,45 @@
 //! One training of one network.
 
 use burn::tensor::Device;
-use mentor_run::RunDir;
+use mentor_run::{Config, RunDir};
 
+use crate::engine::analysed::Analysed;
+use crate::engine::execution::Execution;
 use crate::engine::objective::Objective;
 use crate::engine::training_data::TrainingData;
-use crate::plan::Plan;
+use crate::engine::validation_set::ValidationSet;
+use crate::plan::TrainingPlan;
 
-/// What does not change over a run.
+/// What does not change over a training.
 pub(crate) struct Job<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) run_dir: &'a RunDir,
+    pub(crate) training: &'a TrainingPlan,
     pub(crate) data: &'a TrainingData,
     pub(crate) objective: &'a dyn Objective,
+    /// The same objective, if it is that of a recipe.
+    pub(crate) analysed: Option<&'a dyn Analysed>,
+    /// Where the run is kept, if it is.
+    pub(crate) files: Option<Files<'a>>,
+    /// The margin of a ranking loss.
+    pub(crate) margin: Option<f64>,
     /// With gradients.
     pub(crate) device: Device,
-    pub(crate) device_name: &'a str,
+    pub(crate) execution: &'a Execution<'a>,
+}
+
+/// Where a run is kept, and the resolved configuration that it is of.
+pub(crate) struct Files<'a> {
+    pub(crate) dir: &'a RunDir,
+    pub(crate) config: Config,
+}
+
+impl<'a> Job<'a> {
+    /// What models are judged on, if there is anything.
+    pub(crate) fn validation_set(&self) -> Option<ValidationSet<'a>> {
+        Some(ValidationSet {
+            dataset: self.data.val.as_ref()?,
+            preprocessing: &self.data.preprocessing,
+            batch_size: self.training.optimizer.batch_size,
+            device: self.execution.device(),
+        })
+    }
 }

@@ -1,41 +1,53 @@
-//! What differs between recipes: the loss of a batch, how a model is judged, and what its analysis holds.
-//!
-//! The loop ([`mentor_train::training_loop`]) does the rest for all of them.
+//! What is minimised, and how a model is judged. The loop does the rest for every objective.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Tensor;
 use mentor_data::{HostBatch, Order};
+use mentor_loss::ScoreLoss;
 use mentor_model::{Model, Pass};
-use mentor_run::{RunDir, Summary};
 
-use crate::analysis::trajectory::Trajectory;
-use crate::engine::error::TrainError;
-use crate::engine::validation::Validation;
+use super::error::TrainError;
+use super::judged::Judged;
+use super::validation::Validation;
+use super::validation_set::ValidationSet;
+use crate::inference::device::targets_to_device;
 
-/// What a recipe minimises, and how it judges the result.
-pub(crate) trait Objective {
-    /// In which order the training samples come.
-    fn order(&self) -> Order;
-
-    /// How many fixed versions of each image training shows; `None`: a new one every epoch.
-    fn views(&self) -> Option<NonZeroU64> {
-        None
-    }
-
-    /// A hash of what is learned from beside the data; a run is continued with the same only. Empty where
-    /// there is nothing else.
-    fn lessons_blake3(&self) -> String {
-        String::new()
-    }
-
-    /// What the user should hear before the first step.
-    fn warnings(&self) -> &[String] {
-        &[]
-    }
-
-    /// The data loss of a batch, with its graph; `images` are its pixels, on the device that trains.
+/// What is minimised, and how a model is judged.
+///
+/// Only [`Objective::batch_loss`] must be written; the loop of [`Trainer`](crate::Trainer) is the one that recipes
+/// use too. A [`ScoreLoss`] is an objective: the mean of the loss, judged by accuracy.
+///
+/// ```
+/// use burn::tensor::Tensor;
+/// use mentor_data::HostBatch;
+/// use mentor_model::{Model, Pass};
+/// use mentor_train::{BatchLoss, Objective, TrainError};
+///
+/// /// The mean square of the scores, whatever the labels.
+/// struct SmallScores;
+///
+/// impl Objective for SmallScores {
+///     fn batch_loss(
+///         &self,
+///         model: &Model,
+///         images: Tensor<4>,
+///         _: &HostBatch,
+///         pass: &Pass<'_>,
+///     ) -> Result<BatchLoss, TrainError> {
+///         let scores = model.scores(images, pass); // [B, C]
+///         Ok(BatchLoss::new(scores.clone().square().mean_dim(1).squeeze_dim(1)).with_scores(scores)) // [B]
+///     }
+/// }
+/// ```
+pub trait Objective {
+    /// The data loss of a batch, with its graph; `images` `[B, C, H, W]` are its pixels, on the device that
+    /// computes. `pass` tells the model whether it trains, and [`Pass::epoch`] the number of the draw of
+    /// augmentation and dropout.
+    ///
+    /// # Errors
+    ///
+    /// Training ends with any.
     fn batch_loss(
         &self,
         model: &Model,
@@ -44,8 +56,40 @@ pub(crate) trait Objective {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError>;
 
-    /// Judges a model without autodiff on the validation split; `None` where there is none.
-    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError>;
+    /// Judges a model without gradients. By default the mean of [`Objective::batch_loss`] in inference, and of
+    /// labelled samples with scores their accuracy, which is then what chooses the model.
+    ///
+    /// # Errors
+    ///
+    /// Training ends with any.
+    fn validate(&self, model: &Model, val: &ValidationSet<'_>) -> Result<Validation, TrainError> {
+        let mut judged = Judged::default();
+        val.for_each(|images, batch| {
+            judged.add(self.batch_loss(model, images, batch, &Pass::Inference)?, batch);
+            Ok(())
+        })?;
+        Ok(judged.validation(val.dataset()))
+    }
+
+    /// In which order the training samples come.
+    fn order(&self) -> Order {
+        Order::Shuffled
+    }
+
+    /// How many fixed augmented versions of each image training shows; `None`: a new one every epoch.
+    fn num_augmentations(&self) -> Option<NonZeroU64> {
+        None
+    }
+
+    /// A hash of what is learned from beside the data, if anything: a run is continued with the same only.
+    fn fingerprint(&self) -> Option<String> {
+        None
+    }
+
+    /// What the user should hear before the first step.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
 
     /// The mean data loss of a model whose scores are all zero, or more than that; `None` if it says nothing
     /// of a model.
@@ -53,50 +97,80 @@ pub(crate) trait Objective {
         None
     }
 
-    /// A sentence where training has nothing left to do, from the data loss of the last epoch.
+    /// A sentence if training has nothing left to do, from the data loss of the last epoch.
     fn reason_to_stop(&self, _train_data_loss: f64) -> Option<String> {
         None
-    }
-
-    /// Writes what the report draws: of the `chosen` model, and of the way to the `last` one. Ends with
-    /// [`TrainError::Interrupted`] within a second or a batch once `stop` is set.
-    fn analyse(
-        &self,
-        run_dir: &RunDir,
-        chosen: &Model,
-        last: &Model,
-        trajectory: &Trajectory,
-        stop: &AtomicBool,
-    ) -> Result<(), TrainError>;
-
-    /// Adds what only this recipe knows to the summary of the `chosen` model; called after
-    /// [`Objective::analyse`].
-    fn complete(&self, _: &RunDir, _: &mut Summary) -> Result<(), TrainError> {
-        Ok(())
     }
 }
 
 /// The data loss of a batch of B samples.
-pub(crate) struct BatchLoss {
-    /// Their mean is minimised: `[B]`, one loss a sample, or `[1]`, one of the batch as a whole.
+#[derive(Debug)]
+pub struct BatchLoss {
     pub(crate) losses: Tensor<1>,
-    /// `[B, C]`, of which the accuracy is counted; `None` for embeddings.
     pub(crate) scores: Option<Tensor<2>>,
-    /// What else the metrics tell of.
     pub(crate) measures: Vec<Measure>,
 }
 
-/// A named mean: a sum over batches divided by a weight over batches.
-pub(crate) struct Measure {
+impl BatchLoss {
+    /// The mean of `losses` is minimised: `[B]`, one loss a sample, or `[1]`, one of the batch as a whole.
+    pub fn new(losses: Tensor<1>) -> Self {
+        Self { losses, scores: None, measures: Vec::new() }
+    }
+
+    /// Scores `[B, C]`, of which the accuracy is counted.
+    #[must_use]
+    pub fn with_scores(self, scores: Tensor<2>) -> Self {
+        Self { scores: Some(scores), ..self }
+    }
+
+    /// What else the metrics tell of.
+    #[must_use]
+    pub fn with_measure(mut self, measure: Measure) -> Self {
+        self.measures.push(measure);
+        self
+    }
+}
+
+/// A named mean over an epoch: a sum over batches divided by a weight over batches.
+#[derive(Debug)]
+pub struct Measure {
     pub(crate) name: &'static str,
     pub(crate) sum: Sum,
-    /// What the sum is divided by; the mean of an epoch with weight 0 is left out.
     pub(crate) weight: f64,
 }
 
+impl Measure {
+    /// The mean of these values, which are read back from the device when the loop does.
+    pub fn of_values(name: &'static str, values: Tensor<1>) -> Self {
+        let weight = values.dims()[0] as f64;
+        Self { name, sum: Sum::Device(Box::new(values)), weight }
+    }
+
+    /// `sum` of this batch; the mean of an epoch divides by the sum of the weights, and is left out if that is 0.
+    pub fn of_sum(name: &'static str, sum: f64, weight: f64) -> Self {
+        Self { name, sum: Sum::Host(sum), weight }
+    }
+}
+
 /// A number, where it is.
+#[derive(Debug)]
 pub(crate) enum Sum {
     Host(f64),
     /// Values that are summed when the loop reads back from the device.
     Device(Box<Tensor<1>>),
+}
+
+impl Objective for ScoreLoss {
+    fn batch_loss(
+        &self,
+        model: &Model,
+        images: Tensor<4>,
+        batch: &HostBatch,
+        pass: &Pass<'_>,
+    ) -> Result<BatchLoss, TrainError> {
+        let targets = targets_to_device(&batch.targets, &images.device());
+        let scores = model.scores(images, pass);
+        let losses = self.per_sample(scores.clone(), targets); // [B]
+        Ok(BatchLoss::new(losses).with_scores(scores))
+    }
 }

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use mentor_data::Dataset;
 use mentor_run::StepMetrics;
 
-use crate::engine::checkpoint::Progress;
+use crate::engine::checkpoint::state::Progress;
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Measure, Sum};
 use crate::inference::device::to_host;
@@ -37,8 +37,9 @@ struct Batch {
 }
 
 impl Observed {
-    pub(crate) fn new(device_name: &str) -> Self {
-        let read_every = if device_name == "cpu" { 1 } else { READ_EVERY };
+    /// `reads_are_free` if the device's memory is that of the host.
+    pub(crate) fn new(reads_are_free: bool) -> Self {
+        let read_every = if reads_are_free { 1 } else { READ_EVERY };
         Self { batches: Vec::new(), read_every, update: (0.0, 0), penalty: 0.0, last_learning_rate: 0.0 }
     }
 

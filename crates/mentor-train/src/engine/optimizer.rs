@@ -46,21 +46,19 @@ impl Optimizer {
 
     /// Updates `model` with the gradient of its data loss, at `learning_rate`.
     pub fn step(&mut self, model: Model, mut gradients: ParameterTensors, learning_rate: f64) -> Model {
-        let clips = self.plan.clip_norm > 0.0;
-        if clips && self.penalty.l2() > 0.0 {
+        let clip_norm = self.plan.clip_norm;
+        if clip_norm.is_some() && self.penalty.l2() > 0.0 {
             // The norm is that of the whole gradient; without clipping the update adds the penalty's part itself.
             model.visit(&mut AddL2 { gradients: &mut gradients, penalty: &self.penalty });
         }
-        let scale = if clips {
+        let scale = clip_norm.map_or(1.0, |clip_norm| {
             let mut norm = SquaredNorm { gradients: &gradients, sum: 0.0 };
             model.visit(&mut norm);
             // A gradient of norm 0 needs no clipping: the quotient is infinite, and the minimum 1.
-            (self.plan.clip_norm / norm.sum.sqrt()).min(1.0)
-        } else {
-            1.0
-        };
+            (clip_norm / norm.sum.sqrt()).min(1.0)
+        });
         let OptimizerPlan { momentum, nesterov, .. } = self.plan;
-        let l2_slope = if clips { 0.0 } else { 2.0 * self.penalty.l2() };
+        let l2_slope = if clip_norm.is_some() { 0.0 } else { 2.0 * self.penalty.l2() };
         let update = SgdUpdate { learning_rate, momentum, nesterov, l2_slope, scale };
         model.map(&mut Update { optimizer: self, gradients, update })
     }
@@ -256,7 +254,7 @@ mod tests {
             momentum,
             nesterov,
             batch_size: 1,
-            clip_norm: 0.0,
+            clip_norm: None,
         };
         let mut optimizer = Optimizer::new(plan, penalty);
         let mut model =

@@ -1,27 +1,26 @@
-//! A network, its data and its objective, trained into a run directory.
+//! The network of a plan, its data and its objective, trained into a run directory.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use mentor_data::{BadImage, Note};
 use mentor_model::{Head, Model, ModelSpec, TensorNames};
-use mentor_run::{RunDir, Summary, TrainEvent};
+use mentor_run::{RunDir, Summary};
 
+use crate::engine::analysed::Analysed;
 use crate::engine::error::TrainError;
-use crate::engine::job::Job;
-use crate::engine::objective::Objective;
+use crate::engine::execution::Execution;
+use crate::engine::job::{Files, Job};
 use crate::engine::outcome::Outcome;
-use crate::engine::training_data::{TrainingData, quarantined};
+use crate::engine::training_data::TrainingData;
 use crate::engine::training_loop::run;
 use crate::inference::{FirstWeights, first_weights};
 use crate::plan::Plan;
 
-/// What is trained, and on what.
+/// What a recipe trains, and on what.
 pub(crate) struct Trainee<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) data: &'a TrainingData,
-    pub(crate) objective: &'a dyn Objective,
+    pub(crate) objective: &'a dyn Analysed,
     pub(crate) head: Head,
 }
 
@@ -44,6 +43,40 @@ impl Trainee<'_> {
     pub(crate) fn model(&self, device: &Device) -> Result<Model, TrainError> {
         Ok(network(self.plan, self.data, self.head, device)?.model)
     }
+
+    /// Trains into the run directory, or continues there.
+    pub(crate) fn train(&self, run_dir: &RunDir, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
+        let Self { plan, data, objective, head } = *self;
+        let config = plan.to_config();
+        if run_dir.is_complete()
+            && let Some(other) = run_dir.other_run()
+        {
+            let summary = run_dir.summary()?;
+            // What there is beside the data, such as teachers, only a checkpoint remembers.
+            let remembered = objective.fingerprint().is_none() || run_dir.has_checkpoints();
+            if summary.data_blake3 != data.fingerprint || !remembered {
+                return Err(other.into());
+            }
+            if objective.fingerprint().is_none() {
+                run_dir.adopt(&config)?;
+                return Ok(Outcome::AlreadyComplete(summary));
+            }
+        }
+        let device = execution.device().clone().autodiff();
+        let FirstWeights { model, notes } = network(plan, data, head, &device)?;
+        notes.iter().chain(objective.warnings()).for_each(|warning| execution.warn(warning.clone()));
+        let job = Job {
+            training: &plan.training,
+            data,
+            objective,
+            analysed: Some(objective),
+            files: Some(Files { dir: run_dir, config }),
+            margin: plan.loss.ranking_margin(),
+            device,
+            execution,
+        };
+        Ok(run(&job, model)?.map(|trained| trained.summary))
+    }
 }
 
 /// A network with its first weights, random or those that the plan names.
@@ -60,82 +93,11 @@ pub(crate) fn network(
         dropout: plan.dropout,
         stochastic_depth: plan.stochastic_depth,
     };
-    let model = Model::new(&spec, plan.seed, device)?;
+    let model = Model::new(&spec, plan.training.seed, device)?;
     let mut first = match &plan.init_from {
         None => FirstWeights { model, notes: Vec::new() },
         Some(from) => first_weights(model, from, &TensorNames::default(), data.classes())?,
     };
     first.model = first.model.freeze(&plan.freeze)?;
     Ok(first)
-}
-
-/// Trains into the run directory, or continues there.
-pub(crate) fn train_on(
-    trainee: &Trainee<'_>,
-    run_dir: &RunDir,
-    device: &Device,
-    device_name: &str,
-    stop: &AtomicBool,
-    observer: &mut dyn FnMut(&TrainEvent),
-) -> Result<Outcome, TrainError> {
-    let Trainee { plan, data, objective, head } = *trainee;
-    if run_dir.is_complete()
-        && let Some(other) = run_dir.other_run()
-    {
-        let summary = run_dir.summary()?;
-        // What there is beside the data, such as teachers, only a checkpoint remembers.
-        let remembered = objective.lessons_blake3().is_empty() || run_dir.has_checkpoints();
-        if summary.data_blake3 != data.fingerprint || !remembered {
-            return Err(other.into());
-        }
-        if objective.lessons_blake3().is_empty() {
-            run_dir.adopt(&plan.to_config())?;
-            return Ok(Outcome::AlreadyComplete(summary));
-        }
-    }
-    let device = device.clone().autodiff();
-    let FirstWeights { model, notes } = network(plan, data, head, &device)?;
-    for warning in notes.iter().chain(objective.warnings()) {
-        observer(&TrainEvent::Warning(warning.clone()));
-    }
-    let job = Job { plan, run_dir, data, objective, device, device_name };
-    run(&job, model, stop, observer)
-}
-
-/// Says, once a run, what is worth knowing of its data, and lists the images that were left out.
-pub(crate) fn tell_of_data(
-    plan: &Plan,
-    data: &TrainingData,
-    run_dir: &RunDir,
-    observer: &mut dyn FnMut(&TrainEvent),
-) -> Result<(), TrainError> {
-    for note in &data.notes {
-        observer(&TrainEvent::Warning(note.to_string()));
-    }
-    if plan.patience > 0 && data.val.is_none() {
-        let text = "--patience stops nothing here: there is no validation split; give --val-fraction a share";
-        observer(&TrainEvent::Warning(text.to_owned()));
-    }
-    if let Some(advice) = advice_on_photographs(plan, data) {
-        observer(&TrainEvent::Warning(advice));
-    }
-    if plan.options.on_bad_image == BadImage::Quarantine {
-        run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;
-    }
-    Ok(())
-}
-
-/// What a network without convolutions sees of colour pictures, or of ones that were shrunk: most of them are
-/// photographs.
-fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
-    let dense = plan.architecture.is_dense();
-    let [channels, height, width] = data.input();
-    let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
-    (dense && (channels > 1 || resized)).then(|| {
-        format!(
-            "{} is trained on {height}x{width} pixels, each by itself; for photographs --model cnn is better, and --size 64x64 or \
-             more shows it more",
-            plan.architecture
-        )
-    })
 }

@@ -61,6 +61,31 @@ impl TrainingData {
         })
     }
 
+    /// Given data sets, of one format and the same classes.
+    pub(crate) fn given(
+        train: Arc<Dataset>,
+        val: Option<Arc<Dataset>>,
+        preprocessing: Preprocessing,
+    ) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for dataset in [Some(&train), val.as_ref()].into_iter().flatten() {
+            hasher.update(&(dataset.len() as u64).to_le_bytes()).update(dataset.images_blake3().as_bytes());
+            dataset.targets().iter().for_each(|target| {
+                hasher.update(&target.to_le_bytes());
+            });
+        }
+        let fingerprint = hasher.finalize().to_hex().to_string();
+        Self {
+            notes: Vec::new(),
+            preprocessing,
+            source_blake3: fingerprint.clone(),
+            fingerprint,
+            classes: train.classes().to_vec(),
+            train,
+            val,
+        }
+    }
+
     pub(crate) fn classes(&self) -> &[String] {
         &self.classes
     }

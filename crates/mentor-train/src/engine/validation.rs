@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 /// How a model did on the validation split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Validation {
+pub struct Validation {
     /// Higher is better: the model of the best epoch is kept. `None` if the split defines none, such as MAP@R
     /// where no image has another of its class: then nothing is chosen by it and nothing stops.
-    pub(crate) score: Option<f64>,
+    pub score: Option<f64>,
     /// Decides between equal scores; lower is better. `None` if the split has no term of the loss.
-    pub(crate) data_loss: Option<f64>,
+    pub data_loss: Option<f64>,
     /// Share of right predictions; absent for embeddings.
-    pub(crate) accuracy: Option<f64>,
+    pub accuracy: Option<f64>,
     /// What else the metrics tell of; those of the best epoch are in the summary.
-    pub(crate) measures: BTreeMap<String, f64>,
+    pub measures: BTreeMap<String, f64>,
 }
 
 impl Validation {

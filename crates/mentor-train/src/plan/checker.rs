@@ -100,6 +100,11 @@ impl Checker {
         }
     }
 
+    /// `checked`, unless there is a problem with it.
+    pub(crate) fn into_result<T>(self, checked: T) -> Result<T, PlanError> {
+        if self.problems.is_empty() { Ok(checked) } else { Err(PlanError { problems: self.problems }) }
+    }
+
     pub(crate) fn check(&mut self, holds: bool, problem: impl FnOnce() -> String) {
         if !holds {
             self.problems.push(problem());

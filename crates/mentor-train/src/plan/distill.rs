@@ -66,6 +66,7 @@ impl FromStr for DistillMode {
 
 /// What a student learns from its teachers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct DistillPlan {
     /// Directories of the teachers' runs, at least one.
     pub teachers: Vec<PathBuf>,
@@ -251,31 +252,31 @@ mod tests {
 
     #[test]
     fn the_temperature_suits_the_student_and_the_preset_yields_to_the_user() {
-        let distill = |text| plan(text).unwrap().distill.unwrap();
+        let distill = |text| plan(text).unwrap().distill().cloned().unwrap();
         assert_eq!(distill("distill.teachers = ['t']").temperature, 4.0);
         assert_eq!(distill("model.name = 'mlp:8'\ndistill.teachers = ['t']").temperature, 20.0);
         let hinton = plan("distill = { teachers = ['t'], preset = 'hinton', soft_weight = 0.5 }").unwrap();
         assert_eq!(hinton.architecture.to_string(), "mlp:800,800");
-        let hinton = hinton.distill.unwrap();
+        let hinton = hinton.distill().cloned().unwrap();
         assert_eq!((hinton.temperature, hinton.soft_weight, hinton.hard_weight), (20.0, 0.5, 0.1));
     }
 
     #[test]
     fn soft_targets_are_learned_with_clipped_gradients_unless_the_user_says_how() {
-        let clip_norm = |text| plan(text).unwrap().optimizer.clip_norm;
-        assert_eq!(clip_norm("distill.teachers = ['t']"), 5.0);
-        assert_eq!(clip_norm("optimizer.clip_norm = 0\ndistill.teachers = ['t']"), 0.0);
+        let clip_norm = |text| plan(text).unwrap().training.optimizer.clip_norm;
+        assert_eq!(clip_norm("distill.teachers = ['t']"), Some(5.0));
+        assert_eq!(clip_norm("optimizer.clip_norm = 0\ndistill.teachers = ['t']"), None);
         // Without soft targets it is plain training, bit for bit.
-        assert_eq!(clip_norm("distill = { teachers = ['t'], soft_weight = 0 }"), 0.0);
-        assert_eq!(clip_norm("distill = { teachers = ['t'], mode = 'hard-labels' }"), 0.0);
-        assert_eq!(clip_norm("distill = { teachers = ['t'], mode = 'relational' }"), 0.0);
+        assert_eq!(clip_norm("distill = { teachers = ['t'], soft_weight = 0 }"), None);
+        assert_eq!(clip_norm("distill = { teachers = ['t'], mode = 'hard-labels' }"), None);
+        assert_eq!(clip_norm("distill = { teachers = ['t'], mode = 'relational' }"), None);
     }
 
     #[test]
     fn a_student_of_embeddings_is_an_embedding_model_that_the_teacher_alone_teaches() {
         let plan = plan("distill = { teachers = ['t'], mode = 'relational' }").unwrap();
         assert_eq!(plan.loss.name(), "triplet");
-        let distill = plan.distill.unwrap();
+        let distill = plan.distill().cloned().unwrap();
         assert_eq!((distill.soft_weight, distill.hard_weight, distill.temperature), (1.0, 0.0, 1.0));
         assert_eq!(distill.to_config().temperature, None);
     }
@@ -286,7 +287,7 @@ mod tests {
             plan(&format!("optimizer.batch_size = 48\ndistill = {{ teachers = ['t'], {extra} }}"))
         };
         for mode in ["relational", "cosine"] {
-            assert_eq!(of(&format!("mode = '{mode}'")).unwrap().optimizer.batch_size, 48);
+            assert_eq!(of(&format!("mode = '{mode}'")).unwrap().training.optimizer.batch_size, 48);
             for labels in ["hard_weight = 0.5", "soft_weight = 0.0"] {
                 let error = of(&format!("mode = '{mode}', {labels}")).unwrap_err().to_string();
                 assert!(error.contains("classes_per_batch x samples_per_class = 128"), "{error}");

@@ -2,6 +2,10 @@
 //!
 //! A schedule is a function of the fraction of epochs done, so that it does not depend on the batch size.
 
+use mentor_run::ScheduleConfig;
+
+use super::checker::{Checker, NON_NEGATIVE, POSITIVE};
+
 /// How the learning rate changes over a run, as a factor of its full value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
@@ -58,6 +62,50 @@ impl Schedule {
 }
 
 impl Schedule {
+    /// Checks what the user wrote of it, for a run of `epochs`.
+    pub(super) fn check(
+        config: &ScheduleConfig,
+        epochs: usize,
+        default_warmup: f64,
+        full_batch: bool,
+        check: &mut Checker,
+    ) -> Self {
+        let shape = match config.name.as_deref().unwrap_or(if full_batch { "constant" } else { "cosine" }) {
+            "constant" => Shape::Constant,
+            "cosine" => Shape::Cosine,
+            "step" => {
+                let factor = check.number(
+                    "step_factor",
+                    config.step_factor.unwrap_or(0.1),
+                    |x| x > 0.0 && x <= 1.0,
+                    "in (0, 1]",
+                );
+                let epochs = check.number(
+                    "step_epochs",
+                    config.step_epochs.unwrap_or((epochs as f64 / 3.0).max(1.0)),
+                    POSITIVE.0,
+                    POSITIVE.1,
+                );
+                Shape::Step { epochs, factor }
+            }
+            other => {
+                check
+                    .problems
+                    .push(format!("schedule \"{other}\" is not known; there are constant, step and cosine"));
+                Shape::Constant
+            }
+        };
+        if !matches!(shape, Shape::Step { .. }) {
+            check.check(config.step_epochs.is_none() && config.step_factor.is_none(), || {
+                "step_epochs and step_factor need schedule step".into()
+            });
+        }
+        // A default warm-up never takes more than a tenth of a short run.
+        let warmup = config.warmup_epochs.unwrap_or_else(|| default_warmup.min(epochs as f64 / 10.0));
+        let warmup_epochs = check.number("warmup_epochs", warmup, NON_NEGATIVE.0, NON_NEGATIVE.1);
+        Self { shape, warmup_epochs }
+    }
+
     /// The same over a run that is `factor` times as long: warm-up and steps grow with it.
     pub(crate) fn stretched(&self, factor: f64) -> Self {
         let shape = match self.shape {

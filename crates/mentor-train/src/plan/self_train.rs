@@ -1,6 +1,7 @@
 //! The checked part of a configuration that says how few labels and many images become a student.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -54,8 +55,18 @@ pub enum Pool {
     },
 }
 
+/// Pseudo-labelled images of each class, of balanced ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerClass {
+    /// As many as there are unlabelled images for a class on average.
+    Average,
+    /// This many.
+    Count(NonZeroUsize),
+}
+
 /// How few labels and many images become a student.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SelfTrainPlan {
     /// Where the images without labels are.
     pub pool: Pool,
@@ -73,8 +84,8 @@ pub struct SelfTrainPlan {
     pub label_kind: LabelKind,
     /// Whether each class gets the same number of pseudo-labelled images.
     pub balance: bool,
-    /// That number; `None`: the images that there are for each class on average.
-    pub per_class: Option<usize>,
+    /// That number.
+    pub per_class: PerClass,
     /// How often an image may be repeated.
     pub max_copies: u32,
     /// Pseudo-labelled images beside each labelled one, and the weight of their loss.
@@ -162,7 +173,10 @@ impl SelfTrainPlan {
             threshold,
             label_kind,
             balance,
-            per_class: config.per_class,
+            per_class: config
+                .per_class
+                .and_then(NonZeroUsize::new)
+                .map_or(PerClass::Average, PerClass::Count),
             max_copies,
             ratio: check.f32("ratio", config.ratio.unwrap_or(1.0), POSITIVE.0, POSITIVE.1),
             augment: config.augment.unwrap_or(Augment::RandAugment(RandAugment::default())),
@@ -186,7 +200,7 @@ impl SelfTrainPlan {
         };
         let (label_kind, top_k) = match self.label_kind {
             LabelKind::Hard => ("hard", None),
-            LabelKind::Soft { top_k } => ("soft", (top_k != usize::MAX).then_some(top_k)),
+            LabelKind::Soft { top_k } => ("soft", top_k.map(NonZeroUsize::get)),
         };
         // Lee's method refuses what only rounds have.
         let has_rounds = self.method == SelfTrainMethod::NoisyStudent;
@@ -201,7 +215,10 @@ impl SelfTrainPlan {
             label_kind: has_rounds.then(|| label_kind.to_owned()),
             top_k,
             balance: has_rounds.then_some(self.balance),
-            per_class: self.per_class,
+            per_class: match self.per_class {
+                PerClass::Average => None,
+                PerClass::Count(count) => Some(count.get()),
+            },
             max_copies: has_rounds.then_some(self.max_copies),
             ratio: Some(self.ratio),
             augment: Some(self.augment),
@@ -259,7 +276,7 @@ fn refuse_rounds(config: &SelfTrainConfig, check: &mut Checker) {
 
 fn label_kind(config: &SelfTrainConfig, check: &mut Checker) -> LabelKind {
     check.check(config.top_k != Some(0), || "top_k is 0, and must be at least 1".into());
-    let soft = LabelKind::Soft { top_k: config.top_k.unwrap_or(usize::MAX) };
+    let soft = LabelKind::Soft { top_k: config.top_k.and_then(NonZeroUsize::new) };
     match config.label_kind.as_deref() {
         None | Some("soft") => soft,
         Some("hard") => {
@@ -286,12 +303,12 @@ mod tests {
     #[test]
     fn defaults_suit_few_labels_and_yield_to_the_user() {
         let found = plan("self_train.labels_per_class = 5").unwrap();
-        let self_train = found.self_train.unwrap();
-        assert_eq!((found.architecture.to_string().as_str(), found.ema), ("cnn", 0.999));
+        let self_train = found.self_train().unwrap();
+        assert_eq!((found.architecture.to_string().as_str(), found.training.ema), ("cnn", Some(0.999)));
         assert_eq!((self_train.student.to_string().as_str(), self_train.rounds), ("cnn", 3));
         assert_eq!((self_train.threshold, self_train.dropout, self_train.stochastic_depth), (0.3, 0.5, 0.0));
         let linear = plan("model.name = 'linear'\nself_train.labels_per_class = 5").unwrap();
-        assert_eq!(linear.self_train.unwrap().dropout, 0.0, "a linear student has nothing to drop");
+        assert_eq!(linear.self_train().unwrap().dropout, 0.0, "a linear student has nothing to drop");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which pseudo-labels a student learns from: threshold, balance, duplication. A pure function of a stream of rows.
 
 use std::collections::BinaryHeap;
+use std::num::NonZeroUsize;
 
 use mentor_metrics::pseudo_labels::{
     ClassStatistics, LabelKind, Prediction, SelectionStatistics, SoftTarget,
@@ -176,11 +177,10 @@ impl SelectionOptions {
         let check = |good: bool, name, value, allowed| {
             if good { Ok(()) } else { Err(SelectionError::InvalidOption { name, value, allowed }) }
         };
-        let Self { kind, threshold, temperature, balance } = self;
+        let Self { kind: _, threshold, temperature, balance } = self;
         check((0.0..=1.0).contains(threshold), "threshold", *threshold, "from 0 to 1")?;
         let positive = *temperature > 0.0 && temperature.is_finite();
         check(positive, "temperature", *temperature, "a finite number over 0")?;
-        check(*kind != LabelKind::Soft { top_k: 0 }, "top_k", 0.0, "at least 1")?;
         if let Some(Balance { per_class, max_copies }) = *balance {
             check(per_class > 0, "per_class", 0.0, "at least 1")?;
             check(max_copies > 0, "max_copies", 0.0, "at least 1")?;
@@ -239,7 +239,9 @@ impl Selector {
         }
         let target = match kind {
             LabelKind::Hard => SoftTarget::hard(prediction.label),
-            LabelKind::Soft { top_k } => SoftTarget::new(scores, temperature, top_k),
+            LabelKind::Soft { top_k } => {
+                SoftTarget::new(scores, temperature, top_k.map_or(scores.len(), NonZeroUsize::get))
+            }
         };
         heap.push(Candidate { loss: prediction.loss, id: id.to_owned(), row, target });
         Ok(())
@@ -319,7 +321,7 @@ mod tests {
     #[test]
     fn options_outside_their_range_are_refused() {
         let good = SelectionOptions {
-            kind: LabelKind::Soft { top_k: 3 },
+            kind: LabelKind::Soft { top_k: NonZeroUsize::new(3) },
             threshold: 0.3,
             temperature: 1.0,
             balance: Some(Balance { per_class: 10, max_copies: 3 }),
@@ -333,7 +335,6 @@ mod tests {
         for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             refused(SelectionOptions { temperature, ..good.clone() });
         }
-        refused(SelectionOptions { kind: LabelKind::Soft { top_k: 0 }, ..good.clone() });
         for (per_class, max_copies) in [(0, 1), (1, 0)] {
             refused(SelectionOptions { balance: Some(Balance { per_class, max_copies }), ..good.clone() });
         }

@@ -1,7 +1,6 @@
-//! Ranking: labels, or triplets, → embeddings in which distance means dissimilarity.
+//! Metric learning: labels, or triplets, → embeddings in which distance means dissimilarity.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_data::{ClassBalance, DataError, HostBatch, Order, counted, read_triplets};
@@ -14,16 +13,15 @@ use mentor_metrics::stratified_subsample;
 use mentor_model::{Model, Pass};
 use mentor_run::records::embedding_fidelity;
 use mentor_run::records::health::EpochHealth;
-use mentor_run::{EMBEDDINGS_FILE, MetricsLine, RunDir};
 
 use crate::analysis::embeddings;
-use crate::analysis::trajectory::Trajectory;
+use crate::engine::analysed::{Analysed, Ended, Findings};
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
+use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::{targets_to_device, to_host};
-use crate::inference::error::NEVER;
 use crate::inference::evaluate::{embed_samples, in_order};
 use crate::plan::Plan;
 use crate::plan::loss::{RankingBatches, RankingForm, RankingPlan, TripletForm};
@@ -209,13 +207,13 @@ impl Objective for Ranking<'_> {
         self.order.clone()
     }
 
-    fn lessons_blake3(&self) -> String {
-        let Order::Triplets(triplets) = &self.order else { return String::new() };
+    fn fingerprint(&self) -> Option<String> {
+        let Order::Triplets(triplets) = &self.order else { return None };
         let mut hasher = blake3::Hasher::new();
         triplets.as_flattened().iter().for_each(|sample| {
             hasher.update(&sample.to_le_bytes());
         });
-        hasher.finalize().to_hex().to_string()
+        Some(hasher.finalize().to_hex().to_string())
     }
 
     fn warnings(&self) -> &[String] {
@@ -232,47 +230,32 @@ impl Objective for Ranking<'_> {
         self.of_embeddings(model.embeddings(images, pass), batch)
     }
 
-    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
-        let Some(val) = &self.data.val else { return Ok(None) };
-        let batch_size = self.plan.optimizer.batch_size;
-        let loader = in_order(val, &self.data.preprocessing, batch_size);
-        let values = embed_samples(model, &loader, &self.device, &NEVER)?;
+    fn validate(&self, model: &Model, val: &ValidationSet<'_>) -> Result<Validation, TrainError> {
+        let values = val.embeddings(model)?;
         if values.iter().any(|value| !value.is_finite()) {
-            return Ok(Some(Validation { data_loss: Some(f64::NAN), ..Validation::default() }));
+            return Ok(Validation { data_loss: Some(f64::NAN), ..Validation::default() });
         }
-        let data_loss = self.data_loss(&values, val.targets())?;
-        let found = self.retrieval(&values, val.targets())?;
+        let labels = val.dataset().targets();
+        let data_loss = self.data_loss(&values, labels)?;
+        let found = self.retrieval(&values, labels)?;
         let measures = embedding_fidelity::measures(&found);
-        Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
+        Ok(Validation { score: found.map_at_r, data_loss, accuracy: None, measures })
     }
+}
 
-    fn analyse(
-        &self,
-        run_dir: &RunDir,
-        chosen: &Model,
-        _: &Model,
-        _: &Trajectory,
-        stop: &AtomicBool,
-    ) -> Result<(), TrainError> {
+impl Analysed for Ranking<'_> {
+    fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
+        let Ended { chosen, stop, .. } = *ended;
         let dataset = self.data.val.as_ref().unwrap_or(&self.data.train);
         let split = if self.data.val.is_some() { "val" } else { "train" };
-        let batch_size = self.plan.optimizer.batch_size;
-        let values = embed_samples(
-            chosen,
-            &in_order(dataset, &self.data.preprocessing, batch_size),
-            &self.device,
-            stop,
-        )?;
+        let batch_size = self.plan.training.optimizer.batch_size;
+        let loader = in_order(dataset, &self.data.preprocessing, batch_size);
+        let values = embed_samples(chosen, &loader, &self.device, stop)?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
-        let lines = run_dir.metrics()?;
-        let health = lines.iter().filter_map(|line| match line {
-            MetricsLine::Epoch(metrics) => EpochHealth::of(metrics),
-            MetricsLine::Step(_) => None,
-        });
+        let health = ended.epochs.iter().filter_map(EpochHealth::of).collect();
         let (metric, margin) = (self.ranking.metric(), self.plan.loss.ranking_margin());
-        let analysis =
-            embeddings::analyse(split, dataset, &embeddings, metric, health.collect(), margin, stop)?;
-        Ok(run_dir.write_json(EMBEDDINGS_FILE, &analysis)?)
+        let analysis = embeddings::analyse(split, dataset, &embeddings, metric, health, margin, stop)?;
+        Ok(Findings { embeddings: Some(analysis), ..Findings::default() })
     }
 }
 

@@ -6,22 +6,19 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::{Device, Tensor};
 use mentor_data::{Augment, Dataset, HostBatch, Order};
 use mentor_loss::ScoreLoss;
-use mentor_metrics::classification::{SampleResult, summarise};
+use mentor_metrics::classification::SampleResult;
 use mentor_model::{Model, Pass};
-use mentor_run::RunDir;
 
 use crate::analysis::classifier::analyse;
 use crate::analysis::subject::Subject;
-use crate::analysis::trajectory::Trajectory;
+use crate::engine::analysed::{Analysed, Ended, Findings};
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Objective};
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::inference::device::targets_to_device;
-use crate::inference::error::{InferenceError, NEVER};
+use crate::inference::error::InferenceError;
 use crate::inference::evaluate::{evaluate_samples, in_order};
-use crate::plan::Plan;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
+use crate::plan::{Plan, TrainingPlan};
 
 /// The mean of a loss on scores, judged by accuracy.
 pub(crate) struct Supervised<'a> {
@@ -35,9 +32,7 @@ pub(crate) struct Supervised<'a> {
 
 impl<'a> Supervised<'a> {
     pub(crate) fn new(plan: &'a Plan, data: &'a TrainingData, loss: ScoreLoss, device: Device) -> Self {
-        // The exact gradient is a sum over all samples: its order is that of the data.
-        let order = if plan.optimizer.full_batch { Order::Sequential } else { Order::Shuffled };
-        Self { plan, data, loss, order, device }
+        Self { plan, data, loss, order: Order::Shuffled, device }
     }
 
     /// With the samples in another order.
@@ -53,7 +48,7 @@ impl<'a> Supervised<'a> {
         stop: &AtomicBool,
     ) -> Result<Vec<SampleResult>, InferenceError> {
         let Self { plan, data, loss, device, .. } = self;
-        let batch_size = plan.optimizer.batch_size;
+        let batch_size = plan.training.optimizer.batch_size;
         let loader = in_order(dataset, &data.preprocessing, batch_size);
         evaluate_samples(model, loss, None, &loader, device, stop)
     }
@@ -71,21 +66,7 @@ impl Objective for Supervised<'_> {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
-        let targets = targets_to_device(&batch.targets, &images.device());
-        let scores = model.scores(images, pass);
-        let losses = self.loss.per_sample(scores.clone(), targets); // [B]
-        Ok(BatchLoss { losses, scores: Some(scores), measures: Vec::new() })
-    }
-
-    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
-        let Some(val) = &self.data.val else { return Ok(None) };
-        let evaluation = summarise("val", self.data.classes(), &self.evaluate(model, val, &NEVER)?, 0.0);
-        Ok(Some(Validation {
-            score: Some(evaluation.accuracy),
-            data_loss: Some(evaluation.data_loss),
-            accuracy: Some(evaluation.accuracy),
-            ..Validation::default()
-        }))
+        self.loss.batch_loss(model, images, batch, pass)
     }
 
     fn loss_of_zero_scores(&self) -> Option<f64> {
@@ -95,7 +76,8 @@ impl Objective for Supervised<'_> {
     }
 
     fn reason_to_stop(&self, train_data_loss: f64) -> Option<String> {
-        let Plan { penalty, dropout, stochastic_depth, augment, .. } = self.plan;
+        let Plan { dropout, stochastic_depth, training, .. } = self.plan;
+        let TrainingPlan { penalty, augment, .. } = training;
         let noise = *dropout > 0.0 || *stochastic_depth > 0.0 || *augment != Augment::None;
         let svm = matches!(self.plan.loss, LossPlan::Scores(ScoreLossPlan::Svm { .. }));
         (svm && train_data_loss == 0.0 && penalty.is_zero() && !noise).then(|| {
@@ -104,18 +86,14 @@ impl Objective for Supervised<'_> {
                 .to_owned()
         })
     }
+}
 
-    fn analyse(
-        &self,
-        run_dir: &RunDir,
-        chosen: &Model,
-        last: &Model,
-        trajectory: &Trajectory,
-        stop: &AtomicBool,
-    ) -> Result<(), TrainError> {
-        let judge = |model: &Model, dataset: &Arc<Dataset>| self.evaluate(model, dataset, stop);
+impl Analysed for Supervised<'_> {
+    fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
+        let judge = |model: &Model, dataset: &Arc<Dataset>| self.evaluate(model, dataset, ended.stop);
         let TrainingData { train, val, .. } = self.data;
         let subject = Subject { plan: self.plan, train, val: val.as_ref(), judge: &judge };
-        Ok(run_dir.write_json("analysis.json", &analyse(&subject, chosen, last, trajectory)?)?)
+        let analysis = analyse(&subject, ended.chosen, ended.last, ended.trajectory)?;
+        Ok(Findings { analysis: Some(analysis), ..Findings::default() })
     }
 }

@@ -7,7 +7,8 @@ use crate::teachers::cache::CacheError;
 
 /// Why a teacher cannot teach.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TeacherError {
+#[non_exhaustive]
+pub enum TeacherError {
     /// Its run cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -27,4 +28,11 @@ pub(crate) enum TeacherError {
         /// What to do next, as [`DataError::help`] says it.
         help: Vec<String>,
     },
+}
+
+impl TeacherError {
+    /// A teacher that gives nothing, and why.
+    pub fn failed(teacher: &str, reason: impl ToString) -> Self {
+        Self::Refused { teacher: teacher.to_owned(), reason: reason.to_string(), help: Vec::new() }
+    }
 }

@@ -1,251 +1,130 @@
-//! A teacher, and what it gives for the student's images, scores or embeddings: from a file, or live.
+//! What a student can learn from.
 
-use std::fs;
-use std::ops::Range;
-use std::path::Path;
+use super::error::TeacherError;
+use super::images::AugmentedImages;
 
-use burn::tensor::Device;
-use mentor_data::{Augment, DataError, Dataset, class_differences, shown_path};
-use mentor_metrics::retrieval::Metric;
-use mentor_model::{Head, Model};
-use mentor_run::files::beside;
-use rayon::prelude::*;
-
-use crate::inference::trained_model::TrainedModel;
-use crate::plan::Plan;
-use crate::plan::distill::DistillMode;
-use crate::teachers::cache::{CacheError, CacheKey, CacheShape, TeacherCache};
-use crate::teachers::error::TeacherError;
-
-/// Images of every forward pass of a teacher. Always this many, the last pass filled up with copies: the last
-/// bits of an output depend on how many images pass together, and cached and live ones are to be the same.
-pub(crate) const TEACHER_ROWS: usize = 128;
-
-/// A trained model that another is to learn from.
-#[derive(Debug)]
-pub(crate) struct Teacher {
-    /// Its run directory.
-    pub(crate) name: String,
-    trained: TrainedModel,
-}
-
-impl Teacher {
-    /// # Errors
-    ///
-    /// When the run cannot be loaded or does not hold what `mode` learns from.
-    pub(crate) fn load(run: &Path, mode: DistillMode, device: &Device) -> Result<Self, TeacherError> {
-        let teacher = Self { name: shown_path(run), trained: TrainedModel::load(run, device)? };
-        match (teacher.trained.file.spec.head, mode.is_of_embeddings()) {
-            (Head::Classifier { .. }, false) | (Head::Embedding { .. }, true) => Ok(teacher),
-            (Head::Embedding { .. }, false) => {
-                Err(teacher.refused("it gives embeddings", &["set `distill.mode` to relational or cosine"]))
-            }
-            (Head::Classifier { .. }, true) => Err(teacher.refused(
-                &format!("it gives scores, and mode {mode} learns from embeddings"),
-                &["leave `distill.mode` out", "name the run of an embedding model"],
-            )),
-        }
-    }
-
-    /// # Errors
-    ///
-    /// When a student with embeddings of `size` values cannot point where the teacher does.
-    pub(crate) fn check_size(&self, size: usize) -> Result<(), TeacherError> {
-        let width = self.width();
-        if width == size {
-            return Ok(());
-        }
-        let reason = format!(
-            "its embeddings have {width} values and the student's {size}, and mode cosine compares them value by value"
-        );
-        let size = format!("set `model.embedding_size` to {width}");
-        Err(self.refused(&reason, &[&size, "set `distill.mode` to relational, which compares distances"]))
-    }
-
-    /// # Errors
-    ///
-    /// When the teacher's classes are not `classes`, with the names that differ; `place` says whose they are.
-    pub(crate) fn check_classes(&self, classes: &[String], place: &str) -> Result<(), TeacherError> {
-        let own = self.classes();
-        if own == classes {
-            return Ok(());
-        }
-        let found = class_differences((place, classes), ("the teacher has", own)).join(", ");
-        let ways = ["distil on data with the teacher's classes", "train a teacher on this data"];
-        Err(self.refused(&format!("the classes differ ({found})"), &ways))
-    }
-
-    fn refused(&self, reason: &str, ways: &[&str]) -> TeacherError {
-        let help = ways.iter().map(|&way| way.to_owned()).collect();
-        TeacherError::Refused { teacher: self.name.clone(), reason: reason.to_owned(), help }
-    }
-
-    pub(crate) fn classes(&self) -> &[String] {
-        &self.trained.file.classes
-    }
-
-    pub(crate) fn trained(&self) -> &TrainedModel {
-        &self.trained
-    }
-
-    pub(crate) fn model(&self) -> &Model {
-        &self.trained.model
-    }
+/// What a student can learn from: a model of this crate or of any other, a service, a table of scores.
+///
+/// ```
+/// use mentor_train::{AugmentedImages, Teacher, TeacherError};
+///
+/// /// Calls an image light as far as its first pixel is.
+/// struct FirstPixel;
+///
+/// impl Teacher for FirstPixel {
+///     fn name(&self) -> &str {
+///         "first pixel"
+///     }
+///
+///     fn width(&self) -> usize {
+///         2
+///     }
+///
+///     fn fingerprint(&self) -> String {
+///         "first pixel, version 1".to_owned()
+///     }
+///
+///     fn outputs(
+///         &self,
+///         images: &AugmentedImages<'_>,
+///         draw: u64,
+///         samples: &[u32],
+///     ) -> Result<Vec<f32>, TeacherError> {
+///         let mut scores = Vec::new();
+///         for &sample in samples {
+///             let light = f32::from(images.read(draw, sample)?[0]) / 255.0;
+///             scores.extend([1.0 - light, light]);
+///         }
+///         Ok(scores)
+///     }
+/// }
+/// ```
+pub trait Teacher {
+    /// What messages and records call it.
+    fn name(&self) -> &str;
 
     /// Values that it gives for an image: a score a class, or those of an embedding.
-    pub(crate) fn width(&self) -> usize {
-        match self.trained.file.spec.head {
-            Head::Classifier { num_classes } => num_classes,
-            Head::Embedding { size, .. } => size,
-        }
-    }
+    fn width(&self) -> usize;
 
-    /// What near means among its embeddings.
-    pub(crate) fn metric(&self) -> Metric {
-        self.trained.metric()
-    }
+    /// What tells it from teachers that give other values, such as a hash of its weights: a student goes on
+    /// with the teacher that it began with only.
+    fn fingerprint(&self) -> String;
 
-    /// Scores, or embeddings, of some samples as `shown`, row-major `[N, width]`.
-    pub(crate) fn outputs(
+    /// Scores before any softmax, or embeddings, of some samples in version `draw`, row-major
+    /// `[N, `[`width`](Teacher::width)`]`. The same arguments give the same values.
+    ///
+    /// # Errors
+    ///
+    /// When an image cannot be read, or the teacher fails ([`TeacherError::failed`]).
+    fn outputs(
         &self,
-        shown: &Shown<'_>,
-        view: u64,
+        images: &AugmentedImages<'_>,
+        draw: u64,
         samples: &[u32],
-    ) -> Result<Vec<f32>, TeacherError> {
-        let Shown { dataset, augment, seed } = *shown;
-        let (format, own) = (dataset.format(), &self.trained.file.preprocessing.format);
-        let image = |&sample: &u32| {
-            let mut bytes = vec![0; format.num_values()];
-            let mut changed = bytes.clone();
-            dataset.read(sample as usize, &mut bytes)?;
-            augment.apply(format, &bytes, &mut changed, seed, view, sample);
-            Ok(own.convert(format, &changed))
-        };
-        let mut outputs = Vec::with_capacity(samples.len() * self.width());
-        for samples in samples.chunks(TEACHER_ROWS) {
-            let mut images: Vec<Vec<u8>> = samples.par_iter().map(image).collect::<Result<_, DataError>>()?;
-            if let Some(last) = images.last().cloned() {
-                images.resize(TEACHER_ROWS, last);
-            }
-            let rows = match self.trained.file.spec.head {
-                Head::Classifier { .. } => self.trained.scores(&images),
-                Head::Embedding { .. } => self.trained.embeddings(&images),
-            }
-            .expect("images were brought to the teacher's own format");
-            outputs.extend_from_slice(&rows.values[..samples.len() * rows.width]);
+    ) -> Result<Vec<f32>, TeacherError>;
+}
+
+/// Scores in memory, one row a sample, whatever the version of its image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedOutputs {
+    name: String,
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl FixedOutputs {
+    /// `values` are `[N, width]`, row-major, for the N samples of the data set that the student is trained on.
+    ///
+    /// # Errors
+    ///
+    /// If they are no whole rows, or not all finite.
+    pub fn new(name: impl Into<String>, width: usize, values: Vec<f32>) -> Result<Self, TeacherError> {
+        let name = name.into();
+        if width == 0 || !values.len().is_multiple_of(width) {
+            return Err(TeacherError::failed(
+                &name,
+                format!("{} values are no rows of {width}", values.len()),
+            ));
         }
-        Ok(outputs)
-    }
-}
-
-/// The hashes of their weights: a student does not change its teachers half-way.
-pub(crate) fn weights_of(teachers: &[Teacher]) -> String {
-    teachers.iter().map(|teacher| teacher.trained.file.weights_blake3.as_str()).collect()
-}
-
-/// How the student sees images, and so the teacher: the samples of a data set in their views.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown<'a> {
-    pub(crate) dataset: &'a Dataset,
-    pub(crate) augment: Augment,
-    pub(crate) seed: u64,
-}
-
-impl<'a> Shown<'a> {
-    /// Images as training shows them.
-    pub(crate) fn training(plan: &Plan, dataset: &'a Dataset) -> Self {
-        Self { dataset, augment: plan.augment, seed: plan.seed }
-    }
-
-    /// Images as they are.
-    pub(crate) fn plain(dataset: &'a Dataset) -> Self {
-        Self { dataset, augment: Augment::None, seed: 0 }
-    }
-}
-
-/// Where the scores or embeddings of the training samples come from. Both give the same bits.
-#[derive(Debug)]
-pub(crate) enum TeacherOutputs<'a> {
-    /// A file.
-    Cached(TeacherCache),
-    /// The teacher, whenever they are asked for.
-    Live(&'a Teacher, Shown<'a>),
-}
-
-impl TeacherOutputs<'_> {
-    /// Those of `samples` in `view`, row-major `[N, width]`.
-    pub(crate) fn rows(&self, view: u64, samples: &[u32]) -> Result<Vec<f32>, TeacherError> {
-        match self {
-            Self::Cached(cache) => Ok(cache.rows(view, samples)?),
-            Self::Live(teacher, shown) => teacher.outputs(shown, view, samples),
+        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+            let row = place / width;
+            return Err(TeacherError::failed(&name, format!("row {row} holds {}", values[place])));
         }
+        Ok(Self { name, width, values })
     }
 }
 
-/// The teacher's scores or embeddings in a file at `path`; built, or continued, where they are not complete.
-/// What cannot be read is computed again, and `warn` is told why.
-///
-/// # Errors
-///
-/// Those of `go_on` and of the cache.
-pub(crate) fn cached<E: From<TeacherError>>(
-    teacher: &Teacher,
-    shown: &Shown<'_>,
-    views: std::num::NonZeroU64,
-    path: &Path,
-    mut go_on: impl FnMut() -> Result<(), E>,
-    warn: impl FnOnce(String),
-) -> Result<TeacherCache, E> {
-    let key = CacheKey {
-        teacher_weights: teacher.trained.file.weights_blake3.clone(),
-        teacher_preprocessing: teacher.trained.file.preprocessing.clone(),
-        student_format: shown.dataset.format().clone(),
-        augment: shown.augment,
-        seed: shown.seed,
-        images: shown.dataset.images_blake3(),
-    };
-    let shape = CacheShape { num_samples: shown.dataset.len(), num_classes: teacher.width(), views };
-    let mut compute = |view: u64, samples: Range<usize>| -> Result<Vec<f32>, BuildError<E>> {
-        go_on().map_err(BuildError::Caller)?;
-        let samples: Vec<u32> = samples.map(|sample| sample as u32).collect();
-        teacher.outputs(shown, view, &samples).map_err(|error| BuildError::Caller(error.into()))
-    };
-    // Blocks of several passes, so that little is lost when a build is killed and hashes cost little.
-    let rows = 8 * TEACHER_ROWS;
-    let mut built = TeacherCache::open_or_build(path, &key, shape, rows, &mut compute);
-    if let Err(BuildError::Cache(error)) = &built
-        && let Some((place, reason)) = unreadable(error)
-    {
-        warn(format!("{}: {reason}; it is computed again", place.display()));
-        // A folder is moved aside. Where neither is possible, building says so.
-        if fs::remove_file(place).is_err() {
-            let _ = fs::rename(place, beside(place, ".folder"));
+impl Teacher for FixedOutputs {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        self.values.iter().for_each(|value| {
+            hasher.update(&value.to_le_bytes());
+        });
+        hasher.finalize().to_hex().to_string()
+    }
+
+    fn outputs(&self, _: &AugmentedImages<'_>, _: u64, samples: &[u32]) -> Result<Vec<f32>, TeacherError> {
+        let mut rows = Vec::with_capacity(samples.len() * self.width);
+        for &sample in samples {
+            let start = sample as usize * self.width;
+            let Some(row) = self.values.get(start..start + self.width) else {
+                return Err(TeacherError::failed(&self.name, format!("it has no row for sample {sample}")));
+            };
+            rows.extend_from_slice(row);
         }
-        built = TeacherCache::open_or_build(path, &key, shape, rows, compute);
-    }
-    built.map_err(|error| match error {
-        BuildError::Cache(error) => TeacherError::from(error).into(),
-        BuildError::Caller(error) => error,
-    })
-}
-
-/// The file of a cache that cannot be read, and why.
-fn unreadable(error: &CacheError) -> Option<(&Path, String)> {
-    match error {
-        CacheError::Damaged { path, reason } => Some((path, reason.clone())),
-        CacheError::Io { path, action: "read", source } => Some((path, format!("cannot be read: {source}"))),
-        _ => None,
+        Ok(rows)
     }
 }
 
-/// Why a cache was not built.
-enum BuildError<E> {
-    Cache(CacheError),
-    Caller(E),
-}
-
-impl<E> From<CacheError> for BuildError<E> {
-    fn from(error: CacheError) -> Self {
-        Self::Cache(error)
-    }
+/// The fingerprints of several.
+pub(crate) fn fingerprint<'a>(teachers: impl IntoIterator<Item = &'a dyn Teacher>) -> String {
+    teachers.into_iter().map(Teacher::fingerprint).collect()
 }

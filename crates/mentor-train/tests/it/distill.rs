@@ -68,7 +68,7 @@ fn interrupted_anywhere_student_and_metrics_are_the_same() {
         let out = dir.path().join(format!("cut-{steps}"));
         // First in the baseline, then in the student.
         for _ in 0..2 {
-            assert_eq!(run_until(&text, &out, steps).0.unwrap(), Outcome::Interrupted { step: steps });
+            assert_eq!(run_until(&text, &out, steps).0.unwrap(), Outcome::Interrupted { step: Some(steps) });
             // The baseline is finished before the student begins.
             complete_baseline(&text, &out);
         }
@@ -208,7 +208,7 @@ fn the_labels_part_alone_is_plain_ranking_and_a_live_teacher_gives_the_same_embe
     );
     // Cut off after the first update, it ends in the same student.
     let cut = dir.path().join("cut");
-    assert_eq!(run_until(&text, &cut, 1).0.unwrap(), Outcome::Interrupted { step: 1 });
+    assert_eq!(run_until(&text, &cut, 1).0.unwrap(), Outcome::Interrupted { step: Some(1) });
     assert_eq!(weights(&complete(&text, &cut)), weights(&cached));
 }
 
@@ -225,7 +225,7 @@ fn a_student_goes_on_with_the_teacher_that_it_began_with() {
     let place = teacher(1).display().to_string();
     let text = format!("{STUDENT}\ndistill = {{ teachers = [{place:?}], baseline = false, cache = false }}");
     let out = dir.path().join("student");
-    assert_eq!(run_until(&text, &out, 1).0.unwrap(), Outcome::Interrupted { step: 1 });
+    assert_eq!(run_until(&text, &out, 1).0.unwrap(), Outcome::Interrupted { step: Some(1) });
     teacher(2);
     assert!(matches!(run(&text, &out).0, Err(TrainError::LessonsChanged)));
     teacher(1);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use mentor_data::{Dataset, ImageFormat, Source, Split};
 use mentor_run::{MetricsLine, RunDir, TrainEvent};
-use mentor_train::{Outcome, TrainError, TrainedModel, train};
+use mentor_train::{Execution, Outcome, TrainError, TrainedModel, train};
 
 use crate::runs::{complete, plan, run, run_until};
 
@@ -222,7 +222,7 @@ fn few_images_make_three_hundred_updates_in_even_batches_unless_the_user_says_ot
     assert_eq!((given.steps, given.epochs), (40, 20));
     // Cut off and continued it is the same run.
     let cut = dir.path().join("cut");
-    assert_eq!(run_until(&text, &cut, 101).0.unwrap(), Outcome::Interrupted { step: 101 });
+    assert_eq!(run_until(&text, &cut, 101).0.unwrap(), Outcome::Interrupted { step: Some(101) });
     assert_eq!(complete(&text, &cut).weights_blake3, summary.weights_blake3);
 }
 
@@ -266,11 +266,12 @@ fn a_stop_while_the_end_is_worked_out_is_heeded_and_the_same_call_finishes() {
         let out = dir.path().join("cut");
         // The last checkpoint is written when training is done, and before anything that follows it.
         let stop = AtomicBool::new(false);
-        let outcome = train(&plan(text), &out, &Device::flex(), "cpu", &stop, &mut |event| {
+        let execution = Execution::new(&Device::flex()).with_stop(&stop).with_observer(|event| {
             let last = matches!(event, TrainEvent::Checkpoint { step } if *step == whole.steps);
             stop.fetch_or(last, Ordering::Relaxed);
         });
-        assert_eq!(outcome.unwrap(), Outcome::Interrupted { step: whole.steps });
+        let outcome = train(&plan(text), &out, &execution);
+        assert_eq!(outcome.unwrap(), Outcome::Interrupted { step: Some(whole.steps) });
         for name in ["summary.json", "analysis.json", "embeddings.json"] {
             assert!(!out.join(name).exists(), "{name}");
         }

@@ -1,6 +1,7 @@
 //! Pseudo-labels: laws of the selection.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 
 use mentor_metrics::pseudo_labels::{LabelKind, Prediction};
 use mentor_train::pseudo_labels::{Balance, Selection, SelectionOptions, Selector};
@@ -33,7 +34,10 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 }
 
 fn options() -> impl Strategy<Value = SelectionOptions> {
-    let kind = prop_oneof![Just(LabelKind::Hard), (1_usize..6).prop_map(|top_k| LabelKind::Soft { top_k })];
+    let kind = prop_oneof![
+        Just(LabelKind::Hard),
+        (1_usize..6).prop_map(|top_k| LabelKind::Soft { top_k: NonZeroUsize::new(top_k) })
+    ];
     let balance = prop::option::of(
         (1_usize..30, 1_u32..6).prop_map(|(per_class, max_copies)| Balance { per_class, max_copies }),
     );
@@ -125,7 +129,7 @@ proptest! {
 #[test]
 fn one_million_rows_are_chosen_from_in_the_memory_of_the_heaps() {
     let balance = Some(Balance { per_class: 1000, max_copies: 5 });
-    let kind = LabelKind::Soft { top_k: 3 };
+    let kind = LabelKind::Soft { top_k: NonZeroUsize::new(3) };
     let options = SelectionOptions { kind, threshold: 0.3, temperature: 1.0, balance };
     let mut selector = Selector::new(options, 10).unwrap();
     let mut state = 1_u64;

@@ -96,7 +96,7 @@ fn given_triplets_alone_decide_what_is_alike() {
 
     // A run goes on with its own triplets only.
     let cut = dir.path().join("cut");
-    assert_eq!(run_until(&text, &cut, 4).0.unwrap(), Outcome::Interrupted { step: 4 });
+    assert_eq!(run_until(&text, &cut, 4).0.unwrap(), Outcome::Interrupted { step: Some(4) });
     let given = fs::read_to_string(&triplets).unwrap();
     fs::write(&triplets, given.lines().take(4).collect::<Vec<_>>().join("\n")).unwrap();
     assert!(matches!(run(&text, &cut).0, Err(TrainError::LessonsChanged)));

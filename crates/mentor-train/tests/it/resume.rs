@@ -36,7 +36,7 @@ fn interrupted_anywhere_the_weights_and_metrics_are_the_same() {
         for steps in [1, 2, expected.steps / 2, expected.steps - 1] {
             let out = dir.path().join(format!("cut-{steps}"));
             let (outcome, _) = run_until(text, &out, steps);
-            assert_eq!(outcome.unwrap(), Outcome::Interrupted { step: steps });
+            assert_eq!(outcome.unwrap(), Outcome::Interrupted { step: Some(steps) });
             let summary = complete(text, &out);
             assert_eq!(without_seconds(&out, &summary), without_seconds(&whole, &expected), "cut at {steps}");
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 use mentor_run::{Config, Summary, TrainEvent};
-use mentor_train::{Outcome, Plan, TrainError, train};
+use mentor_train::{Execution, Outcome, Plan, TrainError, train};
 
 /// The plan of `text`, a TOML configuration.
 pub(crate) fn plan(text: &str) -> Plan {
@@ -25,12 +25,14 @@ pub(crate) fn run_until(
 ) -> (Result<Outcome, TrainError>, Vec<TrainEvent>) {
     let stop = AtomicBool::new(false);
     let mut events = Vec::new();
-    let outcome = train(&plan(text), out, &Device::flex(), "cpu", &stop, &mut |event| {
+    let execution = Execution::new(&Device::flex()).with_stop(&stop).with_observer(|event| {
         if let TrainEvent::Step(metrics) = event {
             stop.store(metrics.step >= steps, std::sync::atomic::Ordering::Relaxed);
         }
         events.push(event.clone());
     });
+    let outcome = train(&plan(text), out, &execution);
+    drop(execution);
     (outcome, events)
 }
 

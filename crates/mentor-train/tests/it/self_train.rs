@@ -12,7 +12,9 @@ use mentor_data::ReadObserver;
 use mentor_metrics::wilson_interval;
 use mentor_run::{MetricsLine, RunDir, Summary, TrainEvent};
 use mentor_train::pseudo_labels::{LabelSet, LabelsWriter, Shard};
-use mentor_train::{LabelInput, Labelling, Outcome, TrainError, estimate_self_training, label, train};
+use mentor_train::{
+    Execution, LabelInput, Labelling, Outcome, TrainError, estimate_self_training, label, train,
+};
 
 use crate::runs::{complete, plan, run};
 
@@ -30,11 +32,12 @@ fn run_until_event(
     mut stops: impl FnMut(&TrainEvent) -> bool,
 ) -> Result<Outcome, TrainError> {
     let stop = AtomicBool::new(false);
-    train(&plan(text), out, &Device::flex(), "cpu", &stop, &mut |event| {
+    let execution = Execution::new(&Device::flex()).with_stop(&stop).with_observer(|event| {
         if stops(event) {
             stop.store(true, Ordering::Relaxed);
         }
-    })
+    });
+    train(&plan(text), out, &execution)
 }
 
 /// Every file that must not depend on interruptions, by its path: weights and pseudo-labels.
@@ -214,7 +217,7 @@ fn a_large_validation_split_chooses_the_length_in_one_trial() {
         .replace("rounds = 1", "rounds = 1, baseline = false")
         .replace("data.source = 'digits'", "data = { source = 'digits', options = { val_fraction = 0.3 } }");
     let dir = tempfile::tempdir().unwrap();
-    let stages = estimate_self_training(&plan(&text), &Device::flex()).unwrap();
+    let stages = estimate_self_training(&plan(&text), &Execution::new(&Device::flex())).unwrap();
     let names: Vec<(&str, bool)> = stages.iter().map(|stage| (stage.name.as_str(), stage.at_most)).collect();
     assert_eq!(names, [("length of teacher and baseline", true), ("teacher", true), ("round 1", false)]);
     assert!(stages.iter().all(|stage| stage.secs > 0.0 && stage.updates > 0), "{stages:?}");
@@ -301,11 +304,12 @@ fn shards_of_another_teacher_teach_the_first_round() {
         let shard = Shard::new(index, 3).unwrap();
         let out = labels.join(shard.file_name());
         let given = LabelInput { data: &data, max_pixels: None, reading: ReadObserver::default() };
-        label(&teacher, given, &out, shard, &Device::flex(), &stop, &mut |_| {}).unwrap()
+        label(&teacher, given, &out, shard, &Execution::new(&Device::flex()).with_stop(&stop)).unwrap()
     };
     let reading = ReadObserver::new(|_| ControlFlow::Break(()));
     let (given, out) = (LabelInput { data: &data, max_pixels: None, reading }, labels.join("x"));
-    let ended = label(&teacher, given, &out, Shard::WHOLE, &Device::flex(), &stop, &mut |_| {});
+    let execution = Execution::new(&Device::flex()).with_stop(&stop);
+    let ended = label(&teacher, given, &out, Shard::WHOLE, &execution);
     assert_eq!(ended.unwrap(), Labelling::Interrupted);
     assert!(!out.exists());
     let first: Vec<Labelling> = (0..3).map(write).collect();

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use mentor_data::{DataError, Source, shown_path};
 use mentor_report::{RunReport, render};
 use mentor_run::{Config, RunDir, Summary, TrainEvent};
-use mentor_train::{Outcome, Plan, TrainError, train};
+use mentor_train::{Outcome, Plan, Recipe, TrainError, train};
 
 use super::summary;
 use crate::device::OpenDevice;
@@ -52,19 +52,19 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
 
 /// A run inside an image folder would be taken for a class of it.
 fn check_outside_of_data(plan: &Plan, out: &Path) -> Result<(), Failure> {
-    let Ok(data) = Path::new(&plan.source).canonicalize() else { return Ok(()) };
+    let Ok(data) = Path::new(plan.source()).canonicalize() else { return Ok(()) };
     let place = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
     let there = place.ancestors().find_map(|place| place.canonicalize().ok());
     let inside = data.is_dir() && there.is_some_and(|there| there.starts_with(&data));
     if !inside
-        || !Source::open(&plan.source, &plan.options).is_ok_and(|source| source.kind() == "image folder")
+        || !Source::open(plan.source(), plan.options()).is_ok_and(|source| source.kind() == "image folder")
     {
         return Ok(());
     }
     let error = anyhow!(
         "{}: lies in the image folder {}, and would be taken for a class",
         shown_path(out),
-        plan.source
+        plan.source()
     );
     Err(Failure::usage(error).help("choose an --out outside of the data"))
 }
@@ -87,10 +87,13 @@ pub(super) fn train_into(
 ) -> Result<Trained, Failure> {
     let interruption = Interruption::watch()
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
-    let mut plan = plan.clone();
-    plan.options.observer = reading_bar_until(progress.is_quiet(), &interruption);
-    let mut observer = |event: &TrainEvent| progress.observe(event);
-    let outcome = train(&plan, out, &device.device, &device.name, interruption.flag(), &mut observer);
+    let plan = plan.clone().with_reading(reading_bar_until(progress.is_quiet(), &interruption));
+    let execution = device
+        .execution()
+        .with_stop(interruption.flag())
+        .with_observer(|event: &TrainEvent| progress.observe(event));
+    let outcome = train(&plan, out, &execution);
+    drop(execution);
     let outcome = match outcome {
         Err(TrainError::Data(DataError::Interrupted)) => {
             output::note(&format!("interrupted while images were read\nhelp: {again}"));
@@ -105,8 +108,8 @@ pub(super) fn train_into(
         }
         Outcome::Complete(_) => "interrupted; the run is complete, but for its report".to_owned(),
         Outcome::AlreadyComplete(summary) => return Ok(Trained { summary, already: true }),
-        Outcome::Interrupted { step: 0 } => "interrupted; what was finished is kept".to_owned(),
-        Outcome::Interrupted { step } => format!(
+        Outcome::Interrupted { step: None } => "interrupted; what was finished is kept".to_owned(),
+        Outcome::Interrupted { step: Some(step) } => format!(
             "interrupted after update {}, with a checkpoint written in {}",
             count(step),
             shown_path(out)
@@ -126,16 +129,16 @@ pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
 
 /// `runs/DATA-MODEL-LOSS-HASH`: the same configuration continues, another one gets its own directory.
 fn default_out(plan: &Plan) -> PathBuf {
-    let stem = Path::new(&plan.source).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = Path::new(plan.source()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut config = plan.to_config();
     config.data.source = config.data.source.map(|source| plainly(&source));
     let hash = blake3::hash(config.to_toml().as_bytes()).to_hex();
-    let loss = match (&plan.distill, &plan.self_train) {
-        (Some(_), _) => "distilled",
-        (_, Some(_)) => "self-trained",
-        _ => plan.loss.name(),
+    let loss = match plan.recipe() {
+        Recipe::Distill(_) => "distilled",
+        Recipe::SelfTrain(_) => "self-trained",
+        _ => plan.loss().name(),
     };
-    let name = format!("{stem}-{}-{loss}-{}", plan.architecture, &hash[..6]);
+    let name = format!("{stem}-{}-{loss}-{}", plan.architecture(), &hash[..6]);
     let safe = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
     Path::new("runs").join(name.trim_start_matches('-').chars().map(safe).collect::<String>())
 }

@@ -15,16 +15,15 @@ use mentor_run::records::distillation::{BaselineSummary, Speed, TeacherSummary};
 use mentor_run::records::embedding_fidelity::{
     EmbeddingFidelity, MeasuredEmbeddings, measures as retrieval_measures,
 };
-use mentor_run::{EMBEDDING_FIDELITY_FILE, RunDir, Summary};
 
 use super::objective::judged;
-use crate::analysis::trajectory::Trajectory;
+use crate::engine::analysed::{Analysed, Ended, Findings};
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
+use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::to_host;
-use crate::inference::error::NEVER;
 use crate::inference::evaluate::{embed_samples, in_order};
 use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
@@ -32,7 +31,9 @@ use crate::plan::Plan;
 use crate::plan::distill::{DistillMode, DistillPlan};
 use crate::plan::loss::RankingPlan;
 use crate::recipes::metric_learning::Ranking;
-use crate::teachers::teacher::{Teacher, TeacherOutputs, weights_of};
+use crate::teachers::outputs::TeacherOutputs;
+use crate::teachers::teacher::{Teacher, fingerprint};
+use crate::teachers::trained::TrainedTeacher;
 
 /// The relational or cosine loss, and with a hard weight the ranking loss of the labels; judged by MAP@R, or
 /// without labels by the loss.
@@ -43,7 +44,7 @@ pub(super) struct DistilledEmbeddings<'a> {
     pub(super) data: &'a TrainingData,
     /// What there is with labels.
     pub(super) ranking: Option<Ranking<'a>>,
-    pub(super) teachers: &'a [Teacher],
+    pub(super) teachers: &'a [TrainedTeacher],
     /// Embeddings of the training samples; empty where the teachers' part has weight 0.
     pub(super) outputs: Vec<TeacherOutputs<'a>>,
     /// Embeddings of the judged samples, one list a teacher.
@@ -79,7 +80,7 @@ impl DistilledEmbeddings<'_> {
     /// The loss of the teachers on samples in order, of which these are the student's embeddings: in batches
     /// as in training, because a relation is one within a batch.
     fn soft_of(&self, values: &[f32]) -> f64 {
-        let (dim, batch_size) = (self.student.embedding_size, self.plan.optimizer.batch_size);
+        let (dim, batch_size) = (self.student.embedding_size, self.plan.training.optimizer.batch_size);
         let (mut sum, num_samples) = (0.0, values.len() / dim);
         for (index, values) in values.chunks(batch_size * dim).enumerate() {
             let count = values.len() / dim;
@@ -104,10 +105,9 @@ impl DistilledEmbeddings<'_> {
     fn compare(&self, student: &Model, stop: &AtomicBool) -> Result<EmbeddingFidelity, TrainError> {
         let (split, dataset) = judged(self.data);
         let labels = dataset.targets();
-        let batch_size = self.plan.optimizer.batch_size;
-        let embed = |model| {
-            embed_samples(model, &in_order(dataset, &self.data.preprocessing, batch_size), &self.device, stop)
-        };
+        let batch_size = self.plan.training.optimizer.batch_size;
+        let loader = in_order(dataset, &self.data.preprocessing, batch_size);
+        let embed = |model| embed_samples(model, &loader, &self.device, stop);
         let measured = |name: &str, model: &Model, values: &[f32], metric, timed: bool| {
             let found = Neighbourhoods::of(values, labels, metric, stop)?.ok_or(TrainError::Interrupted)?;
             let speed = timed.then(|| speed(model, &self.device, stop)).transpose()?;
@@ -117,7 +117,7 @@ impl DistilledEmbeddings<'_> {
         let (model, student_finds) = measured("student", student, &embed(student)?, own, true)?;
         let mut models = vec![model];
         for (teacher, values) in self.teachers.iter().zip(&self.judged_outputs) {
-            models.push(measured(&teacher.name, teacher.model(), values, teacher.metric(), true)?.0);
+            models.push(measured(teacher.name(), teacher.model(), values, teacher.metric(), true)?.0);
         }
         let mut baseline = None;
         if let Some(run) = &self.baseline {
@@ -159,12 +159,13 @@ impl Objective for DistilledEmbeddings<'_> {
         self.hard().map_or(Order::Shuffled, Objective::order)
     }
 
-    fn lessons_blake3(&self) -> String {
+    fn fingerprint(&self) -> Option<String> {
         // Of the labels' part too, which may have triplets.
-        weights_of(self.teachers) + &self.hard().map_or_else(String::new, Objective::lessons_blake3)
+        let of_labels = self.hard().and_then(Objective::fingerprint).unwrap_or_default();
+        Some(fingerprint(self.teachers.iter().map(|teacher| teacher as &dyn Teacher)) + &of_labels)
     }
 
-    fn views(&self) -> Option<NonZeroU64> {
+    fn num_augmentations(&self) -> Option<NonZeroU64> {
         // Without teachers it is plain training, which shows a new version every epoch.
         (!self.outputs.is_empty()).then_some(self.distill.views)
     }
@@ -180,7 +181,7 @@ impl Objective for DistilledEmbeddings<'_> {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
-        let epoch = pass.epoch();
+        let draw = pass.epoch();
         let embeddings = model.embeddings(images, pass);
         let mut measures = Vec::new();
         let mut measure = |name, loss: &Tensor<1>| {
@@ -188,7 +189,7 @@ impl Objective for DistilledEmbeddings<'_> {
         };
         let mut teachers = Vec::with_capacity(self.outputs.len());
         for outputs in &self.outputs {
-            teachers.push(outputs.rows(epoch % self.distill.views, &batch.samples)?);
+            teachers.push(outputs.rows(draw % self.distill.views, &batch.samples)?);
         }
         let soft = self.soft(&embeddings, &teachers);
         if let Some(soft) = &soft {
@@ -210,65 +211,58 @@ impl Objective for DistilledEmbeddings<'_> {
         Ok(BatchLoss { losses, scores: None, measures })
     }
 
-    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
-        let Some(val) = &self.data.val else { return Ok(None) };
-        let batch_size = self.plan.optimizer.batch_size;
-        let loader = in_order(val, &self.data.preprocessing, batch_size);
-        let values = embed_samples(model, &loader, &self.device, &NEVER)?;
+    fn validate(&self, model: &Model, val: &ValidationSet<'_>) -> Result<Validation, TrainError> {
+        let values = val.embeddings(model)?;
         if values.iter().any(|value| !value.is_finite()) {
-            return Ok(Some(Validation { data_loss: Some(f64::NAN), ..Validation::default() }));
+            return Ok(Validation { data_loss: Some(f64::NAN), ..Validation::default() });
         }
+        let labels = val.dataset().targets();
         let DistillPlan { soft_weight, hard_weight, .. } = *self.distill;
         let soft = self.soft_of(&values);
         let mut measures = BTreeMap::from([("val_soft_loss".to_owned(), soft)]);
         let mut data_loss = Some(if soft_weight > 0.0 { soft_weight * soft } else { 0.0 });
         if let Some(ranking) = self.hard() {
-            let hard = ranking.data_loss(&values, val.targets())?;
+            let hard = ranking.data_loss(&values, labels)?;
             data_loss = data_loss.zip(hard).map(|(soft, hard)| soft + hard_weight * hard);
         }
         let Some(ranking) = &self.ranking else {
-            return Ok(Some(Validation {
+            return Ok(Validation {
                 score: data_loss.map(|loss| -loss),
                 data_loss,
                 accuracy: None,
                 measures,
-            }));
+            });
         };
-        let found = ranking.retrieval(&values, val.targets())?;
+        let found = ranking.retrieval(&values, labels)?;
         measures.extend(retrieval_measures(&found));
-        Ok(Some(Validation { score: found.map_at_r, data_loss, accuracy: None, measures }))
+        Ok(Validation { score: found.map_at_r, data_loss, accuracy: None, measures })
     }
+}
 
-    fn analyse(
-        &self,
-        run_dir: &RunDir,
-        chosen: &Model,
-        last: &Model,
-        trajectory: &Trajectory,
-        stop: &AtomicBool,
-    ) -> Result<(), TrainError> {
-        let Some(ranking) = &self.ranking else { return Ok(()) };
-        ranking.analyse(run_dir, chosen, last, trajectory, stop)?;
-        Ok(run_dir.write_json(EMBEDDING_FIDELITY_FILE, &self.compare(chosen, stop)?)?)
-    }
-
-    fn complete(&self, run_dir: &RunDir, summary: &mut Summary) -> Result<(), TrainError> {
+impl Analysed for DistilledEmbeddings<'_> {
+    fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         let num_params = self.teachers.iter().map(|teacher| teacher.model().num_params()).sum();
         let mut teacher = TeacherSummary { val_accuracy: None, num_params, measures: BTreeMap::new() };
-        if self.ranking.is_some() {
-            let found = run_dir.embedding_fidelity()?;
+        let Some(ranking) = &self.ranking else {
+            return Ok(Findings { teacher: Some(teacher), ..Findings::default() });
+        };
+        let findings = ranking.analyse(ended)?;
+        let found = self.compare(ended.chosen, ended.stop)?;
+        let on_val = found.split == "val";
+        if on_val {
             // Embeddings of several teachers have no mean: the best of them is what the student could reach.
             let teachers = found.models.iter().skip(1).take(self.teachers.len());
             let best = teachers.max_by(|a, b| {
                 let key = |model: &MeasuredEmbeddings| model.map_at_r.unwrap_or(f64::NEG_INFINITY);
                 key(a).total_cmp(&key(b))
             });
-            if found.split == "val" {
-                teacher.measures = best.map(MeasuredEmbeddings::measures).unwrap_or_default();
-                summary.baseline = found.baseline;
-            }
+            teacher.measures = best.map(MeasuredEmbeddings::measures).unwrap_or_default();
         }
-        summary.teacher = Some(teacher);
-        Ok(())
+        Ok(Findings {
+            teacher: Some(teacher),
+            baseline: found.baseline.clone().filter(|_| on_val),
+            fidelity: Some(found),
+            ..findings
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! What a student minimises, and how it is judged beside its teachers.
+//! A student of classifiers beside its teachers.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use mentor_data::{Dataset, HostBatch, Order};
-use mentor_loss::{Distillation as Loss, DistillationTerms};
+use burn::tensor::{Device, Tensor};
+use mentor_data::{Dataset, HostBatch};
 use mentor_metrics::agreement::{Probabilities, accuracy};
 use mentor_metrics::{McNemar, mcnemar};
 use mentor_model::{Model, Pass};
@@ -16,38 +15,35 @@ use mentor_run::records::Picture;
 use mentor_run::records::distillation::{
     BaselineSummary, Disagreement, Distillation, Measured, TeacherSummary,
 };
-use mentor_run::{DISTILLATION_FILE, RunDir, Summary};
 
-use crate::analysis::trajectory::Trajectory;
+use super::scores::DistillationObjective;
+use crate::engine::analysed::{Analysed, Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
+use crate::engine::objective::{BatchLoss, Objective};
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
+use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::{images_to_device, targets_to_device, to_host};
 use crate::inference::error::{NEVER, go_on};
 use crate::inference::evaluate::in_order;
 use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
-use crate::plan::distill::DistillPlan;
-use crate::plan::loss::ScoreLossPlan;
 use crate::recipes::supervised::Supervised;
-use crate::teachers::teacher::{Teacher, TeacherOutputs, weights_of};
+use crate::teachers::teacher::Teacher;
+use crate::teachers::trained::TrainedTeacher;
 
 /// Samples shown on which student and teachers disagree, at most.
 const NUM_DISAGREEMENTS: usize = 24;
 
-/// The distillation loss; judged by accuracy, or without labels by agreement with the teachers.
+/// The distillation loss of a recipe; judged by accuracy, or without labels by agreement with the teachers.
 pub(super) struct Distilled<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) distill: &'a DistillPlan,
     pub(super) data: &'a TrainingData,
-    pub(super) loss: Loss,
+    pub(super) student: DistillationObjective<'a>,
     /// Analyses what there is with labels.
     pub(super) supervised: Option<Supervised<'a>>,
-    pub(super) teachers: &'a [Teacher],
-    /// Of the training samples; empty where the teachers' part has weight 0.
-    pub(super) scores: Vec<TeacherOutputs<'a>>,
+    pub(super) teachers: &'a [TrainedTeacher],
     /// Of the judged samples, one list a teacher.
     pub(super) judged_scores: Vec<Vec<f32>>,
     /// The run of the same network without teachers.
@@ -68,13 +64,7 @@ pub(super) fn judged(data: &TrainingData) -> (&'static str, &Arc<Dataset>) {
 
 impl Distilled<'_> {
     fn num_classes(&self) -> usize {
-        self.data.classes().len()
-    }
-
-    /// `[N, C]` on `device`.
-    fn tensor(&self, rows: Vec<f32>, device: &Device) -> Tensor<2> {
-        let num_rows = rows.len() / self.num_classes();
-        Tensor::from_data(TensorData::new(rows, [num_rows, self.num_classes()]), device)
+        self.student.num_classes
     }
 
     /// The student's scores of a data set as it is, and its loss of each sample given those of the teachers.
@@ -85,17 +75,19 @@ impl Distilled<'_> {
         teachers: &[Vec<f32>],
         stop: &AtomicBool,
     ) -> Result<(Vec<f32>, f64), TrainError> {
-        let loader = in_order(dataset, &self.data.preprocessing, self.plan.optimizer.batch_size);
+        let loader = in_order(dataset, &self.data.preprocessing, self.plan.training.optimizer.batch_size);
         let (mut rows, mut losses) = (Vec::new(), Vec::new());
         for batch in loader.epoch(0, 0) {
             go_on(stop)?;
             let mut batch = batch?;
             let scores = model.scores(images_to_device(&mut batch, &self.device), &Pass::Inference);
             let at = rows.len()..rows.len() + batch.samples.len() * self.num_classes();
-            let teachers: Vec<_> =
-                teachers.iter().map(|all| self.tensor(all[at.clone()].to_vec(), &self.device)).collect();
+            let teachers: Vec<_> = teachers
+                .iter()
+                .map(|all| self.student.tensor(all[at.clone()].to_vec(), &self.device))
+                .collect();
             let targets = dataset.is_labelled().then(|| targets_to_device(&batch.targets, &self.device));
-            losses.extend(to_host(self.loss.per_sample(scores.clone(), &teachers, targets)));
+            losses.extend(to_host(self.student.loss.per_sample(scores.clone(), &teachers, targets)));
             rows.extend(to_host(scores));
         }
         let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64;
@@ -148,7 +140,7 @@ impl Distilled<'_> {
         let mut models = vec![measured("student", student, of_labels(&student_says))?];
         for (teacher, scores) in self.teachers.iter().zip(&self.judged_scores) {
             let says = Probabilities::of(scores, num_classes).predictions();
-            models.push(measured(&teacher.name, teacher.model(), of_labels(&says))?);
+            models.push(measured(teacher.name(), teacher.model(), of_labels(&says))?);
         }
         let mut baseline = None;
         if let Some(run) = &self.baseline {
@@ -190,28 +182,20 @@ impl Distilled<'_> {
 }
 
 impl Objective for Distilled<'_> {
-    fn order(&self) -> Order {
-        Order::Shuffled
+    fn fingerprint(&self) -> Option<String> {
+        self.student.fingerprint()
     }
 
-    fn lessons_blake3(&self) -> String {
-        weights_of(self.teachers)
-    }
-
-    fn views(&self) -> Option<NonZeroU64> {
-        // Without teachers it is plain training, which shows a new version every epoch.
-        (!self.scores.is_empty()).then_some(self.distill.views)
+    fn num_augmentations(&self) -> Option<NonZeroU64> {
+        self.student.num_augmentations()
     }
 
     fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The soft part is at most T² ln C: no distribution is further from the uniform one.
     fn loss_of_zero_scores(&self) -> Option<f64> {
-        let DistillPlan { temperature, soft_weight, hard_weight, .. } = *self.distill;
-        let hard = ScoreLossPlan::SOFTMAX.of_zero_scores(self.num_classes());
-        Some((soft_weight * temperature * temperature + hard_weight) * hard)
+        self.student.loss_of_zero_scores()
     }
 
     fn batch_loss(
@@ -221,40 +205,11 @@ impl Objective for Distilled<'_> {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
-        let device = images.device();
-        let epoch = pass.epoch();
-        let labelled = !batch.targets.is_empty();
-        let targets = labelled.then(|| targets_to_device(&batch.targets, &device));
-        let mut teachers = Vec::with_capacity(self.scores.len());
-        for scores in &self.scores {
-            teachers.push(self.tensor(scores.rows(epoch % self.distill.views, &batch.samples)?, &device));
-        }
-        let scores = model.scores(images, pass);
-        let weight = batch.samples.len() as f64;
-        let mut measures = Vec::new();
-        let mut measure = |name, values: Option<Tensor<1>>| {
-            measures.extend(values.map(|values| Measure {
-                name,
-                sum: Sum::Device(Box::new(values)),
-                weight,
-            }));
-        };
-        // Which of the two drives the student: of one batch an epoch, that of the first sample.
-        if batch.samples.contains(&0) {
-            let DistillationTerms { soft, hard } =
-                self.loss.gradient_norms(scores.clone(), &teachers, targets.clone());
-            measure("soft_gradient_norm", soft);
-            measure("hard_gradient_norm", hard);
-        }
-        let terms = self.loss.terms(scores.clone(), &teachers, targets);
-        measure("soft_loss", terms.soft.clone());
-        measure("hard_loss", terms.hard.clone());
-        let losses = self.loss.weigh(terms);
-        Ok(BatchLoss { losses, scores: labelled.then_some(scores), measures })
+        self.student.batch_loss(model, images, batch, pass)
     }
 
-    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
-        let Some(val) = &self.data.val else { return Ok(None) };
+    fn validate(&self, model: &Model, val: &ValidationSet<'_>) -> Result<Validation, TrainError> {
+        let val = val.dataset();
         let (scores, data_loss) = self.score(model, val, &self.judged_scores, &NEVER)?;
         let student = Probabilities::of(&scores, self.num_classes());
         let teachers = Probabilities::mean_of(&self.judged_scores, self.num_classes());
@@ -262,32 +217,29 @@ impl Objective for Distilled<'_> {
         let accuracy = val.is_labelled().then(|| accuracy(&student.predictions(), val.targets()));
         let measures = BTreeMap::from([("agreement".to_owned(), agreement), ("mean_kl".to_owned(), mean_kl)]);
         let score = Some(accuracy.unwrap_or(agreement));
-        Ok(Some(Validation { score, data_loss: Some(data_loss), accuracy, measures }))
+        Ok(Validation { score, data_loss: Some(data_loss), accuracy, measures })
     }
+}
 
-    fn analyse(
-        &self,
-        run_dir: &RunDir,
-        chosen: &Model,
-        last: &Model,
-        trajectory: &Trajectory,
-        stop: &AtomicBool,
-    ) -> Result<(), TrainError> {
-        if let Some(supervised) = &self.supervised {
-            supervised.analyse(run_dir, chosen, last, trajectory, stop)?;
-        }
-        Ok(run_dir.write_json(DISTILLATION_FILE, &self.compare(chosen, stop)?)?)
-    }
-
-    fn complete(&self, run_dir: &RunDir, summary: &mut Summary) -> Result<(), TrainError> {
-        let found = run_dir.distillation()?;
+impl Analysed for Distilled<'_> {
+    fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
+        let findings = match &self.supervised {
+            Some(supervised) => supervised.analyse(ended)?,
+            None => Findings::default(),
+        };
+        let found = self.compare(ended.chosen, ended.stop)?;
         let num_params = self.teachers.iter().map(|teacher| teacher.model().num_params()).sum();
         let on_val = found.split == "val";
         let val_accuracy = found.teacher_accuracy.filter(|_| on_val);
-        summary.teacher = Some(TeacherSummary { val_accuracy, num_params, measures: BTreeMap::new() });
-        summary.baseline = found.baseline.filter(|_| on_val);
-        summary.measures.insert("agreement".to_owned(), found.agreement);
-        summary.measures.insert("mean_kl".to_owned(), found.mean_kl);
-        Ok(())
+        Ok(Findings {
+            teacher: Some(TeacherSummary { val_accuracy, num_params, measures: BTreeMap::new() }),
+            baseline: found.baseline.clone().filter(|_| on_val),
+            measures: BTreeMap::from([
+                ("agreement".to_owned(), found.agreement),
+                ("mean_kl".to_owned(), found.mean_kl),
+            ]),
+            distillation: Some(found),
+            ..findings
+        })
     }
 }

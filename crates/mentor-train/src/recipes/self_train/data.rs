@@ -60,7 +60,7 @@ impl Images {
         let mut quarantined = training_data::quarantined(&all.notes);
         let (labelled, offered) = match &self_train.pool {
             Pool::AllBut { labels_per_class } => {
-                take_labels(&source, &all.train, *labels_per_class, plan.seed)?
+                take_labels(&source, &all.train, *labels_per_class, plan.training.seed)?
             }
             Pool::Data(data) => {
                 // All of it is training, but for splits that the folder itself has.
@@ -73,7 +73,7 @@ impl Images {
                 ((*all.train).clone(), offered)
             }
         };
-        let (taught, canary) = split_canary(&labelled, self_train.canary_fraction, plan.seed);
+        let (taught, canary) = split_canary(&labelled, self_train.canary_fraction, plan.training.seed);
         if self_train.canary_fraction > 0.0 {
             warnings.extend(canary_warning(&canary, labelled.classes().len()));
         }
@@ -161,7 +161,7 @@ pub(super) struct Batches {
 
 impl Batches {
     pub(super) fn new(plan: &Plan, self_train: &SelfTrainPlan, images: &Images) -> Self {
-        let labelled = plan.optimizer.batch_size;
+        let labelled = plan.training.optimizer.batch_size;
         let unlabelled = ((labelled as f64 * self_train.ratio).round() as usize).max(1);
         let per_epoch =
             images.labelled.train.len().div_ceil(labelled).max(images.pool.len().div_ceil(unlabelled));

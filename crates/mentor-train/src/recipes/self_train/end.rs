@@ -14,7 +14,7 @@ use mentor_run::{RunDir, SELF_TRAINING_FILE, Summary};
 
 use super::labels::{Calibrated, predicted};
 use super::places::{BASELINE, DISTILLED};
-use super::stages::{Done, Work};
+use super::stages::{Done, StageModel, Work};
 use crate::engine::error::TrainError;
 use crate::engine::outcome::Halt;
 use crate::inference::model_file::ModelFile;
@@ -33,13 +33,14 @@ struct Measured {
 
 impl Work<'_> {
     /// Writes the files of the complete run; `summary.json` last, because it marks the run complete.
-    pub(super) fn end(&mut self, run_dir: &RunDir, done: Done) -> Result<Summary, Halt> {
-        self.go_on()?;
+    pub(super) fn end(&self, run_dir: &RunDir, done: Done) -> Result<Summary, Halt> {
+        self.execution.go_on()?;
         let test = self.test()?;
         let compared = test.as_ref().unwrap_or(&self.images.val).clone();
         let mut measured = Vec::with_capacity(done.models.len());
-        for (name, place) in &done.models {
-            measured.push(self.measure(name, place, place == &done.chosen, test.as_ref())?);
+        for model in done.models {
+            let chosen = model.place == done.chosen;
+            measured.push(self.measure(model, chosen, test.as_ref())?);
         }
         let Some(chosen) = measured.iter().find(|model| model.stage.chosen) else {
             unreachable!("the final model is one of the models")
@@ -68,20 +69,19 @@ impl Work<'_> {
 
     fn measure(
         &self,
-        name: &str,
-        place: &str,
+        model: StageModel,
         chosen: bool,
         test: Option<&Arc<Dataset>>,
     ) -> Result<Measured, TrainError> {
-        let run = inside(self.out, Path::new(place))?;
-        let trained = TrainedModel::load(&run, self.device)?;
-        let summary = RunDir::open(&run)?.summary()?;
-        let batch_size = self.plan.optimizer.batch_size;
-        let (val, on_val) = trained.evaluate_until(&self.images.val, Split::Val, batch_size, self.stop)?;
+        let StageModel { name, place, summary } = model;
+        let run = inside(self.out, Path::new(&place))?;
+        let trained = TrainedModel::load(&run, self.execution.device())?;
+        let (batch_size, stop) = (self.plan.training.optimizer.batch_size, self.execution.stop());
+        let (val, on_val) = trained.evaluate_until(&self.images.val, Split::Val, batch_size, stop)?;
         let on_test =
-            test.map(|test| trained.evaluate_until(test, Split::Test, batch_size, self.stop)).transpose()?;
+            test.map(|test| trained.evaluate_until(test, Split::Test, batch_size, stop)).transpose()?;
         let stage = Stage {
-            name: name.to_owned(),
+            name,
             architecture: trained.file.spec.architecture.clone(),
             num_params: trained.model.num_params(),
             steps: summary.steps,
@@ -90,7 +90,7 @@ impl Work<'_> {
             chosen,
         };
         let classes = predicted(&on_test.map_or(on_val, |(_, results)| results));
-        Ok(Measured { place: place.to_owned(), stage, summary, classes })
+        Ok(Measured { place, stage, summary, classes })
     }
 
     fn summarise(

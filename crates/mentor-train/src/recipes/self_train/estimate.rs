@@ -2,10 +2,8 @@
 //! a few of them.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use burn::tensor::Device;
 use mentor_data::{Loader, LoaderOptions};
 use mentor_model::{Noise, Pass};
 use mentor_run::PlannedStage;
@@ -16,13 +14,14 @@ use super::objective::{NoisyStudent, Unlabelled};
 use super::places::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
 use super::stages::Work;
 use crate::engine::error::TrainError;
+use crate::engine::execution::Execution;
 use crate::engine::gradients::ParameterTensors;
 use crate::engine::optimizer::Optimizer;
 use crate::engine::trainee::Trainee;
 use crate::engine::training_data::TrainingData;
 use crate::inference::device::images_to_device;
-use crate::plan::Plan;
 use crate::plan::self_train::{SelfTrainMethod, SelfTrainPlan};
+use crate::plan::{Plan, Recipe};
 use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;
 
@@ -34,8 +33,11 @@ const NUM_TIMED: usize = 2;
 /// # Errors
 ///
 /// As [`train`](crate::train) before its first stage, and if `plan` is not one of self-training.
-pub fn estimate_self_training(plan: &Plan, device: &Device) -> Result<Vec<PlannedStage>, TrainError> {
-    let Some(self_train) = &plan.self_train else {
+pub fn estimate_self_training(
+    plan: &Plan,
+    execution: &Execution<'_>,
+) -> Result<Vec<PlannedStage>, TrainError> {
+    let Recipe::SelfTrain(self_train) = &plan.recipe else {
         let what = plan.source.clone();
         let reason = "the plan is not one of self-training".into();
         return Err(TrainError::SelfTrain {
@@ -45,18 +47,7 @@ pub fn estimate_self_training(plan: &Plan, device: &Device) -> Result<Vec<Planne
         });
     };
     let images = Images::load(plan, self_train)?;
-    let (stop, mut observer) = (AtomicBool::new(false), |_: &_| {});
-    let work = Work {
-        plan,
-        self_train,
-        images: &images,
-        out: Path::new(""),
-        device,
-        device_name: "",
-        stop: &stop,
-        observer: &mut observer,
-        length: None,
-    };
+    let work = Work { plan, self_train, images: &images, out: Path::new(""), execution, length: None };
     work.check_networks()?;
     // No run is there, so that every stage is yet to come.
     work.estimate(None)
@@ -108,9 +99,9 @@ impl Work<'_> {
         }
         if self.self_train.distill_to.is_some() && !is_done(DISTILLED) {
             let plan = self.distilled(Path::new(TEACHER))?;
-            let batches = self.images.pool.len().div_ceil(plan.optimizer.batch_size);
-            let secs = self.time_on_labels(&Plan { distill: None, ..plan.clone() })?;
-            add(DISTILLED, &plan, (plan.epochs * batches) as u64, false, secs);
+            let batches = self.images.pool.len().div_ceil(plan.training.optimizer.batch_size);
+            let secs = self.time_on_labels(&plan.on_labels())?;
+            add(DISTILLED, &plan, (plan.training.epochs * batches) as u64, false, secs);
         }
         Ok(stages)
     }
@@ -119,7 +110,8 @@ impl Work<'_> {
     fn time_on_labels(&self, plan: &Plan) -> Result<f64, TrainError> {
         let data = &self.images.taught;
         let order = self.batches().labelled(data.train.len(), 1 + NUM_TIMED);
-        let objective = Supervised::new(plan, data, self.loss()?.0, self.device.clone()).in_order(order);
+        let objective =
+            Supervised::new(plan, data, self.loss()?.0, self.execution.device().clone()).in_order(order);
         self.time(&Trainee { plan, data, objective: &objective, head: data.classifier() })
     }
 
@@ -128,13 +120,14 @@ impl Work<'_> {
         let num_labelled = self.images.taught.train.len();
         // As many of the pool as the timed updates take.
         let SelfTrainPlan { ratio, .. } = *self.self_train;
-        let wanted = (plan.optimizer.batch_size as f64 * ratio.max(1.0)) as usize * (1 + NUM_TIMED);
+        let wanted = (plan.training.optimizer.batch_size as f64 * ratio.max(1.0)) as usize * (1 + NUM_TIMED);
         let rows: Vec<u32> = (0..self.images.pool.len().min(wanted) as u32).collect();
         let data: TrainingData = self.images.with_rows(&rows, &vec![0; rows.len()], b"timed");
         let (loss, labelled_loss) = self.loss()?;
         let order = self.batches().both(num_labelled, data.train.len());
         let objective = NoisyStudent {
-            supervised: Supervised::new(plan, &self.images.taught, loss, self.device.clone()).in_order(order),
+            supervised: Supervised::new(plan, &self.images.taught, loss, self.execution.device().clone())
+                .in_order(order),
             num_labelled: num_labelled as u32,
             // Its own classes take as long to learn from as given ones.
             unlabelled: Unlabelled::Own { ramp: WeightRamp::LEE, steps_per_epoch: 1.0 },
@@ -147,13 +140,14 @@ impl Work<'_> {
     /// Trains a network that is thrown away.
     fn time(&self, trainee: &Trainee<'_>) -> Result<f64, TrainError> {
         let Trainee { plan, data, objective, .. } = *trainee;
-        let device = self.device.clone().autodiff();
+        let training = &plan.training;
+        let device = self.execution.device().clone().autodiff();
         let mut model = trainee.model(&device)?;
-        let mut optimizer = Optimizer::new(plan.optimizer.clone(), plan.penalty);
+        let mut optimizer = Optimizer::new(training.optimizer.clone(), training.penalty);
         let options = LoaderOptions {
             order: objective.order(),
-            augment: plan.augment,
-            seed: plan.seed,
+            augment: training.augment,
+            seed: training.seed,
             ..LoaderOptions::default()
         };
         let loader = Loader::new(data.train.clone(), data.preprocessing.clone(), options);
@@ -161,10 +155,10 @@ impl Work<'_> {
         for (index, batch) in loader.epoch(0, 0).take(1 + NUM_TIMED).enumerate() {
             let mut batch = batch?;
             let images = images_to_device(&mut batch, &device);
-            let noise = Noise { seed: plan.seed, epoch: batch.version, samples: &batch.samples };
+            let noise = Noise { seed: training.seed, epoch: batch.version, samples: &batch.samples };
             let loss = objective.batch_loss(&model, images, &batch, &Pass::Training(&noise))?;
             let gradients = ParameterTensors::of_gradients(loss.losses.mean().backward(), &model);
-            model = optimizer.step(model, gradients, plan.optimizer.learning_rate);
+            model = optimizer.step(model, gradients, training.optimizer.learning_rate);
             if index == 0 {
                 start = Instant::now();
             }

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::Device;
 use mentor_data::{DataError, Dataset, OpenOptions, ReadObserver, Source, Split, counted};
-use mentor_run::TrainEvent;
 
 use crate::engine::error::TrainError;
+use crate::engine::execution::Execution;
 use crate::plan::distill::DistillMode;
 use crate::pseudo_labels::{LabelsHeader, LabelsWriter, Manifest, Shard, finished_shard};
-use crate::teachers::teacher::{Shown, Teacher};
+use crate::teachers::images::AugmentedImages;
+use crate::teachers::teacher::Teacher;
+use crate::teachers::trained::TrainedTeacher;
 
 /// Images between two looks at whether to go on.
 const BLOCK: usize = 1024;
@@ -54,11 +55,9 @@ pub fn label(
     given: LabelInput<'_>,
     out: &Path,
     shard: Shard,
-    device: &Device,
-    stop: &AtomicBool,
-    observer: &mut dyn FnMut(&TrainEvent),
+    execution: &Execution<'_>,
 ) -> Result<Labelling, TrainError> {
-    let teacher = Teacher::load(run, DistillMode::Soft, device)?;
+    let teacher = TrainedTeacher::load(run, DistillMode::Soft, execution.device())?;
     let file = &teacher.trained().file;
     let mut options = OpenOptions {
         val_fraction: 0.0,
@@ -77,7 +76,7 @@ pub fn label(
         read => read?,
     };
     for note in source.notes().iter().chain(images.notes()) {
-        observer(&TrainEvent::Warning(note.to_string()));
+        execution.warn(note.to_string());
     }
     let header = LabelsHeader {
         teacher_blake3: file.weights_blake3.clone(),
@@ -91,8 +90,8 @@ pub fn label(
     }
     let num_images = shard.range(images.len() as u64).count();
     let all = counted(images.len(), "image", "images");
-    observer(&TrainEvent::Stage(format!("shard {shard}: {num_images} of {all}")));
-    match write_shard(&teacher, &images, header, shard, out, stop)? {
+    execution.say(format!("shard {shard}: {num_images} of {all}"));
+    match write_shard(&teacher, &images, header, shard, out, execution.stop())? {
         Some(manifest) => Ok(Labelling::Written(manifest)),
         None => Ok(Labelling::Interrupted),
     }
@@ -100,7 +99,7 @@ pub fn label(
 
 /// Writes a shard whole; `None`, and no file, once `stop` is set.
 pub(super) fn write_shard(
-    teacher: &Teacher,
+    teacher: &TrainedTeacher,
     images: &Dataset,
     header: LabelsHeader,
     shard: Shard,
@@ -119,7 +118,7 @@ pub(super) fn write_shard(
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut scores = teacher.outputs(&Shown::plain(images), 0, block)?;
+        let mut scores = teacher.outputs(&AugmentedImages::plain(images), 0, block)?;
         for (&sample, row) in block.iter().zip(scores.chunks_exact_mut(num_classes)) {
             row.iter_mut().zip(biases).for_each(|(score, bias)| *score += (temperature * bias) as f32);
             writer.push(images.id(sample as usize), images.image_blake3(sample as usize), row)?;

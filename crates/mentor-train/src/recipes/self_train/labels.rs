@@ -18,12 +18,14 @@ use super::stages::Work;
 use crate::engine::error::TrainError;
 use crate::engine::outcome::Halt;
 use crate::plan::distill::DistillMode;
-use crate::plan::self_train::SelfTrainPlan;
+use crate::plan::self_train::{PerClass, SelfTrainPlan};
 use crate::pseudo_labels::{
     Balance, LabelSet, LabelsError, LabelsHeader, Selection, SelectionOptions, Selector, Shard,
     finished_shard,
 };
-use crate::teachers::teacher::{Shown, Teacher};
+use crate::teachers::images::AugmentedImages;
+use crate::teachers::teacher::Teacher;
+use crate::teachers::trained::TrainedTeacher;
 
 /// Images of a file, so that a labelling that is cut off loses little.
 const SHARD_IMAGES: usize = 65_536;
@@ -36,7 +38,7 @@ pub(super) const LEVEL: f64 = 0.95;
 
 /// A teacher with what its scores are divided by, and how right it is at the threshold.
 pub(super) struct Calibrated {
-    pub(super) teacher: Teacher,
+    pub(super) teacher: TrainedTeacher,
     pub(super) temperature: f64,
     /// Classes that it gives the validation images.
     pub(super) classes_on_val: Vec<u32>,
@@ -49,9 +51,17 @@ impl Calibrated {
     /// the model keeps its own confidences unless the split bears another temperature out. One that is no
     /// better than chance is then as unsure as the range of temperatures lets it be.
     pub(super) fn load(work: &Work<'_>, place: &str) -> Result<Self, TrainError> {
-        let teacher = Teacher::load(&inside(work.out, Path::new(place))?, DistillMode::Soft, work.device)?;
+        let teacher = TrainedTeacher::load(
+            &inside(work.out, Path::new(place))?,
+            DistillMode::Soft,
+            work.execution.device(),
+        )?;
         let val: &Arc<Dataset> = &work.images.val;
-        let scores = teacher.trained().score_until(val, work.plan.optimizer.batch_size, work.stop)?;
+        let scores = teacher.trained().score_until(
+            val,
+            work.plan.training.optimizer.batch_size,
+            work.execution.stop(),
+        )?;
         let num_classes = teacher.classes().len();
         let fit = calibrate(&scores, num_classes, val.targets(), &Prior::None)?;
         let temperature = fit.calibration.temperature;
@@ -71,7 +81,7 @@ impl Calibrated {
     pub(super) fn audit(&self, work: &Work<'_>) -> Result<Option<Audit>, TrainError> {
         let canary = &work.images.canary;
         let samples: Vec<u32> = (0..canary.len() as u32).collect();
-        let scores = self.teacher.outputs(&Shown::plain(canary), 0, &samples)?;
+        let scores = self.teacher.outputs(&AugmentedImages::plain(canary), 0, &samples)?;
         let num_classes = self.teacher.classes().len();
         let mut audit = Audit::new(num_classes);
         for (row, &target) in scores.chunks_exact(num_classes).zip(canary.targets()) {
@@ -97,7 +107,7 @@ pub(super) fn contradicts_validation(audit: &Audit, on_val: &ClassAudit) -> bool
 
 /// Writes the labels of the pool and the canary, shard by shard; finished shards are kept.
 pub(super) fn write(
-    work: &mut Work<'_>,
+    work: &Work<'_>,
     calibrated: &Calibrated,
     number: usize,
     place: &str,
@@ -121,11 +131,11 @@ pub(super) fn write(
             continue;
         }
         if index == 0 {
-            work.say(format!("round {number}: labels of {} images", images.len()));
+            work.execution.say(format!("round {number}: labels of {} images", images.len()));
         }
         let (teacher, header) = (&calibrated.teacher, header.clone());
-        if write_shard(teacher, &images, header, shard, &path, work.stop)?.is_none() {
-            return Err(Halt::Stopped { step: 0 });
+        if write_shard(teacher, &images, header, shard, &path, work.execution.stop())?.is_none() {
+            return Err(Halt::Stopped { step: None });
         }
     }
     let set = LabelSet::open(&folder)?;
@@ -172,7 +182,10 @@ pub(super) fn choose(work: &Work<'_>, set: &LabelSet, given: bool) -> Result<Cho
 }
 
 fn options(plan: &SelfTrainPlan, pool: usize, num_classes: usize, temperature: f64) -> SelectionOptions {
-    let per_class = plan.per_class.unwrap_or_else(|| pool.div_ceil(num_classes));
+    let per_class = match plan.per_class {
+        PerClass::Average => pool.div_ceil(num_classes),
+        PerClass::Count(count) => count.get(),
+    };
     SelectionOptions {
         kind: plan.label_kind,
         threshold: plan.threshold,

@@ -5,8 +5,8 @@
 //! is where their loss is lowest. What was held out is the validation split if it is large enough, and else
 //! one fold of the labels after the other.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Tensor;
 use mentor_data::{HostBatch, Order};
@@ -20,14 +20,15 @@ use serde::{Deserialize, Serialize};
 use super::data::members;
 use super::places::{LENGTH, LENGTH_FILE};
 use super::stages::Work;
-use crate::analysis::trajectory::Trajectory;
+use crate::engine::analysed::Analysed;
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Objective};
 use crate::engine::outcome::Halt;
 use crate::engine::trainee::Trainee;
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
-use crate::plan::{MIN_UPDATES, Plan};
+use crate::engine::validation_set::ValidationSet;
+use crate::plan::{MIN_UPDATES, Plan, TrainingPlan};
 use crate::recipes::supervised::Supervised;
 
 /// Up to so many updates are trained as planned: finding a better length would cost more.
@@ -38,7 +39,7 @@ const MAX_PASSES: u64 = 40;
 /// Validations of a trial, and of a stage whose length was found.
 const NUM_EPOCHS: usize = 20;
 /// Validations without a lower loss after which a trial ends.
-const PATIENCE: usize = 5;
+const PATIENCE: Option<NonZeroUsize> = NonZeroUsize::new(5);
 /// Validation images whose loss is steady enough to choose a length by.
 const LARGE_VALIDATION: usize = 200;
 const NUM_FOLDS: usize = 3;
@@ -98,14 +99,17 @@ impl Trials {
         }
         let images = work.images;
         let num_labels = images.taught.train.len();
-        let pass = num_labels.div_ceil(work.plan.optimizer.batch_size) as u64;
+        let pass = num_labels.div_ceil(work.plan.training.optimizer.batch_size) as u64;
         let longest = MAX_UPDATES.max(MAX_PASSES * pass).min(planned);
         let folds = if images.val.len() >= LARGE_VALIDATION {
             vec![None]
         } else {
             let repeats = if num_labels < FEW_LABELS { 2 } else { 1 };
             let members = members(&images.taught.train);
-            (0..repeats).flat_map(|repeat| folds(&members, work.plan.seed, repeat)).map(Some).collect()
+            (0..repeats)
+                .flat_map(|repeat| folds(&members, work.plan.training.seed, repeat))
+                .map(Some)
+                .collect()
         };
         Some(Self { folds, batches_per_epoch: longest as usize / NUM_EPOCHS })
     }
@@ -146,7 +150,8 @@ impl Work<'_> {
             self.length = Some(found);
             return Ok(());
         }
-        let plan = Plan { patience: PATIENCE, ..in_parts(self.plain()) };
+        let mut plan = in_parts(self.plan.on_labels());
+        plan.training.patience = PATIENCE;
         let mut found = Vec::with_capacity(trials.count());
         for (index, fold) in trials.folds.iter().enumerate() {
             let data = match fold {
@@ -166,7 +171,7 @@ impl Work<'_> {
             updates: wanted.div_ceil(NUM_EPOCHS as u64) * NUM_EPOCHS as u64,
         };
         RunDir::at(self.out).write_json(LENGTH_FILE, &length)?;
-        self.say(format!(
+        self.execution.say(format!(
             "teacher and baseline make {} updates, where the loss of labels that were held out was lowest; a student makes {}",
             length.updates, length.planned_updates
         ));
@@ -174,16 +179,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn trial(
-        &mut self,
-        index: usize,
-        trials: &Trials,
-        plan: &Plan,
-        data: &TrainingData,
-    ) -> Result<Trial, Halt> {
+    fn trial(&self, index: usize, trials: &Trials, plan: &Plan, data: &TrainingData) -> Result<Trial, Halt> {
         let order = self.batches().labelled(data.train.len(), trials.batches_per_epoch);
-        let supervised = Supervised::new(plan, data, self.loss()?.0, self.device.clone()).in_order(order);
-        let objective = HeldOut(supervised);
+        let supervised =
+            Supervised::new(plan, data, self.loss()?.0, self.execution.device().clone()).in_order(order);
+        let objective = ByLoss(supervised);
         let trainee = Trainee { plan, data, objective: &objective, head: data.classifier() };
         let title = format!("length of teacher and baseline, trial {} of {}", index + 1, trials.count());
         let summary = self.train(&format!("{LENGTH}/trial-{}", index + 1), &title, &trainee)?;
@@ -198,7 +198,7 @@ impl Work<'_> {
 
     /// Updates of a student, and of every stage whose length is not found.
     pub(super) fn planned_updates(&self) -> u64 {
-        (self.plan.epochs * self.batches().per_epoch) as u64
+        (self.plan.training.epochs * self.batches().per_epoch) as u64
     }
 
     /// A stage on labels alone with the length that was found: its plan, and its batches in an epoch.
@@ -220,14 +220,15 @@ pub(super) fn found_length(out: &Path) -> Result<Option<u64>, TrainError> {
 
 /// The same plan in [`NUM_EPOCHS`] parts of any size, with the same schedule over all of them.
 fn in_parts(plan: Plan) -> Plan {
-    let schedule = plan.schedule.stretched(NUM_EPOCHS as f64 / plan.epochs as f64);
-    Plan { epochs: NUM_EPOCHS, schedule, ..plan }
+    let TrainingPlan { epochs, schedule, .. } = plan.training;
+    let schedule = schedule.stretched(NUM_EPOCHS as f64 / epochs as f64);
+    Plan { training: TrainingPlan { epochs: NUM_EPOCHS, schedule, ..plan.training }, ..plan }
 }
 
 /// Training judged by the loss of what was held out; nothing of it is drawn.
-struct HeldOut<'a>(Supervised<'a>);
+struct ByLoss<'a>(Supervised<'a>);
 
-impl Objective for HeldOut<'_> {
+impl Objective for ByLoss<'_> {
     fn order(&self) -> Order {
         self.0.order()
     }
@@ -242,26 +243,13 @@ impl Objective for HeldOut<'_> {
         self.0.batch_loss(model, images, batch, pass)
     }
 
-    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
-        let by_loss = |found: Validation| Validation {
-            score: found.data_loss.map(|loss| -loss),
-            accuracy: None,
-            ..found
-        };
-        Ok(self.0.validate(model)?.map(by_loss))
-    }
-
-    fn analyse(
-        &self,
-        _: &RunDir,
-        _: &Model,
-        _: &Model,
-        _: &Trajectory,
-        _: &AtomicBool,
-    ) -> Result<(), TrainError> {
-        Ok(())
+    fn validate(&self, model: &Model, val: &ValidationSet<'_>) -> Result<Validation, TrainError> {
+        let found = self.0.validate(model, val)?;
+        Ok(Validation { score: found.data_loss.map(|loss| -loss), accuracy: None, ..found })
     }
 }
+
+impl Analysed for ByLoss<'_> {}
 
 #[cfg(test)]
 mod tests {

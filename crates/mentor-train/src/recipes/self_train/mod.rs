@@ -25,53 +25,47 @@ mod round;
 mod stages;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
-use burn::tensor::Device;
+use mentor_run::{RunDir, TrainEvent};
 
 pub use self::estimate::estimate_self_training;
 pub use self::label::{LabelInput, Labelling, label};
 
-use mentor_run::{RunDir, TrainEvent};
-
 use self::data::Images;
 use self::stages::Work;
 use crate::engine::error::TrainError;
+use crate::engine::execution::Execution;
 use crate::engine::outcome::{Halt, Outcome};
 use crate::plan::Plan;
 use crate::plan::self_train::{SelfTrainMethod, SelfTrainPlan};
 
 /// Trains what `self_train` says into `out`, or continues there.
-pub(super) fn self_train(
+pub(super) fn train(
     plan: &Plan,
     self_train: &SelfTrainPlan,
     out: &Path,
-    device: &Device,
-    device_name: &str,
-    stop: &AtomicBool,
-    observer: &mut dyn FnMut(&TrainEvent),
+    execution: &Execution<'_>,
 ) -> Result<Outcome, TrainError> {
     let images = Images::load(plan, self_train)?;
-    let mut work =
-        Work { plan, self_train, images: &images, out, device, device_name, stop, observer, length: None };
+    let mut work = Work { plan, self_train, images: &images, out, execution, length: None };
     // Networks that cannot be built begin no run.
     let warnings = work.check_networks()?;
     let given = work.open_labels()?;
     let run_dir = RunDir::create(out, &plan.to_config())?;
     for warning in images.warnings.iter().chain(&warnings) {
-        (work.observer)(&TrainEvent::Warning(warning.clone()));
+        execution.warn(warning.clone());
     }
     if plan.options.on_bad_image == mentor_data::BadImage::Quarantine {
         run_dir.write("quarantine.txt", images.quarantined.as_bytes())?;
     }
     let stages = work.estimate(Some(out))?;
-    (work.observer)(&TrainEvent::Planned(stages));
+    execution.tell(&TrainEvent::Planned(stages));
     let done = work.find_length().and_then(|()| match self_train.method {
         SelfTrainMethod::NoisyStudent => work.noisy_student(given.as_ref()),
         SelfTrainMethod::PseudoLabel => work.pseudo_label(),
     });
     Halt::ended(done.and_then(|done| work.end(&run_dir, done)).map(|summary| {
-        (work.observer)(&TrainEvent::Finished(Box::new(summary.clone())));
+        execution.tell(&TrainEvent::Finished(Box::new(summary.clone())));
         Outcome::Complete(summary)
     }))
 }

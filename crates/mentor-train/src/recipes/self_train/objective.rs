@@ -1,18 +1,16 @@
 //! What a student minimises: mean CE of labelled images + ratio · mean CE of pseudo-labelled ones.
 
-use std::sync::atomic::AtomicBool;
-
 use burn::tensor::{Tensor, TensorData};
 use mentor_data::{HostBatch, Order};
 use mentor_loss::SoftmaxCrossEntropy;
 use mentor_metrics::pseudo_labels::{LabelKind, SoftTarget};
 use mentor_model::{Model, Pass};
-use mentor_run::RunDir;
 
-use crate::analysis::trajectory::Trajectory;
+use crate::engine::analysed::{Analysed, Ended, Findings};
 use crate::engine::error::TrainError;
 use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
 use crate::engine::validation::Validation;
+use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::targets_to_device;
 use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;
@@ -62,7 +60,7 @@ impl NoisyStudent<'_> {
                 }
             }
             Unlabelled::Own { ramp, steps_per_epoch } => {
-                // Cycled batches count updates where others count epochs.
+                // Cycled batches have a draw an update.
                 let step = pass.epoch() as f64;
                 let own = scores.clone().detach().argmax(1).squeeze_dim(1);
                 (self.labelled_loss.per_sample(scores, own), ramp.weight(step / steps_per_epoch))
@@ -114,18 +112,13 @@ impl Objective for NoisyStudent<'_> {
         Some((1.0 + weight) * self.supervised.loss_of_zero_scores()?)
     }
 
-    fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError> {
-        self.supervised.validate(model)
+    fn validate(&self, model: &Model, val: &ValidationSet<'_>) -> Result<Validation, TrainError> {
+        self.supervised.validate(model, val)
     }
+}
 
-    fn analyse(
-        &self,
-        run_dir: &RunDir,
-        chosen: &Model,
-        last: &Model,
-        trajectory: &Trajectory,
-        stop: &AtomicBool,
-    ) -> Result<(), TrainError> {
-        self.supervised.analyse(run_dir, chosen, last, trajectory, stop)
+impl Analysed for NoisyStudent<'_> {
+    fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
+        self.supervised.analyse(ended)
     }
 }

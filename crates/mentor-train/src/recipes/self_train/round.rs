@@ -14,7 +14,7 @@ use super::label::folder;
 use super::labels::{Calibrated, Chosen, LEVEL, changed, choose, contradicts_validation, sheets, write};
 use super::objective::Unlabelled;
 use super::places::TEACHER;
-use super::stages::{Done, Work};
+use super::stages::{Done, StageModel, Work};
 use crate::engine::error::TrainError;
 use crate::engine::outcome::Halt;
 use crate::pseudo_labels::{LabelSet, Selection};
@@ -36,11 +36,11 @@ struct Before<'a> {
 
 impl Work<'_> {
     /// Teacher, baseline, then round after round.
-    pub(super) fn noisy_student(&mut self, given: Option<&LabelSet>) -> Result<Done, Halt> {
+    pub(super) fn noisy_student(&self, given: Option<&LabelSet>) -> Result<Done, Halt> {
         let summary = self.train_teacher()?;
-        let mut models = vec![("teacher".to_owned(), TEACHER.to_owned())];
-        self.train_baseline(&mut models)?;
         let (mut teacher, mut accuracy) = (TEACHER.to_owned(), val_accuracy(&summary));
+        let mut models = vec![StageModel::new("teacher", TEACHER, summary)];
+        self.train_baseline(&mut models)?;
         let mut reference: Option<Audit> = None;
         let mut rounds = Vec::new();
         for number in 1..=self.self_train.rounds {
@@ -51,10 +51,10 @@ impl Work<'_> {
                 reference: reference.as_ref(),
                 given: given.filter(|_| number == 1),
             };
-            let round = self.round(&before)?;
-            if let Some(val_accuracy) = round.summary.val_accuracy {
-                let student = format!("round-{number}/student");
-                models.push((format!("round {number}"), student.clone()));
+            let (round, student) = self.round(&before)?;
+            if let (Some(val_accuracy), Some(summary)) = (round.summary.val_accuracy, student) {
+                let student = student_of(number);
+                models.push(StageModel::new(format!("round {number}"), &student, summary));
                 if round.summary.accepted {
                     (teacher, accuracy) = (student, val_accuracy);
                     reference = round.audit.clone().or(reference);
@@ -66,7 +66,8 @@ impl Work<'_> {
         Ok(Done { models, chosen: teacher, rounds })
     }
 
-    fn round(&mut self, before: &Before<'_>) -> Result<Round, Halt> {
+    /// The round, and its student if one was trained.
+    fn round(&self, before: &Before<'_>) -> Result<(Round, Option<Summary>), Halt> {
         let number = before.number;
         let place = format!("round-{number}");
         let folder = inside(self.out, Path::new(&place))?;
@@ -75,9 +76,13 @@ impl Work<'_> {
             let num_classes = self.images.taught.classes().len();
             let damaged = |message| RunDirError::Damaged { path: folder.join(ROUND_FILE), message };
             round.check_classes(num_classes).map_err(damaged)?;
-            return Ok(round);
+            let student = match round.summary.val_accuracy {
+                Some(_) => Some(RunDir::open(&inside(self.out, Path::new(&student_of(number)))?)?.summary()?),
+                None => None,
+            };
+            return Ok((round, student));
         }
-        self.go_on()?;
+        self.execution.go_on()?;
         let calibrated = Calibrated::load(self, before.teacher)?;
         let own;
         let set = match before.given {
@@ -90,18 +95,19 @@ impl Work<'_> {
         let chosen = choose(self, set, before.given.is_some())?;
         let mut round = self.describe(before, set, &calibrated, &chosen)?;
         self.report_labels(before, &round);
-        match self.refused(before, &calibrated, &round) {
+        let student = match self.refused(before, &calibrated, &round) {
             Some((reason, alarms)) => {
                 (round.summary.reason, round.alarms) = (reason, alarms);
+                None
             }
-            None => self.learn(before, &calibrated, chosen, &mut round)?,
-        }
+            None => Some(self.learn(before, &calibrated, chosen, &mut round)?),
+        };
         let RoundSummary { accepted, reason, .. } = &round.summary;
         let verdict = if *accepted { "accepted" } else { "rolled back" };
-        self.say(format!("round {number}: {verdict}: {reason}"));
+        self.execution.say(format!("round {number}: {verdict}: {reason}"));
         create_inside(self.out, Path::new(&place))?;
         RunDir::at(&folder).write_json(ROUND_FILE, &round)?;
-        Ok(round)
+        Ok((round, student))
     }
 
     /// What there is to say before the student.
@@ -154,10 +160,10 @@ impl Work<'_> {
         })
     }
 
-    fn report_labels(&mut self, before: &Before<'_>, round: &Round) {
+    fn report_labels(&self, before: &Before<'_>, round: &Round) {
         let number = before.number;
         if before.given.is_some() {
-            self.warn(format!(
+            self.execution.warn(format!(
                 "round {number}: the labels are given, so that no canary audits them; the student's audit is the first"
             ));
         }
@@ -165,7 +171,7 @@ impl Work<'_> {
         if !empty.is_empty() && round.selection.num_chosen > 0 {
             let classes = self.images.taught.classes();
             let names: Vec<&str> = empty.iter().map(|&class| classes[class as usize].as_str()).collect();
-            self.warn(format!(
+            self.execution.warn(format!(
                 "round {number}: {} of the classes have no pseudo-label at a confidence of {}: {}; the student learns them from their labels alone",
                 empty.len(),
                 self.self_train.threshold,
@@ -215,12 +221,12 @@ impl Work<'_> {
 
     /// Trains the student and judges it.
     fn learn(
-        &mut self,
+        &self,
         before: &Before<'_>,
         teacher: &Calibrated,
         chosen: Chosen,
         round: &mut Round,
-    ) -> Result<(), Halt> {
+    ) -> Result<Summary, Halt> {
         let number = before.number;
         let (mut rows, mut labels, mut told) = (Vec::new(), Vec::new(), Vec::new());
         let (mut targets, mut of_rows) = (Vec::new(), Vec::new());
@@ -238,7 +244,7 @@ impl Work<'_> {
         }
         let data = self.images.with_rows(&rows, &labels, &told);
         let plan = self.noisy(number);
-        let place = format!("round-{number}/student");
+        let place = student_of(number);
         let unlabelled = Unlabelled::Given { targets, of_rows, kind: self.self_train.label_kind };
         let title = format!("round {number}: student with {} pseudo-labels", round.selection.num_chosen);
         let summary = self.train_student(&place, &title, &plan, &data, unlabelled)?;
@@ -254,7 +260,7 @@ impl Work<'_> {
         round.summary.accepted = found.student > found.teacher && round.alarms.is_empty();
         round.summary.reason =
             if round.alarms.is_empty() { found.reason() } else { self.alarm(&round.alarms) };
-        Ok(())
+        Ok(summary)
     }
 }
 
@@ -301,6 +307,11 @@ impl Comparison {
         }
         format!("{counts}; so few images cannot tell them apart (p = {p_value:.2})")
     }
+}
+
+/// Where the student of a round is, below the run.
+fn student_of(number: usize) -> String {
+    format!("round-{number}/student")
 }
 
 fn val_accuracy(summary: &Summary) -> f64 {

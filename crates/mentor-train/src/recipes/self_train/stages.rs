@@ -1,31 +1,30 @@
 //! The stages of self-training as runs of their own, below the run directory.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::Device;
 use mentor_data::shown_path;
 use mentor_loss::{ScoreLoss, SoftmaxCrossEntropy};
 use mentor_model::Model;
 use mentor_run::files::inside;
 use mentor_run::records::self_training::Round;
-use mentor_run::{DistillConfig, ModelConfig, RunDir, Summary, TrainEvent};
+use mentor_run::{DistillConfig, ModelConfig, RunDir, Summary};
 
 use super::data::{Batches, Images};
 use super::objective::{NoisyStudent, Unlabelled};
 use super::places::{BASELINE, DISTILLED, PSEUDO_LABEL, TEACHER};
 use crate::engine::error::TrainError;
-use crate::engine::outcome::{Halt, Outcome};
-use crate::engine::trainee::{Trainee, train_on};
+use crate::engine::execution::Execution;
+use crate::engine::outcome::Halt;
+use crate::engine::trainee::Trainee;
 use crate::engine::training_data::TrainingData;
-use crate::plan::Plan;
 use crate::plan::checker::PlanError;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
 use crate::plan::self_train::SelfTrainPlan;
+use crate::plan::{Plan, TrainingPlan};
 use crate::pseudo_labels::{LabelSet, WeightRamp};
-use crate::recipes::distill::{Place, distill_on};
+use crate::recipes::distill::Student;
 use crate::recipes::supervised::Supervised;
-use crate::teachers::teacher::Teacher;
+use crate::teachers::trained::TrainedTeacher;
 
 /// What all stages know.
 pub(super) struct Work<'a> {
@@ -33,62 +32,55 @@ pub(super) struct Work<'a> {
     pub(super) self_train: &'a SelfTrainPlan,
     pub(super) images: &'a Images,
     pub(super) out: &'a Path,
-    pub(super) device: &'a Device,
-    pub(super) device_name: &'a str,
-    pub(super) stop: &'a AtomicBool,
-    pub(super) observer: &'a mut dyn FnMut(&TrainEvent),
+    pub(super) execution: &'a Execution<'a>,
     /// Updates of teacher and baseline, if they were found and are not those of a student.
     pub(super) length: Option<u64>,
 }
 
+/// A model that a stage made.
+pub(super) struct StageModel {
+    pub(super) name: String,
+    /// Its run, below the whole one.
+    pub(super) place: String,
+    pub(super) summary: Summary,
+}
+
+impl StageModel {
+    pub(super) fn new(name: impl Into<String>, place: impl Into<String>, summary: Summary) -> Self {
+        Self { name: name.into(), place: place.into(), summary }
+    }
+}
+
 /// What the stages came to.
 pub(super) struct Done {
-    /// Name and place, below the run, of every model.
-    pub(super) models: Vec<(String, String)>,
+    pub(super) models: Vec<StageModel>,
     /// Place of the final one.
     pub(super) chosen: String,
     pub(super) rounds: Vec<Round>,
 }
 
 impl Work<'_> {
-    pub(super) fn say(&mut self, text: String) {
-        (self.observer)(&TrainEvent::Stage(text));
-    }
-
-    pub(super) fn warn(&mut self, text: String) {
-        (self.observer)(&TrainEvent::Warning(text));
-    }
-
-    /// # Errors
-    ///
-    /// Once the user wants to stop.
-    pub(super) fn go_on(&self) -> Result<(), Halt> {
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(Halt::Stopped { step: 0 }),
-            false => Ok(()),
-        }
-    }
-
     pub(super) fn batches(&self) -> Batches {
         Batches::new(self.plan, self.self_train, self.images)
     }
 
     /// The plan of training on labels alone.
     pub(super) fn plain(&self) -> Plan {
-        Plan { self_train: None, ..self.plan.clone() }
+        self.plan.on_labels()
     }
 
     /// The plan of the student of round `number`, with its noise. Each has first weights of its own.
     pub(super) fn noisy(&self, number: usize) -> Plan {
         let SelfTrainPlan { student, augment, dropout, stochastic_depth, .. } = self.self_train;
+        let plain = self.plain();
+        // A configuration holds seeds below 2^63.
+        let seed = plain.training.seed.wrapping_add(number as u64) & i64::MAX as u64;
         Plan {
             architecture: student.clone(),
-            augment: *augment,
             dropout: *dropout,
             stochastic_depth: *stochastic_depth,
-            // A configuration holds seeds below 2^63.
-            seed: self.plan.seed.wrapping_add(number as u64) & i64::MAX as u64,
-            ..self.plain()
+            training: TrainingPlan { augment: *augment, seed, ..plain.training },
+            ..plain
         }
     }
 
@@ -145,8 +137,8 @@ impl Work<'_> {
     fn model(&self, plan: &Plan) -> Result<Model, TrainError> {
         let data = &self.images.taught;
         let (loss, _) = self.loss()?;
-        let objective = Supervised::new(plan, data, loss, self.device.clone());
-        Trainee { plan, data, objective: &objective, head: data.classifier() }.model(self.device)
+        let objective = Supervised::new(plan, data, loss, self.execution.device().clone());
+        Trainee { plan, data, objective: &objective, head: data.classifier() }.model(self.execution.device())
     }
 
     /// Given files of pseudo-labels, checked as far as they can be without reading the rows.
@@ -172,24 +164,20 @@ impl Work<'_> {
     }
 
     /// Trains into `place`, or continues there; what is complete is kept.
-    pub(super) fn train(&mut self, place: &str, title: &str, trainee: &Trainee<'_>) -> Result<Summary, Halt> {
+    pub(super) fn train(&self, place: &str, title: &str, trainee: &Trainee<'_>) -> Result<Summary, Halt> {
         let place = inside(self.out, Path::new(place))?;
         if let Some(summary) = trainee.completed(&place)? {
             return Ok(summary);
         }
-        self.go_on()?;
-        self.say(format!("{title}: {}", trainee.plan.architecture));
+        self.execution.go_on()?;
+        self.execution.say(format!("{title}: {}", trainee.plan.architecture));
         let run_dir = RunDir::create(&place, &trainee.plan.to_config())?;
-        let Self { device, device_name, stop, .. } = *self;
-        match train_on(trainee, &run_dir, device, device_name, stop, self.observer)? {
-            Outcome::Complete(summary) | Outcome::AlreadyComplete(summary) => Ok(summary),
-            Outcome::Interrupted { step } => Err(Halt::Stopped { step }),
-        }
+        trainee.train(&run_dir, self.execution)?.unless_stopped()
     }
 
     /// Trains on labels alone.
     fn train_on_labels(
-        &mut self,
+        &self,
         place: &str,
         title: &str,
         plan: Plan,
@@ -197,29 +185,31 @@ impl Work<'_> {
     ) -> Result<Summary, Halt> {
         let (plan, batches_per_epoch) = self.on_labels(plan);
         let order = self.batches().labelled(data.train.len(), batches_per_epoch);
-        let objective = Supervised::new(&plan, data, self.loss()?.0, self.device.clone()).in_order(order);
+        let objective =
+            Supervised::new(&plan, data, self.loss()?.0, self.execution.device().clone()).in_order(order);
         let trainee = Trainee { plan: &plan, data, objective: &objective, head: data.classifier() };
         self.train(place, title, &trainee)
     }
 
-    pub(super) fn train_teacher(&mut self) -> Result<Summary, Halt> {
+    pub(super) fn train_teacher(&self) -> Result<Summary, Halt> {
         let data = &self.images.taught;
         self.train_on_labels(TEACHER, "teacher on the labels", self.plain(), data)
     }
 
     /// The student's network on all labels, the canary's too, and no other images.
-    pub(super) fn train_baseline(&mut self, models: &mut Vec<(String, String)>) -> Result<(), Halt> {
+    pub(super) fn train_baseline(&self, models: &mut Vec<StageModel>) -> Result<(), Halt> {
         if self.self_train.baseline {
             let data = &self.images.labelled;
-            self.train_on_labels(BASELINE, "baseline, on the labels alone", self.baseline(), data)?;
-            models.push(("baseline".to_owned(), BASELINE.to_owned()));
+            let title = "baseline, on the labels alone";
+            let summary = self.train_on_labels(BASELINE, title, self.baseline(), data)?;
+            models.push(StageModel::new("baseline", BASELINE, summary));
         }
         Ok(())
     }
 
     /// The student of one round, or of Lee's method.
     pub(super) fn train_student(
-        &mut self,
+        &self,
         place: &str,
         title: &str,
         plan: &Plan,
@@ -230,7 +220,8 @@ impl Work<'_> {
         let (loss, labelled_loss) = self.loss()?;
         let order = self.batches().both(num_labelled, data.train.len());
         let objective = NoisyStudent {
-            supervised: Supervised::new(plan, &self.images.taught, loss, self.device.clone()).in_order(order),
+            supervised: Supervised::new(plan, &self.images.taught, loss, self.execution.device().clone())
+                .in_order(order),
             num_labelled: num_labelled as u32,
             unlabelled,
             ratio: self.self_train.ratio,
@@ -241,19 +232,20 @@ impl Work<'_> {
     }
 
     /// Lee's method: one network that learns from its own classes.
-    pub(super) fn pseudo_label(&mut self) -> Result<Done, Halt> {
+    pub(super) fn pseudo_label(&self) -> Result<Done, Halt> {
         let mut models = Vec::new();
         self.train_baseline(&mut models)?;
         let rows: Vec<u32> = (0..self.images.pool.len() as u32).collect();
         // Their labels here are never looked at: each update has its own.
         let data = self.images.with_rows(&rows, &vec![0; rows.len()], b"own classes");
         let unlabelled = Unlabelled::Own {
-            ramp: WeightRamp::over(self.plan.epochs as f64),
+            ramp: WeightRamp::over(self.plan.training.epochs as f64),
             steps_per_epoch: self.batches().per_epoch as f64,
         };
         let plan = self.noisy(1);
-        self.train_student(PSEUDO_LABEL, "pseudo-label, from its own classes", &plan, &data, unlabelled)?;
-        models.push(("pseudo-label".to_owned(), PSEUDO_LABEL.to_owned()));
+        let title = "pseudo-label, from its own classes";
+        let summary = self.train_student(PSEUDO_LABEL, title, &plan, &data, unlabelled)?;
+        models.push(StageModel::new("pseudo-label", PSEUDO_LABEL, summary));
         let chosen = PSEUDO_LABEL.to_owned();
         self.train_distilled(&chosen, &mut models)?;
         Ok(Done { models, chosen, rounds: Vec::new() })
@@ -278,11 +270,7 @@ impl Work<'_> {
     }
 
     /// Distils the final model, in `chosen`, into the small one, if one is wanted.
-    pub(super) fn train_distilled(
-        &mut self,
-        chosen: &str,
-        models: &mut Vec<(String, String)>,
-    ) -> Result<(), Halt> {
+    pub(super) fn train_distilled(&self, chosen: &str, models: &mut Vec<StageModel>) -> Result<(), Halt> {
         if self.self_train.distill_to.is_none() {
             return Ok(());
         }
@@ -303,20 +291,26 @@ impl Work<'_> {
             Some((run, summary)) if summary.data_blake3 != data.fingerprint => {
                 return Err(Halt::Failed(run.other_run().map_or(TrainError::DataChanged, TrainError::from)));
             }
-            found => found.is_some(),
+            found => found.map(|(_, summary)| summary),
         };
-        if !complete {
-            self.go_on()?;
-            let Self { device, device_name, stop, .. } = *self;
-            let distill = plan.distill.as_ref().expect("a plan of distillation");
-            let teachers = [Teacher::load(&teacher, distill.mode, device)?];
-            let place = Place { out: &place, device, device_name, stop };
-            let outcome = distill_on(&plan, distill, &teachers, &data, &place, self.observer)?;
-            if let Outcome::Interrupted { step } = outcome {
-                return Err(Halt::Stopped { step });
+        let summary = match complete {
+            Some(summary) => summary,
+            None => {
+                self.execution.go_on()?;
+                let distill = plan.distill().expect("a plan of distillation");
+                let teachers = [TrainedTeacher::load(&teacher, distill.mode, self.execution.device())?];
+                let student = Student {
+                    plan: &plan,
+                    distill,
+                    teachers: &teachers,
+                    data: &data,
+                    out: &place,
+                    execution: self.execution,
+                };
+                student.train()?.unless_stopped()?
             }
-        }
-        models.push(("distilled".to_owned(), DISTILLED.to_owned()));
+        };
+        models.push(StageModel::new("distilled", DISTILLED, summary));
         Ok(())
     }
 }

@@ -1,0 +1,79 @@
+//! What a recipe makes of a trained model beside its weights: what the report draws, and its part of the
+//! summary.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use mentor_model::Model;
+use mentor_run::records::analysis::Analysis;
+use mentor_run::records::distillation::{BaselineSummary, Distillation, TeacherSummary};
+use mentor_run::records::embedding_fidelity::EmbeddingFidelity;
+use mentor_run::records::embeddings::EmbeddingAnalysis;
+use mentor_run::{
+    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, EpochMetrics, RunDir, Summary,
+};
+
+use super::error::TrainError;
+use super::objective::Objective;
+use crate::analysis::trajectory::Trajectory;
+
+/// An objective of a recipe.
+pub(crate) trait Analysed: Objective {
+    /// What there is to say of the trained model. Ends with [`TrainError::Interrupted`] within a second or a
+    /// batch once training is to stop.
+    fn analyse(&self, _: &Ended<'_>) -> Result<Findings, TrainError> {
+        Ok(Findings::default())
+    }
+}
+
+/// A training that has come to its end.
+pub(crate) struct Ended<'a> {
+    /// The model that is kept; without gradients, as the last one.
+    pub(crate) chosen: &'a Model,
+    pub(crate) last: &'a Model,
+    /// The way to the last one.
+    pub(crate) trajectory: &'a Trajectory,
+    /// Every epoch, also of earlier calls that this one continued.
+    pub(crate) epochs: &'a [EpochMetrics],
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// What was found; each recipe has some of it.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) analysis: Option<Analysis>,
+    pub(crate) embeddings: Option<EmbeddingAnalysis>,
+    pub(crate) distillation: Option<Distillation>,
+    pub(crate) fidelity: Option<EmbeddingFidelity>,
+    /// For the summary.
+    pub(crate) teacher: Option<TeacherSummary>,
+    pub(crate) baseline: Option<BaselineSummary>,
+    pub(crate) measures: BTreeMap<String, f64>,
+}
+
+impl Findings {
+    /// Writes each in its file.
+    pub(crate) fn write(&self, run_dir: &RunDir) -> Result<(), TrainError> {
+        let Self { analysis, embeddings, distillation, fidelity, .. } = self;
+        if let Some(analysis) = analysis {
+            run_dir.write_json("analysis.json", analysis)?;
+        }
+        if let Some(embeddings) = embeddings {
+            run_dir.write_json(EMBEDDINGS_FILE, embeddings)?;
+        }
+        if let Some(distillation) = distillation {
+            run_dir.write_json(DISTILLATION_FILE, distillation)?;
+        }
+        if let Some(fidelity) = fidelity {
+            run_dir.write_json(EMBEDDING_FIDELITY_FILE, fidelity)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the summary tells of it.
+    pub(crate) fn complete(self, summary: &mut Summary) {
+        summary.teacher = self.teacher;
+        summary.baseline = self.baseline;
+        summary.measures.extend(self.measures);
+    }
+}

@@ -1,0 +1,142 @@
+//! How a run begins, or goes on from a checkpoint, and how its checkpoints are written.
+
+use std::time::Instant;
+
+use mentor_data::{Loader, LoaderOptions, Order};
+use mentor_model::{Model, parameters, with_parameters};
+use mentor_run::{Started, TrainEvent};
+
+use super::checkpoint::state::Progress;
+use super::checkpoint::{Checkpoint, Fits};
+use super::error::TrainError;
+use super::job::Job;
+use super::journal::Journal;
+use super::observed::Observed;
+use super::optimizer::Optimizer;
+use super::training_loop::Run;
+use crate::analysis::trajectory::Trajectory;
+
+impl<'a> Run<'a> {
+    /// A new run, or the one that the newest intact checkpoint holds.
+    pub(super) fn start(job: &'a Job<'a>, mut model: Model) -> Result<(Self, Model), TrainError> {
+        let Job { training, data, objective, execution, .. } = *job;
+        let full_batch = training.optimizer.full_batch;
+        let options = LoaderOptions {
+            batch_size: training.optimizer.batch_size,
+            // The exact gradient is a sum over all samples: its order is that of the data.
+            order: if full_batch { Order::Sequential } else { objective.order() },
+            augment: training.augment,
+            seed: training.seed,
+            views: objective.num_augmentations(),
+            ..LoaderOptions::default()
+        };
+        let loader = Loader::new(data.train.clone(), data.preprocessing.clone(), options);
+        let mut optimizer = Optimizer::new(training.optimizer.clone(), training.penalty);
+        let batches_per_epoch = loader.num_batches();
+        let steps_per_epoch = if full_batch { 1 } else { batches_per_epoch as u64 };
+        let (epochs, schedule) = training.length(steps_per_epoch);
+        let mut trajectory = Trajectory::new(epochs, model.num_params());
+        let mut progress = Progress {
+            data_blake3: data.fingerprint.clone(),
+            lessons_blake3: objective.fingerprint().unwrap_or_default(),
+            ..Progress::default()
+        };
+        let (mut best, mut average) = (Vec::new(), None);
+        let fits = Fits::new(training, epochs, &progress, &model, batches_per_epoch);
+        let newest = Journal::newest(job.files.as_ref(), &fits)?;
+        drop(fits);
+        if let Some((checkpoint, damaged)) = newest {
+            for reason in damaged {
+                execution.warn(format!("damaged checkpoint passed over: {reason}"));
+            }
+            let elsewhere = job.files.as_ref().and_then(|files| files.dir.other_run());
+            let other = |changed: TrainError| elsewhere.map_or(changed, TrainError::from);
+            if checkpoint.progress.data_blake3 != progress.data_blake3 {
+                return Err(other(TrainError::DataChanged));
+            }
+            if checkpoint.progress.lessons_blake3 != progress.lessons_blake3 {
+                return Err(other(TrainError::LessonsChanged));
+            }
+            model = with_parameters(model, checkpoint.model)?;
+            optimizer.restore(&model, checkpoint.velocity, &job.device.clone().without_autodiff());
+            trajectory.steps = checkpoint.progress.trajectory_steps.clone();
+            trajectory.values = checkpoint.trajectory;
+            best = checkpoint.best;
+            if !checkpoint.average.is_empty() {
+                // In the order of the network, which the file does not keep.
+                average = Some(parameters(&with_parameters(model.clone(), checkpoint.average)?));
+            }
+            progress = checkpoint.progress;
+        } else {
+            if trajectory.wants(0) {
+                trajectory.record(&model, 0);
+            }
+            average = training.ema.map(|_| parameters(&model));
+        }
+        let journal = Journal::begin(job.files.as_ref(), progress.step, execution)?;
+        let run = Self {
+            job,
+            optimizer,
+            observed: Observed::new(execution.reads_are_free()),
+            journal,
+            progress,
+            best,
+            average,
+            trajectory,
+            batches_per_epoch,
+            loader,
+            epochs,
+            schedule,
+            warned: false,
+            last_checkpoint: Instant::now(),
+            clock: Instant::now(),
+        };
+        let started = Started {
+            model: model.spec().architecture.clone(),
+            num_params: model.num_params(),
+            num_classes: data.classes().len(),
+            num_train: data.train.len(),
+            num_val: data.val.as_ref().map_or(0, |val| val.len()),
+            epochs,
+            min_updates: training.min_updates.filter(|_| epochs > training.epochs),
+            steps_per_epoch,
+            batches_per_epoch: run.batches_per_epoch,
+            margin: job.margin,
+            resumed_step: run.progress.step,
+        };
+        execution.tell(&TrainEvent::Started(started));
+        Ok((run, model))
+    }
+
+    /// Writes a checkpoint when it is time or the run is to stop; returns whether it is to stop.
+    pub(super) fn checkpoint_if_due(&mut self, model: &Model) -> Result<bool, TrainError> {
+        let stop = self.job.execution.is_stopped();
+        let due = self.last_checkpoint.elapsed().as_secs_f64() >= self.job.training.checkpoint_secs;
+        if stop || due {
+            self.checkpoint(model)?;
+        }
+        Ok(stop)
+    }
+
+    pub(super) fn checkpoint(&mut self, model: &Model) -> Result<(), TrainError> {
+        self.read_back()?;
+        self.progress.wall_secs += self.clock.elapsed().as_secs_f64();
+        (self.clock, self.last_checkpoint) = (Instant::now(), Instant::now());
+        if !self.journal.keeps_checkpoints() {
+            return Ok(());
+        }
+        self.progress.trajectory_steps = self.trajectory.steps.clone();
+        let checkpoint = Checkpoint {
+            progress: self.progress.clone(),
+            model: parameters(model),
+            best: self.best.clone(),
+            average: self.average.clone().unwrap_or_default(),
+            velocity: self.optimizer.velocities(model),
+            trajectory: self.trajectory.values.clone(),
+        };
+        self.journal.checkpoint(&checkpoint)?;
+        self.last_checkpoint = Instant::now();
+        self.job.execution.tell(&TrainEvent::Checkpoint { step: self.progress.step });
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! What is worth knowing of the data before training begins.
+
+use mentor_data::{BadImage, Note};
+use mentor_run::RunDir;
+
+use crate::engine::error::TrainError;
+use crate::engine::execution::Execution;
+use crate::engine::training_data::{TrainingData, quarantined};
+use crate::plan::Plan;
+
+/// Says, once a run, what is worth knowing of its data, and lists the images that were left out.
+pub(super) fn tell_of_data(
+    plan: &Plan,
+    data: &TrainingData,
+    run_dir: &RunDir,
+    execution: &Execution<'_>,
+) -> Result<(), TrainError> {
+    data.notes.iter().for_each(|note| execution.warn(note.to_string()));
+    if plan.training.patience.is_some() && data.val.is_none() {
+        let text = "--patience stops nothing here: there is no validation split; give --val-fraction a share";
+        execution.warn(text.to_owned());
+    }
+    if let Some(advice) = advice_on_photographs(plan, data) {
+        execution.warn(advice);
+    }
+    if plan.options.on_bad_image == BadImage::Quarantine {
+        run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What a network without convolutions sees of colour pictures, or of ones that were shrunk: most of them are
+/// photographs.
+fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
+    let dense = plan.architecture.is_dense();
+    let [channels, height, width] = data.input();
+    let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
+    (dense && (channels > 1 || resized)).then(|| {
+        format!(
+            "{} is trained on {height}x{width} pixels, each by itself; for photographs --model cnn is better, and --size 64x64 or \
+             more shows it more",
+            plan.architecture
+        )
+    })
+}
