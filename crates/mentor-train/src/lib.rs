@@ -28,8 +28,8 @@ pub use inference::{
 };
 pub use plan::{
     DistillMode, DistillPlan, LossPlan, OptimizerPlan, PerClass, Plan, PlanError, Pool, RankingBatches,
-    RankingForm, RankingLoss, RankingPlan, Recipe, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape,
-    TrainingPlan, TripletForm,
+    RankingForm, RankingLoss, RankingPlan, Recipe, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan,
+    Shape, TrainingPlan, TripletForm,
 };
 pub use recipes::{DistillationObjective, LabelInput, Labelling, estimate_self_training, label, train};
 pub use teachers::{

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::Device;
+use mentor::burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::model::{NamedTensor, parameters};
 use mentor::run::{Config, TrainEvent};
@@ -52,13 +52,15 @@ fn tensor(model: &TrainedModel, path: &str) -> Option<NamedTensor> {
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let place = |name: &str| folder.path().join(name);
-    let first = trained("data.source = 'digits'\nmodel.name = 'mlp:64,32'\ntraining.epochs = 10", &place("first"))?;
+    let first =
+        trained("data.source = 'digits'\nmodel.name = 'mlp:64,32'\ntraining.epochs = 10", &place("first"))?;
 
     // Three classes of ten images each: the head, which told ten apart, begins anew, and says so.
     few_digits(&place("few"), 7, 9)?;
     let text = format!(
         "data.source = {:?}\nmodel = {{ name = 'mlp:64,32', init_from = {:?}, freeze = ['hidden.0'] }}\ntraining.epochs = 20",
-        place("few"), place("first")
+        place("few"),
+        place("first")
     );
     let tuned = trained(&text, &place("tuned"))?;
     assert_eq!(tensor(&tuned, "hidden.0.weight"), tensor(&first, "hidden.0.weight"), "held fixed");

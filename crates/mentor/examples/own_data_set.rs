@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 
-use burn::tensor::Device;
+use mentor::burn::tensor::Device;
 use mentor::data::{DataError, Dataset, ImageFormat, ImageStore, ReadObserver};
 use mentor::loss::ScoreLoss;
 use mentor::model::{Model, ModelSpec};

@@ -6,8 +6,8 @@
 
 use std::error::Error;
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use mentor::burn::module::{Module, Param};
+use mentor::burn::tensor::{Device, Tensor};
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::loss::ScoreLoss;
 use mentor::model::{Head, Model, Network, Output, Pass, load_safetensors, to_safetensors, weights_blake3};

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use mentor::burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::metrics::retrieval::{Embeddings, nearest};
 use mentor::run::Config;
@@ -49,7 +49,12 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         let class = |sample: usize| gallery.classes()[gallery.targets()[sample] as usize].as_str();
         if number == 0 {
             for neighbour in &found {
-                println!("{} (a {}), distance {:.3}", gallery.id(neighbour.index), class(neighbour.index), neighbour.distance);
+                println!(
+                    "{} (a {}), distance {:.3}",
+                    gallery.id(neighbour.index),
+                    class(neighbour.index),
+                    neighbour.distance
+                );
             }
         }
         right += usize::from(gallery.targets()[found[0].index] == test.targets()[number]);

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use burn::tensor::Device;
+use mentor::burn::tensor::Device;
 use mentor::data::{Limits, OpenOptions, Source, Split, decode};
 use mentor::run::Config;
 use mentor::train::{Execution, Plan, TrainedModel, train};
@@ -67,11 +67,23 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut pixels = [0; 64];
     test.read(0, &mut pixels)?;
     let file = [b"P5 8 8 255 ".as_slice(), &pixels].concat();
-    let clients: Vec<_> = (0..8).map(|_| thread::spawn({ let file = file.clone(); move || ask(address, &file) })).collect();
-    let answers: Vec<String> =
-        clients.into_iter().map(|client| client.join().unwrap_or_else(|_| Ok(String::new())).unwrap_or_default()).collect();
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            thread::spawn({
+                let file = file.clone();
+                move || ask(address, &file)
+            })
+        })
+        .collect();
+    let answers: Vec<String> = clients
+        .into_iter()
+        .map(|client| client.join().unwrap_or_else(|_| Ok(String::new())).unwrap_or_default())
+        .collect();
     println!("{} is a {}: {}", test.id(0), test.classes()[test.targets()[0] as usize], answers[0]);
-    assert!(answers.iter().all(|answer| *answer == answers[0] && answer.split(' ').count() == 2), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0] && answer.split(' ').count() == 2),
+        "{answers:?}"
+    );
     let refused = ask(address, b"no image").unwrap_or_default();
     assert!(refused.starts_with("error:"), "{refused}");
     Ok(())
