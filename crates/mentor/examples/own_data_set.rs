@@ -33,19 +33,15 @@ impl ImageStore for Bars {
     fn len(&self) -> usize {
         self.range.len()
     }
-
     fn format(&self) -> &ImageFormat {
         &self.format
     }
-
     fn classes(&self) -> &[String] {
         &self.classes
     }
-
     fn target(&self, index: usize) -> Option<u32> {
         Some((index % 2) as u32)
     }
-
     fn id(&self, index: usize) -> Cow<'_, str> {
         format!("bar {}", self.range.start + index).into()
     }
