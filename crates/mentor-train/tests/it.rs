@@ -21,3 +21,5 @@ mod resume;
 mod runs;
 #[path = "it/self_train.rs"]
 mod self_train;
+#[path = "it/trainer.rs"]
+mod trainer;

@@ -3,7 +3,7 @@
 use mentor_data::{Dataset, HostBatch};
 use mentor_metrics::classification::{SampleResult, judge, summarise};
 
-use super::objective::BatchLoss;
+use super::batch_loss::BatchLoss;
 use super::validation::Validation;
 use crate::inference::device::to_host;
 

@@ -1,6 +1,7 @@
 //! The engine: the loop, and what it consists of. It trains whatever [`Objective`] it is given.
 
 pub(crate) mod analysed;
+pub(crate) mod batch_loss;
 pub(crate) mod checkpoint;
 pub(crate) mod ema;
 mod epoch_end;
@@ -16,6 +17,7 @@ pub(crate) mod observed;
 pub(crate) mod optimizer;
 pub(crate) mod outcome;
 mod reduce;
+pub(crate) mod scored;
 mod start;
 pub(crate) mod trainee;
 mod trainer;
@@ -24,12 +26,13 @@ pub(crate) mod training_loop;
 pub(crate) mod validation;
 pub(crate) mod validation_set;
 
+pub use batch_loss::{BatchLoss, Measure};
 pub use checkpoint::CheckpointError;
 pub use ema::{ema_decay, update_average};
 pub use error::TrainError;
 pub use execution::Execution;
 pub use gradients::ParameterTensors;
-pub use objective::{BatchLoss, Measure, Objective};
+pub use objective::Objective;
 pub use optimizer::Optimizer;
 pub use outcome::{Outcome, Trained};
 pub use reduce::{OneProcess, Reduce};

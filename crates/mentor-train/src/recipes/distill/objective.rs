@@ -17,9 +17,10 @@ use mentor_run::records::distillation::{
 };
 
 use super::scores::DistillationObjective;
-use crate::engine::analysed::{Analysed, Ended, Findings};
+use crate::engine::analysed::{Analyse, Ended, Findings};
+use crate::engine::batch_loss::BatchLoss;
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Objective};
+use crate::engine::objective::Objective;
 use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::engine::validation_set::ValidationSet;
@@ -221,7 +222,7 @@ impl Objective for Distilled<'_> {
     }
 }
 
-impl Analysed for Distilled<'_> {
+impl Analyse for Distilled<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         let findings = match &self.supervised {
             Some(supervised) => supervised.analyse(ended)?,

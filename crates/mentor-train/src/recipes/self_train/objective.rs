@@ -6,9 +6,10 @@ use mentor_loss::SoftmaxCrossEntropy;
 use mentor_metrics::pseudo_labels::{LabelKind, SoftTarget};
 use mentor_model::{Model, Pass};
 
-use crate::engine::analysed::{Analysed, Ended, Findings};
+use crate::engine::analysed::{Analyse, Ended, Findings};
+use crate::engine::batch_loss::{BatchLoss, Measure, Sum};
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
+use crate::engine::objective::Objective;
 use crate::engine::validation::Validation;
 use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::targets_to_device;
@@ -117,7 +118,7 @@ impl Objective for NoisyStudent<'_> {
     }
 }
 
-impl Analysed for NoisyStudent<'_> {
+impl Analyse for NoisyStudent<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         self.supervised.analyse(ended)
     }
