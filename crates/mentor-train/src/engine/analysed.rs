@@ -13,9 +13,9 @@ use mentor_run::{
     DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, EpochMetrics, RunDir, Summary,
 };
 
-use super::error::TrainError;
-use super::objective::Objective;
 use crate::analysis::trajectory::Trajectory;
+use crate::engine::error::TrainError;
+use crate::engine::objective::Objective;
 
 /// An objective of a recipe.
 pub(crate) trait Analysed: Objective + Analyse {}

@@ -6,8 +6,8 @@ use mentor_run::{Config, RunDir};
 use crate::engine::analysed::Analyse;
 use crate::engine::execution::Execution;
 use crate::engine::objective::Objective;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation_set::ValidationSet;
 use crate::plan::TrainingPlan;
 
 /// What does not change over a training.

@@ -7,11 +7,11 @@ use mentor_data::Dataset;
 use mentor_loss::ScoreLoss;
 use mentor_model::{Architecture, Model};
 
-use super::analysed::{Analyse, Ended, Findings};
-use super::error::TrainError;
-use super::training_data::TrainingData;
 use crate::analysis::classifier::analyse;
 use crate::analysis::subject::Subject;
+use crate::engine::analysed::{Analyse, Ended, Findings};
+use crate::engine::error::TrainError;
+use crate::engine::training_data::TrainingData;
 use crate::inference::evaluate::{evaluate_samples, in_order};
 use crate::plan::TrainingPlan;
 

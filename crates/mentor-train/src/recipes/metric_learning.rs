@@ -16,12 +16,12 @@ use mentor_run::records::health::EpochHealth;
 
 use crate::analysis::embeddings;
 use crate::engine::analysed::{Analyse, Ended, Findings};
-use crate::engine::batch_loss::{BatchLoss, Measure, Sum};
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::{targets_to_device, to_host};
 use crate::inference::evaluate::embed_samples;
 use crate::plan::Plan;

@@ -6,9 +6,9 @@ use mentor_loss::ScoreLoss;
 use mentor_model::{Model, Pass};
 
 use crate::engine::analysed::{Analyse, Ended, Findings};
-use crate::engine::batch_loss::BatchLoss;
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::BatchLoss;
 use crate::engine::scored::Scored;
 use crate::engine::training_data::TrainingData;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};

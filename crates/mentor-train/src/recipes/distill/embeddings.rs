@@ -18,12 +18,12 @@ use mentor_run::records::embedding_fidelity::{
 
 use super::objective::judged;
 use crate::engine::analysed::{Analyse, Ended, Findings};
-use crate::engine::batch_loss::{BatchLoss, Measure, Sum};
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::to_host;
 use crate::inference::evaluate::embed_samples;
 use crate::inference::speed::speed;

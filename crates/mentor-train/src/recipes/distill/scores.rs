@@ -7,11 +7,11 @@ use mentor_data::HostBatch;
 use mentor_loss::{Distillation as Loss, DistillationTerms, ScoreLoss, SoftmaxCrossEntropy};
 use mentor_model::{Model, Pass};
 
-use crate::engine::batch_loss::{BatchLoss, Measure};
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::inference::device::targets_to_device;
 use crate::plan::loss::ScoreLossPlan;
 use crate::teachers::error::TeacherError;

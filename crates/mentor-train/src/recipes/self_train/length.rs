@@ -21,14 +21,14 @@ use super::data::members;
 use super::places::{LENGTH, LENGTH_FILE};
 use super::stages::Work;
 use crate::engine::analysed::Analyse;
-use crate::engine::batch_loss::BatchLoss;
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::BatchLoss;
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::outcome::Halt;
 use crate::engine::trainee::Trainee;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
 use crate::plan::{MIN_UPDATES, Plan, TrainingPlan};
 use crate::recipes::supervised::Supervised;
 

@@ -7,11 +7,11 @@ use mentor_metrics::pseudo_labels::{LabelKind, SoftTarget};
 use mentor_model::{Model, Pass};
 
 use crate::engine::analysed::{Analyse, Ended, Findings};
-use crate::engine::batch_loss::{BatchLoss, Measure, Sum};
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::inference::device::targets_to_device;
 use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;

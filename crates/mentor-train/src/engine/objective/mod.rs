@@ -1,5 +1,10 @@
 //! What is minimised, and how a model is judged. The loop does the rest for every objective.
 
+pub(crate) mod batch_loss;
+mod judged;
+pub(crate) mod validation;
+pub(crate) mod validation_set;
+
 use std::num::NonZeroU64;
 
 use burn::tensor::Tensor;
@@ -7,11 +12,11 @@ use mentor_data::{HostBatch, Order};
 use mentor_loss::ScoreLoss;
 use mentor_model::{Model, Pass};
 
-use super::batch_loss::BatchLoss;
-use super::error::TrainError;
-use super::judged::Judged;
-use super::validation::Validation;
-use super::validation_set::ValidationSet;
+use crate::engine::error::TrainError;
+use crate::engine::objective::batch_loss::BatchLoss;
+use crate::engine::objective::judged::Judged;
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::inference::device::targets_to_device;
 
 /// What is minimised, and how a model is judged.
