@@ -14,3 +14,5 @@ mod ranking;
 mod resume;
 mod runs;
 mod self_train;
+#[path = "it/trainer.rs"]
+mod trainer;
