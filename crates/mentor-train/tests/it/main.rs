@@ -14,5 +14,4 @@ mod ranking;
 mod resume;
 mod runs;
 mod self_train;
-#[path = "it/trainer.rs"]
 mod trainer;
