@@ -193,7 +193,8 @@ impl ModuleMapper for Freeze<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
         match self.prefixes.iter().any(|prefix| begins_with(&path, prefix)) {
-            true => param.set_require_grad(false),
+            // Values that are not drawn yet are shared with clones of the model, and so would this be.
+            true => param.map(|values| values).set_require_grad(false),
             false => param,
         }
     }

@@ -58,7 +58,7 @@ const CLASS_WEIGHTS: Parameter =
     Parameter { name: "class_weights", range: Range::NonNegative, default: None, can_be_off: true };
 
 /// The losses on scores, the usual one first.
-static LOSSES: &[NamedLoss] = &[
+const LOSSES: &[NamedLoss] = &[
     NamedLoss {
         name: "softmax",
         parameters: &[LABEL_SMOOTHING, CLASS_WEIGHTS],

@@ -31,11 +31,14 @@ pub struct Family {
     /// How the list of an error shows it; empty if another line of the catalogue stands for it.
     pub(crate) summary: &'static str,
     /// What a name of the family means: `None` if it is none, else the network or what is wrong with the name.
-    pub(crate) parse: fn(&str) -> Option<Result<Box<dyn Shape>, String>>,
+    pub(crate) parse: fn(&str) -> Option<Parsed>,
 }
 
 /// More layers than this are taken for a typing error.
 pub(crate) const MAX_DEPTH: usize = 1202;
+
+/// A name of the family as its network, or what is wrong with the name.
+pub(crate) type Parsed = Result<Box<dyn Shape>, String>;
 
 /// What a name says of its network: it prints as that name.
 pub(crate) trait Shape: fmt::Debug + fmt::Display + Send + Sync {
@@ -52,7 +55,7 @@ pub(crate) trait Shape: fmt::Debug + fmt::Display + Send + Sync {
 }
 
 /// The shape that `numbers` parsed to, behind a pointer.
-pub(crate) fn shape<S: Shape + 'static>(parsed: Result<S, String>) -> Option<Result<Box<dyn Shape>, String>> {
+pub(crate) fn shape<S: Shape + 'static>(parsed: Result<S, String>) -> Option<Parsed> {
     Some(parsed.map(|shape| Box::new(shape) as Box<dyn Shape>))
 }
 

@@ -10,7 +10,7 @@ pub use self::atomic::{Temporary, beside, replace, sync_folder_of, write_atomica
 pub(crate) use self::atomic::{owner_in_run, remove_abandoned};
 pub(crate) use self::plain::{MAX_CONFIG, MAX_LOG, MAX_RECORD, append_plain};
 pub use self::plain::{
-    MAX_HEADER, create_inside, exists, inside, open_named, open_or_create, open_plain, read_plain,
+    MAX_HEADER, create_inside, exists, inside, open_named, open_or_create, open_plain, read_named, read_plain,
 };
 use crate::error::RunDirError;
 

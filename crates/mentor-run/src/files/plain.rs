@@ -57,6 +57,17 @@ pub fn read_plain(path: &Path, max_bytes: u64) -> Result<Vec<u8>, RunDirError> {
     Ok(bytes)
 }
 
+/// The bytes of a file that the user names, of at most `max_bytes`: a link is followed.
+///
+/// # Errors
+///
+/// As [`open_plain`].
+pub fn read_named(path: &Path, max_bytes: u64) -> Result<Vec<u8>, RunDirError> {
+    let mut bytes = Vec::new();
+    open_named(path, max_bytes)?.take(max_bytes).read_to_end(&mut bytes).map_err(io(path, "read"))?;
+    Ok(bytes)
+}
+
 /// Opens a plain file for reading and writing, and makes it where there is none.
 ///
 /// # Errors

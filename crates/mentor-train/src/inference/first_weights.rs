@@ -6,10 +6,10 @@ use burn::tensor::Device;
 use mentor_data::shown_path;
 use mentor_model::{Head, Model, TensorNames, init_from, tensor_shapes, tensors_of};
 use mentor_run::RunDir;
-use mentor_run::files::MAX_HEADER;
+use mentor_run::files::{MAX_HEADER, read_named};
 
 use crate::inference::model_file::ModelFile;
-use crate::inference::trained_model::LoadError;
+use crate::inference::trained_model::{LoadError, MAX_WEIGHTS};
 
 /// What the parameters of the last layer begin with, in all of mentor's families.
 const HEAD: &str = "head";
@@ -75,8 +75,7 @@ fn of_run(model: &Model, run: &Path, classes: &[String]) -> Result<(Vec<u8>, Opt
 
 /// The bytes of a file, and why its head cannot serve: it has another number of outputs.
 fn of_file(model: &Model, path: &Path, names: &TensorNames) -> Result<(Vec<u8>, Option<String>), LoadError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| LoadError::Unreadable { path: shown_path(path), source })?;
+    let bytes = read_named(path, MAX_WEIGHTS)?;
     let weight = format!("{HEAD}.weight");
     let shape_in = |tensors: &[(String, Vec<usize>)]| {
         tensors.iter().find(|(name, _)| *name == weight).map(|(_, shape)| shape.clone())

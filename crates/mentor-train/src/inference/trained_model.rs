@@ -10,7 +10,7 @@ use mentor_data::{DataError, Dataset, ImageFormat, shown_path};
 use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
 use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model, ModelError, Network, Pass, load_safetensors, tensor_shapes, weights_blake3};
-use mentor_run::files::MAX_HEADER;
+use mentor_run::files::{MAX_HEADER, read_named};
 use mentor_run::{MODEL_FILE, RunDir, RunDirError};
 
 use crate::inference::device::to_host;
@@ -23,6 +23,10 @@ use crate::inference::weights::WeightStatistics;
 
 /// Images of one pass of [`TrainedModel::predict`].
 const BATCH: usize = 256;
+/// Bytes of a `model.json`, which names every class.
+const MAX_DESCRIPTION: u64 = 1 << 28;
+/// Bytes of a file of weights: those of the largest network, and its header.
+pub(crate) const MAX_WEIGHTS: u64 = (1 << 33) + MAX_HEADER;
 
 /// A model with everything that its use needs: classes, preprocessing, loss.
 ///
@@ -53,14 +57,6 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file cannot be read.
-    #[error("{path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// The weights are not those that were saved.
     #[error("{path}: model.safetensors does not hold the weights that model.json names")]
     OtherWeights {
@@ -76,7 +72,6 @@ impl LoadError {
         match self {
             Self::RunDir(error) => error.help(),
             Self::Model(_) | Self::Description { .. } => Vec::new(),
-            Self::Unreadable { .. } => vec!["check that the file can be read".to_owned()],
             Self::OtherWeights { .. } => vec!["restore it".to_owned(), "train again".to_owned()],
         }
     }
@@ -118,11 +113,9 @@ impl TrainedModel {
     ///
     /// As [`TrainedModel::from_bytes`], and if a file cannot be read.
     pub fn from_folder(folder: &Path, device: &Device) -> Result<Self, LoadError> {
-        let read = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read(&path).map_err(|source| LoadError::Unreadable { path: shown_path(&path), source })
-        };
-        Self::from_bytes(&read(MODEL_FILE)?, &read("model.safetensors")?, device)
+        let description = read_named(&folder.join(MODEL_FILE), MAX_DESCRIPTION)?;
+        let weights = read_named(&folder.join("model.safetensors"), MAX_WEIGHTS)?;
+        Self::from_bytes(&description, &weights, device)
     }
 
     /// A model from the bytes of its `model.json` and its `model.safetensors`, such as ones in the program itself.

@@ -88,7 +88,7 @@ fn two_files_are_a_model_also_as_bytes_and_of_the_version_before() {
     old["data"]["classes_per_batch"] = 4.into();
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("model.json"), old.to_string()).unwrap();
-    assert!(matches!(TrainedModel::from_folder(&folder, &device), Err(LoadError::Unreadable { .. })));
+    assert!(matches!(TrainedModel::from_folder(&folder, &device), Err(LoadError::RunDir(_))));
     fs::write(folder.join("model.safetensors"), &weights).unwrap();
     let of_folder = TrainedModel::from_folder(&folder, &device).unwrap();
     assert_eq!(of_folder.file, whole.file);

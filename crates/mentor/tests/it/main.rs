@@ -4,20 +4,20 @@
 mod fine_tune;
 #[path = "../../examples/own_data_set.rs"]
 mod own_data_set;
-#[path = "../../examples/own_network.rs"]
-mod own_network;
-#[path = "../../examples/search.rs"]
-mod search;
-#[path = "../../examples/server.rs"]
-mod server;
 #[path = "../../examples/own_loss.rs"]
 mod own_loss;
+#[path = "../../examples/own_network.rs"]
+mod own_network;
 #[path = "../../examples/own_scores.rs"]
 mod own_scores;
 #[path = "../../examples/own_teacher.rs"]
 mod own_teacher;
 #[path = "../../examples/own_tensors.rs"]
 mod own_tensors;
+#[path = "../../examples/search.rs"]
+mod search;
+#[path = "../../examples/server.rs"]
+mod server;
 #[path = "../../examples/watch_and_resume.rs"]
 mod watch_and_resume;
 
