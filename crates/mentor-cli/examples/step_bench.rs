@@ -80,7 +80,7 @@ fn main() -> anyhow::Result<()> {
         momentum: 0.9,
         nesterov: true,
         batch_size: args.batch_size,
-        clip_norm: 0.0,
+        clip_norm: None,
     };
     let mut optimizer = Optimizer::new(plan, Penalty::default());
 

@@ -2,7 +2,7 @@
 //!
 //! One image takes this way: [`Source::open`] lists it and assigns its [`Split`]; [`Source::load`]
 //! decodes it into a [`Dataset`] of bytes; a [`Loader`] gathers it into a [`HostBatch`], changed by
-//! [`Augment`] and normalised by [`Preprocessing`]. Labels, shapes and ranges are checked on the way in,
+//! [`Augment`] and normalised by [`Preprocessing`]. Images from elsewhere enter as an [`ImageStore`]. Labels, shapes and ranges are checked on the way in,
 //! nowhere else.
 //!
 //! Everything is deterministic: splits are a pure function of `split_seed`, order and augmentation of
@@ -29,6 +29,7 @@ pub use classes::differences::class_differences;
 pub use classes::names::class_name;
 pub use classes::natural::natural_order;
 pub use dataset::Dataset;
+pub use dataset::image_store::ImageStore;
 pub use dataset::preprocessing::Preprocessing;
 pub use decode::{decode, decode_file};
 pub use error::DataError;

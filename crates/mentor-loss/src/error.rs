@@ -35,7 +35,7 @@ pub enum LossError {
         names: &'static str,
     },
     /// Class weights and scores disagree about the number of classes.
-    #[error("{weights} class weights do not fit {num_classes} scores")]
+    #[error("there are {weights} class weights, and {num_classes} classes")]
     ClassWeightCount {
         /// How many weights the loss has.
         weights: usize,
@@ -109,7 +109,23 @@ pub enum LossError {
         /// What was given.
         name: String,
         /// The names that exist.
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
+    },
+    /// The loss has no such parameter.
+    #[error("{name} does not belong to the {loss} loss")]
+    ForeignParameter {
+        /// The parameter.
+        name: String,
+        /// Name of the loss.
+        loss: &'static str,
+    },
+    /// A file leaves a parameter of the loss out.
+    #[error("the {name} of the {loss} loss is missing")]
+    MissingParameter {
+        /// The parameter.
+        name: &'static str,
+        /// Name of the loss.
+        loss: &'static str,
     },
 }
 

@@ -24,7 +24,7 @@
 //!
 //! - No file, clock, print, environment variable, global state or random number.
 //! - No value is read back from the device, but in the modules that say so in their first line (`distance`,
-//!   `triplet_loss`): a loss is a handful of tensor operations, and its result stays where its input is. [`explain`] and
+//!   `triplet_loss`): a loss is a handful of tensor operations, and its result stays where its input is. [`ScoreLoss::explain`] and
 //!   [`ranking`] work on plain slices, without tensors.
 //! - Losses check shapes and nothing else. Targets are checked once, where data enters: a target outside
 //!   `0..C` is a programmer's error here, and what a device does with it is not defined.
@@ -54,7 +54,6 @@ pub use pairwise::{PairForm, PairwiseRanking};
 pub use penalty::{Penalty, soft_threshold};
 pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, Triplet};
 pub use relational::{EmbeddingCosine, RelationalDistance};
-pub use scores::explain;
-pub use scores::{Hinge, MulticlassSvm, ScoreLoss, SoftmaxCrossEntropy};
+pub use scores::*;
 pub use triplet::TripletRanking;
 pub use triplet_loss::{BatchLoss, TripletLoss};

@@ -1,6 +1,7 @@
 //! Penalties on weights: L2, L1 and both, and the proximal step that makes weights exactly zero.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::LossError;
 use crate::error::check_non_negative;
@@ -62,10 +63,27 @@ use crate::error::check_non_negative;
 /// A. Hoerl, R. Kennard, "Ridge Regression", Technometrics 12 (1970). R. Tibshirani, "Regression Shrinkage and
 /// Selection via the Lasso", JRSS B 58 (1996). H. Zou, T. Hastie, "Regularization and Variable Selection via the
 /// Elastic Net", JRSS B 67 (2005), for both together.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Penalty {
     l1: f64,
     l2: f64,
+}
+
+/// A penalty as files hold it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    l1: f64,
+    l2: f64,
+}
+
+impl TryFrom<Written> for Penalty {
+    type Error = LossError;
+
+    fn try_from(written: Written) -> Result<Self, LossError> {
+        Self::new(written.l1, written.l2)
+    }
 }
 
 impl Penalty {

@@ -1,9 +1,14 @@
-//! The names of the network families: parsing, printing, and the catalogue.
+//! The names of the network families: parsing, printing, and what a network of a name needs.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::ModelError;
+use crate::families::family::{Family, Shape};
+use crate::families::{FAMILIES, linear};
+use crate::init::Init;
+use crate::network::erased::ErasedNetwork;
+use crate::{ModelError, ModelSpec};
 
 /// A network by name. [`FromStr`] and [`fmt::Display`] are inverse to each other, but that the short name `vit` is read
 /// and its long form `vit-4-192-4` written.
@@ -12,181 +17,87 @@ use crate::ModelError;
 /// use mentor_model::Architecture;
 ///
 /// let architecture: Architecture = "wrn-16-2".parse()?;
-/// assert_eq!(architecture, Architecture::WideResNet { depth: 16, width: 2 });
+/// assert_eq!(architecture.family().name, "wrn");
 /// assert_eq!(architecture.to_string(), "wrn-16-2");
 ///
 /// let refused = "wrn-15-2".parse::<Architecture>().unwrap_err();
 /// assert!(refused.to_string().contains("6n+4"));
 /// # Ok::<(), mentor_model::ModelError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Architecture {
-    /// `linear`: scores = x W + b.
-    Linear,
-    /// `mlp:1200,1200`: fully connected layers with ReLU.
-    Mlp {
-        /// Number of units of each hidden layer.
-        hidden: Vec<usize>,
-    },
-    /// `cnn`: three convolutions and one hidden layer, without normalisation; `cnn:wide`: twice its channels and units.
-    Cnn {
-        /// Whether it is `cnn:wide`.
-        wide: bool,
-    },
-    /// `resnet-20` and its kin (6n+2, He et al. 2016, for small images), `resnet-18` and `resnet-34`.
-    ResNet {
-        /// Number of layers with weights.
-        depth: usize,
-    },
-    /// `wrn-16-2`: wide residual network (6n+4, Zagoruyko and Komodakis 2016).
-    WideResNet {
-        /// Number of layers with weights.
-        depth: usize,
-        /// Widening factor.
-        width: usize,
-    },
-    /// `vit-4-192-4`, for short `vit`: vision transformer (Dosovitskiy et al. 2021).
-    Vit {
-        /// Side of a patch in pixels.
-        patch: usize,
-        /// Values of a token, a multiple of 64: each head has 64.
-        width: usize,
-        /// Number of blocks.
-        depth: usize,
-    },
-}
-
-/// One line of the catalogue of families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Family {
-    /// How names of the family are formed.
-    pub pattern: &'static str,
-    /// What it is, in one line.
-    pub description: &'static str,
-    /// Names worth listing, each of which parses.
-    pub examples: &'static [&'static str],
-    /// Where dropout acts, if anywhere.
-    pub dropout: Option<&'static str>,
-    /// Whether the family has residual blocks, which stochastic depth can skip.
-    pub stochastic_depth: bool,
+#[derive(Clone, Debug)]
+pub struct Architecture {
+    family: &'static Family,
+    shape: Arc<dyn Shape>,
 }
 
 /// All families, the simplest first.
 pub fn catalogue() -> &'static [Family] {
-    &CATALOGUE
+    FAMILIES
 }
 
-static CATALOGUE: [Family; 7] = [
-    Family {
-        pattern: "linear",
-        description: "scores = x W + b, the linear classifier; starts at W = 0",
-        examples: &["linear"],
-        dropout: None,
-        stochastic_depth: false,
-    },
-    Family {
-        pattern: "mlp:H1,H2,…",
-        description: "fully connected layers of H1, H2, … units with ReLU",
-        examples: &["mlp:800,800", "mlp:1200,1200"],
-        dropout: Some("after each hidden layer"),
-        stochastic_depth: false,
-    },
-    Family {
-        pattern: "cnn, cnn:wide",
-        description: "three 3x3 convolutions (32, 64, 128), two max-pools, 256 units; twice as many in the wide one",
-        examples: &["cnn", "cnn:wide"],
-        dropout: Some("before the classifier"),
-        stochastic_depth: false,
-    },
-    Family {
-        pattern: "resnet-N, N = 6n+2",
-        description: "residual network for small images (He et al. 2016), 16-32-64 channels",
-        examples: &["resnet-20", "resnet-32", "resnet-56"],
-        dropout: Some("before the classifier"),
-        stochastic_depth: true,
-    },
-    Family {
-        pattern: "resnet-18, resnet-34",
-        description: "residual network with 64-128-256-512 channels (He et al. 2016), small stem below 64 px",
-        examples: &["resnet-18", "resnet-34"],
-        dropout: Some("before the classifier"),
-        stochastic_depth: true,
-    },
-    Family {
-        pattern: "wrn-D-K, D = 6n+4",
-        description: "wide residual network of depth D and width K (Zagoruyko and Komodakis 2016)",
-        examples: &["wrn-16-2", "wrn-28-2", "wrn-28-10"],
-        dropout: Some("between the two convolutions of a block"),
-        stochastic_depth: true,
-    },
-    Family {
-        pattern: "vit-P-D-L, D = 64n",
-        description: "vision transformer of L blocks, patches of PxP, D values a token (Dosovitskiy et al. 2021)",
-        examples: &["vit-4-192-4"],
-        dropout: Some("after the positions and each dense layer but that of queries, keys and values"),
-        stochastic_depth: true,
-    },
-];
-
-/// Values of a head, as in all networks of the paper; `vit-4-192-4` has three heads.
-pub(crate) const HEAD_WIDTH: usize = 64;
-/// Bounds that keep a typing error from becoming an attempt to allocate all memory.
-const MAX_HIDDEN_LAYERS: usize = 64;
-const MAX_UNITS: usize = 1 << 20;
-const MAX_DEPTH: usize = 1202;
-const MAX_WIDTH: usize = 64;
-const MAX_PATCH: usize = 1 << 10;
-const MAX_TOKEN_WIDTH: usize = 1 << 14;
-
 impl Architecture {
+    /// `linear`, the linear classifier.
+    pub fn linear() -> Self {
+        Self { family: &linear::FAMILY, shape: Arc::new(linear::Shape) }
+    }
+
+    /// The family that the name belongs to.
+    pub fn family(&self) -> &'static Family {
+        self.family
+    }
+
     /// The least height and width of the images.
     pub fn min_side(&self) -> usize {
-        match self {
-            Self::Linear | Self::Mlp { .. } => 1,
-            Self::Cnn { .. } => 4,
-            Self::ResNet { .. } | Self::WideResNet { .. } => 8,
-            Self::Vit { patch, .. } => *patch,
-        }
+        self.shape.min_side()
     }
 
     /// The number that must divide the images' height and width, for networks of patches.
     pub fn patch(&self) -> Option<usize> {
-        match self {
-            Self::Vit { patch, .. } => Some(*patch),
-            _ => None,
-        }
+        self.shape.patch()
+    }
+
+    /// Whether it is the linear classifier.
+    pub fn is_linear(&self) -> bool {
+        self.family.name == linear::FAMILY.name
+    }
+
+    /// Whether each pixel has weights of its own; other networks share theirs over the image.
+    pub fn is_dense(&self) -> bool {
+        self.family.is_dense
     }
 
     /// Whether dropout has a place to act.
     pub fn has_dropout(&self) -> bool {
-        !matches!(self, Self::Linear)
+        self.family.dropout.is_some()
     }
 
     /// Whether batch normalisation mixes the samples of a batch.
     pub fn has_batch_norm(&self) -> bool {
-        matches!(self, Self::ResNet { .. } | Self::WideResNet { .. })
+        self.family.batch_norm
     }
 
     /// Whether stochastic depth has residual blocks to skip.
     pub fn has_stochastic_depth(&self) -> bool {
-        matches!(self, Self::ResNet { .. } | Self::WideResNet { .. } | Self::Vit { .. })
+        self.family.stochastic_depth
+    }
+
+    /// The network, with first values that `init` draws.
+    pub(crate) fn build(&self, spec: &ModelSpec, init: &mut Init<'_>) -> Box<dyn ErasedNetwork> {
+        self.shape.build(spec, init)
     }
 }
 
+impl PartialEq for Architecture {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Architecture {}
+
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Linear => f.write_str("linear"),
-            Self::Mlp { hidden } => {
-                let units: Vec<String> = hidden.iter().map(usize::to_string).collect();
-                write!(f, "mlp:{}", units.join(","))
-            }
-            Self::Cnn { wide } => f.write_str(if *wide { "cnn:wide" } else { "cnn" }),
-            Self::ResNet { depth } => write!(f, "resnet-{depth}"),
-            Self::WideResNet { depth, width } => write!(f, "wrn-{depth}-{width}"),
-            Self::Vit { patch, width, depth } => write!(f, "vit-{patch}-{width}-{depth}"),
-        }
+        self.shape.fmt(f)
     }
 }
 
@@ -195,38 +106,19 @@ impl FromStr for Architecture {
 
     fn from_str(name: &str) -> Result<Self, ModelError> {
         let invalid = |problem: String| ModelError::InvalidArchitecture { name: name.to_string(), problem };
-        match name {
-            "linear" => return Ok(Self::Linear),
-            "cnn" => return Ok(Self::Cnn { wide: false }),
-            "cnn:wide" => return Ok(Self::Cnn { wide: true }),
-            "vit" => return Ok(Self::Vit { patch: 4, width: 192, depth: 4 }),
-            "mlp" => return Err(invalid("hidden layers are missing, as in mlp:1200,1200".into())),
-            "resnet" => return Err(invalid("the depth is missing, as in resnet-20".into())),
-            "wrn" => return Err(invalid("depth and width are missing, as in wrn-16-2".into())),
-            _ => {}
+        let parsed = FAMILIES.iter().find_map(|family| Some((family, (family.parse)(name)?)));
+        if let Some((family, shape)) = parsed {
+            return Ok(Self { family, shape: shape.map_err(invalid)?.into() });
         }
-        if let Some(units) = name.strip_prefix("mlp:") {
-            return parse_hidden(units).map(|hidden| Self::Mlp { hidden }).map_err(invalid);
-        }
-        if let Some(depth) = name.strip_prefix("resnet-") {
-            return parse_resnet_depth(depth).map(|depth| Self::ResNet { depth }).map_err(invalid);
-        }
-        if let Some(numbers) = name.strip_prefix("wrn-") {
-            return parse_wide(numbers)
-                .map(|(depth, width)| Self::WideResNet { depth, width })
-                .map_err(invalid);
-        }
-        if let Some(numbers) = name.strip_prefix("vit-") {
-            return parse_vit(numbers).map_err(invalid);
-        }
-        match spelling(name).map(|spelt| (spelt.parse::<Self>(), spelt)) {
+        let meant = match spelling(name).map(|spelt| (spelt.parse::<Self>(), spelt)) {
             // `resnet50` means a network that is not offered, and the reason says which are.
-            Some((Err(ModelError::InvalidArchitecture { problem, .. }), _)) => Err(invalid(problem)),
-            Some((Ok(_), meant)) => {
-                Err(ModelError::UnknownArchitecture { name: name.to_string(), meant: Some(meant) })
-            }
-            _ => Err(ModelError::UnknownArchitecture { name: name.to_string(), meant: nearest(name) }),
-        }
+            Some((Err(ModelError::InvalidArchitecture { problem, .. }), _)) => return Err(invalid(problem)),
+            Some((Ok(_), meant)) => Some(meant),
+            _ => nearest(name),
+        };
+        let known: Vec<&str> =
+            FAMILIES.iter().map(|family| family.summary).filter(|summary| !summary.is_empty()).collect();
+        Err(ModelError::UnknownArchitecture { name: name.to_string(), meant, known: known.join(", ") })
     }
 }
 
@@ -253,70 +145,6 @@ fn nearest(name: &str) -> Option<String> {
     let distances = examples.map(|example| (strsim::damerau_levenshtein(name, example), example));
     let (distance, example) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= 2 && distance < name.len()).then(|| (*example).to_string())
-}
-
-fn parse_hidden(units: &str) -> Result<Vec<usize>, String> {
-    let hidden: Vec<usize> = units
-        .split(',')
-        .map(|unit| {
-            parse_number(unit, "a number of units", MAX_UNITS)
-                .map_err(|problem| format!("{problem}; an example is mlp:1200,1200"))
-        })
-        .collect::<Result<_, _>>()?;
-    if hidden.len() > MAX_HIDDEN_LAYERS {
-        return Err(format!("{} hidden layers, at most {MAX_HIDDEN_LAYERS} are allowed", hidden.len()));
-    }
-    Ok(hidden)
-}
-
-fn parse_resnet_depth(depth: &str) -> Result<usize, String> {
-    let depth = parse_number(depth, "the depth", MAX_DEPTH)?;
-    match depth {
-        18 | 34 => Ok(depth),
-        // 50 and 152 happen to be 6n+2, yet everybody means the bottleneck networks by these names.
-        50 | 101 | 152 => {
-            Err("bottleneck networks are not offered; use resnet-34, or resnet-56 or resnet-110 \
-             for small images"
-                .into())
-        }
-        _ if depth >= 8 && depth % 6 == 2 => Ok(depth),
-        _ => Err("the depth must be 6n+2 (8, 14, 20, 32, 44, 56, 110, …), 18 or 34".into()),
-    }
-}
-
-fn parse_wide(numbers: &str) -> Result<(usize, usize), String> {
-    let (depth, width) =
-        numbers.split_once('-').ok_or_else(|| "depth and width are needed, as in wrn-16-2".to_string())?;
-    let depth = parse_number(depth, "the depth", MAX_DEPTH)?;
-    let width = parse_number(width, "the width", MAX_WIDTH)?;
-    if depth < 10 || depth % 6 != 4 {
-        return Err("the depth must be 6n+4 (10, 16, 22, 28, 40, …), as in wrn-16-2".into());
-    }
-    Ok((depth, width))
-}
-
-fn parse_vit(numbers: &str) -> Result<Architecture, String> {
-    let missing = || "patch, width and depth are needed, as in vit-4-192-4".to_string();
-    let (patch, rest) = numbers.split_once('-').ok_or_else(missing)?;
-    let (width, depth) = rest.split_once('-').ok_or_else(missing)?;
-    let patch = parse_number(patch, "the patch", MAX_PATCH)?;
-    let width = parse_number(width, "the width", MAX_TOKEN_WIDTH)?;
-    let depth = parse_number(depth, "the depth", MAX_DEPTH)?;
-    if !width.is_multiple_of(HEAD_WIDTH) {
-        return Err(format!(
-            "the width must be a multiple of {HEAD_WIDTH}, the width of a head, as in vit-4-192-4"
-        ));
-    }
-    Ok(Architecture::Vit { patch, width, depth })
-}
-
-/// A number in `1..=max`, written in the one way that [`fmt::Display`] writes it.
-fn parse_number(text: &str, what: &str, max: usize) -> Result<usize, String> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    let number = if digits { text.parse::<usize>().ok() } else { None };
-    number
-        .filter(|number| (1..=max).contains(number))
-        .ok_or_else(|| format!("{what} must be a whole number from 1 to {max}, not `{text}`"))
 }
 
 #[cfg(test)]
@@ -387,7 +215,7 @@ mod tests {
 
     #[test]
     fn hidden_layers_are_bounded() {
-        let name = format!("mlp:{}", vec!["4"; MAX_HIDDEN_LAYERS + 1].join(","));
+        let name = format!("mlp:{}", ["4"; 65].join(","));
         assert!(name.parse::<Architecture>().unwrap_err().to_string().contains("at most 64"));
     }
 }

@@ -8,8 +8,7 @@ use thiserror::Error;
 pub enum ModelError {
     /// The name belongs to no family.
     #[error(
-        "unknown model `{name}`{}known: linear, mlp:H1,H2,… (mlp:1200,1200), cnn, cnn:wide, resnet-N (resnet-20, \
-         resnet-18), wrn-D-K (wrn-16-2), vit-P-D-L (vit-4-192-4)",
+        "unknown model `{name}`{}known: {known}",
         .meant.as_ref().map_or("; ".to_owned(), |meant| format!(": did you mean {meant}? "))
     )]
     UnknownArchitecture {
@@ -17,6 +16,8 @@ pub enum ModelError {
         name: String,
         /// A name of the catalogue that was perhaps meant.
         meant: Option<String>,
+        /// All families.
+        known: String,
     },
     /// The family is known, its numbers are not possible.
     #[error("model `{name}`: {problem}")]
@@ -88,6 +89,17 @@ pub enum ModelError {
         /// The limit.
         limit: u64,
     },
+    /// No parameter would be held fixed.
+    #[error("no parameter's name begins with `{prefix}`; the model's begin with {known}")]
+    NothingFrozen {
+        /// What the names were to begin with.
+        prefix: String,
+        /// What they begin with.
+        known: String,
+    },
+    /// Every parameter would be held fixed.
+    #[error("all parameters would be frozen, so that nothing could be trained")]
+    AllFrozen,
     /// The bytes are not a complete safetensors file.
     #[error("not a complete safetensors file: {reason}")]
     DamagedFile {
@@ -103,6 +115,12 @@ pub enum ModelError {
     /// The file holds a tensor that the model lacks.
     #[error("the file holds a tensor `{path}`, which the model lacks; it belongs to another model")]
     UnknownTensor {
+        /// Path of the tensor.
+        path: String,
+    },
+    /// Two tensors of the file have one name in the model.
+    #[error("two tensors of the file are renamed to `{path}`")]
+    SameTensor {
         /// Path of the tensor.
         path: String,
     },

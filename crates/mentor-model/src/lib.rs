@@ -16,27 +16,34 @@
 //! # Ok::<(), mentor_model::ModelError>(())
 //! ```
 //!
-//! Files, from the outside in: `architecture` (names), `spec` (what is built), `model` (the one type that
-//! others hold), one file a family, `layers` (what the families are built from; the one place where a device
-//! would get a faster kernel), `init` (first values), `weights` (safetensors, hashes).
+//! A network of the caller's own is a type with the trait [`Network`]; [`Model::custom`] makes a model of it.
+//!
+//! Files, from the outside in: `weights` (safetensors, hashes), `model` (the one type that others hold), `architecture`
+//! (names), one file a family in `families`, `layers` (what the families are built from; the one place where a device
+//! would get a faster kernel), `init` (first values), `network` (what all of them are).
 
 mod architecture;
+mod check;
 mod error;
 mod families;
 mod init;
 mod layers;
 mod model;
+mod network;
 mod pass;
 mod shapes;
 mod spec;
 mod weights;
 
-pub use architecture::{Architecture, Family, catalogue};
+pub use architecture::{Architecture, catalogue};
 pub use error::ModelError;
+pub use families::family::Family;
 pub use model::Model;
+pub use network::{Network, Output};
 pub use pass::{Noise, Pass};
 pub use shapes::tensor_shapes;
 pub use spec::{Head, ModelSpec};
 pub use weights::{
-    NamedTensor, is_penalised, load_safetensors, parameters, to_safetensors, weights_blake3, with_parameters,
+    NamedTensor, TensorNames, init_from, is_penalised, load_safetensors, parameters, tensors_of,
+    to_safetensors, weights_blake3, with_parameters,
 };

@@ -1,19 +1,13 @@
 //! The one type that the rest of mentor holds.
 
-use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
+use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::families::cnn::Cnn;
-use crate::families::linear::Linear;
-use crate::families::mlp::Mlp;
-use crate::families::resnet::ResNet;
-use crate::families::vit::{VisionTransformer, VitShape};
-use crate::families::wide_resnet::WideResNet;
 use crate::init::Init;
 use crate::layers::{is_running_statistic, unit_norm};
-use crate::pass::Output;
-use crate::shapes::tensor_shapes;
-use crate::{Architecture, Head, ModelError, ModelSpec, Pass};
+use crate::network::erased::ErasedNetwork;
+use crate::shapes::{begins_with, tensor_shapes};
+use crate::{Architecture, Head, ModelError, ModelSpec, Network, Output, Pass};
 
 /// More parameters than this (8 GiB of them) are taken for a typing error.
 const MAX_PARAMS: u64 = 1 << 31;
@@ -22,52 +16,20 @@ const MAX_PARAMS: u64 = 1 << 31;
 ///
 /// A clone is a snapshot: training goes on without changing it, running statistics included. It is also
 /// a Burn [`Module`]; the paths that its visitors see (`blocks.0.conv1.weight`) are those of the safetensors
-/// file, and the identities of its parameters are their positions in the network, the same in every process.
-/// Two models therefore share identities: each needs an optimiser of its own.
+/// file. In mentor's families the identities of the parameters are their positions in the network, the same in every
+/// process. Two models therefore share identities: each needs an optimiser of its own.
 ///
 /// For evaluation, [`Model::inference`] gives a copy without autodiff.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Model {
     spec: ModelSpec,
-    network: Network,
+    network: Box<dyn ErasedNetwork>,
 }
 
-#[derive(Clone, Debug)]
-enum Network {
-    Linear(Linear),
-    Mlp(Mlp),
-    Cnn(Cnn),
-    ResNet(ResNet),
-    WideResNet(WideResNet),
-    Vit(VisionTransformer),
-}
-
-/// Calls the same function of whichever network it is.
-macro_rules! each {
-    ($network:expr, $inner:ident => $call:expr) => {
-        match $network {
-            Network::Linear($inner) => $call,
-            Network::Mlp($inner) => $call,
-            Network::Cnn($inner) => $call,
-            Network::ResNet($inner) => $call,
-            Network::WideResNet($inner) => $call,
-            Network::Vit($inner) => $call,
-        }
-    };
-}
-
-/// The same, and wraps the result as the same network.
-macro_rules! each_again {
-    ($network:expr, $inner:ident => $call:expr) => {
-        match $network {
-            Network::Linear($inner) => Network::Linear($call),
-            Network::Mlp($inner) => Network::Mlp($call),
-            Network::Cnn($inner) => Network::Cnn($call),
-            Network::ResNet($inner) => Network::ResNet($call),
-            Network::WideResNet($inner) => Network::WideResNet($call),
-            Network::Vit($inner) => Network::Vit($call),
-        }
-    };
+impl Clone for Model {
+    fn clone(&self) -> Self {
+        Self { spec: self.spec.clone(), network: self.network.snapshot() }
+    }
 }
 
 impl Model {
@@ -82,18 +44,7 @@ impl Model {
     pub fn new(spec: &ModelSpec, seed: u64, device: &Device) -> Result<Self, ModelError> {
         let architecture = spec.check()?;
         let mut init = Init::new(seed, device);
-        let network = match &architecture {
-            Architecture::Linear => Network::Linear(Linear::new(spec, &mut init)),
-            Architecture::Mlp { hidden } => Network::Mlp(Mlp::new(spec, hidden, &mut init)),
-            Architecture::Cnn { wide } => Network::Cnn(Cnn::new(spec, *wide, &mut init)),
-            Architecture::ResNet { depth } => Network::ResNet(ResNet::new(spec, *depth, &mut init)),
-            Architecture::WideResNet { depth, width } => {
-                Network::WideResNet(WideResNet::new(spec, *depth, *width, &mut init))
-            }
-            &Architecture::Vit { patch, width, depth } => {
-                Network::Vit(VisionTransformer::new(spec, VitShape { patch, width, depth }, &mut init))
-            }
-        };
+        let network = architecture.build(spec, &mut init);
         if init.num_values() > MAX_PARAMS {
             return Err(ModelError::TooLarge {
                 architecture: spec.architecture.clone(),
@@ -104,12 +55,45 @@ impl Model {
         Ok(Self { spec: spec.clone(), network })
     }
 
+    /// A model of a network of the caller's own, for images `input` (channels, height, width); `name` stands for its
+    /// architecture in files.
+    ///
+    /// The network must give one value for each of the head's [`size`](Head::size); the model divides embeddings by their
+    /// norm if the head says so.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidArchitecture`] if the name is empty or means one of mentor's families;
+    /// [`ModelError::InvalidParameter`] for a number outside its range.
+    pub fn custom(
+        name: impl Into<String>,
+        input: [usize; 3],
+        head: Head,
+        network: impl Network,
+    ) -> Result<Self, ModelError> {
+        let spec = ModelSpec { architecture: name.into(), input, head, dropout: 0.0, stochastic_depth: 0.0 };
+        let taken = match spec.architecture.parse::<Architecture>() {
+            _ if spec.architecture.trim().is_empty() => Some("a network needs a name"),
+            Ok(_) | Err(ModelError::InvalidArchitecture { .. }) => {
+                Some("is the name of a family of mentor's; give the network another")
+            }
+            Err(_) => None,
+        };
+        if let Some(problem) = taken {
+            let (name, problem) = (spec.architecture, problem.to_owned());
+            return Err(ModelError::InvalidArchitecture { name, problem });
+        }
+        spec.check_numbers()?;
+        Ok(Self { spec, network: Box::new(network) })
+    }
+
     /// f(x, W), before any softmax, of a batch of images `[B, C, H, W]`: `[B, num_classes]`.
     ///
     /// # Panics
     ///
     /// If the model has no classifier; if the images have another shape than the specification's `input`, or
-    /// the noise names another number of samples than there are images.
+    /// the noise names another number of samples than there are images; if a network of the caller's own gives another
+    /// number of values than its head has.
     pub fn scores(&self, images: Tensor<4>, pass: &Pass<'_>) -> Tensor<2> {
         assert!(matches!(self.spec.head, Head::Classifier { .. }), "an embedding model gives no scores");
         self.forward(images, pass).head
@@ -137,14 +121,9 @@ impl Model {
         if let Pass::Training(noise) = pass {
             assert_eq!(noise.samples.len(), batch, "noise for another number of samples than the batch has");
         }
-        match &self.network {
-            Network::Linear(network) => network.forward(images),
-            Network::Mlp(network) => network.forward(images, pass),
-            Network::Cnn(network) => network.forward(images, pass),
-            Network::ResNet(network) => network.forward(images, pass),
-            Network::WideResNet(network) => network.forward(images, pass),
-            Network::Vit(network) => network.forward(images, pass),
-        }
+        let output = self.network.forward(images, pass);
+        assert_eq!(output.head.dims(), [batch, self.spec.head.size()], "values of the head of a batch");
+        output
     }
 
     /// What the model was built from.
@@ -158,6 +137,31 @@ impl Model {
         trainable.map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
+    /// The model with the parameters whose paths begin with one of `prefixes` held fixed: they get no gradient, so that no
+    /// optimiser changes them. Running statistics go on following the batches. An empty list changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NothingFrozen`] for a prefix that no trainable parameter has, and [`ModelError::AllFrozen`] if none is left
+    /// to be trained.
+    pub fn freeze(self, prefixes: &[String]) -> Result<Self, ModelError> {
+        if prefixes.is_empty() {
+            return Ok(self);
+        }
+        let shapes = tensor_shapes(&self);
+        let trainable = || shapes.iter().map(|(path, _)| path).filter(|path| !is_running_statistic(path));
+        if let Some(prefix) =
+            prefixes.iter().find(|&prefix| !trainable().any(|path| begins_with(path, prefix)))
+        {
+            let known = heads(trainable());
+            return Err(ModelError::NothingFrozen { prefix: prefix.clone(), known });
+        }
+        if trainable().all(|path| prefixes.iter().any(|prefix| begins_with(path, prefix))) {
+            return Err(ModelError::AllFrozen);
+        }
+        Ok(self.map(&mut Freeze { prefixes, path: Vec::new() }))
+    }
+
     /// A snapshot without autodiff, for evaluation: operations record no graph. Call it with images on a device
     /// without autodiff and [`Pass::Inference`].
     pub fn inference(&self) -> Self {
@@ -165,29 +169,59 @@ impl Model {
     }
 }
 
+/// The first name of each path, once.
+fn heads<'a>(paths: impl Iterator<Item = &'a String>) -> String {
+    let mut heads: Vec<&str> = paths.map(|path| path.split('.').next().unwrap_or(path)).collect();
+    heads.dedup();
+    heads.join(", ")
+}
+
+struct Freeze<'a> {
+    prefixes: &'a [String],
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Freeze<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        match self.prefixes.iter().any(|prefix| begins_with(&path, prefix)) {
+            true => param.set_require_grad(false),
+            false => param,
+        }
+    }
+}
+
 impl Module for Model {
     fn collect_devices(&self, devices: Devices) -> Devices {
-        each!(&self.network, network => network.collect_devices(devices))
+        self.network.collect_devices(devices)
     }
 
     fn fork(self, device: &Device) -> Self {
-        Self { network: each_again!(self.network, network => network.fork(device)), spec: self.spec }
+        Self { network: self.network.fork(device), spec: self.spec }
     }
 
     fn to_device(self, device: &Device) -> Self {
-        Self { network: each_again!(self.network, network => network.to_device(device)), spec: self.spec }
+        Self { network: self.network.to_device(device), spec: self.spec }
     }
 
     fn train(self) -> Self {
-        Self { network: each_again!(self.network, network => network.train()), spec: self.spec }
+        Self { network: self.network.train(), spec: self.spec }
     }
 
     fn valid(&self) -> Self {
-        Self { network: each_again!(&self.network, network => network.valid()), spec: self.spec.clone() }
+        Self { network: self.network.valid(), spec: self.spec.clone() }
     }
 
     fn materialize(self) -> Self {
-        Self { network: each_again!(self.network, network => network.materialize()), spec: self.spec }
+        Self { network: self.network.materialize(), spec: self.spec }
     }
 
     fn num_params(&self) -> usize {
@@ -195,10 +229,10 @@ impl Module for Model {
     }
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        each!(&self.network, network => network.visit(visitor));
+        self.network.visit(visitor);
     }
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-        Self { network: each_again!(self.network, network => network.map(mapper)), spec: self.spec }
+        Self { network: self.network.map(mapper), spec: self.spec }
     }
 }

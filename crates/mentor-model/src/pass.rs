@@ -1,15 +1,4 @@
-//! What a forward pass takes besides images, and what it gives.
-
-use burn::tensor::Tensor;
-
-/// What a network computes for a batch of B images.
-#[derive(Clone, Debug)]
-pub(crate) struct Output {
-    /// The values that the head sees, before its dropout: `[B, D]`. For `linear`, the image itself.
-    pub(crate) features: Tensor<2>,
-    /// What the head, the last fully connected layer, gives: `[B, size of the head]`.
-    pub(crate) head: Tensor<2>,
-}
+//! What a forward pass takes besides images.
 
 /// Whether the network trains or infers. An argument of the call, so that no model is ever left in the
 /// wrong mode.

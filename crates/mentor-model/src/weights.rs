@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::layers::{is_running_statistic, is_running_variance};
-use crate::shapes::tensor_shapes;
+use crate::shapes::{begins_with, tensor_shapes};
 use crate::{Model, ModelError};
 
 /// One tensor of a model, on the host.
@@ -85,12 +85,98 @@ pub fn to_safetensors(model: &Model) -> Result<Vec<u8>, ModelError> {
 pub fn load_safetensors(model: Model, bytes: &[u8]) -> Result<Model, ModelError> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| ModelError::DamagedFile { reason: error.to_string() })?;
+    let found = file.iter().map(|(path, view)| (path.to_string(), view)).collect();
+    let wanted = tensor_shapes(&model);
+    fill(model, wanted, found)
+}
+
+/// Which tensor of a file becomes which of a model, where they are not the same by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TensorNames {
+    /// What names in the file begin with, and what stands for it in the model. Of those that fit a name the first is
+    /// taken; a beginning is of whole names, as `blocks.1` of `blocks.1.weight`. An empty one fits every name.
+    pub rename: Vec<(String, String)>,
+    /// Beginnings of names in the file, before they are renamed, that are not used.
+    pub skip: Vec<String>,
+    /// Beginnings of names in the model that keep their first values, whether or not the file has such tensors.
+    pub keep: Vec<String>,
+}
+
+impl TensorNames {
+    /// The name in the model of a tensor of the file; `None` if it is skipped.
+    pub fn renamed(&self, path: &str) -> Option<String> {
+        if self.skip.iter().any(|prefix| begins_with(path, prefix)) {
+            return None;
+        }
+        let fits = |(from, _): &&(String, String)| from.is_empty() || begins_with(path, from);
+        let Some((from, to)) = self.rename.iter().find(fits) else { return Some(path.to_owned()) };
+        let rest = path[from.len()..].trim_start_matches('.');
+        let parts = [to.as_str(), rest];
+        Some(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("."))
+    }
+}
+
+/// The model with the weights of a safetensors file of a network that need not be quite the same, to start training from.
+///
+/// Every tensor of the file is used, named in [`TensorNames::skip`], or one that the model keeps as it is; every tensor of
+/// the model is in the file or named in [`TensorNames::keep`]. What is left over is a mistake in a name, and an error.
+///
+/// # Errors
+///
+/// As [`load_safetensors`]; [`ModelError::SameTensor`] if two tensors of the file become one.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use mentor_model::{Model, ModelSpec, TensorNames, init_from, parameters, to_safetensors};
+///
+/// let model = |seed, classes| Model::new(&ModelSpec::new("mlp:8", [1, 4, 4], classes), seed, &Device::flex());
+/// let file = to_safetensors(&model(1, 10)?)?;
+///
+/// // Three classes instead of ten: the head starts anew.
+/// let names = TensorNames { keep: vec!["head".to_owned()], ..TensorNames::default() };
+/// let started = init_from(model(2, 3)?, &file, &names)?;
+/// assert_eq!(parameters(&started)[0], parameters(&model(1, 10)?)[0]);
+/// assert!(init_from(model(2, 3)?, &file, &TensorNames::default()).is_err());
+/// # Ok::<(), mentor_model::ModelError>(())
+/// ```
+pub fn init_from(model: Model, bytes: &[u8], names: &TensorNames) -> Result<Model, ModelError> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| ModelError::DamagedFile { reason: error.to_string() })?;
     let mut found = BTreeMap::new();
     for (path, view) in file.iter() {
-        found.insert(path.to_string(), view);
+        let Some(renamed) = names.renamed(path) else { continue };
+        if found.insert(renamed.clone(), view).is_some() {
+            return Err(ModelError::SameTensor { path: renamed });
+        }
     }
+    let keeps = |path: &String| names.keep.iter().any(|prefix| begins_with(path, prefix));
+    found.retain(|path, _| !keeps(path));
+    let wanted = tensor_shapes(&model).into_iter().filter(|(path, _)| !keeps(path)).collect();
+    fill(model, wanted, found)
+}
+
+/// Name and shape of every tensor of a safetensors file, in the order of their names.
+///
+/// # Errors
+///
+/// [`ModelError::DamagedFile`].
+pub fn tensors_of(bytes: &[u8]) -> Result<Vec<(String, Vec<usize>)>, ModelError> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| ModelError::DamagedFile { reason: error.to_string() })?;
+    let mut found: Vec<_> =
+        file.iter().map(|(path, view)| (path.to_owned(), view.shape().to_vec())).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// The model with these tensors, all of which it wants.
+fn fill(
+    model: Model,
+    wanted: Vec<(String, Vec<usize>)>,
+    mut found: BTreeMap<String, TensorView<'_>>,
+) -> Result<Model, ModelError> {
     let mut values = BTreeMap::new();
-    for (path, expected) in tensor_shapes(&model) {
+    for (path, expected) in wanted {
         let view = found.remove(&path).ok_or_else(|| ModelError::MissingTensor { path: path.clone() })?;
         values.insert(path.clone(), checked_values(path, expected, &view)?);
     }

@@ -26,5 +26,6 @@ pub use records::{
 };
 pub use run_dir::{
     DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,
-    MetricsWriter, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step, same_data,
+    MetricsWriter, OLDEST_MODEL_FORMAT, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step,
+    same_data,
 };

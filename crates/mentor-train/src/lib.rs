@@ -22,11 +22,14 @@ pub use engine::{
     ParameterTensors, Reduce, TrainError, Trained, Trainer, Validation, ValidationSet, ema_decay,
     update_average,
 };
-pub use inference::{LoadError, ModelFile, TrainedModel};
+pub use inference::{
+    FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, PredictError, Predictions, Rows, TrainedModel,
+    first_weights,
+};
 pub use plan::{
     DistillMode, DistillPlan, LossPlan, OptimizerPlan, PerClass, Plan, PlanError, Pool, RankingBatches,
-    RankingForm, RankingPlan, Recipe, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape,
-    TrainingPlan, TripletForm,
+    RankingForm, RankingLoss, RankingPlan, Recipe, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan,
+    Shape, TrainingPlan, TripletForm,
 };
 pub use recipes::{DistillationObjective, LabelInput, Labelling, estimate_self_training, label, train};
 pub use teachers::{

@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "an example shows something")]
 
 use mentor::burn::tensor::{Device, Int, Tensor};
-use mentor::loss::{Hinge, MulticlassSvm, SoftmaxCrossEntropy, explain};
+use mentor::loss::{Hinge, MulticlassSvm, SoftmaxCrossEntropy};
 
 /// Scores for cat, car and frog: one row for each image.
 const SCORES: [[f32; 3]; 3] = [[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]];
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The image of a cat scores 3.2 as a cat, 5.1 as a car, -1.7 as a frog.
     let by_hand = f64::max(0.0, 5.1 - 3.2 + 1.0) + f64::max(0.0, -1.7 - 3.2 + 1.0);
-    let explained = explain::multiclass_svm(&svm, &[3.2, 5.1, -1.7], 0)?;
+    let explained = svm.explain(&[3.2, 5.1, -1.7], 0)?;
     println!("by hand {by_hand:.4}, explained {:.4}, gradient {:?}", explained.loss, explained.gradient);
     for term in &explained.terms {
         println!("  class {}: {:.4}{}", term.class, term.value, if term.active { ", active" } else { "" });

@@ -60,13 +60,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut image = vec![0; format.channels * format.height * format.width];
     test.read(0, &mut image)?;
-    let scores = trained.scores(&[image]);
-    let best = scores[0].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
+    let predictions = trained.predict(&[image])?;
+    let (class, probability) = predictions.best(0).ok_or("one image has one prediction")?;
     println!(
-        "{} is a {}, says the model: {}",
+        "{} is a {}, says the model with {probability:.3}: {class}",
         test.id(0),
         test.classes()[test.targets()[0] as usize],
-        trained.file.classes[best]
     );
     Ok(())
 }

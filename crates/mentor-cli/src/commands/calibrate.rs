@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let trained_on = trained.file.data.source.clone().unwrap_or_default();
     let data = args.data.clone().unwrap_or(trained_on);
-    let dataset = super::eval::labelled(&trained, &data, args.split)?;
+    let dataset = super::eval::data::labelled(&trained, &data, args.split)?;
     let scores = trained.score(&dataset, args.batch_size)?;
     let prior = match (&args.prior, args.match_prior) {
         (Some(shares), _) => Prior::Given(shares.clone()),

@@ -104,7 +104,7 @@ const INHERITED: Inherited = Inherited {
         ),
     ],
     hidden: &["optimizer"],
-    hidden_values: &[("loss", &["svm", "crammer-singer"])],
+    shown_values: &[("loss", &["softmax", "pairwise", "triplet"])],
 };
 
 fn show(arg: clap::Arg) -> clap::Arg {

@@ -112,9 +112,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         bar.suspend(|| failed.iter().for_each(tell));
         num_failed += failed.len();
         let mut lines = Vec::new();
-        for (path, scores) in paths.iter().zip(trained.calibrated_scores(&images)) {
+        let rows = trained.calibrated_scores(&images).map_err(Failure::failed)?;
+        for (path, scores) in paths.iter().zip(rows.iter()) {
             let choice = |(class, confidence): (usize, f64)| Choice { class: &classes[class], confidence };
-            let choices = ranked(&scores).into_iter().take(top).map(choice).collect();
+            let choices = ranked(scores).into_iter().take(top).map(choice).collect();
             lines.extend(line(&path.to_string_lossy(), choices, args.format)?);
         }
         output::bytes(&lines)?;

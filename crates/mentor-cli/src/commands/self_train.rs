@@ -170,6 +170,8 @@ const INHERITED: Inherited = Inherited {
         ("epochs", "Passes of a student over the larger of labelled and unlabelled images [default: 6]"),
     ],
     hidden: &[
+        "init_from",
+        "freeze",
         "split_by",
         "loss",
         "margin",
@@ -184,7 +186,7 @@ const INHERITED: Inherited = Inherited {
         "triplets",
         "optimizer",
     ],
-    hidden_values: &[],
+    shown_values: &[],
 };
 
 fn show(arg: clap::Arg) -> clap::Arg {

@@ -105,7 +105,8 @@ pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize
         bar.suspend(|| failed.iter().for_each(tell));
         embedded.num_failed += failed.len();
         embedded.names.extend(paths.iter().map(|path| path.to_string_lossy().into_owned()));
-        embedded.rows.extend(trained.embeddings(&images));
+        let rows = trained.embeddings(&images).expect("decoded into the model's own format");
+        embedded.rows.extend(rows.iter().map(<[f32]>::to_vec));
     }
     embedded
 }

@@ -2,6 +2,7 @@
 
 use clap::Command;
 use mentor_data::escape;
+use mentor_loss::LossError;
 use mentor_metrics::retrieval::RetrievalError;
 use mentor_run::{ConfigError, RunDirError};
 use mentor_train::pseudo_labels::LabelsError;
@@ -137,8 +138,8 @@ impl From<PlanError> for Failure {
     }
 }
 
-impl From<mentor_loss::LossError> for Failure {
-    fn from(error: mentor_loss::LossError) -> Self {
+impl From<LossError> for Failure {
+    fn from(error: LossError) -> Self {
         Self::usage(error)
     }
 }
@@ -174,6 +175,8 @@ impl From<TrainError> for Failure {
             TrainError::Data(error) => return error.into(),
             TrainError::Model(error) => return error.into(),
             TrainError::Plan(error) => return error.into(),
+            // Class weights that the data does not fit.
+            TrainError::Loss(error @ LossError::ClassWeightCount { .. }) => return error.into(),
             TrainError::RunDir(error) | TrainError::Labels(LabelsError::File(error)) => return error.into(),
             TrainError::Load(error) => return error.into(),
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),

@@ -516,7 +516,7 @@ fn a_model_file_that_was_changed_is_not_believed() {
         ("/preprocessing/mean", json!([]), "0 means"),
         ("/preprocessing/std/0", json!(0.0), "normalised"),
         ("/loss/name", json!("focal"), "loss \"focal\" is not one of a classifier"),
-        ("/loss/name", json!("triplet"), "loss \"triplet\" is not one of a classifier"),
+        ("/loss/name", json!("triplet"), "the loss triplet does not state all its parameters"),
         ("/format", json!(9), "it has format 9"),
     ] {
         let mut changed = whole.clone();

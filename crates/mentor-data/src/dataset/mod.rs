@@ -1,5 +1,7 @@
 //! One split in memory as bytes, or decoded on demand when it is too large for that.
 
+pub(crate) mod channel_sums;
+pub(crate) mod image_store;
 pub(crate) mod preprocessing;
 
 use std::borrow::Cow;
@@ -8,14 +10,17 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use self::channel_sums::ChannelSums;
+use self::image_store::ImageStore;
 use crate::decode::decode_file;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::Limits;
+use crate::options::observer::ReadObserver;
 
 /// The samples of one split: an image and an id each, and a target unless the data has no labels. Cloning shares
-/// the images.
+/// the images. It is the [`ImageStore`] of mentor's own formats; [`Dataset::from_store`] makes one of any other.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     classes: Arc<[String]>,
@@ -38,6 +43,8 @@ pub(crate) enum Storage {
     Memory(Arc<Vec<u8>>),
     /// One file a row, read when a worker needs it.
     Files(Arc<FileStore>),
+    /// The caller's own images; see [`Dataset::from_store`].
+    Store(Arc<ReadStore>),
     /// The samples of several data sets, one after the other; see [`Dataset::join`].
     Joined(Arc<[Dataset]>),
 }
@@ -51,24 +58,12 @@ pub(crate) struct FileStore {
     pub(crate) limits: Limits,
 }
 
-/// Sums over the pixels of one channel. Integers, so that the order of addition does not matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ChannelSums {
-    pub(crate) sum: u64,
-    pub(crate) sum_of_squares: u64,
-}
-
-impl ChannelSums {
-    pub(crate) fn of(plane: &[u8]) -> Self {
-        plane.iter().fold(Self::default(), |sums, &byte| {
-            let value = u64::from(byte);
-            Self { sum: sums.sum + value, sum_of_squares: sums.sum_of_squares + value * value }
-        })
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self { sum: self.sum + other.sum, sum_of_squares: self.sum_of_squares + other.sum_of_squares }
-    }
+/// A store of which every image was read once.
+#[derive(Debug)]
+pub(crate) struct ReadStore {
+    images: Box<dyn ImageStore>,
+    /// Of each image and channel.
+    sums: Vec<[ChannelSums; 3]>,
 }
 
 /// The parts of a [`Dataset`] that come from a source.
@@ -132,6 +127,92 @@ impl Dataset {
         let storage = Storage::Memory(Arc::new(pixels));
         let (classes, rows, targets) = (classes.into(), (0..num_samples).collect(), Some(targets));
         Ok(Self::new(Parts { classes, format, storage, rows, targets, ids, hashes, notes: Vec::new() }))
+    }
+
+    /// A data set of the images of `images`, such as a database or an archive of the caller's own. Every image is
+    /// read once now, in parallel, for the sums that [`Preprocessing::fit`](crate::Preprocessing::fit) needs and for
+    /// [`Dataset::images_blake3`], and again whenever a batch needs it. `observer` hears of each.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if an image has a target that is no class, or if some have a target and others have
+    /// none; [`DataError::InvalidOption`] if the format is outside its range; what the store says of the first image that
+    /// it cannot give; [`DataError::Interrupted`] by the observer.
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    /// use mentor_data::{DataError, Dataset, ImageFormat, ImageStore, ReadObserver};
+    ///
+    /// /// Images of one pixel, as bright as their number.
+    /// #[derive(Debug)]
+    /// struct Bright(ImageFormat, Vec<String>);
+    ///
+    /// impl ImageStore for Bright {
+    ///     fn len(&self) -> usize {
+    ///         200
+    ///     }
+    ///     fn format(&self) -> &ImageFormat {
+    ///         &self.0
+    ///     }
+    ///     fn classes(&self) -> &[String] {
+    ///         &self.1
+    ///     }
+    ///     fn target(&self, index: usize) -> Option<u32> {
+    ///         Some(u32::from(index > 99))
+    ///     }
+    ///     fn id(&self, index: usize) -> Cow<'_, str> {
+    ///         index.to_string().into()
+    ///     }
+    ///     fn read(&self, index: usize, out: &mut [u8]) -> Result<(), DataError> {
+    ///         out[0] = u8::try_from(index).map_err(|error| DataError::store(self.id(index), error))?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let classes = vec!["dark".to_owned(), "light".to_owned()];
+    /// let bright = Bright(ImageFormat::new(1, 1, 1), classes);
+    /// let dataset = Dataset::from_store(bright, &ReadObserver::default())?;
+    /// assert_eq!(dataset.class_counts(), [100, 100]);
+    /// # Ok::<(), DataError>(())
+    /// ```
+    pub fn from_store(images: impl ImageStore + 'static, observer: &ReadObserver) -> Result<Self, DataError> {
+        let format = images.format().clone();
+        format.check()?;
+        let inconsistent = |reason| DataError::Inconsistent { reason };
+        let num_images = u32::try_from(images.len()).map_err(|_| {
+            inconsistent(format!("{} images, at most {} are possible", images.len(), u32::MAX))
+        })?;
+        let classes: Arc<[String]> = images.classes().into();
+        let targets: Vec<Option<u32>> = (0..images.len()).map(|index| images.target(index)).collect();
+        if let Some(index) =
+            targets.iter().position(|target| target.is_some_and(|t| t as usize >= classes.len()))
+        {
+            let target = targets[index].unwrap_or_default();
+            return Err(inconsistent(format!("target {target} at {index}, but {} classes", classes.len())));
+        }
+        let num_labelled = targets.iter().flatten().count();
+        if num_labelled != 0 && num_labelled != targets.len() {
+            return Err(inconsistent(format!("{num_labelled} of {} images have a target", targets.len())));
+        }
+        let counter = observer.begin("reading images", images.len());
+        let read = |index| {
+            counter.advance(1)?;
+            let image = images.pixels(index)?;
+            Ok((blake3::hash(&image), ChannelSums::of_image(&image, &format)))
+        };
+        // All outcomes first, so that the error is that of the first image whichever thread was faster.
+        let outcomes: Vec<Result<_, DataError>> = (0..images.len()).into_par_iter().map(read).collect();
+        let (hashes, sums) = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        Ok(Self::new(Parts {
+            classes,
+            rows: (0..num_images).collect(),
+            targets: targets.into_iter().collect(),
+            ids: (0..images.len()).map(|index| images.id(index).into_owned()).collect(),
+            hashes,
+            notes: Vec::new(),
+            format,
+            storage: Storage::Store(Arc::new(ReadStore { images: Box::new(images), sums })),
+        }))
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
@@ -216,6 +297,7 @@ impl Dataset {
         match &self.storage {
             Storage::Memory(_) => true,
             Storage::Files(_) => false,
+            Storage::Store(stored) => stored.images.in_memory(),
             Storage::Joined(parts) => parts.iter().all(Self::in_memory),
         }
     }
@@ -255,6 +337,7 @@ impl Dataset {
             Storage::Files(files) => {
                 decode_file(&files.paths[row], &self.format, &files.limits).map(Cow::Owned)
             }
+            Storage::Store(stored) => stored.images.pixels(row),
             Storage::Joined(parts) => {
                 let (part, index) = part_of(parts, row);
                 part.pixels(index)
@@ -296,15 +379,10 @@ impl Dataset {
         match &self.storage {
             Storage::Memory(pixels) => {
                 let length = self.format.num_values();
-                let planes =
-                    pixels[row * length..][..length].chunks_exact(self.format.height * self.format.width);
-                let mut sums = [ChannelSums::default(); 3];
-                for (sums, plane) in sums.iter_mut().zip(planes) {
-                    *sums = ChannelSums::of(plane);
-                }
-                sums
+                ChannelSums::of_image(&pixels[row * length..][..length], &self.format)
             }
             Storage::Files(files) => files.sums[row],
+            Storage::Store(stored) => stored.sums[row],
             Storage::Joined(parts) => {
                 let (part, index) = part_of(parts, row);
                 part.sums_of(index)
@@ -334,6 +412,40 @@ impl Dataset {
             notes: parts.iter().flat_map(|part| part.notes.iter().cloned()).collect(),
             storage: Storage::Joined(parts.into()),
         }
+    }
+}
+
+impl ImageStore for Dataset {
+    fn len(&self) -> usize {
+        Dataset::len(self)
+    }
+
+    fn format(&self) -> &ImageFormat {
+        Dataset::format(self)
+    }
+
+    fn classes(&self) -> &[String] {
+        Dataset::classes(self)
+    }
+
+    fn target(&self, index: usize) -> Option<u32> {
+        self.targets.as_ref().map(|targets| targets[index])
+    }
+
+    fn id(&self, index: usize) -> Cow<'_, str> {
+        Dataset::id(self, index).into()
+    }
+
+    fn read(&self, index: usize, out: &mut [u8]) -> Result<(), DataError> {
+        Dataset::read(self, index, out)
+    }
+
+    fn in_memory(&self) -> bool {
+        Dataset::in_memory(self)
+    }
+
+    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        Dataset::pixels(self, index)
     }
 }
 

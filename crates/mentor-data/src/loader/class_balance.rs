@@ -36,6 +36,16 @@ impl ClassBalance {
         classes_per_batch: usize,
         samples_per_class: usize,
     ) -> Result<Self, DataError> {
+        Self::of_counts(dataset.classes(), &dataset.class_counts(), classes_per_batch, samples_per_class)
+    }
+
+    /// As [`ClassBalance::of`], from the number of samples of each class.
+    pub(crate) fn of_counts(
+        classes: &[String],
+        counts: &[usize],
+        classes_per_batch: usize,
+        samples_per_class: usize,
+    ) -> Result<Self, DataError> {
         for (name, value) in
             [("classes_per_batch", classes_per_batch), ("samples_per_class", samples_per_class)]
         {
@@ -44,7 +54,6 @@ impl ClassBalance {
                 return Err(DataError::InvalidOption { name, value, allowed: "at least 2" });
             }
         }
-        let counts = dataset.class_counts();
         let num_classes = counts.iter().filter(|&&count| count > 0).count();
         if num_classes < classes_per_batch {
             return Err(DataError::ClassBalance {
@@ -60,8 +69,7 @@ impl ClassBalance {
                 value: samples_per_class,
                 reason: format!(
                     "no class has so many samples, the largest, {:?}, has {}",
-                    dataset.classes()[largest],
-                    counts[largest]
+                    classes[largest], counts[largest]
                 ),
             });
         }
@@ -71,6 +79,13 @@ impl ClassBalance {
         };
         Ok(Self { lone_classes: with(1..2), short_classes: with(2..samples_per_class) })
     }
+}
+
+/// Number of samples of each class.
+pub(crate) fn counts(targets: &[u32], num_classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; num_classes];
+    targets.iter().for_each(|&target| counts[target as usize] += 1);
+    counts
 }
 
 /// Number of batches of an epoch, from the number of samples of each class.

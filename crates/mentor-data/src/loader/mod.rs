@@ -17,7 +17,7 @@ use self::class_balance::ClassBalance;
 use self::cycled::CycledPart;
 use self::epoch::Epoch;
 use crate::augment::Augment;
-use crate::dataset::Dataset;
+use crate::dataset::image_store::ImageStore;
 use crate::dataset::preprocessing::Preprocessing;
 use crate::error::DataError;
 
@@ -109,7 +109,7 @@ impl Default for LoaderOptions {
     }
 }
 
-/// Makes the batches of a data set, epoch by epoch.
+/// Makes the batches of a data set, or of any other [`ImageStore`], epoch by epoch.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -138,28 +138,39 @@ const MAX_EVEN_BATCHES: usize = 8;
 /// What every batch is made from.
 #[derive(Debug)]
 struct Shared {
-    dataset: Arc<Dataset>,
+    images: Box<dyn ImageStore>,
+    /// Class index of every image; empty where the order does not depend on them.
+    targets: Vec<u32>,
     preprocessing: Preprocessing,
     options: LoaderOptions,
 }
 
 impl Loader {
-    /// A loader over `dataset`.
+    /// A loader over `images`, such as an `Arc<Dataset>`.
     ///
     /// # Panics
     ///
     /// If `batch_size` is 0, or the preprocessing is for images of another shape than the data set's. With
     /// [`Order::ClassBalanced`] also where [`ClassBalance::of`](crate::ClassBalance::of) is an error, or `batch_size` is too
     /// small for such a batch; with [`Order::Triplets`] if it is below 3.
-    pub fn new(dataset: Arc<Dataset>, preprocessing: Preprocessing, options: LoaderOptions) -> Self {
+    pub fn new(
+        images: impl ImageStore + 'static,
+        preprocessing: Preprocessing,
+        options: LoaderOptions,
+    ) -> Self {
         assert!(options.batch_size > 0, "batch_size must be at least 1");
         assert_eq!(
-            dataset.format().shape(),
+            images.format().shape(),
             preprocessing.format.shape(),
             "the data set must be loaded in the format of the preprocessing"
         );
+        let mut targets = Vec::new();
         if let Order::ClassBalanced { classes_per_batch, samples_per_class } = options.order {
-            if let Err(error) = ClassBalance::of(&dataset, classes_per_batch, samples_per_class) {
+            targets.extend((0..images.len()).filter_map(|index| images.target(index)));
+            let counts = class_balance::counts(&targets, images.classes().len());
+            if let Err(error) =
+                ClassBalance::of_counts(images.classes(), &counts, classes_per_batch, samples_per_class)
+            {
                 panic!("{error}");
             }
             assert!(
@@ -170,25 +181,30 @@ impl Loader {
         }
         let triplets = matches!(options.order, Order::Triplets(_));
         assert!(!triplets || options.batch_size >= 3, "a batch of {} holds no triplet", options.batch_size);
-        Self { shared: Arc::new(Shared { dataset, preprocessing, options }) }
+        Self { shared: Arc::new(Shared { images: Box::new(images), targets, preprocessing, options }) }
     }
 
-    /// The data set.
-    pub fn dataset(&self) -> &Arc<Dataset> {
-        &self.shared.dataset
+    /// The images.
+    pub fn images(&self) -> &dyn ImageStore {
+        &*self.shared.images
     }
 
     /// Batches in an epoch.
     pub fn num_batches(&self) -> usize {
-        let Shared { dataset, options, .. } = &*self.shared;
+        let Shared { images, options, .. } = &*self.shared;
         match &options.order {
             &Order::ClassBalanced { classes_per_batch, samples_per_class } => {
-                class_balance::num_batches(&dataset.class_counts(), classes_per_batch, samples_per_class)
+                class_balance::num_batches(&self.class_counts(), classes_per_batch, samples_per_class)
             }
             Order::Triplets(triplets) => triplets.len().div_ceil(options.batch_size / 3),
             Order::Cycled { num_batches, .. } => *num_batches,
-            Order::Sequential | Order::Shuffled => dataset.len().div_ceil(options.batch_size),
+            Order::Sequential | Order::Shuffled => images.len().div_ceil(options.batch_size),
         }
+    }
+
+    /// Number of samples of every class, of an order that depends on them.
+    fn class_counts(&self) -> Vec<usize> {
+        class_balance::counts(&self.shared.targets, self.shared.images.classes().len())
     }
 
     /// The samples of an epoch in their order: a pure function of seed and epoch.
@@ -198,15 +214,15 @@ impl Loader {
 
     /// The samples of an epoch, and where each batch ends.
     fn plan(&self, epoch: u64) -> (Vec<u32>, Vec<usize>) {
-        let Shared { dataset, options, .. } = &*self.shared;
-        let num_samples = dataset.len() as u32;
+        let Shared { images, targets, options, .. } = &*self.shared;
+        let num_samples = images.len() as u32;
         let samples: Vec<u32> = match &options.order {
             Order::Sequential => (0..num_samples).collect(),
             Order::Shuffled => Stream::new(options.seed, Purpose::Order, &[epoch]).permutation(num_samples),
             &Order::ClassBalanced { classes_per_batch, samples_per_class } => {
                 return class_balance::plan(
-                    dataset.targets(),
-                    &dataset.class_counts(),
+                    targets,
+                    &self.class_counts(),
                     classes_per_batch,
                     samples_per_class,
                     options.seed,
@@ -253,8 +269,8 @@ impl Loader {
 
     /// Decoding takes most of a core.
     fn num_workers(&self) -> usize {
-        let Shared { dataset, options, .. } = &*self.shared;
-        if options.workers > 0 || dataset.in_memory() {
+        let Shared { images, options, .. } = &*self.shared;
+        if options.workers > 0 || images.in_memory() {
             return options.workers;
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -262,9 +278,9 @@ impl Loader {
     }
 
     fn prefetch(&self) -> usize {
-        let Shared { dataset, options, .. } = &*self.shared;
+        let Shared { images, options, .. } = &*self.shared;
         match options.prefetch {
-            0 if dataset.in_memory() && options.augment == Augment::None => 1,
+            0 if images.in_memory() && options.augment == Augment::None => 1,
             0 => 4,
             chosen => chosen,
         }
@@ -273,26 +289,36 @@ impl Loader {
 
 impl Shared {
     fn make_batch(&self, samples: &[u32], version: u64) -> Result<HostBatch, DataError> {
-        let Self { dataset, preprocessing, options } = self;
-        let format = dataset.format();
+        let Self { images, preprocessing, options, .. } = self;
+        let format = images.format();
         let view = options.views.map_or(version, |views| version % views);
         let mut pixels = Vec::with_capacity(samples.len() * format.num_values());
         let gathered = (GATHERED_BYTES / format.num_values()).max(1);
         let mut bytes = vec![0; gathered * format.num_values()];
         for samples in samples.chunks(gathered) {
             for (&sample, bytes) in samples.iter().zip(bytes.chunks_exact_mut(format.num_values())) {
-                let image = dataset.pixels(sample as usize)?;
+                let image = images.pixels(sample as usize)?;
                 options.augment.apply(format, &image, bytes, options.seed, view, sample);
             }
             let bytes = bytes.chunks_exact(format.num_values()).take(samples.len());
             bytes.for_each(|bytes| preprocessing.extend(bytes, &mut pixels));
         }
-        let targets = if dataset.is_labelled() {
-            samples.iter().map(|&sample| dataset.targets()[sample as usize]).collect()
-        } else {
-            Vec::new()
-        };
+        let targets: Vec<u32> = samples.iter().filter_map(|&sample| images.target(sample as usize)).collect();
+        self.check_targets(samples, &targets)?;
         let shape = [samples.len(), format.channels, format.height, format.width];
         Ok(HostBatch { pixels, shape, targets, samples: samples.to_vec(), version })
+    }
+
+    /// What a [`Dataset`](crate::Dataset) is known to hold, a store of the caller's own only promises.
+    fn check_targets(&self, samples: &[u32], targets: &[u32]) -> Result<(), DataError> {
+        let num_classes = self.images.classes().len();
+        let reason = if !targets.is_empty() && targets.len() != samples.len() {
+            format!("{} of {} images have a target", targets.len(), samples.len())
+        } else if let Some(target) = targets.iter().find(|&&target| target as usize >= num_classes) {
+            format!("target {target}, but {num_classes} classes")
+        } else {
+            return Ok(());
+        };
+        Err(DataError::Inconsistent { reason })
     }
 }

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 
 use crate::error::DataError;
 use crate::format::ImageFormat;
-use crate::readers::listing::{Listed, Listing, Pictures};
+use crate::readers::listing::{Format, Listed, Listing, Pictures};
 
 /// Name of the embedded data set. A folder of that name is opened as `./digits`.
 pub(crate) const DIGITS: &str = "digits";
@@ -18,7 +18,10 @@ const SIDE: usize = 8;
 /// Largest value in the file.
 const WHITE: u32 = 16;
 
-pub(crate) fn list() -> Result<Listing, DataError> {
+pub(crate) const FORMAT: Format =
+    Format { recognises: |path| path.as_os_str() == DIGITS, list: |_, _, _| list() };
+
+fn list() -> Result<Listing, DataError> {
     let damaged = |reason: String| DataError::Damaged { path: PathBuf::from(DIGITS), reason };
     let mut text = String::new();
     GzDecoder::new(ARCHIVE).read_to_string(&mut text).map_err(|error| damaged(error.to_string()))?;

@@ -7,9 +7,12 @@ use super::tree::{LeftOuts, Tree};
 use crate::classes::names::ClassNames;
 use crate::error::DataError;
 use crate::options::{Purpose, SplitBy};
-use crate::readers::listing::{Listed, Listing, Pictures, check_trained};
+use crate::readers::listing::{Format, Listed, Listing, Pictures, check_trained};
 
-pub(crate) fn list(root: &Path, split_by: SplitBy, purpose: Purpose) -> Result<Listing, DataError> {
+pub(crate) const FORMAT: Format =
+    Format { recognises: Path::is_dir, list: |path, options, purpose| list(path, options.split_by, purpose) };
+
+fn list(root: &Path, split_by: SplitBy, purpose: Purpose) -> Result<Listing, DataError> {
     let mut left_out = LeftOuts::default();
     let tree = Tree::read(root, &mut left_out)?;
     let mut notes = Vec::new();

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::idx_files::{Content, IdxPart, parts};
+use super::idx_files::{Content, IdxPart, is_idx_file, is_idx_folder, parts};
 use super::numbered::NumberedClasses;
 use crate::decode::hex;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::{Limits, Purpose};
-use crate::readers::listing::{Listed, Listing, Pictures};
+use crate::readers::listing::{Format, Listed, Listing, Pictures};
 use crate::split::Split;
 
 struct Part {
@@ -26,7 +26,12 @@ struct Part {
 }
 
 /// Lists the data set of a folder with IDX files, or that which one of the files belongs to.
-pub(crate) fn list(path: &Path, limits: &Limits, purpose: Purpose) -> Result<Listing, DataError> {
+pub(crate) const FORMAT: Format = Format {
+    recognises: |path| if path.is_dir() { is_idx_folder(path) } else { is_idx_file(path) },
+    list: |path, options, purpose| list(path, &options.limits, purpose),
+};
+
+fn list(path: &Path, limits: &Limits, purpose: Purpose) -> Result<Listing, DataError> {
     let mut notes = Vec::new();
     let mut found = Vec::new();
     for part in parts(path, &mut notes)? {

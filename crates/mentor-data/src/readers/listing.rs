@@ -8,8 +8,22 @@ use mentor_codec::Fault;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
-use crate::options::SplitBy;
+use crate::options::{OpenOptions, Purpose, SplitBy};
 use crate::split::Split;
+
+/// A form that data sets come in, as the table of `readers` lists it.
+pub(crate) struct Format {
+    /// Whether the path, which exists, is of this form.
+    pub(crate) recognises: fn(&Path) -> bool,
+    /// Lists the samples. No image file is decoded.
+    pub(crate) list: fn(&Path, &OpenOptions, Purpose) -> Result<Listing, DataError>,
+}
+
+/// Whether the path is of a file, and not a folder, whose name has one of these extensions in any case.
+pub(crate) fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let found = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    !path.is_dir() && extensions.iter().any(|extension| found.eq_ignore_ascii_case(extension))
+}
 
 /// A sample as a reader lists it.
 pub(crate) struct Listed {

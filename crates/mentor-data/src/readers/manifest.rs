@@ -10,13 +10,15 @@ use crate::classes::names::ClassNames;
 use crate::error::DataError;
 use crate::notes::Note;
 use crate::options::{OpenOptions, Purpose};
-use crate::readers::listing::{Listed, Listing, Pictures, check_trained};
+use crate::readers::listing::{Format, Listed, Listing, Pictures, check_trained, has_extension};
 use crate::split_names;
 
 /// Labels that tables are full of where a label is missing, in lower case.
 const MISSING: [&str; 9] = ["nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-"];
 
-pub(crate) fn list(manifest: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
+pub(crate) const FORMAT: Format = Format { recognises: |path| has_extension(path, &["csv", "tsv"]), list };
+
+fn list(manifest: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
     let expected = "`path,label` or `path,label,split`";
     let table = Table::read(manifest, &["path", "label"], expected, &options.limits)?;
     let (path_column, label_column) = (table.column("path")?, table.column("label")?);

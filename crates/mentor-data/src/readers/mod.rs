@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::options::{OpenOptions, Purpose};
-use crate::readers::listing::Listing;
+use crate::readers::listing::{Format, Listing};
 
 mod digits;
 mod folder;
@@ -28,29 +28,23 @@ mod unlabelled;
 
 pub(crate) use digits::DIGITS;
 
+/// The forms of data sets. Of those that a path may have, the first reads it.
+static FORMATS: [Format; 5] = [digits::FORMAT, manifest::FORMAT, npz::FORMAT, idx::FORMAT, folder::FORMAT];
+
 /// Finds out what `source` is and lists its samples.
 pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
-    if source == DIGITS {
-        return digits::list();
-    }
     let path = Path::new(source);
-    let metadata = std::fs::metadata(path).map_err(|error| match DataError::io(path, error) {
-        DataError::NotFound { path } => DataError::NoDataSet { path },
-        error => error,
-    })?;
-    if metadata.is_dir() {
-        return if idx_files::is_idx_folder(path) {
-            idx::list(path, &options.limits, purpose)
-        } else {
-            folder::list(path, options.split_by, purpose)
-        };
+    if source != DIGITS
+        && let Err(error) = std::fs::metadata(path)
+    {
+        return Err(match DataError::io(path, error) {
+            DataError::NotFound { path } => DataError::NoDataSet { path },
+            error => error,
+        });
     }
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
-    match extension.to_ascii_lowercase().as_str() {
-        "csv" | "tsv" => manifest::list(path, options, purpose),
-        "npz" => npz::list(path, options, purpose),
-        _ if idx_files::is_idx_file(path) => idx::list(path, &options.limits, purpose),
-        _ => Err(DataError::Unrecognised { path: path.to_owned() }),
+    match FORMATS.iter().find(|format| (format.recognises)(path)) {
+        Some(format) => (format.list)(path, options, purpose),
+        None => Err(DataError::Unrecognised { path: path.to_owned() }),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::observer::Counter;
 use crate::options::{OpenOptions, Purpose};
-use crate::readers::listing::{Listed, Listing, Pictures};
+use crate::readers::listing::{Format, Listed, Listing, Pictures, has_extension};
 use crate::shown::listed;
 use crate::split::Split;
 
@@ -29,7 +29,9 @@ type Archive = ZipArchive<BufReader<File>>;
 /// loading make.
 const SAMPLE_BYTES: u64 = 512;
 
-pub(crate) fn list(path: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
+pub(crate) const FORMAT: Format = Format { recognises: |path| has_extension(path, &["npz"]), list };
+
+fn list(path: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
     let mut reader = NpzReader::open(path, options)?;
     let train = if reader.has("x") || !reader.has("x_train") { ["x", "y"] } else { ["x_train", "y_train"] };
     let mut names = vec![(Split::Train, train)];

@@ -5,26 +5,21 @@ mod class_set;
 pub(crate) mod divide;
 pub(crate) mod duplicates;
 pub(crate) mod inspect;
+mod load;
 pub(crate) mod near_duplicates;
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mentor_codec::Header;
-use rayon::prelude::*;
 
-use crate::dataset::{ChannelSums, Dataset, FileStore, Parts, Storage};
-use crate::decode::decode_raster_file;
-use crate::decode::raster::Raster;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::{OpenOptions, Purpose, SplitBy};
 use crate::readers;
 use crate::readers::listing::Pictures;
-use crate::source::catalogue::{COPIES, Catalogue, Record, bad_image, classes_of, without_leaks};
-use crate::source::duplicates::{Known, Pairs};
+use crate::source::catalogue::{Catalogue, Record, without_leaks};
 use crate::split::Split;
 
 /// An opened data set.
@@ -61,11 +56,8 @@ pub struct Source {
     options: OpenOptions,
 }
 
-/// Why nothing may be left of a split, and what to do about images that two splits share.
+/// Why nothing may be left of a split.
 const UNDECODABLE: &str = "images that cannot be decoded";
-/// Why a class has no image left.
-const NONE_DECODED: &str = "none of them can be decoded";
-const DIFFERENT: &str = "give the splits different images, or keep duplicates";
 
 impl Source {
     /// Opens `digits` (embedded) or a path: a folder with one folder of images for each class, with or
@@ -271,7 +263,7 @@ impl Source {
     }
 
     /// What the user should hear about the data as a whole, such as files left out. What there is to say of
-    /// one split, such as images that it shares with another, is in [`Dataset::notes`].
+    /// one split, such as images that it shares with another, is in [`Dataset::notes`](crate::Dataset::notes).
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
@@ -299,307 +291,4 @@ impl Source {
         }
         hasher.finalize().to_hex().to_string()
     }
-
-    /// The samples of a split, in the source's own format.
-    ///
-    /// # Errors
-    ///
-    /// As [`Source::load_as`].
-    pub fn load(&self, split: Split) -> Result<Dataset, DataError> {
-        self.load_as(split, &self.format)
-    }
-
-    /// The samples of a split in the format that a model stores: for evaluation and prediction.
-    ///
-    /// Every file is decoded once, in parallel. The result stays in memory if it fits into
-    /// `limits.max_memory_bytes`; otherwise files are decoded again when they are needed. A training or
-    /// validation image whose pixels a later split has too is left out, unless duplicates are kept; for that,
-    /// files of the later splits are decoded if their size occurs in this one or one before it.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::NoSplit`] if the split is empty; [`DataError::BadImage`] for the first file, in the
-    /// order of the data set, that cannot be decoded, unless such files are to be left out;
-    /// [`DataError::NothingLeft`] if all are left out; [`DataError::TooLarge`] if an array does not fit;
-    /// [`DataError::Interrupted`] by the observer of the options.
-    pub fn load_as(&self, split: Split, format: &ImageFormat) -> Result<Dataset, DataError> {
-        format.check()?;
-        let records = self.records(split)?;
-        let later = self.later(split)?;
-        let mut twins = Pairs::default();
-        for record in records.iter().filter(|record| record.leaks) {
-            if let Some(twin) = later.get(&record.hash) {
-                twins.push(record, twin);
-            }
-        }
-        let mut loaded = self.read(self.samples(split).collect(), format)?;
-        let decoded = classes_of(loaded.records());
-        let keep = self.options.keep_duplicates;
-        loaded.samples.retain(|sample| match later.get(&sample.content) {
-            None => true,
-            Some(twin) => {
-                twins.push(sample.record, twin);
-                keep
-            }
-        });
-        if loaded.samples.is_empty() {
-            let (reason, hint) = match (twins.ids.is_empty(), split) {
-                (true, _) => (UNDECODABLE, "look at the files, or check that they are images"),
-                (false, Split::Train) => ("images that validation or test have too", DIFFERENT),
-                (false, _) => ("images that test has too", DIFFERENT),
-            };
-            return Err(DataError::NothingLeft { path: self.name.clone(), split, reason, hint });
-        }
-        let (wanted, left) = (classes_of(self.samples(split)), classes_of(loaded.records()));
-        loaded.notes.extend(wanted.lost(&decoded, &self.classes, split, NONE_DECODED));
-        loaded.notes.extend(decoded.lost(&left, &self.classes, split, COPIES));
-        loaded.notes.extend(duplicates::leak_note(split, twins, keep));
-        Ok(self.dataset(format, loaded, Some(split)))
-    }
-
-    /// Every image of all splits, in the order of the data: for evaluation on data of which nothing was
-    /// trained on. Nothing is left out but what cannot be decoded, and that only if the options say so.
-    ///
-    /// # Errors
-    ///
-    /// As [`Source::load_as`].
-    pub fn load_all_as(&self, format: &ImageFormat) -> Result<Dataset, DataError> {
-        let mut records: Vec<&Record> = self.splits.iter().flatten().collect();
-        records.sort_by_key(|record| record.row);
-        self.load_whole(records, None, format)
-    }
-
-    /// Every image of a split, also one that a later split has too: for evaluation on data of which nothing was
-    /// trained on. Nothing is left out but what cannot be decoded, and that only if the options say so.
-    ///
-    /// # Errors
-    ///
-    /// As [`Source::load_as`].
-    pub fn load_whole_as(&self, split: Split, format: &ImageFormat) -> Result<Dataset, DataError> {
-        self.load_whole(self.records(split)?.iter().collect(), Some(split), format)
-    }
-
-    fn load_whole(
-        &self,
-        records: Vec<&Record>,
-        split: Option<Split>,
-        format: &ImageFormat,
-    ) -> Result<Dataset, DataError> {
-        format.check()?;
-        let loaded = self.read(records, format)?;
-        if loaded.samples.is_empty() {
-            let hint = "look at the files, or check that they are images";
-            let (path, split) = (self.name.clone(), split.unwrap_or(Split::Test));
-            return Err(DataError::NothingLeft { path, split, reason: UNDECODABLE, hint });
-        }
-        Ok(self.dataset(format, loaded, split))
-    }
-
-    /// All that a split has, which is not empty.
-    fn records(&self, split: Split) -> Result<&[Record], DataError> {
-        let records = &self.splits[split.index()];
-        if records.is_empty() {
-            let hint = match split {
-                Split::Train => "add images for training",
-                Split::Val => "add images for validation, or set a val_fraction above 0",
-                Split::Test => "choose another split, or add images for testing",
-            };
-            return Err(DataError::NoSplit { path: self.name.clone(), split, hint });
-        }
-        Ok(records)
-    }
-
-    /// The samples of the splits after `split`, by the hash of their files and by that of their pixels.
-    fn later(&self, split: Split) -> Result<Known<'_>, DataError> {
-        let mut known = Known::default();
-        for later in Split::ALL.into_iter().filter(|&later| later > split) {
-            let contents = self.contents(later)?;
-            for (record, content) in self.splits[later.index()].iter().zip(contents) {
-                known.first(record.hash, record);
-                if let Some(content) = content {
-                    known.first(*content, record);
-                }
-            }
-        }
-        Ok(known)
-    }
-
-    /// What each sample of a split shows, as [`Sample::content`]; `None` if no earlier split has an image of
-    /// its size, so that it is not decoded, or if it cannot be decoded, which is said when the split itself
-    /// is loaded. Computed once.
-    fn contents(&self, split: Split) -> Result<&[Option<blake3::Hash>], DataError> {
-        let cell = &self.contents[split.index()];
-        if let Some(contents) = cell.get() {
-            return Ok(contents);
-        }
-        let records = &self.splits[split.index()];
-        let contents = match &self.pictures {
-            Pictures::Array { .. } => records.iter().map(|record| Some(record.hash)).collect(),
-            Pictures::Files(paths) => {
-                let size = |record: &Record| {
-                    self.headers[record.row as usize].map(|header| [header.height, header.width])
-                };
-                let sizes: HashSet<_> = self.splits[..split.index()].iter().flatten().map(size).collect();
-                let num_compared = records.iter().filter(|record| sizes.contains(&size(record))).count();
-                let counter = self.options.observer.begin("comparing images", num_compared);
-                let content = |record: &Record| {
-                    if !sizes.contains(&size(record)) {
-                        return Ok(None);
-                    }
-                    counter.advance(1)?;
-                    let raster = decode_raster_file(&paths[record.row as usize], &self.options.limits);
-                    Ok(raster.ok().map(|raster| raster.content()))
-                };
-                records.par_iter().map(content).collect::<Result<_, DataError>>()?
-            }
-        };
-        Ok(cell.get_or_init(|| contents))
-    }
-
-    fn read<'a>(&self, records: Vec<&'a Record>, format: &ImageFormat) -> Result<Loaded<'a>, DataError> {
-        match &self.pictures {
-            Pictures::Array { shape, bytes } => self.read_array(records, shape, bytes, format),
-            Pictures::Files(paths) => self.read_files(records, paths, format),
-        }
-    }
-
-    fn read_array<'a>(
-        &self,
-        records: Vec<&'a Record>,
-        shape: &ImageFormat,
-        bytes: &Arc<Vec<u8>>,
-        format: &ImageFormat,
-    ) -> Result<Loaded<'a>, DataError> {
-        let sample = |(row, record): (u32, &'a Record)| Sample { record, row, content: record.hash };
-        if shape.same_shape(format) {
-            let samples = records.into_iter().map(|record| sample((record.row, record))).collect();
-            return Ok(Loaded { storage: Storage::Memory(Arc::clone(bytes)), samples, notes: Vec::new() });
-        }
-        let size = records.len() as u64 * format.num_values() as u64;
-        let limit = self.options.limits.max_memory_bytes;
-        if size > limit {
-            return Err(DataError::TooLarge {
-                path: PathBuf::from(&self.name),
-                what: "the number of bytes at the size asked for",
-                size,
-                limit,
-                option: "max_memory_bytes",
-            });
-        }
-        let mut converted = vec![0; size as usize];
-        converted.par_chunks_exact_mut(format.num_values()).zip(&records).for_each(|(out, record)| {
-            let image = &bytes[record.row as usize * shape.num_values()..][..shape.num_values()];
-            out.copy_from_slice(&Raster::from_planes(shape, image).into_format(format));
-        });
-        let storage = Storage::Memory(Arc::new(converted));
-        Ok(Loaded { storage, samples: (0..).zip(records).map(sample).collect(), notes: Vec::new() })
-    }
-
-    fn read_files<'a>(
-        &self,
-        records: Vec<&'a Record>,
-        paths: &[PathBuf],
-        format: &ImageFormat,
-    ) -> Result<Loaded<'a>, DataError> {
-        let limits = &self.options.limits;
-        let length = format.num_values();
-        let fits = records.len() as u64 * length as u64 <= limits.max_memory_bytes;
-        let counter = self.options.observer.begin("decoding images", records.len());
-        let decode = |record: &Record| {
-            counter.advance(1)?;
-            let raster = decode_raster_file(&paths[record.row as usize], limits)?;
-            Ok::<_, DataError>((raster.content(), raster.into_format(format)))
-        };
-        let mut pixels = Vec::new();
-        let outcomes: Vec<Result<(blake3::Hash, [ChannelSums; 3]), DataError>> = if fits {
-            pixels.resize(records.len() * length, 0);
-            let slots = pixels.par_chunks_exact_mut(length).zip(&records);
-            let fill = |(slot, record): (&mut [u8], &&Record)| {
-                let (content, image) = decode(record)?;
-                slot.copy_from_slice(&image);
-                Ok((content, [ChannelSums::default(); 3]))
-            };
-            slots.map(fill).collect()
-        } else {
-            let sums =
-                |record: &&Record| decode(record).map(|(content, image)| (content, sums_of(&image, format)));
-            records.par_iter().map(sums).collect()
-        };
-
-        let (mut notes, mut samples) = (Vec::new(), Vec::new());
-        let mut sums = Vec::with_capacity(records.len());
-        for ((row, &record), outcome) in (0..).zip(&records).zip(outcomes) {
-            match outcome {
-                Ok((content, of_record)) => {
-                    sums.push(of_record);
-                    samples.push(Sample { record, row, content });
-                }
-                Err(error) => {
-                    let Some(fault) = error.unreadable() else { return Err(error) };
-                    let (id, path) = (record.id.clone(), &paths[record.row as usize]);
-                    notes.push(bad_image(record.split, id, path, fault, self.options.on_bad_image)?);
-                    sums.push([ChannelSums::default(); 3]);
-                }
-            }
-        }
-        let storage = if fits {
-            Storage::Memory(Arc::new(pixels))
-        } else {
-            let paths = records.iter().map(|record| paths[record.row as usize].clone()).collect();
-            Storage::Files(Arc::new(FileStore { paths, sums, limits: limits.clone() }))
-        };
-        Ok(Loaded { storage, samples, notes })
-    }
-
-    /// What was read, of a split or of all, with a note about what occurs more than once.
-    fn dataset(&self, format: &ImageFormat, loaded: Loaded<'_>, split: Option<Split>) -> Dataset {
-        let Loaded { storage, samples, mut notes } = loaded;
-        let (mut known, mut repeats) = (Known::default(), Pairs::default());
-        for sample in &samples {
-            if let Some(first) = known.first(sample.content, sample.record) {
-                repeats.push(first, sample.record);
-            }
-        }
-        notes.extend(duplicates::repeat_note(split, repeats));
-        Dataset::new(Parts {
-            classes: Arc::clone(&self.classes),
-            format: format.clone(),
-            storage,
-            rows: samples.iter().map(|sample| sample.row).collect(),
-            targets: samples.iter().map(|sample| sample.record.target).collect(),
-            ids: samples.iter().map(|sample| sample.record.id.clone()).collect(),
-            hashes: samples.iter().map(|sample| sample.record.hash).collect(),
-            notes,
-        })
-    }
-}
-
-/// A sample whose image was read.
-struct Sample<'a> {
-    record: &'a Record,
-    /// Of the image in its storage.
-    row: u32,
-    /// Of the decoded pixels at full size; of an array that of its bytes.
-    content: blake3::Hash,
-}
-
-/// Samples and where their images are.
-struct Loaded<'a> {
-    storage: Storage,
-    samples: Vec<Sample<'a>>,
-    notes: Vec<Note>,
-}
-
-impl<'a> Loaded<'a> {
-    fn records(&self) -> impl Iterator<Item = &'a Record> {
-        self.samples.iter().map(|sample| sample.record)
-    }
-}
-
-fn sums_of(image: &[u8], format: &ImageFormat) -> [ChannelSums; 3] {
-    let mut sums = [ChannelSums::default(); 3];
-    for (sums, plane) in sums.iter_mut().zip(image.chunks_exact(format.height * format.width)) {
-        *sums = ChannelSums::of(plane);
-    }
-    sums
 }

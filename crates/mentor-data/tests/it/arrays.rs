@@ -5,7 +5,7 @@ use std::path::Path;
 use mentor_data::{DataError, Dataset, Limits, OpenOptions, Source, Split};
 use tempfile::tempdir;
 
-use super::files::{check_message, npy, open, refused, write_npz};
+use crate::files::{check_message, npy, open, refused, write_npz};
 
 fn image(dataset: &Dataset, index: usize) -> Vec<u8> {
     let mut out = vec![0; dataset.format().num_values()];

@@ -7,7 +7,7 @@ use mentor_data::{
 };
 use tempfile::{TempDir, tempdir};
 
-use super::files::{check_message, crc, png, refused};
+use crate::files::{check_message, crc, png, refused};
 
 /// Two classes of ten images each, and one file more: `train/a/5b.png`.
 fn folder_with(bad: &[u8]) -> (TempDir, PathBuf) {

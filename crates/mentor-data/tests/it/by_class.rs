@@ -11,7 +11,7 @@ use mentor_data::{
 };
 use tempfile::{TempDir, tempdir};
 
-use super::files::{check_message, png, refused_with};
+use crate::files::{check_message, png, refused_with};
 
 fn by_class() -> OpenOptions {
     OpenOptions { split_by: SplitBy::Class, ..OpenOptions::default() }

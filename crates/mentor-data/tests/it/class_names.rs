@@ -5,7 +5,7 @@ use std::path::Path;
 use mentor_data::{BadImage, DataError, Note, OpenOptions, Source, Split, inspect};
 use tempfile::tempdir;
 
-use super::files::{open, png};
+use crate::files::{open, png};
 
 fn images(root: &Path, place: &str, count: u8, value: u8) {
     for i in 0..count {

@@ -5,7 +5,7 @@ use std::path::Path;
 use mentor_data::{OpenOptions, Source, Split, SplitBy};
 use tempfile::tempdir;
 
-use super::files::{idx, png};
+use crate::files::{idx, png};
 
 fn images(root: &Path, places: &[&str]) {
     for (i, place) in places.iter().enumerate() {

@@ -10,7 +10,7 @@ use mentor_data::{
 };
 use tempfile::tempdir;
 
-use super::files::{open, png, refused};
+use crate::files::{open, png, refused};
 
 fn open_with(path: &std::path::Path, options: &OpenOptions) -> Source {
     Source::open(path.to_str().unwrap(), options).unwrap()

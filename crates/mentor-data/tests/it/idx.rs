@@ -4,7 +4,7 @@ use mentor_data::{DataError, Limits, OpenOptions, Source, Split};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
-use super::files::{gzip, idx, open, refused, refused_with, write_idx};
+use crate::files::{gzip, idx, open, refused, refused_with, write_idx};
 
 #[test]
 fn images_labels_and_ids_are_read_back() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use mentor_data::{DataError, OpenOptions, Source, Split};
 use tempfile::{TempDir, tempdir};
 
-use super::files::{open, png, refused};
+use crate::files::{open, png, refused};
 
 /// Four images in each place, no two alike.
 fn folders(places: &[&str]) -> TempDir {

@@ -5,7 +5,7 @@ use std::path::Path;
 use mentor_data::{LeftOut, Note, OpenOptions, Source, Split, find_images};
 use tempfile::tempdir;
 
-use super::files::{open, png};
+use crate::files::{open, png};
 
 fn two_classes(root: &Path) {
     for (position, class) in ["cat", "dog"].into_iter().enumerate() {

@@ -9,7 +9,7 @@ use mentor_data::{
 use proptest::prelude::*;
 use tempfile::tempdir;
 
-use super::files::png;
+use crate::files::png;
 
 fn dataset(num_samples: usize) -> Arc<Dataset> {
     let format = ImageFormat::new(3, 3, 2);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mentor_data::{BadImage, DataError, Note, OpenOptions, Source, Split, inspect};
 use tempfile::{TempDir, tempdir};
 
-use super::files::{check_message, open, png, refused};
+use crate::files::{check_message, open, png, refused};
 
 /// Twelve images in `images/`, and a manifest.
 fn manifest(text: &str) -> (TempDir, PathBuf) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use mentor_data::{DataError, Limits, Note, OpenOptions, ReadObserver, Source, Split, SplitBy, inspect};
 use tempfile::tempdir;
 
-use super::files::{crc, idx, open};
+use crate::files::{crc, idx, open};
 
 fn ids(source: &Source, split: Split) -> Vec<String> {
     let dataset = source.load(split).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use mentor_data::{DataError, OpenOptions, Source, Split};
 use tempfile::tempdir;
 
-use super::files::{check_message, open, png, refused, write_idx};
+use crate::files::{check_message, open, png, refused, write_idx};
 
 fn unlabelled(path: &Path) -> Source {
     Source::open_unlabelled(path.to_str().unwrap(), &OpenOptions::default()).unwrap()

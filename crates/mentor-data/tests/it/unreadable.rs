@@ -8,7 +8,7 @@ use std::path::Path;
 use mentor_data::{BadImage, DataError, Note, OpenOptions, Source, Split, inspect};
 use tempfile::tempdir;
 
-use super::files::png;
+use crate::files::png;
 
 fn two_classes(root: &Path) {
     for (position, class) in ["a", "b"].into_iter().enumerate() {

@@ -3,6 +3,9 @@
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::explanation::{Explanation, Term, check};
+use super::loss_on_scores::LossOnScores;
+use super::parameters::{Parameters, Value};
 use crate::error::check_non_negative;
 use crate::{LossError, shapes};
 
@@ -120,6 +123,84 @@ impl MulticlassSvm {
         match self.hinge {
             Hinge::WestonWatkins => mentor_kernels::weston_watkins(scores, targets, self.margin),
             Hinge::CrammerSinger => mentor_kernels::crammer_singer(scores, targets, self.margin),
+        }
+    }
+
+    /// The loss of one sample, term by term.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::NoScores`], [`LossError::Score`] and [`LossError::Target`] for scores that are empty or not
+    /// finite and for a target that is not among them.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use mentor_loss::{Hinge, MulticlassSvm};
+    ///
+    /// let svm = MulticlassSvm::new(Hinge::WestonWatkins, 1.0)?;
+    /// let cat = svm.explain(&[3.2, 5.1, -1.7], 0)?;
+    /// assert!((cat.terms[0].value - 2.9).abs() < 1e-12 && cat.terms[0].active); // car: 5.1 − 3.2 + 1
+    /// assert!(cat.terms[1].value == 0.0 && !cat.terms[1].active); // frog
+    /// assert_eq!(cat.gradient, [-1.0, 1.0, 0.0]);
+    ///
+    /// assert!(svm.explain(&[3.2, 5.1], 2).is_err());
+    /// # Ok::<(), mentor_loss::LossError>(())
+    /// ```
+    pub fn explain(&self, scores: &[f64], target: usize) -> Result<Explanation, LossError> {
+        let target_score = check(scores, target)?;
+        let mut terms: Vec<Term> = scores
+            .iter()
+            .enumerate()
+            .filter(|&(class, _)| class != target)
+            .map(|(class, &score)| {
+                let value = (score - target_score + self.margin).max(0.0);
+                Term { class, value, active: value > 0.0 }
+            })
+            .collect();
+        if self.hinge == Hinge::CrammerSinger {
+            let largest = terms.iter().fold(0.0, |largest: f64, term| largest.max(term.value));
+            let mut found = false;
+            for term in &mut terms {
+                term.active = !found && largest > 0.0 && term.value == largest;
+                found |= term.active;
+            }
+        }
+        let mut gradient = vec![0.0; scores.len()];
+        for term in terms.iter().filter(|term| term.active) {
+            gradient[term.class] += 1.0;
+            gradient[target] -= 1.0;
+        }
+        let loss = terms.iter().filter(|term| term.active).map(|term| term.value).sum();
+        Ok(Explanation { terms, loss, gradient, probabilities: None })
+    }
+}
+
+impl LossOnScores for MulticlassSvm {
+    fn name(&self) -> &'static str {
+        match self.hinge {
+            Hinge::WestonWatkins => "svm",
+            Hinge::CrammerSinger => "crammer-singer",
+        }
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters::from([("margin".to_owned(), Value::Number(self.margin))])
+    }
+
+    #[track_caller]
+    fn per_sample(&self, scores: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        Self::per_sample(self, scores, targets)
+    }
+
+    fn explain(&self, scores: &[f64], target: usize) -> Result<Explanation, LossError> {
+        Self::explain(self, scores, target)
+    }
+
+    fn of_zero_scores(&self, num_classes: usize) -> f64 {
+        match self.hinge {
+            Hinge::WestonWatkins => (num_classes as f64 - 1.0) * self.margin,
+            Hinge::CrammerSinger => self.margin,
         }
     }
 }

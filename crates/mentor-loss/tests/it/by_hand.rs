@@ -1,6 +1,6 @@
 //! The lecture's table and the losses that share a name, by hand.
 
-use mentor_loss::explain;
+use mentor_loss::SoftmaxCrossEntropy;
 use mentor_testkit::oracle;
 
 use crate::support::{assert_close, crammer_singer, gradient_of, per_sample, softmax, svm};
@@ -43,7 +43,7 @@ fn the_lectures_means_and_base_ten_logarithms_come_out() {
         assert!((nats / std::f32::consts::LN_10 - base_ten).abs() < 5e-5, "{nats}");
     }
     // 0.89 in the lecture: minus the base-10 logarithm of the probability, rounded to 0.13.
-    let cat = explain::softmax(&Default::default(), &[3.2, 5.1, -1.7], 0).unwrap();
+    let cat = SoftmaxCrossEntropy::new().explain(&[3.2, 5.1, -1.7], 0).unwrap();
     let rounded = (cat.probabilities.unwrap()[0] * 100.0).round() / 100.0;
     assert_eq!(rounded, 0.13);
     assert!((-rounded.log10() - 0.89).abs() < 0.005);

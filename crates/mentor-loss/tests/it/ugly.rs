@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor};
-use mentor_loss::{Hinge, LossError, MulticlassSvm, ScoreLoss, SoftmaxCrossEntropy, explain};
+use mentor_loss::{Hinge, LossError, MulticlassSvm, ScoreLoss, SoftmaxCrossEntropy};
 
 use crate::support::{
     assert_close, crammer_singer, gradient_of, per_sample, smoothed_and_weighted, softmax, svm, targets_on,
@@ -170,12 +170,12 @@ fn parameters_out_of_range_are_refused_by_name() {
 #[test]
 fn explanations_refuse_what_a_person_can_mistype() {
     let svm = MulticlassSvm::new(Hinge::WestonWatkins, 1.0).unwrap();
-    let refused = explain::multiclass_svm(&svm, &[1.0, 2.0], 2).unwrap_err();
+    let refused = svm.explain(&[1.0, 2.0], 2).unwrap_err();
     assert_eq!(refused.to_string(), "target 2 is not a class: with 2 scores the classes are 0 to 1");
-    assert_eq!(explain::multiclass_svm(&svm, &[], 0), Err(LossError::NoScores));
-    let refused = explain::softmax(&SoftmaxCrossEntropy::new(), &[1.0, f64::INFINITY], 0).unwrap_err();
+    assert_eq!(svm.explain(&[], 0), Err(LossError::NoScores));
+    let refused = SoftmaxCrossEntropy::new().explain(&[1.0, f64::INFINITY], 0).unwrap_err();
     assert_eq!(refused, LossError::Score { class: 1, value: f64::INFINITY });
     let weighted = smoothed_and_weighted(0.0, &[1.0]);
-    let refused = explain::softmax(&weighted, &[1.0, 2.0], 0).unwrap_err();
+    let refused = weighted.explain(&[1.0, 2.0], 0).unwrap_err();
     assert_eq!(refused, LossError::ClassWeightCount { weights: 1, num_classes: 2 });
 }

@@ -1,12 +1,54 @@
 //! `cnn` and `cnn:wide`: a small convolutional network.
 
+use std::fmt;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use super::family::{self, Family};
 use crate::init::Init;
 use crate::layers::{Conv2d, Dense, Dropout, max_pool};
-use crate::pass::Output;
-use crate::{ModelSpec, Pass};
+use crate::network::erased::ErasedNetwork;
+use crate::{ModelSpec, Network, Output, Pass};
+
+pub(crate) const FAMILY: Family = Family {
+    name: "cnn",
+    pattern: "cnn, cnn:wide",
+    description: "three 3x3 convolutions (32, 64, 128), two max-pools, 256 units; twice as many in the wide one",
+    examples: &["cnn", "cnn:wide"],
+    dropout: Some("before the classifier"),
+    stochastic_depth: false,
+    batch_norm: false,
+    is_dense: false,
+    learning_rate: 0.02,
+    summary: "cnn, cnn:wide",
+    parse: |name| match name {
+        "cnn" => family::shape(Ok(Shape { wide: false })),
+        "cnn:wide" => family::shape(Ok(Shape { wide: true })),
+        _ => None,
+    },
+};
+
+#[derive(Debug)]
+struct Shape {
+    wide: bool,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.wide { "cnn:wide" } else { "cnn" })
+    }
+}
+
+impl family::Shape for Shape {
+    fn min_side(&self) -> usize {
+        4
+    }
+
+    fn build(&self, spec: &ModelSpec, init: &mut Init<'_>) -> Box<dyn ErasedNetwork> {
+        Box::new(Cnn::new(spec, self.wide, init))
+    }
+}
 
 const CHANNELS: [usize; 3] = [32, 64, 128];
 const NUM_FEATURES: usize = 256;
@@ -27,7 +69,7 @@ pub(crate) struct Cnn {
 }
 
 impl Cnn {
-    pub(crate) fn new(spec: &ModelSpec, wide: bool, init: &mut Init<'_>) -> Self {
+    fn new(spec: &ModelSpec, wide: bool, init: &mut Init<'_>) -> Self {
         let factor = if wide { 2 } else { 1 };
         let [first, second, third] = CHANNELS.map(|channels| factor * channels);
         let features = factor * NUM_FEATURES;
@@ -43,8 +85,10 @@ impl Cnn {
             dropout: Dropout::new(spec.dropout, 0),
         }
     }
+}
 
-    pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+impl Network for Cnn {
+    fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
         // The shapes are those of `cnn`.
         let x = self.conv1.forward_relu(images); // [B, 32, H, W]
         let x = self.conv2.forward_relu(x); // [B, 64, H, W]

@@ -1,16 +1,86 @@
 //! `resnet-N`: residual networks (He et al., CVPR 2016, arXiv 1512.03385).
 
+use std::fmt;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use mentor_kernels::Normalised;
 
+use super::family::{self, Family, MAX_DEPTH, parse_number};
 use crate::init::Init;
 use crate::layers::{
     BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, Sum, global_average, max_pool, subsample,
 };
-use crate::pass::Output;
-use crate::{ModelSpec, Pass};
+use crate::network::erased::ErasedNetwork;
+use crate::{ModelSpec, Network, Output, Pass};
+
+pub(crate) const SMALL_IMAGES: Family = Family {
+    name: "resnet",
+    pattern: "resnet-N, N = 6n+2",
+    description: "residual network for small images (He et al. 2016), 16-32-64 channels",
+    examples: &["resnet-20", "resnet-32", "resnet-56"],
+    dropout: Some("before the classifier"),
+    stochastic_depth: true,
+    batch_norm: true,
+    is_dense: false,
+    learning_rate: 0.1,
+    summary: "resnet-N (resnet-20, resnet-18)",
+    parse: |name| match name {
+        "resnet" => Some(Err("the depth is missing, as in resnet-20".into())),
+        "resnet-18" | "resnet-34" => None,
+        _ => family::shape(parse_depth(name.strip_prefix("resnet-")?).map(|depth| Shape { depth })),
+    },
+};
+
+pub(crate) const LARGE_IMAGES: Family = Family {
+    pattern: "resnet-18, resnet-34",
+    description: "residual network with 64-128-256-512 channels (He et al. 2016), small stem below 64 px",
+    examples: &["resnet-18", "resnet-34"],
+    summary: "",
+    parse: |name| match name {
+        "resnet-18" => family::shape(Ok(Shape { depth: 18 })),
+        "resnet-34" => family::shape(Ok(Shape { depth: 34 })),
+        _ => None,
+    },
+    ..SMALL_IMAGES
+};
+
+/// Number of layers with weights.
+#[derive(Debug)]
+struct Shape {
+    depth: usize,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "resnet-{}", self.depth)
+    }
+}
+
+impl family::Shape for Shape {
+    fn min_side(&self) -> usize {
+        8
+    }
+
+    fn build(&self, spec: &ModelSpec, init: &mut Init<'_>) -> Box<dyn ErasedNetwork> {
+        Box::new(ResNet::new(spec, self.depth, init))
+    }
+}
+
+fn parse_depth(depth: &str) -> Result<usize, String> {
+    let depth = parse_number(depth, "the depth", MAX_DEPTH)?;
+    match depth {
+        // 50 and 152 happen to be 6n+2, yet everybody means the bottleneck networks by these names.
+        50 | 101 | 152 => {
+            Err("bottleneck networks are not offered; use resnet-34, or resnet-56 or resnet-110 \
+             for small images"
+                .into())
+        }
+        _ if depth >= 8 && depth % 6 == 2 => Ok(depth),
+        _ => Err("the depth must be 6n+2 (8, 14, 20, 32, 44, 56, 110, …), 18 or 34".into()),
+    }
+}
 
 /// Images with a side below this keep their size in the stem of `resnet-18` and `resnet-34`.
 const SMALL_IMAGE: usize = 64;
@@ -38,7 +108,7 @@ pub(crate) struct ResNet {
 }
 
 impl ResNet {
-    pub(crate) fn new(spec: &ModelSpec, depth: usize, init: &mut Init<'_>) -> Self {
+    fn new(spec: &ModelSpec, depth: usize, init: &mut Init<'_>) -> Self {
         let (stages, project) = stages(depth);
         let [channels, height, width] = spec.input;
         let large_stem = project && height.min(width) >= SMALL_IMAGE;
@@ -61,8 +131,10 @@ impl ResNet {
         let head = Dense::head(init, inputs, spec.head.size());
         Self { stem, norm, blocks, head, dropout: Dropout::new(spec.dropout, 0), pool_stem: large_stem }
     }
+}
 
-    pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+impl Network for ResNet {
+    fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
         let stem = self.norm.forward_relu_of(Sum { shortcut: self.stem.forward(images), branch: None }, pass);
         let mut x = [stem.output, stem.twin];
         if self.pool_stem {

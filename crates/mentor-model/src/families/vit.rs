@@ -1,13 +1,37 @@
 //! `vit-P-D-L`: vision transformers (Dosovitskiy et al., ICLR 2021, arXiv 2010.11929).
 
+use std::fmt;
+
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::architecture::HEAD_WIDTH;
+use super::family::{self, Family, MAX_DEPTH, parse_number};
 use crate::init::{Fill, Init};
 use crate::layers::{Dense, Dropout, LayerNorm, StochasticDepth};
-use crate::pass::Output;
-use crate::{ModelSpec, Pass};
+use crate::network::erased::ErasedNetwork;
+use crate::{ModelSpec, Network, Output, Pass};
+
+pub(crate) const FAMILY: Family = Family {
+    name: "vit",
+    pattern: "vit-P-D-L, D = 64n",
+    description: "vision transformer of L blocks, patches of PxP, D values a token (Dosovitskiy et al. 2021)",
+    examples: &["vit-4-192-4"],
+    dropout: Some("after the positions and each dense layer but that of queries, keys and values"),
+    stochastic_depth: true,
+    batch_norm: false,
+    is_dense: false,
+    learning_rate: 0.02,
+    summary: "vit-P-D-L (vit-4-192-4)",
+    parse: |name| match name {
+        "vit" => family::shape(Ok(VitShape { patch: 4, width: 192, depth: 4 })),
+        _ => family::shape(parse_numbers(name.strip_prefix("vit-")?)),
+    },
+};
+
+/// Values of a head, as in all networks of the paper; `vit-4-192-4` has three heads.
+const HEAD_WIDTH: usize = 64;
+const MAX_PATCH: usize = 1 << 10;
+const MAX_TOKEN_WIDTH: usize = 1 << 14;
 
 /// Width of a block's hidden layer over that of its tokens, as in the paper.
 const MLP_RATIO: usize = 4;
@@ -33,14 +57,52 @@ pub(crate) struct VisionTransformer {
 
 /// Patch, width and depth of a network.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct VitShape {
-    pub(crate) patch: usize,
-    pub(crate) width: usize,
-    pub(crate) depth: usize,
+struct VitShape {
+    /// Side of a patch in pixels.
+    patch: usize,
+    /// Values of a token, a multiple of 64: each head has 64.
+    width: usize,
+    /// Number of blocks.
+    depth: usize,
+}
+
+impl fmt::Display for VitShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "vit-{}-{}-{}", self.patch, self.width, self.depth)
+    }
+}
+
+impl family::Shape for VitShape {
+    fn min_side(&self) -> usize {
+        self.patch
+    }
+
+    fn patch(&self) -> Option<usize> {
+        Some(self.patch)
+    }
+
+    fn build(&self, spec: &ModelSpec, init: &mut Init<'_>) -> Box<dyn ErasedNetwork> {
+        Box::new(VisionTransformer::new(spec, *self, init))
+    }
+}
+
+fn parse_numbers(numbers: &str) -> Result<VitShape, String> {
+    let missing = || "patch, width and depth are needed, as in vit-4-192-4".to_string();
+    let (patch, rest) = numbers.split_once('-').ok_or_else(missing)?;
+    let (width, depth) = rest.split_once('-').ok_or_else(missing)?;
+    let patch = parse_number(patch, "the patch", MAX_PATCH)?;
+    let width = parse_number(width, "the width", MAX_TOKEN_WIDTH)?;
+    let depth = parse_number(depth, "the depth", MAX_DEPTH)?;
+    if !width.is_multiple_of(HEAD_WIDTH) {
+        return Err(format!(
+            "the width must be a multiple of {HEAD_WIDTH}, the width of a head, as in vit-4-192-4"
+        ));
+    }
+    Ok(VitShape { patch, width, depth })
 }
 
 impl VisionTransformer {
-    pub(crate) fn new(spec: &ModelSpec, shape: VitShape, init: &mut Init<'_>) -> Self {
+    fn new(spec: &ModelSpec, shape: VitShape, init: &mut Init<'_>) -> Self {
         let VitShape { patch, width, depth } = shape;
         let [channels, height, image_width] = spec.input;
         let tokens = (height / patch) * (image_width / patch);
@@ -59,17 +121,6 @@ impl VisionTransformer {
         }
     }
 
-    pub(crate) fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
-        let tokens = self.patches.forward_tokens(self.cut(images)); // [B, N, D]
-        let mut x = self.dropout.forward(tokens + self.positions.val().unsqueeze(), pass);
-        for block in &self.blocks {
-            x = block.forward(x, pass);
-        }
-        let [batch, _, width] = x.dims();
-        let features = self.norm.forward(x).mean_dim(1).reshape([batch, width]); // [B, D]
-        Output { head: self.head.forward(features.clone()), features }
-    }
-
     /// `[B, C, H, W]` to `[B, N, C·P·P]`: the patches row by row, the values of each as they lie in a kernel of a convolution.
     fn cut(&self, images: Tensor<4>) -> Tensor<3> {
         let [batch, channels, height, width] = images.dims();
@@ -78,6 +129,19 @@ impl VisionTransformer {
         let parts: Tensor<6> = images.reshape([batch, channels, rows, side, columns, side]);
         // [B, H/P, W/P, C, P, P]
         parts.permute([0, 2, 4, 1, 3, 5]).reshape([batch, rows * columns, channels * side * side])
+    }
+}
+
+impl Network for VisionTransformer {
+    fn forward(&self, images: Tensor<4>, pass: &Pass<'_>) -> Output {
+        let tokens = self.patches.forward_tokens(self.cut(images)); // [B, N, D]
+        let mut x = self.dropout.forward(tokens + self.positions.val().unsqueeze(), pass);
+        for block in &self.blocks {
+            x = block.forward(x, pass);
+        }
+        let [batch, _, width] = x.dims();
+        let features = self.norm.forward(x).mean_dim(1).reshape([batch, width]); // [B, D]
+        Output { head: self.head.forward(features.clone()), features }
     }
 }
 

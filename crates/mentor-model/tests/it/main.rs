@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy's exception for tests reaches only test functions")]
 
+mod custom;
 mod families;
 mod files;
+mod init_from;
 mod learning;
 mod noise;
 mod transformer;

@@ -83,6 +83,12 @@ pub struct ModelConfig {
     /// Whether embeddings are divided by their norm; ranking losses only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_norm: Option<bool>,
+    /// Run directory, or safetensors file, whose weights are the first ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+    /// Beginnings of names of parameters that are not trained, such as `stem` and `blocks.0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Vec<String>>,
 }
 
 /// `[loss]`.

@@ -288,7 +288,7 @@ impl RunDir {
         let damaged = |message| RunDirError::Damaged { path: self.path.join(MODEL_FILE), message };
         let part: Part = serde_json::from_slice(&self.model_json()?).map_err(|it| damaged(it.to_string()))?;
         match part.format {
-            MODEL_FORMAT => Ok(part.calibration),
+            OLDEST_MODEL_FORMAT..=MODEL_FORMAT => Ok(part.calibration),
             format => Err(damaged(format!("it has format {format}, and this mentor reads {MODEL_FORMAT}"))),
         }
     }
@@ -372,7 +372,9 @@ pub const EMBEDDINGS_FILE: &str = "embeddings.json";
 /// The description of the model.
 pub const MODEL_FILE: &str = "model.json";
 /// Layout version of `model.json`.
-pub const MODEL_FORMAT: u32 = 2;
+pub const MODEL_FORMAT: u32 = 3;
+/// The oldest version that is read: it holds the configuration of the loss and the penalty as it was written.
+pub const OLDEST_MODEL_FORMAT: u32 = 2;
 const LOCK_FILE: &str = ".lock";
 
 /// Name of the checkpoint after `step` updates.

@@ -2,7 +2,7 @@
 
 use mentor_data::{DataError, Dataset};
 use mentor_metrics::classification::{SampleResult, summarise};
-use mentor_model::{Architecture, Model, NamedTensor, is_penalised, parameters};
+use mentor_model::{Model, NamedTensor, is_penalised, parameters};
 use mentor_run::records::Picture;
 use mentor_run::records::analysis::{Analysis, HardSample, Histogram, WeightImage};
 
@@ -70,7 +70,7 @@ fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample
 /// The first columns of the weights `[inputs, classes]` of a linear model, as pictures.
 fn weight_images(subject: &Subject<'_>, tensors: &[NamedTensor]) -> Vec<WeightImage> {
     let Some(weights) = tensors.iter().find(|tensor| is_penalised(&tensor.shape)) else { return Vec::new() };
-    if subject.plan.architecture != Architecture::Linear {
+    if !subject.plan.architecture.is_linear() {
         return Vec::new();
     }
     let [channels, height, width] = subject.train.format().shape();

@@ -8,7 +8,8 @@ use crate::engine::error::TrainError;
 use crate::engine::job::{Files, Job};
 use crate::engine::outcome::Trained;
 use crate::engine::training_loop::Run;
-use crate::inference::model_file::{ModelFile, model_blake3};
+use crate::inference::model_file::{ModelData, ModelFile, model_blake3};
+use crate::inference::model_loss::ModelLoss;
 use crate::inference::weights::WeightStatistics;
 
 impl Run<'_> {
@@ -94,15 +95,15 @@ impl Run<'_> {
 
 /// The description that stands beside the weights.
 fn model_file(job: &Job<'_>, files: &Files<'_>, chosen: &Model, weights_blake3: String) -> ModelFile {
-    let config = files.config.clone();
+    let DataConfig { source, options, .. } = files.config.data.clone();
     ModelFile {
         format: MODEL_FORMAT,
         spec: chosen.spec().clone(),
         classes: job.data.classes().to_vec(),
         preprocessing: job.data.preprocessing.clone(),
-        loss: config.loss,
-        penalty: config.penalty,
-        data: DataConfig { augment: None, ..config.data },
+        loss: ModelLoss::from(job.loss),
+        penalty: job.training.penalty,
+        data: ModelData { source, options },
         source_blake3: Some(job.data.source_blake3.clone()),
         weights_blake3,
         calibration: None,

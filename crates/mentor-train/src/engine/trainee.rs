@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use mentor_model::{Head, Model, ModelSpec};
+use mentor_model::{Head, Model, ModelSpec, TensorNames};
 use mentor_run::{RunDir, Summary};
 
 use crate::engine::analysed::Analysed;
@@ -13,6 +13,7 @@ use crate::engine::job::{Files, Job};
 use crate::engine::outcome::Outcome;
 use crate::engine::training_data::TrainingData;
 use crate::engine::training_loop::run;
+use crate::inference::{FirstWeights, first_weights};
 use crate::plan::Plan;
 
 /// What a recipe trains, and on what.
@@ -40,12 +41,12 @@ impl Trainee<'_> {
 
     /// The network with its first weights.
     pub(crate) fn model(&self, device: &Device) -> Result<Model, TrainError> {
-        network(self.plan, self.data, self.head, device)
+        Ok(network(self.plan, self.data, self.head, device)?.model)
     }
 
     /// Trains into the run directory, or continues there.
     pub(crate) fn train(&self, run_dir: &RunDir, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
-        let Self { plan, data, objective, .. } = *self;
+        let Self { plan, data, objective, head } = *self;
         let config = plan.to_config();
         if run_dir.is_complete()
             && let Some(other) = run_dir.other_run()
@@ -62,15 +63,15 @@ impl Trainee<'_> {
             }
         }
         let device = execution.device().clone().autodiff();
-        let model = self.model(&device)?;
-        objective.warnings().iter().for_each(|warning| execution.warn(warning.clone()));
+        let FirstWeights { model, notes } = network(plan, data, head, &device)?;
+        notes.iter().chain(objective.warnings()).for_each(|warning| execution.warn(warning.clone()));
         let job = Job {
             training: &plan.training,
             data,
             objective,
             analysed: Some(objective),
             files: Some(Files { dir: run_dir, config }),
-            margin: plan.loss.ranking_margin(),
+            loss: &plan.loss,
             device,
             execution,
         };
@@ -78,13 +79,13 @@ impl Trainee<'_> {
     }
 }
 
-/// A network with its first weights.
+/// A network with its first weights, random or those that the plan names.
 pub(crate) fn network(
     plan: &Plan,
     data: &TrainingData,
     head: Head,
     device: &Device,
-) -> Result<Model, TrainError> {
+) -> Result<FirstWeights, TrainError> {
     let spec = ModelSpec {
         architecture: plan.architecture.to_string(),
         input: data.input(),
@@ -92,5 +93,11 @@ pub(crate) fn network(
         dropout: plan.dropout,
         stochastic_depth: plan.stochastic_depth,
     };
-    Ok(Model::new(&spec, plan.training.seed, device)?)
+    let model = Model::new(&spec, plan.training.seed, device)?;
+    let mut first = match &plan.init_from {
+        None => FirstWeights { model, notes: Vec::new() },
+        Some(from) => first_weights(model, from, &TensorNames::default(), data.classes())?,
+    };
+    first.model = first.model.freeze(&plan.freeze)?;
+    Ok(first)
 }

@@ -150,7 +150,7 @@ impl Trainer {
             objective,
             analysed: None,
             files: run_dir.as_ref().map(|dir| Files { dir, config }),
-            margin: loss.ranking_margin(),
+            loss: &loss,
             device: execution.device().clone().autodiff(),
             execution,
         };

@@ -1,10 +1,10 @@
-//! Runs a model over a data set.
+//! Runs a model over the samples of a loader.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor};
-use mentor_data::{Augment, Dataset, Loader, LoaderOptions, Order, Preprocessing};
+use mentor_data::{Augment, Dataset, HostBatch, Loader, LoaderOptions, Order, Preprocessing};
 use mentor_loss::ScoreLoss;
 use mentor_metrics::calibration::Calibration;
 use mentor_metrics::classification::{SampleResult, judge};
@@ -35,10 +35,8 @@ pub(crate) fn evaluate_samples(
     stop: &AtomicBool,
 ) -> Result<Vec<SampleResult>, InferenceError> {
     let mut results = Vec::new();
-    for batch in loader.epoch(0, 0) {
-        go_on(stop)?;
-        let mut batch = batch?;
-        let scores = model.scores(images_to_device(&mut batch, device), &Pass::Inference);
+    each_batch(loader, device, stop, |images, batch| {
+        let scores = model.scores(images, &Pass::Inference);
         let losses = to_host(loss.per_sample(scores.clone(), targets_to_device(&batch.targets, device)));
         let num_classes = scores.dims()[1];
         let mut scores = to_host(scores);
@@ -48,48 +46,50 @@ pub(crate) fn evaluate_samples(
         for ((row, loss), &target) in scores.chunks_exact(num_classes).zip(losses).zip(&batch.targets) {
             results.push(judge(row, target, f64::from(loss)));
         }
-    }
+    })?;
     Ok(results)
 }
 
-/// The embedding of every sample of `dataset`, in order: `[N, D]`.
+/// The embedding of every sample that `loader` gives: `[N, D]`.
 pub(crate) fn embed_samples(
     model: &Model,
-    dataset: &Arc<Dataset>,
-    preprocessing: &Preprocessing,
-    batch_size: usize,
-    device: &Device,
-    stop: &AtomicBool,
-) -> Result<Vec<f32>, InferenceError> {
-    let embed = |images| model.embeddings(images, &Pass::Inference);
-    rows_of_samples(embed, dataset, preprocessing, batch_size, device, stop)
-}
-
-/// The raw scores of every sample of `dataset`, in order: `[N, C]`.
-pub(crate) fn score_samples(
-    model: &Model,
-    dataset: &Arc<Dataset>,
-    preprocessing: &Preprocessing,
-    batch_size: usize,
-    device: &Device,
-    stop: &AtomicBool,
-) -> Result<Vec<f32>, InferenceError> {
-    let score = |images| model.scores(images, &Pass::Inference);
-    rows_of_samples(score, dataset, preprocessing, batch_size, device, stop)
-}
-
-fn rows_of_samples(
-    forward: impl Fn(Tensor<4>) -> Tensor<2>,
-    dataset: &Arc<Dataset>,
-    preprocessing: &Preprocessing,
-    batch_size: usize,
+    loader: &Loader,
     device: &Device,
     stop: &AtomicBool,
 ) -> Result<Vec<f32>, InferenceError> {
     let mut rows = Vec::new();
-    for batch in in_order(dataset, preprocessing, batch_size).epoch(0, 0) {
-        go_on(stop)?;
-        rows.extend(to_host(forward(images_to_device(&mut batch?, device))));
-    }
+    each_batch(loader, device, stop, |images, _| {
+        rows.extend(to_host(model.embeddings(images, &Pass::Inference)));
+    })?;
     Ok(rows)
+}
+
+/// The raw scores of every sample that `loader` gives: `[N, C]`.
+pub(crate) fn score_samples(
+    model: &Model,
+    loader: &Loader,
+    device: &Device,
+    stop: &AtomicBool,
+) -> Result<Vec<f32>, InferenceError> {
+    let mut rows = Vec::new();
+    each_batch(loader, device, stop, |images, _| {
+        rows.extend(to_host(model.scores(images, &Pass::Inference)));
+    })?;
+    Ok(rows)
+}
+
+/// One pass over all batches, until `stop` is set.
+fn each_batch(
+    loader: &Loader,
+    device: &Device,
+    stop: &AtomicBool,
+    mut use_batch: impl FnMut(Tensor<4>, &HostBatch),
+) -> Result<(), InferenceError> {
+    for batch in loader.epoch(0, 0) {
+        go_on(stop)?;
+        let mut batch = batch?;
+        let images = images_to_device(&mut batch, device);
+        use_batch(images, &batch);
+    }
+    Ok(())
 }

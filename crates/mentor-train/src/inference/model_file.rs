@@ -1,12 +1,16 @@
 //! `model.json`: the description that stands beside the weights.
 
-use mentor_data::Preprocessing;
+use mentor_data::{OpenOptions, Preprocessing};
+use mentor_loss::Penalty;
 use mentor_metrics::calibration::Calibration;
 use mentor_model::{Head, ModelSpec};
-use mentor_run::{DataConfig, LossConfig, MODEL_FILE, MODEL_FORMAT, PenaltyConfig, RunDir, RunDirError};
+use mentor_run::{MODEL_FILE, MODEL_FORMAT, OLDEST_MODEL_FORMAT, RunDir, RunDirError};
 use serde::{Deserialize, Serialize};
 
-/// `model.json`: what is needed to use `model.safetensors`.
+use crate::inference::model_file_2::ModelFile2;
+use crate::inference::model_loss::ModelLoss;
+
+/// `model.json`: what is needed to use `model.safetensors`. Every value is resolved: none means "default".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFile {
@@ -19,11 +23,11 @@ pub struct ModelFile {
     /// What is done to an image before the network sees it.
     pub preprocessing: Preprocessing,
     /// The data loss that the model was trained with.
-    pub loss: LossConfig,
+    pub loss: ModelLoss,
     /// The penalty that the model was trained with.
-    pub penalty: PenaltyConfig,
+    pub penalty: Penalty,
     /// The data that the model was trained on, and how it was split.
-    pub data: DataConfig,
+    pub data: ModelData,
     /// [`Source::fingerprint`](mentor_data::Source::fingerprint) of that data; models of older versions have
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +37,17 @@ pub struct ModelFile {
     /// What makes probabilities of the scores, where `mentor calibrate` has fitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+}
+
+/// The data that a model was trained on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelData {
+    /// `digits` or a path; absent if the images were those of a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Splits, sizes, bad images and limits.
+    pub options: OpenOptions,
 }
 
 impl ModelFile {
@@ -74,16 +89,19 @@ impl ModelFile {
     /// # Errors
     ///
     /// A sentence that says what is wrong.
-    fn parse(bytes: &[u8], named: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8], named: Option<&str>) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
         let found: Format = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if found.format != MODEL_FORMAT {
-            return Err(format!("it has format {}, and this mentor reads {MODEL_FORMAT}", found.format));
-        }
-        let file: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let file: Self = match found.format {
+            MODEL_FORMAT => serde_json::from_slice(bytes).map_err(|error| error.to_string())?,
+            OLDEST_MODEL_FORMAT => {
+                Self::of_version_2(serde_json::from_slice(bytes).map_err(|error| error.to_string())?)?
+            }
+            format => return Err(format!("it has format {format}, and this mentor reads {MODEL_FORMAT}")),
+        };
         file.check()?;
         match named {
             Some(named) if named != model_blake3(bytes)? => {
@@ -93,7 +111,26 @@ impl ModelFile {
         }
     }
 
-    /// That its parts fit each other. The network and the loss are checked where they are built.
+    /// The same with the defaults of that version filled in.
+    fn of_version_2(old: ModelFile2) -> Result<Self, String> {
+        let ModelFile2 { spec, classes, preprocessing, loss, penalty, data, .. } = old;
+        let unit_norm = matches!(spec.head, Head::Embedding { unit_norm: true, .. });
+        Ok(Self {
+            format: MODEL_FORMAT,
+            classes,
+            preprocessing,
+            loss: ModelLoss::of_config(&loss, unit_norm).map_err(|error| error.to_string())?,
+            penalty: Penalty::new(penalty.l1.unwrap_or(0.0), penalty.l2.unwrap_or(0.0))
+                .map_err(|error| error.to_string())?,
+            data: ModelData { source: data.source, options: data.options },
+            source_blake3: old.source_blake3,
+            weights_blake3: old.weights_blake3,
+            calibration: old.calibration,
+            spec,
+        })
+    }
+
+    /// That its parts fit each other. The network is checked where it is built.
     fn check(&self) -> Result<(), String> {
         let mut names: Vec<&String> = self.classes.iter().collect();
         names.sort_unstable();
@@ -122,8 +159,19 @@ impl ModelFile {
             return Err(format!("images cannot be normalised by means {mean:?} and deviations {std:?}"));
         }
         self.data.options.check().map_err(|error| error.to_string())?;
+        let kind = match (self.spec.head, &self.loss) {
+            (Head::Classifier { .. }, ModelLoss::Ranking(_)) => Some("a classifier"),
+            (Head::Embedding { .. }, ModelLoss::Scores(_)) => Some("an embedding model"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            return Err(format!("loss \"{}\" is not one of {kind}", self.loss.name()));
+        }
         match self.spec.head {
             Head::Classifier { num_classes } => {
+                if let ModelLoss::Scores(loss) = &self.loss {
+                    loss.build(num_classes).map_err(|error| error.to_string())?;
+                }
                 if self.classes.len() != num_classes {
                     return Err(format!(
                         "its network gives {num_classes} scores, and it names {} classes",
@@ -183,6 +231,7 @@ fn fields(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, St
 #[cfg(test)]
 mod tests {
     use mentor_data::ImageFormat;
+    use mentor_loss::{ScoreLoss, SoftmaxCrossEntropy};
 
     use super::*;
 
@@ -196,9 +245,9 @@ mod tests {
                 mean: vec![0.1307],
                 std: vec![0.3081],
             },
-            loss: LossConfig::default(),
-            penalty: PenaltyConfig::default(),
-            data: DataConfig::default(),
+            loss: ModelLoss::Scores(ScoreLoss::SOFTMAX),
+            penalty: Penalty::default(),
+            data: ModelData::default(),
             source_blake3: None,
             weights_blake3: "ab".to_owned(),
             calibration: None,
@@ -213,7 +262,7 @@ mod tests {
         assert_eq!(whole.check(), Ok(()));
         /// What is said, and of which change.
         type Change = (&'static str, fn(&mut ModelFile));
-        let changes: [Change; 15] = [
+        let changes: [Change; 17] = [
             ("names 1 classes", |file| file.classes.truncate(1)),
             ("names 0 classes", |file| file.classes.clear()),
             ("names 3 classes", |file| file.classes.push("frog".to_owned())),
@@ -226,6 +275,13 @@ mod tests {
             ("normalised", |file| file.preprocessing.std[0] = 1e-40),
             ("normalised", |file| file.preprocessing.mean[0] = f32::NAN),
             ("normalised", |file| file.preprocessing.std[0] = -0.3),
+            ("not one of an embedding model", |file| {
+                file.spec.head = Head::Embedding { size: 2, unit_norm: true };
+            }),
+            ("1 class weights, and 2 classes", |file| {
+                let weighted = SoftmaxCrossEntropy::new().with_class_weights(vec![1.0]).unwrap();
+                file.loss = ModelLoss::Scores(ScoreLoss::Softmax(weighted));
+            }),
             ("val_fraction", |file| file.data.options.val_fraction = 2.0),
             ("calibration", |file| {
                 file.calibration = Some(Calibration { temperature: 0.0, biases: Vec::new() });
@@ -260,5 +316,32 @@ mod tests {
             assert!(ModelFile::parse(changed.as_bytes(), None).is_ok(), "a run of an older version");
         }
         assert!(ModelFile::parse(text.replace("{", "{\"more\":1,").as_bytes(), None).is_err());
+    }
+
+    #[test]
+    fn a_file_of_the_oldest_version_means_the_same_with_its_defaults_filled_in() {
+        let mut old = serde_json::to_value(file()).unwrap();
+        old["format"] = OLDEST_MODEL_FORMAT.into();
+        let data = old["data"].clone();
+        for (loss, penalty) in [
+            (r#"{"name": "softmax"}"#, "{}"),
+            (
+                r#"{"name": "softmax", "label_smoothing": 0.0, "class_weights": []}"#,
+                r#"{"l1": 0.0, "l2": 0.0}"#,
+            ),
+        ] {
+            old["loss"] = serde_json::from_str(loss).unwrap();
+            old["penalty"] = serde_json::from_str(penalty).unwrap();
+            old["data"] = data.clone();
+            old["data"]["augment"] = "none".into();
+            let bytes = serde_json::to_vec(&old).unwrap();
+            assert_eq!(ModelFile::parse(&bytes, Some(&model_blake3(&bytes).unwrap())).unwrap(), file());
+        }
+        old["loss"]["name"] = "focal".into();
+        let error = ModelFile::parse(&serde_json::to_vec(&old).unwrap(), None).unwrap_err();
+        assert!(error.contains("\"focal\" is not one"), "{error}");
+        old["format"] = (MODEL_FORMAT + 1).into();
+        let error = ModelFile::parse(&serde_json::to_vec(&old).unwrap(), None).unwrap_err();
+        assert!(error.contains("it has format 4"), "{error}");
     }
 }

@@ -6,33 +6,35 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mentor_data::{DataError, Dataset, shown_path};
-use mentor_loss::{Distance, LossError, Penalty, ScoreLoss};
+use mentor_data::{DataError, Dataset, ImageFormat, shown_path};
 use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
 use mentor_metrics::retrieval::Metric;
-use mentor_model::{Head, Model, ModelError, Pass, load_safetensors, tensor_shapes, weights_blake3};
+use mentor_model::{Head, Model, ModelError, Network, Pass, load_safetensors, tensor_shapes, weights_blake3};
 use mentor_run::files::MAX_HEADER;
-use mentor_run::{RunDir, RunDirError};
+use mentor_run::{MODEL_FILE, RunDir, RunDirError};
 
 use crate::inference::device::to_host;
 use crate::inference::error::{InferenceError, NEVER};
 use crate::inference::evaluate::{embed_samples, evaluate_samples, in_order, score_samples};
 use crate::inference::model_file::ModelFile;
+use crate::inference::model_loss::ModelLoss;
+use crate::inference::rows::{PredictError, Predictions, Rows};
 use crate::inference::weights::WeightStatistics;
-use crate::plan::checker::PlanError;
-use crate::plan::loss::ScoreLossPlan;
+
+/// Images of one pass of [`TrainedModel::predict`].
+const BATCH: usize = 256;
 
 /// A model with everything that its use needs: classes, preprocessing, loss.
+///
+/// It is `Send` and `Sync`, and no call changes it: a server holds one in an `Arc` and asks it from many threads. On the
+/// CPU a call shares its work among Rayon's threads.
 #[derive(Debug)]
 pub struct TrainedModel {
     /// What `model.json` says.
     pub file: ModelFile,
     /// The network, in inference form.
     pub model: Model,
-    /// Of a classifier.
-    loss: Option<ScoreLoss>,
-    metric: Metric,
-    penalty: Penalty,
+    classes: Arc<[String]>,
     device: Device,
 }
 
@@ -45,12 +47,20 @@ pub enum LoadError {
     /// The weights do not fit the architecture.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The loss is not one that this mentor knows.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The penalty is not a valid one.
-    #[error(transparent)]
-    Loss(#[from] LossError),
+    /// The description, which was given as bytes, is not one of a model.
+    #[error("model.json: {reason}")]
+    Description {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The weights are not those that were saved.
     #[error("{path}: model.safetensors does not hold the weights that model.json names")]
     OtherWeights {
@@ -65,7 +75,8 @@ impl LoadError {
     pub fn help(&self) -> Vec<String> {
         match self {
             Self::RunDir(error) => error.help(),
-            Self::Model(_) | Self::Plan(_) | Self::Loss(_) => Vec::new(),
+            Self::Model(_) | Self::Description { .. } => Vec::new(),
+            Self::Unreadable { .. } => vec!["check that the file can be read".to_owned()],
             Self::OtherWeights { .. } => vec!["restore it".to_owned(), "train again".to_owned()],
         }
     }
@@ -83,22 +94,73 @@ impl TrainedModel {
         let file = ModelFile::read(&run_dir)?;
         // The weights are about to be replaced, so the seed does not matter.
         let model = Model::new(&file.spec, 0, device)?;
+        Self::of_run(&run_dir, file, model, device)
+    }
+
+    /// As [`TrainedModel::load`], of a run that trained a network of the caller's own ([`Model::custom`]); `network` is one
+    /// of the same shape, of any weights, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrainedModel::load`].
+    pub fn load_custom(run: &Path, device: &Device, network: impl Network) -> Result<Self, LoadError> {
+        let run_dir = RunDir::open(run)?;
+        let file = ModelFile::read(&run_dir)?;
+        let spec = &file.spec;
+        let model = Model::custom(spec.architecture.clone(), spec.input, spec.head, network)?;
+        Self::of_run(&run_dir, file, model, device)
+    }
+
+    /// Loads the two files `model.json` and `model.safetensors` of a folder, which need not be a run: all that a program
+    /// needs to use a model.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrainedModel::from_bytes`], and if a file cannot be read.
+    pub fn from_folder(folder: &Path, device: &Device) -> Result<Self, LoadError> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            std::fs::read(&path).map_err(|source| LoadError::Unreadable { path: shown_path(&path), source })
+        };
+        Self::from_bytes(&read(MODEL_FILE)?, &read("model.safetensors")?, device)
+    }
+
+    /// A model from the bytes of its `model.json` and its `model.safetensors`, such as ones in the program itself.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Description`] if the first are no description of a model, [`LoadError::Model`] if the second are not its
+    /// weights, and [`LoadError::OtherWeights`] if they are those of another model.
+    pub fn from_bytes(model_json: &[u8], safetensors: &[u8], device: &Device) -> Result<Self, LoadError> {
+        let file = ModelFile::parse(model_json, None).map_err(|reason| LoadError::Description { reason })?;
+        let model = Model::new(&file.spec, 0, device)?;
+        Self::new(file, load_safetensors(model, safetensors)?, device, "the model")
+    }
+
+    fn of_run(run: &RunDir, file: ModelFile, model: Model, device: &Device) -> Result<Self, LoadError> {
         let num_values: usize =
             tensor_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         let max_bytes = (num_values * size_of::<f32>()) as u64 + MAX_HEADER;
-        let model = load_safetensors(model, &run_dir.weights(max_bytes)?)?;
+        let model = load_safetensors(model, &run.weights(max_bytes)?)?;
+        Self::new(file, model, device, &shown_path(run.path()))
+    }
+
+    fn new(file: ModelFile, model: Model, device: &Device, place: &str) -> Result<Self, LoadError> {
         if weights_blake3(&model) != file.weights_blake3 {
-            return Err(LoadError::OtherWeights { path: shown_path(run) });
+            return Err(LoadError::OtherWeights { path: place.to_owned() });
         }
-        let loss = match file.spec.head {
-            Head::Classifier { num_classes } => {
-                Some(ScoreLossPlan::from_config(&file.loss)?.build(num_classes)?)
-            }
-            Head::Embedding { .. } => None,
-        };
-        let metric = metric(&file)?;
-        let penalty = Penalty::new(file.penalty.l1.unwrap_or(0.0), file.penalty.l2.unwrap_or(0.0))?;
-        Ok(Self { file, model, loss, metric, penalty, device: device.clone() })
+        let classes = file.classes.as_slice().into();
+        Ok(Self { file, model, classes, device: device.clone() })
+    }
+
+    /// The names of the classes, in the order of the scores.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Shape of the images that the model takes; [`mentor_data::decode`] brings an image file to it.
+    pub fn format(&self) -> &ImageFormat {
+        &self.file.preprocessing.format
     }
 
     /// Evaluates the classifier on `dataset`, which the evaluation calls `split`: the sums, and each sample
@@ -132,39 +194,66 @@ impl TrainedModel {
     ) -> Result<(Evaluation, Vec<SampleResult>), InferenceError> {
         assert_eq!(dataset.classes(), self.file.classes.as_slice(), "the classes of data and model differ");
         assert_eq!(dataset.format(), &self.file.preprocessing.format, "the image formats differ");
-        let loss = self.loss.as_ref().expect("an embedding model has no scores to evaluate");
+        let ModelLoss::Scores(loss) = &self.file.loss else {
+            panic!("an embedding model has no scores to evaluate");
+        };
         let loader = in_order(dataset, &self.file.preprocessing, batch_size);
         let calibration = self.file.calibration.as_ref();
         let results = evaluate_samples(&self.model, loss, calibration, &loader, &self.device, stop)?;
-        let penalty = WeightStatistics::of(&self.model).penalty(&self.penalty);
+        let penalty = WeightStatistics::of(&self.model).penalty(&self.file.penalty);
         Ok((summarise(&split.to_string(), dataset.classes(), &results, penalty), results))
     }
 
     /// What near means among the model's embeddings.
     pub fn metric(&self) -> Metric {
-        self.metric
+        self.file.loss.metric()
     }
 
-    /// Raw scores of images in the model's format: bytes `[channels, height, width]` each, one row an image.
+    /// The classes of images in the model's format, bytes `[channels, height, width]` each, with their probabilities: those
+    /// of the calibration, if the model has one.
     ///
-    /// # Panics
+    /// Any number of images; 256 go through the network at once.
     ///
-    /// If the model is no classifier, or an image has another number of bytes than the format says.
-    pub fn scores(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
-        self.rows(images, |images| self.model.scores(images, &Pass::Inference))
-    }
-
-    /// As [`TrainedModel::scores`], as they enter the softmax: with the calibration, where there is one.
+    /// # Errors
     ///
-    /// # Panics
-    ///
-    /// As [`TrainedModel::scores`].
-    pub fn calibrated_scores(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
-        let mut rows = self.scores(images);
-        if let Some(calibration) = &self.file.calibration {
-            rows.iter_mut().for_each(|row| calibration.apply(row));
+    /// [`PredictError::NoScores`] of an embedding model, [`PredictError::WrongLength`] for an image of another size.
+    pub fn predict<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<Predictions, PredictError> {
+        let Head::Classifier { num_classes } = self.file.spec.head else {
+            return Err(PredictError::NoScores);
+        };
+        self.check_lengths(images)?;
+        let mut scores = Rows { values: Vec::new(), width: num_classes };
+        for images in images.chunks(BATCH) {
+            scores.values.extend(self.calibrated_scores(images)?.values);
         }
-        rows
+        Ok(Predictions { classes: self.classes.clone(), scores })
+    }
+
+    /// Raw scores of images, as [`TrainedModel::predict`] takes them, in one pass: one row an image.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrainedModel::predict`].
+    pub fn scores<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<Rows, PredictError> {
+        match self.file.spec.head {
+            Head::Classifier { .. } => {
+                self.rows(images, |images| self.model.scores(images, &Pass::Inference))
+            }
+            Head::Embedding { .. } => Err(PredictError::NoScores),
+        }
+    }
+
+    /// As [`TrainedModel::scores`], as they enter the softmax: with the calibration, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrainedModel::predict`].
+    pub fn calibrated_scores<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<Rows, PredictError> {
+        let mut rows = self.scores(images)?;
+        if let Some(calibration) = &self.file.calibration {
+            rows.values.chunks_exact_mut(rows.width.max(1)).for_each(|row| calibration.apply(row));
+        }
+        Ok(rows)
     }
 
     /// Raw scores of a data set in the model's format, in order, one row after the other: `[N, C]`.
@@ -187,16 +276,21 @@ impl TrainedModel {
         batch_size: usize,
         stop: &AtomicBool,
     ) -> Result<Vec<f32>, InferenceError> {
-        score_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device, stop)
+        score_samples(
+            &self.model,
+            &in_order(dataset, &self.file.preprocessing, batch_size),
+            &self.device,
+            stop,
+        )
     }
 
-    /// Embeddings of images in the model's format, as [`TrainedModel::scores`]; of a classifier, its
+    /// Embeddings of images, as [`TrainedModel::predict`] takes them, in one pass: one row an image. Of a classifier, its
     /// features.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If an image has another number of bytes than the format says.
-    pub fn embeddings(&self, images: &[Vec<u8>]) -> Vec<Vec<f32>> {
+    /// [`PredictError::WrongLength`] for an image of another size.
+    pub fn embeddings<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<Rows, PredictError> {
         self.rows(images, |images| self.model.embeddings(images, &Pass::Inference))
     }
 
@@ -206,48 +300,53 @@ impl TrainedModel {
     ///
     /// When an image cannot be read.
     pub fn embed(&self, dataset: &Arc<Dataset>, batch_size: usize) -> Result<Vec<f32>, DataError> {
-        embed_samples(&self.model, dataset, &self.file.preprocessing, batch_size, &self.device, &NEVER)
-            .map_err(InferenceError::of_data)
+        let loader = in_order(dataset, &self.file.preprocessing, batch_size);
+        embed_samples(&self.model, &loader, &self.device, &NEVER).map_err(InferenceError::of_data)
     }
 
-    fn rows(&self, images: &[Vec<u8>], forward: impl Fn(Tensor<4>) -> Tensor<2>) -> Vec<Vec<f32>> {
+    fn check_lengths<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<(), PredictError> {
+        let expected = self.file.preprocessing.format.num_values();
+        let wrong = |(_, image): &(usize, &I)| image.as_ref().len() != expected;
+        match images.iter().enumerate().find(wrong) {
+            Some((index, image)) => {
+                Err(PredictError::WrongLength { index, found: image.as_ref().len(), expected })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn rows<I: AsRef<[u8]>>(
+        &self,
+        images: &[I],
+        forward: impl Fn(Tensor<4>) -> Tensor<2>,
+    ) -> Result<Rows, PredictError> {
+        self.check_lengths(images)?;
         if images.is_empty() {
-            return Vec::new();
+            return Ok(Rows::default());
         }
         let format = &self.file.preprocessing.format;
-        let len = format.channels * format.height * format.width;
+        let len = format.num_values();
         let mut pixels = vec![0.0; images.len() * len];
         for (image, out) in images.iter().zip(pixels.chunks_exact_mut(len)) {
-            assert_eq!(image.len(), len, "an image has {} bytes, and the model wants {len}", image.len());
-            self.file.preprocessing.apply(image, out);
+            self.file.preprocessing.apply(image.as_ref(), out);
         }
         let shape = [images.len(), format.channels, format.height, format.width];
         let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &self.device);
         let rows = forward(images);
         let width = rows.dims()[1];
-        to_host(rows).chunks_exact(width).map(<[f32]>::to_vec).collect()
+        Ok(Rows { values: to_host(rows), width })
     }
 }
 
-/// The order in which the embeddings were trained to lie; a classifier's features have the Euclidean one.
-fn metric(file: &ModelFile) -> Result<Metric, PlanError> {
-    let refused = |problem: String| PlanError { problems: vec![problem] };
-    if matches!(file.spec.head, Head::Classifier { .. }) {
-        return Ok(Metric::Euclidean);
-    }
-    match file.loss.name.as_deref() {
-        Some("pairwise" | "triplet") => {}
-        other => {
-            let name = other.unwrap_or("none");
-            return Err(refused(format!(
-                "loss \"{name}\" is not one of an embedding model that this mentor knows"
-            )));
-        }
-    }
-    // A squared distance gives the same order.
-    match file.loss.distance.as_deref().unwrap_or("euclidean").parse() {
-        Ok(Distance::Cosine) => Ok(Metric::Cosine),
-        Ok(Distance::Euclidean | Distance::SquaredEuclidean) => Ok(Metric::Euclidean),
-        Err(error) => Err(refused(format!("distance: {error}"))),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_shared_by_threads() {
+        fn shared<T: Send + Sync + 'static>() {}
+        shared::<TrainedModel>();
+        shared::<Model>();
+        shared::<Predictions>();
     }
 }

@@ -1,9 +1,8 @@
 //! Values that suit a network and a loss if the user names none.
 
-use mentor_loss::Hinge;
 use mentor_model::Architecture;
 
-use super::loss::{LossPlan, RankingForm, RankingPlan, ScoreLossPlan};
+use super::loss::{LossPlan, RankingForm, RankingPlan};
 use super::self_train;
 
 /// Updates at least, if the user gives no length in epochs: a few images make one or two an epoch, and 20
@@ -29,12 +28,9 @@ impl Defaults {
         self_train: bool,
     ) -> Self {
         use LossPlan::{Ranking, Scores};
-        let convolutional = !matches!(architecture, Some(Architecture::Linear | Architecture::Mlp { .. }));
-        // The hinge sums over classes, so that its gradient is several times that of softmax.
+        let warms_up = architecture.is_none_or(|architecture| !architecture.is_dense());
         let loss_factor = match loss {
-            Scores(ScoreLossPlan::Svm { hinge: Hinge::WestonWatkins, .. }) => 0.2,
-            Scores(ScoreLossPlan::Svm { hinge: Hinge::CrammerSinger, .. }) => 0.5,
-            Scores(ScoreLossPlan::Softmax { .. }) => 1.0,
+            Scores(loss) => loss.row().rate_factor,
             // The pulls and pushes of the many pairs of a batch nearly cancel, so that steps are small.
             Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => 2.5,
             Ranking(_) => 1.0,
@@ -43,20 +39,14 @@ impl Defaults {
             Ranking(ranking) => ranking.batch_size(),
             Scores(_) => full_batch.then_some(1024),
         };
-        let base = match architecture {
-            Some(Architecture::Linear) => 0.01,
-            None | Some(Architecture::Mlp { .. } | Architecture::Cnn { .. } | Architecture::Vit { .. }) => {
-                0.02
-            }
-            Some(_) => 0.1,
-        };
+        let base = architecture.map_or(0.02, |architecture| architecture.family().learning_rate);
         Self {
             full_rate: base * loss_factor,
             // Few labels have small batches, and their rates were found on these.
             full_rate_batch: if self_train { self_train::BATCH_SIZE } else { 128 },
             batch_size: batch_size.unwrap_or(128),
             epochs: if full_batch { 300 } else { 20 },
-            warmup_epochs: if convolutional && !full_batch { 5.0 } else { 0.0 },
+            warmup_epochs: if warms_up && !full_batch { 5.0 } else { 0.0 },
         }
     }
 

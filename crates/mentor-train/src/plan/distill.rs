@@ -152,7 +152,7 @@ impl DistillPlan {
         });
         let mode = check.parse("mode", config.mode.as_deref(), DistillMode::Soft);
         let embeddings = mode.is_of_embeddings();
-        let wide = matches!(student.architecture, Architecture::Mlp { .. });
+        let wide = student.architecture.family().name == "mlp";
         let usual = match (embeddings, wide) {
             (true, _) => 1.0,
             (false, true) => 20.0,

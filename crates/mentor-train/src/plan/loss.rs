@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use mentor_loss::{
-    Average, Distance, Hinge, Mining, MulticlassSvm, PairForm, ScoreLoss, SoftmaxCrossEntropy,
+    Average, Distance, Mining, NamedLoss, PairForm, Parameter, Parameters, Range, ScoreLoss, Value,
 };
 use mentor_metrics::retrieval::Metric;
 use mentor_model::Head;
@@ -22,24 +22,8 @@ pub enum LossPlan {
     Ranking(RankingPlan),
 }
 
-/// A loss on scores.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ScoreLossPlan {
-    /// Multiclass SVM with margin Δ.
-    Svm {
-        /// Weston–Watkins or Crammer–Singer.
-        hinge: Hinge,
-        /// Δ.
-        margin: f64,
-    },
-    /// Softmax cross-entropy.
-    Softmax {
-        /// Share of the target's probability given to all classes alike.
-        label_smoothing: f64,
-        /// One weight a class; empty where all weigh 1.
-        class_weights: Vec<f64>,
-    },
-}
+/// A loss on scores, of the table in `mentor-loss`.
+pub type ScoreLossPlan = ScoreLoss;
 
 /// A loss on distances between embeddings.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,21 +42,6 @@ pub struct RankingPlan {
     pub unit_norm: bool,
     /// What a batch holds.
     pub batches: RankingBatches,
-}
-
-impl ScoreLossPlan {
-    /// The mean loss of samples of `num_classes` classes whose scores are all zero; of weighted classes as if
-    /// all had the largest weight.
-    pub(crate) fn of_zero_scores(&self, num_classes: usize) -> f64 {
-        let num_classes = num_classes as f64;
-        match self {
-            Self::Svm { hinge: Hinge::WestonWatkins, margin } => (num_classes - 1.0) * margin,
-            Self::Svm { hinge: Hinge::CrammerSinger, margin } => *margin,
-            Self::Softmax { class_weights, .. } => {
-                num_classes.ln() * class_weights.iter().copied().reduce(f64::max).unwrap_or(1.0)
-            }
-        }
-    }
 }
 
 /// What a batch of a ranking loss holds.
@@ -137,9 +106,7 @@ impl LossPlan {
     /// Its name in configurations.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Scores(ScoreLossPlan::Svm { hinge: Hinge::WestonWatkins, .. }) => "svm",
-            Self::Scores(ScoreLossPlan::Svm { hinge: Hinge::CrammerSinger, .. }) => "crammer-singer",
-            Self::Scores(ScoreLossPlan::Softmax { .. }) => "softmax",
+            Self::Scores(loss) => loss.name(),
             Self::Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => "pairwise",
             Self::Ranking(RankingPlan { form: RankingForm::Triplet { .. }, .. }) => "triplet",
         }
@@ -173,151 +140,62 @@ impl LossPlan {
         check: &mut Checker,
     ) -> Self {
         let name = config.name.clone().unwrap_or_else(|| "softmax".to_owned());
+        if let Some(named) = NamedLoss::find(&name) {
+            let needs_ranking =
+                |field| format!("{field} needs a ranking loss (pairwise, triplet), not {name}");
+            check.check(model.embedding_size.is_none(), || needs_ranking("embedding_size"));
+            check.check(model.unit_norm.is_none(), || needs_ranking("unit_norm"));
+            check.check(data.classes_per_batch.is_none(), || needs_ranking("classes_per_batch"));
+            check.check(data.samples_per_class.is_none(), || needs_ranking("samples_per_class"));
+            check.check(data.triplets.is_none(), || needs_ranking("triplets"));
+            return Self::Scores(score_loss(named, &config, check));
+        }
         match name.as_str() {
-            name @ ("softmax" | "svm" | "crammer-singer") => {
-                let needs_ranking =
-                    |field| format!("{field} needs a ranking loss (pairwise, triplet), not {name}");
-                check.check(model.embedding_size.is_none(), || needs_ranking("embedding_size"));
-                check.check(model.unit_norm.is_none(), || needs_ranking("unit_norm"));
-                check.check(data.classes_per_batch.is_none(), || needs_ranking("classes_per_batch"));
-                check.check(data.samples_per_class.is_none(), || needs_ranking("samples_per_class"));
-                check.check(data.triplets.is_none(), || needs_ranking("triplets"));
-                Self::Scores(ScoreLossPlan::check(name, config, check))
-            }
-            name @ ("pairwise" | "triplet") => {
+            "pairwise" | "triplet" => {
                 let pairwise = name == "pairwise";
                 Self::Ranking(RankingPlan::check(pairwise, config, model, data, check))
             }
             other => {
                 check.problems.push(format!(
-                    "loss \"{other}\" is not known; there are softmax, svm, crammer-singer, pairwise and triplet"
+                    "loss \"{other}\" is not known; there are {}, pairwise and triplet",
+                    names_on_scores()
                 ));
-                Self::Scores(ScoreLossPlan::SOFTMAX)
+                Self::Scores(ScoreLoss::SOFTMAX)
             }
         }
     }
 
     /// The configuration that makes this loss, every field stated.
     pub(crate) fn to_config(&self) -> LossConfig {
-        let config = LossConfig { name: Some(self.name().to_owned()), ..LossConfig::default() };
         match self {
-            Self::Scores(ScoreLossPlan::Svm { margin, .. }) => LossConfig { margin: Some(*margin), ..config },
-            Self::Scores(ScoreLossPlan::Softmax { label_smoothing, class_weights }) => LossConfig {
-                label_smoothing: Some(*label_smoothing),
-                class_weights: Some(class_weights.clone()),
-                ..config
-            },
-            Self::Ranking(RankingPlan { form, distance, margin, average, .. }) => {
-                let config = LossConfig {
-                    distance: Some(distance.to_string()),
-                    average: Some(average.to_string()),
-                    ..config
-                };
-                match form {
-                    RankingForm::Pairwise(form) => {
-                        LossConfig { form: Some(form.to_string()), margin: Some(*margin), ..config }
-                    }
-                    RankingForm::Triplet { form, mining } => LossConfig {
-                        form: Some(form.to_string()),
-                        margin: (*form == TripletForm::Hinge).then_some(*margin),
-                        mining: Some(mining.to_string()),
-                        ..config
-                    },
-                }
-            }
+            Self::Scores(loss) => config_of(loss),
+            Self::Ranking(ranking) => ranking.loss().to_config(),
         }
     }
 }
 
-impl ScoreLossPlan {
-    const NAMES: [&str; 3] = ["softmax", "svm", "crammer-singer"];
-    pub(crate) const SOFTMAX: Self = Self::Softmax { label_smoothing: 0.0, class_weights: Vec::new() };
-
-    /// Reads the loss of a `model.json`.
-    ///
-    /// # Errors
-    ///
-    /// When it is not one that a plan would accept.
-    pub fn from_config(config: &LossConfig) -> Result<Self, PlanError> {
-        let mut check = Checker { problems: Vec::new() };
-        let name = config.name.as_deref().unwrap_or("none");
-        if !Self::NAMES.contains(&name) {
-            let problem = format!(
-                "loss \"{name}\" is not one of a classifier that this mentor knows; there are {}",
-                Self::NAMES.join(", ")
-            );
-            return Err(PlanError { problems: vec![problem] });
-        }
-        let plan = Self::check(name, config.clone(), &mut check);
-        if check.problems.is_empty() { Ok(plan) } else { Err(PlanError { problems: check.problems }) }
-    }
-
-    /// The loss on tensors.
-    ///
-    /// # Errors
-    ///
-    /// When there are class weights, but not one a class.
-    pub fn build(&self, num_classes: usize) -> Result<ScoreLoss, PlanError> {
-        let refused = |error: mentor_loss::LossError| PlanError { problems: vec![error.to_string()] };
-        match self {
-            Self::Svm { hinge, margin } => {
-                Ok(ScoreLoss::Svm(MulticlassSvm::new(*hinge, *margin).map_err(refused)?))
-            }
-            Self::Softmax { label_smoothing, class_weights } => {
-                let loss =
-                    SoftmaxCrossEntropy::new().with_label_smoothing(*label_smoothing).map_err(refused)?;
-                if class_weights.is_empty() {
-                    return Ok(ScoreLoss::Softmax(loss));
-                }
-                if class_weights.len() != num_classes {
-                    let problem = format!(
-                        "there are {} class weights, and the data has {num_classes} classes",
-                        class_weights.len()
-                    );
-                    return Err(PlanError { problems: vec![problem] });
-                }
-                Ok(ScoreLoss::Softmax(loss.with_class_weights(class_weights.clone()).map_err(refused)?))
-            }
-        }
-    }
-
-    /// `name` is one of [`Self::NAMES`].
-    fn check(name: &str, config: LossConfig, check: &mut Checker) -> Self {
-        refuse_others(name, &config, &["mining", "average", "distance", "form"], check);
-        let hinge = match name {
-            "svm" => Hinge::WestonWatkins,
-            "crammer-singer" => Hinge::CrammerSinger,
-            _ => {
-                refuse_others(name, &config, &["margin"], check);
-                let class_weights = config.class_weights.unwrap_or_default();
-                for weight in &class_weights {
-                    check.f32("a class weight", *weight, NON_NEGATIVE.0, NON_NEGATIVE.1);
-                }
-                let smoothing = config.label_smoothing.unwrap_or(0.0);
-                let label_smoothing = check.f32("label_smoothing", smoothing, BELOW_ONE.0, BELOW_ONE.1);
-                return Self::Softmax { label_smoothing, class_weights };
-            }
-        };
-        refuse_others(name, &config, &["label_smoothing", "class_weights"], check);
-        let margin = check.f32("margin", config.margin.unwrap_or(1.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
-        Self::Svm { hinge, margin }
-    }
+/// A loss on distances without the batches and the network that a plan gives it: what a model's file says of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RankingLoss {
+    /// Of pairs or of triplets.
+    pub form: RankingForm,
+    /// What near means.
+    pub distance: Distance,
+    /// How far apart what differs should be.
+    pub margin: f64,
+    /// What the sum over pairs or triplets is divided by.
+    pub average: Average,
 }
 
-impl RankingPlan {
-    fn check(
-        pairwise: bool,
-        config: LossConfig,
-        model: &ModelConfig,
-        data: &DataConfig,
-        check: &mut Checker,
-    ) -> Self {
-        let name = if pairwise { "pairwise" } else { "triplet" };
-        refuse_others(name, &config, &["label_smoothing", "class_weights"], check);
-        // Triplets are compared on the unit sphere, pairs in the plain space of the lecture.
-        let unit_norm = model.unit_norm.unwrap_or(!pairwise);
+impl RankingLoss {
+    /// Checks what the user wrote; `unit_norm` of the network decides the margin of pairs if none is given.
+    pub(crate) fn check(pairwise: bool, config: &LossConfig, unit_norm: bool, check: &mut Checker) -> Self {
+        let (name, own): (_, &[&str]) =
+            if pairwise { ("pairwise", &OF_PAIRS) } else { ("triplet", &OF_TRIPLETS) };
+        for (field, value) in stated(config).iter().filter(|(field, _)| !own.contains(&field.as_str())) {
+            refuse_foreign(name, field, value.as_ref(), check);
+        }
         let (form, default_margin) = if pairwise {
-            refuse_others(name, &config, &["mining"], check);
             let form = check.parse("form", config.form.as_deref(), PairForm::Lecture);
             (RankingForm::Pairwise(form), if unit_norm { 0.5 } else { 1.0 })
         } else {
@@ -332,7 +210,6 @@ impl RankingPlan {
                 "mining all needs the hinge form, whose sum over all triplets is exact".into()
             });
         }
-        let given = matches!(form, RankingForm::Triplet { mining: Mining::None, .. });
         // Most pairs of a batch are negatives that are soon far enough: a mean over all of them would learn slowly.
         let average = if pairwise { Average::Active } else { Average::Valid };
         let margin = config.margin.unwrap_or(default_margin);
@@ -341,10 +218,162 @@ impl RankingPlan {
             distance: check.parse("distance", config.distance.as_deref(), Distance::Euclidean),
             margin: check.f32("margin", margin, NON_NEGATIVE.0, NON_NEGATIVE.1),
             average: check.parse("average", config.average.as_deref(), average),
+        }
+    }
+
+    /// The configuration that makes this loss, every field stated.
+    pub(crate) fn to_config(self) -> LossConfig {
+        let config = LossConfig {
+            distance: Some(self.distance.to_string()),
+            average: Some(self.average.to_string()),
+            ..LossConfig::default()
+        };
+        match self.form {
+            RankingForm::Pairwise(form) => LossConfig {
+                name: Some("pairwise".to_owned()),
+                form: Some(form.to_string()),
+                margin: Some(self.margin),
+                ..config
+            },
+            RankingForm::Triplet { form, mining } => LossConfig {
+                name: Some("triplet".to_owned()),
+                form: Some(form.to_string()),
+                margin: (form == TripletForm::Hinge).then_some(self.margin),
+                mining: Some(mining.to_string()),
+                ..config
+            },
+        }
+    }
+}
+
+/// The names of the losses on scores, as a list in a sentence.
+fn names_on_scores() -> String {
+    NamedLoss::all().iter().map(|loss| loss.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The configuration of a loss on scores: its name and all its parameters.
+pub(crate) fn config_of(loss: &ScoreLoss) -> LossConfig {
+    let written = serde_json::to_value(loss).and_then(serde_json::from_value);
+    written.expect("a configuration has a field for every parameter of a loss")
+}
+
+/// Reads the loss of a classifier from a `model.json` of the oldest version.
+///
+/// # Errors
+///
+/// When it is not one that a plan would accept.
+pub(crate) fn score_loss_of(config: &LossConfig) -> Result<ScoreLoss, PlanError> {
+    let name = config.name.as_deref().unwrap_or("none");
+    let Some(named) = NamedLoss::find(name) else {
+        let problem = format!(
+            "loss \"{name}\" is not one of a classifier that this mentor knows; there are {}",
+            names_on_scores()
+        );
+        return Err(PlanError { problems: vec![problem] });
+    };
+    let mut check = Checker { problems: Vec::new() };
+    let loss = score_loss(named, config, &mut check);
+    if check.problems.is_empty() { Ok(loss) } else { Err(PlanError { problems: check.problems }) }
+}
+
+/// The loss of this row with what the user wrote of it.
+fn score_loss(named: &'static NamedLoss, config: &LossConfig, check: &mut Checker) -> ScoreLoss {
+    let before = check.problems.len();
+    let mut parameters = Parameters::new();
+    for (name, value) in stated(config) {
+        let own = named.parameters.iter().find(|parameter| parameter.name == name);
+        let Some((parameter, value)) = own.zip(value.clone()) else {
+            refuse_foreign(named.name, &name, value.as_ref(), check);
+            continue;
+        };
+        check_range(parameter, &value, check);
+        parameters.insert(name, value);
+    }
+    if check.problems.len() > before {
+        return ScoreLoss::SOFTMAX;
+    }
+    named.with(parameters).unwrap_or_else(|error| {
+        check.problems.push(error.to_string());
+        ScoreLoss::SOFTMAX
+    })
+}
+
+/// The fields of a loss that are stated, but its name; the value of one that is text is none of a loss on scores.
+fn stated(config: &LossConfig) -> Vec<(String, Option<Value>)> {
+    // JSON has no number for NaN and the infinities, of which none is in any range.
+    let number = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => Some(f64::NAN),
+        value => value.as_f64(),
+    };
+    let value = |value: &serde_json::Value| match value {
+        serde_json::Value::Array(values) => {
+            values.iter().map(number).collect::<Option<_>>().map(Value::Numbers)
+        }
+        value => number(value).map(Value::Number),
+    };
+    let fields = serde_json::to_value(config).unwrap_or_default();
+    let fields = fields.as_object().into_iter().flatten().filter(|(name, _)| *name != "name");
+    fields.map(|(name, field)| (name.clone(), value(field))).collect()
+}
+
+fn check_range(parameter: &Parameter, value: &Value, check: &mut Checker) {
+    let (holds, range) = match parameter.range {
+        Range::NonNegative => NON_NEGATIVE,
+        Range::BelowOne => BELOW_ONE,
+    };
+    match value {
+        Value::Number(number) => {
+            check.f32(parameter.name, *number, holds, range);
+        }
+        Value::Numbers(numbers) => {
+            let one = format!("a {}", parameter.name.trim_end_matches('s').replace('_', " "));
+            for &number in numbers {
+                check.f32(&one, number, holds, range);
+            }
+        }
+    }
+}
+
+/// Notes a problem for a field that another loss has, unless its value asks for nothing.
+fn refuse_foreign(loss: &str, name: &str, value: Option<&Value>, check: &mut Checker) {
+    let of_others = NamedLoss::all().iter().flat_map(|loss| loss.parameters);
+    let parameter = of_others.into_iter().find(|parameter| parameter.name == name);
+    let is_off = parameter.zip(value).is_some_and(|(parameter, value)| parameter.is_off(value));
+    check.check(is_off, || format!("{name} does not belong to the {loss} loss: leave it out"));
+}
+
+/// The fields of the ranking losses.
+const OF_PAIRS: [&str; 4] = ["margin", "form", "average", "distance"];
+const OF_TRIPLETS: [&str; 5] = ["margin", "form", "mining", "average", "distance"];
+
+impl RankingPlan {
+    fn check(
+        pairwise: bool,
+        config: LossConfig,
+        model: &ModelConfig,
+        data: &DataConfig,
+        check: &mut Checker,
+    ) -> Self {
+        // Triplets are compared on the unit sphere, pairs in the plain space of the lecture.
+        let unit_norm = model.unit_norm.unwrap_or(!pairwise);
+        let RankingLoss { form, distance, margin, average } =
+            RankingLoss::check(pairwise, &config, unit_norm, check);
+        let given = matches!(form, RankingForm::Triplet { mining: Mining::None, .. });
+        Self {
+            form,
+            distance,
+            margin,
+            average,
             embedding_size: check.at_least_one("embedding_size", model.embedding_size.unwrap_or(64)),
             unit_norm,
             batches: RankingBatches::check(given, data, check),
         }
+    }
+
+    /// The loss alone.
+    pub(crate) fn loss(&self) -> RankingLoss {
+        let Self { form, distance, margin, average, .. } = *self;
+        RankingLoss { form, distance, margin, average }
     }
 
     /// What the network ends in.
@@ -399,22 +428,5 @@ impl RankingBatches {
                 Self::ClassBalanced { classes_per_batch, samples_per_class }
             }
         }
-    }
-}
-
-/// Notes a problem for each of `fields` that is set to other than its neutral value.
-fn refuse_others(name: &str, config: &LossConfig, fields: &[&'static str], check: &mut Checker) {
-    for &field in fields {
-        let set = match field {
-            "margin" => config.margin.is_some(),
-            "label_smoothing" => config.label_smoothing.unwrap_or(0.0) != 0.0,
-            "class_weights" => config.class_weights.as_ref().is_some_and(|weights| !weights.is_empty()),
-            "mining" => config.mining.is_some(),
-            "average" => config.average.is_some(),
-            "distance" => config.distance.is_some(),
-            "form" => config.form.is_some(),
-            other => unreachable!("{other} is no field of a loss"),
-        };
-        check.check(!set, || format!("{field} does not belong to the {name} loss: leave it out"));
     }
 }

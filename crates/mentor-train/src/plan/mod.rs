@@ -11,6 +11,8 @@ pub(crate) mod self_train;
 mod tests;
 pub(crate) mod training;
 
+use std::path::{Path, PathBuf};
+
 use mentor_data::{OpenOptions, ReadObserver};
 use mentor_model::Architecture;
 use mentor_run::{Config, DataConfig, ModelConfig};
@@ -23,7 +25,7 @@ use self::training::Learner;
 pub use checker::PlanError;
 pub(crate) use defaults::MIN_UPDATES;
 pub use distill::{DistillMode, DistillPlan};
-pub use loss::{LossPlan, RankingBatches, RankingForm, RankingPlan, ScoreLossPlan, TripletForm};
+pub use loss::{LossPlan, RankingBatches, RankingForm, RankingLoss, RankingPlan, ScoreLossPlan, TripletForm};
 pub use recipe::Recipe;
 pub use schedule::{Schedule, Shape};
 pub use self_train::{PerClass, Pool, SelfTrainMethod, SelfTrainPlan};
@@ -52,6 +54,8 @@ pub struct Plan {
     pub(crate) architecture: Architecture,
     pub(crate) dropout: f64,
     pub(crate) stochastic_depth: f64,
+    pub(crate) init_from: Option<PathBuf>,
+    pub(crate) freeze: Vec<String>,
     pub(crate) loss: LossPlan,
     pub(crate) training: TrainingPlan,
     pub(crate) recipe: Recipe,
@@ -81,6 +85,16 @@ impl Plan {
     /// Probability of dropping the last residual block.
     pub fn stochastic_depth(&self) -> f64 {
         self.stochastic_depth
+    }
+
+    /// Run directory, or safetensors file, whose weights are the first ones; `None` draws them.
+    pub fn init_from(&self) -> Option<&Path> {
+        self.init_from.as_deref()
+    }
+
+    /// Beginnings of names of parameters that are not trained.
+    pub fn freeze(&self) -> &[String] {
+        &self.freeze
     }
 
     /// The data loss.
@@ -124,8 +138,11 @@ impl TryFrom<Config> for Plan {
         let architecture =
             model.name.as_deref().unwrap_or("linear").parse::<Architecture>().unwrap_or_else(|error| {
                 check.problems.push(error.to_string());
-                Architecture::Linear
+                Architecture::linear()
             });
+        check.check(self_train.is_none() || (model.init_from.is_none() && model.freeze.is_none()), || {
+            "init_from and freeze are for one network, and self-training makes several: leave them out".into()
+        });
         let dropout = check.f32("dropout", model.dropout.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
         let stochastic_depth =
             check.f32("stochastic_depth", model.stochastic_depth.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
@@ -157,8 +174,18 @@ impl TryFrom<Config> for Plan {
             }
             (None, None) => Recipe::Labels,
         };
-        let options = config.data.options;
-        let plan = Self { source, options, architecture, dropout, stochastic_depth, loss, training, recipe };
+        let plan = Self {
+            source,
+            architecture,
+            dropout,
+            stochastic_depth,
+            loss,
+            training,
+            recipe,
+            init_from: config.model.init_from,
+            freeze: config.model.freeze.unwrap_or_default(),
+            options: config.data.options,
+        };
         check.whole_numbers(&plan.to_config());
         check.into_result(plan)
     }
@@ -210,6 +237,8 @@ impl Plan {
                 name: Some(self.architecture.to_string()),
                 dropout: Some(self.dropout),
                 stochastic_depth: Some(self.stochastic_depth),
+                init_from: self.init_from.clone(),
+                freeze: (!self.freeze.is_empty()).then(|| self.freeze.clone()),
                 ..model
             },
             loss: self.loss.to_config(),

@@ -22,7 +22,7 @@ use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::{targets_to_device, to_host};
-use crate::inference::evaluate::embed_samples;
+use crate::inference::evaluate::{embed_samples, in_order};
 use crate::plan::Plan;
 use crate::plan::loss::{RankingBatches, RankingForm, RankingPlan, TripletForm};
 
@@ -249,8 +249,12 @@ impl Analysed for Ranking<'_> {
         let dataset = self.data.val.as_ref().unwrap_or(&self.data.train);
         let split = if self.data.val.is_some() { "val" } else { "train" };
         let batch_size = self.plan.training.optimizer.batch_size;
-        let values =
-            embed_samples(chosen, dataset, &self.data.preprocessing, batch_size, &self.device, stop)?;
+        let values = embed_samples(
+            chosen,
+            &in_order(dataset, &self.data.preprocessing, batch_size),
+            &self.device,
+            stop,
+        )?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
         let health = ended.epochs.iter().filter_map(EpochHealth::of).collect();
         let (metric, margin) = (self.ranking.metric(), self.plan.loss.ranking_margin());

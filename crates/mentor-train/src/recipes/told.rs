@@ -1,7 +1,6 @@
 //! What is worth knowing of the data before training begins.
 
 use mentor_data::{BadImage, Note};
-use mentor_model::Architecture;
 use mentor_run::RunDir;
 
 use crate::engine::error::TrainError;
@@ -33,7 +32,7 @@ pub(super) fn tell_of_data(
 /// What a network without convolutions sees of colour pictures, or of ones that were shrunk: most of them are
 /// photographs.
 fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
-    let dense = matches!(plan.architecture, Architecture::Linear | Architecture::Mlp { .. });
+    let dense = plan.architecture.is_dense();
     let [channels, height, width] = data.input();
     let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
     (dense && (channels > 1 || resized)).then(|| {

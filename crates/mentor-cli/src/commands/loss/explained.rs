@@ -1,8 +1,7 @@
 //! A loss explained on some samples.
 
 use clap::ValueEnum;
-use mentor_loss::ScoreLoss;
-use mentor_loss::explain::Explanation;
+use mentor_loss::{Explanation, ScoreLoss};
 
 /// Base of the logarithm of softmax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use explained::{Explained, LogBase};
 use input::Sample;
-use mentor_loss::explain::Explanation;
-use mentor_loss::{LossError, ScoreLoss};
+use mentor_loss::{Explanation, LossError, ScoreLoss};
 use serde::Serialize;
 
 use crate::terminal::error::Failure;

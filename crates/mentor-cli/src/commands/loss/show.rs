@@ -1,7 +1,6 @@
 //! The tables of `mentor loss`.
 
-use mentor_loss::explain::Explanation;
-use mentor_loss::{Hinge, MulticlassSvm, ScoreLoss};
+use mentor_loss::{Explanation, Hinge, MulticlassSvm, ScoreLoss};
 
 use super::explained::{Explained, LogBase};
 use super::input::Sample;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
 use mentor_data::shown_path;
+use mentor_loss::NamedLoss;
 use mentor_run::Config;
 
 use crate::commands::data::FORMS;
@@ -98,9 +99,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
     pub(super) stochastic_depth: Option<f64>,
 
+    /// Start from the weights of a run, or of a safetensors file with the same names; the head starts with random
+    /// weights if the classes are others
+    #[arg(long, value_name = "RUN|FILE", help_heading = "Model")]
+    pub(super) init_from: Option<PathBuf>,
+
+    /// Do not train the parameters whose names begin so, such as stem,blocks.0
+    #[arg(long, value_name = "PREFIX,...", value_delimiter = ',', help_heading = "Model")]
+    pub(super) freeze: Option<Vec<String>>,
+
     /// softmax, svm and crammer-singer train a classifier; pairwise and triplet an embedding model
     /// [default: softmax]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["softmax", "svm", "crammer-singer", "pairwise", "triplet"]), help_heading = "Loss and penalty")]
+    #[arg(long, value_name = "NAME", value_parser = losses(), help_heading = "Loss and penalty")]
     pub(super) loss: Option<String>,
 
     /// Margin of all losses but softmax [default: 1; triplet 0.2; pairwise with unit norm 0.5]
@@ -231,6 +241,12 @@ pub(crate) struct Args {
     pub(super) json: bool,
 }
 
+/// The names of all losses: those on scores, and those on distances.
+fn losses() -> PossibleValuesParser {
+    let on_scores = NamedLoss::all().iter().map(|loss| loss.name);
+    PossibleValuesParser::new(on_scores.chain(["pairwise", "triplet"]))
+}
+
 /// Reads `HxW`, or the side of a square.
 fn size(text: &str) -> Result<[usize; 2], String> {
     let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
@@ -259,6 +275,8 @@ impl Args {
         take(&self.model, &mut model.name);
         take(&self.dropout, &mut model.dropout);
         take(&self.stochastic_depth, &mut model.stochastic_depth);
+        take(&self.init_from, &mut model.init_from);
+        take(&self.freeze, &mut model.freeze);
         take(&self.loss, &mut loss.name);
         take(&self.margin, &mut loss.margin);
         take(&self.label_smoothing, &mut loss.label_smoothing);
@@ -373,7 +391,8 @@ mod tests {
             --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment shift --clip-norm 7 --seed 8 --patience 9 \
             --val-fraction 0.3 --test-fraction 0.4 --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates \
             --resize fit-pad --mining all --average active --distance cosine --form hinge --embedding-size 12 \
-            --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by class";
+            --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by class \
+            --init-from run --freeze stem,blocks.0";
         let expected = "
             [data]
             source = 'digits'
@@ -396,6 +415,8 @@ mod tests {
             stochastic_depth = 0.3
             embedding_size = 12
             unit_norm = false
+            init_from = 'run'
+            freeze = ['stem', 'blocks.0']
             [loss]
             name = 'softmax'
             mining = 'all'

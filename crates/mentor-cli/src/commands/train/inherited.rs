@@ -10,8 +10,8 @@ pub(in crate::commands) struct Inherited {
     pub(in crate::commands) help: &'static [(&'static str, &'static str)],
     /// Flags that the help leaves out. They are read all the same, so that the plan says why it refuses them.
     pub(in crate::commands) hidden: &'static [&'static str],
-    /// Values of a flag that the help leaves out, as [`Inherited::hidden`].
-    pub(in crate::commands) hidden_values: &'static [(&'static str, &'static [&'static str])],
+    /// The values of a flag that the help shows; it leaves out the others, as [`Inherited::hidden`] flags.
+    pub(in crate::commands) shown_values: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Inherited {
@@ -23,13 +23,13 @@ impl Inherited {
             Some((_, help)) => arg.help(*help),
             None => arg,
         };
-        let arg = match self.hidden_values.iter().find(|(name, _)| *name == id) {
-            Some((_, hidden)) => {
-                let shown = |value: PossibleValue| {
-                    let hide = hidden.contains(&value.get_name());
+        let arg = match self.shown_values.iter().find(|(name, _)| *name == id) {
+            Some((_, shown)) => {
+                let hidden = |value: PossibleValue| {
+                    let hide = !shown.contains(&value.get_name());
                     value.hide(hide)
                 };
-                let values: Vec<PossibleValue> = arg.get_possible_values().into_iter().map(shown).collect();
+                let values: Vec<PossibleValue> = arg.get_possible_values().into_iter().map(hidden).collect();
                 arg.value_parser(PossibleValuesParser::new(values))
             }
             None => arg,
@@ -125,6 +125,7 @@ mod tests {
             "model" | "student" | "distill_to" => "wrn-16-2",
             "mode" => "relational",
             "config" => "/dev/null",
+            "freeze" => "stem",
             "set" => "training.seed=3",
             "device" => "cpu",
             "dropout"

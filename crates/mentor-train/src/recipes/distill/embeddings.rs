@@ -24,7 +24,7 @@ use crate::engine::training_data::TrainingData;
 use crate::engine::validation::Validation;
 use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::to_host;
-use crate::inference::evaluate::embed_samples;
+use crate::inference::evaluate::{embed_samples, in_order};
 use crate::inference::speed::speed;
 use crate::inference::trained_model::TrainedModel;
 use crate::plan::Plan;
@@ -106,8 +106,8 @@ impl DistilledEmbeddings<'_> {
         let (split, dataset) = judged(self.data);
         let labels = dataset.targets();
         let batch_size = self.plan.training.optimizer.batch_size;
-        let embed =
-            |model| embed_samples(model, dataset, &self.data.preprocessing, batch_size, &self.device, stop);
+        let loader = in_order(dataset, &self.data.preprocessing, batch_size);
+        let embed = |model| embed_samples(model, &loader, &self.device, stop);
         let measured = |name: &str, model: &Model, values: &[f32], metric, timed: bool| {
             let found = Neighbourhoods::of(values, labels, metric, stop)?.ok_or(TrainError::Interrupted)?;
             let speed = timed.then(|| speed(model, &self.device, stop)).transpose()?;

@@ -1,5 +1,6 @@
-//! What can be wrong with data: each message is one line, `where: what`, and [`DataError::help`] says what to
-//! do next.
+//! What can be wrong with data: each message is one line, `where: what`. `help` says what to do next.
+
+mod help;
 
 use std::path::PathBuf;
 
@@ -378,6 +379,14 @@ pub enum DataError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// An image of the caller's own [`ImageStore`](crate::ImageStore) that it could not give.
+    #[error("{}: {}", shown(id), shown(&source.to_string()))]
+    Store {
+        /// [`ImageStore::id`](crate::ImageStore::id) of the image.
+        id: String,
+        /// What the store said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Parts that do not make a data set.
     #[error("parts of a data set disagree: {reason}")]
     Inconsistent {
@@ -387,61 +396,9 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What to do next: ways of which one is enough, such as `check the path`. A way that needs an option
-    /// names its key in the configuration in backquotes, such as `` `data.options.on_bad_image` ``.
-    #[must_use]
-    pub fn help(&self) -> Vec<String> {
-        let ways: &[&str] = match self {
-            Self::NoDataSet { .. } => &["check the path", "use digits for the embedded data set"],
-            Self::NotFound { .. } => &["check the path"],
-            Self::Io { .. } => &["check that the file can be read"],
-            Self::Unrecognised { .. } => {
-                &["give a folder of images, a folder with IDX files, a .csv manifest or an .npz file"]
-            }
-            Self::Empty { hint, .. } | Self::LabelOutOfRange { hint, .. } => &[hint],
-            Self::ClassName { .. } => &["rename it"],
-            Self::OneClass { hint, .. } => &[hint],
-            Self::OneClassLeft { .. } => &["repair them", "add others"],
-            Self::SplitOrClass { folder, .. } => {
-                let inside = format!("name the folder \"{}\" itself to use the classes in it", shown(folder));
-                return vec![inside, "rename it if it is a class".to_owned()];
-            }
-            Self::SplitTwice { .. } => &["put their images into one folder", "move the others away"],
-            Self::SplitsInClass { class, .. } => {
-                let inside = format!("name \"{}\" itself if the classes lie below", shown(class));
-                return vec![inside, "give every class the same folders".to_owned()];
-            }
-            Self::TooDeep { .. } => &["name a folder further down", "move the images up"],
-            Self::SeveralSets { example, .. } => {
-                return vec![format!("name a file of one of them, such as {}", shown_path(example))];
-            }
-            Self::MissingHeader { expected, .. } => return vec![format!("put {expected} above it")],
-            Self::NotUtf8 { .. } => &["save the file as UTF-8"],
-            Self::UnknownClass { .. } => &["add it to train", "remove it"],
-            Self::Truncated { .. } => &["fetch the file again"],
-            Self::WrongMagic { .. } => &["check that the name fits the content"],
-            Self::Damaged { .. } => &["write the file again", "fetch it again"],
-            Self::TooLarge { option, .. } => return vec![format!("raise `data.options.limits.{option}`")],
-            Self::MissingPartner { .. } => &["put it beside the other, plain or gzipped"],
-            Self::CountMismatch { .. } => &["they must come from the same export"],
-            Self::ShapeMismatch { .. } => &["export both at one size"],
-            Self::MissingColumn { expected, .. } => {
-                return vec![format!("the first line must be {expected}")];
-            }
-            Self::ManifestLine { .. } => &["correct the line", "remove it"],
-            Self::MissingArray { .. } => &["write it with numpy.savez(file, x=images, y=labels)"],
-            Self::BadArray { .. } => &["correct the array and save it again"],
-            Self::NotFinite { .. } => &["replace values that are not finite"],
-            Self::BadImage { fault, can_be_skipped, .. } => return bad_image_help(fault, *can_be_skipped),
-            Self::NoSplit { hint, .. } | Self::Unlabelled { hint, .. } | Self::NothingLeft { hint, .. } => {
-                &[hint]
-            }
-            Self::Interrupted => &["the same command begins again"],
-            Self::ClassBalance { .. } => &["choose fewer"],
-            Self::TooFewClasses { .. } => &["add classes", "set `data.options.split_by` to sample"],
-            Self::InvalidOption { .. } | Self::Inconsistent { .. } => &[],
-        };
-        ways.iter().map(|&way| way.to_owned()).collect()
+    /// An error of the caller's own [`ImageStore`](crate::ImageStore) about the image `id`.
+    pub fn store(id: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Store { id: id.into(), source: source.into() }
     }
 
     /// Wraps an I/O error with the path it is about; a missing file becomes [`DataError::NotFound`].
@@ -472,50 +429,5 @@ impl DataError {
             _ => return None,
         };
         Some(Fault::Unreadable { reason, advice })
-    }
-}
-
-/// A way out for the image itself; a data set can also be opened without it.
-fn bad_image_help(fault: &Fault, can_be_skipped: bool) -> Vec<String> {
-    let mut ways = vec![match fault {
-        Fault::TooLarge { height, width, .. } => {
-            format!("raise `data.options.limits.max_pixels` to {}", height.saturating_mul(*width))
-        }
-        fault => fault.advice(),
-    }];
-    if can_be_skipped {
-        ways.push("set `data.options.on_bad_image` to skip or quarantine".to_owned());
-    }
-    ways
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_one_line_with_place_reason_and_next_step() {
-        let error = DataError::Truncated { path: "a/b".into(), expected: 10, found: 7 };
-        assert_eq!(error.to_string(), "a/b: truncated: its header declares 10 bytes of data, 7 are there");
-        assert_eq!(error.help(), ["fetch the file again"]);
-    }
-
-    #[test]
-    fn names_are_on_one_line_and_bounded() {
-        let class = "L".repeat(70_000);
-        let message =
-            DataError::OneClass { path: "a\nb\u{1b}".into(), class, hint: String::new() }.to_string();
-        assert!(
-            message.starts_with(r#"a\nb\u{1b}: holds only the class "LLL"#) && message.len() < 500,
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn an_image_over_a_limit_is_not_called_damaged() {
-        let help = |fault| DataError::BadImage { path: "a.png".into(), fault, can_be_skipped: true }.help();
-        assert_eq!(help(Fault::Damaged("the file is empty".to_owned()))[0], "repair or remove the file");
-        let large = Fault::TooLarge { height: 2, width: 5, max_pixels: 9 };
-        assert_eq!(help(large)[0], "raise `data.options.limits.max_pixels` to 10");
     }
 }
