@@ -17,7 +17,7 @@ mod run_dir;
 
 pub use config::{
     Config, ConfigError, DataConfig, DistillConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig,
-    ScheduleConfig, SelfTrainConfig, TrainingConfig,
+    ScheduleConfig, SelfTrainConfig, TrainingConfig, present_name,
 };
 pub use error::RunDirError;
 pub use files::write_atomically;

@@ -1,4 +1,4 @@
-//! `mentor calibrate`: makes the confidences of a trained classifier honest.
+//! `mentor calibrate`: fits the confidences of a trained classifier to its accuracy.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use mentor_model::Head;
 use mentor_run::RunDir;
 use mentor_train::{ModelFile, TrainedModel};
 
-use super::part::Part;
+use super::part::{Part, part_parser};
 use crate::device::DeviceChoice;
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
@@ -21,55 +21,55 @@ Examples:
   mentor calibrate runs/small
       fit one temperature on the validation split; predict and eval use it from then on
   mentor calibrate runs/small --match-prior
-      also raise or lower class biases until mean probabilities are the shares of the labels: for a student whose \
-training images lacked a class
+      fit class biases too, for a student whose training images lacked a class
   mentor calibrate runs/small --prior 0.2,0.3,0.5
 
-Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. What is fitted is kept \
-only if images that a fit did not see become likelier by it (cross-validation), and if neither NLL (mean negative log-likelihood, in nats) nor \
-calibration error of these images rises. Images that are all recognised say nothing of how sure to be. If nothing is kept, nothing is written. \
-The test split is for measuring, not for fitting: mentor eval runs/small afterwards.
+Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. A fit is \
+kept only if cross-validation confirms it, and if neither NLL (mean negative log-likelihood, in nats) nor calibration \
+error of these images rises. No temperature can be fitted to images that are all recognised. If the fit is not kept, \
+nothing is written. Do not fit on the test split: mentor eval measures on it afterwards.
 
-JSON: calibration (what is used: temperature, biases), fitted (what the fit came to), not_kept (null, no-errors, none-right, not-confirmed or worse), \
-at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, accuracy_after (after: with what \
-was fitted), classes[] (prior, mean_before, mean_after, recall_before, recall_after).";
+JSON: calibration (in use: temperature, biases), fitted (the result of the fit), not_kept (null, no-errors, none-right, not-confirmed or worse), \
+at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, accuracy_after (after: with \
+the fit), classes[] (prior, mean_before, mean_after, recall_before, recall_after).";
 
 /// Fit a temperature, and class biases, to a trained classifier
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory of a complete run
+    /// Calibrate the classifier of this complete run
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Labelled data with some or all of the model's classes [default: what the model was trained on]
+    /// Fit on this labelled data, with some or all of the model's classes [default: what the model was
+    /// trained on]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
-    /// Which part: train, val or test; or all, for a folder of nothing but images to calibrate on
-    #[arg(long, value_name = "SPLIT", default_value = "val")]
+    /// Fit on this split, or on all images of a folder that has no splits
+    #[arg(long, value_name = "SPLIT", default_value = "val", value_parser = part_parser())]
     split: Part,
 
-    /// Change class biases until mean probabilities are the shares of the labels of the split
+    /// Fit class biases too, until the mean probabilities are the shares of the classes in the split
     #[arg(long, conflicts_with = "prior")]
     match_prior: bool,
 
-    /// Change class biases until mean probabilities are these shares, in class order
+    /// Fit class biases too, until the mean probabilities are these shares, in class order, each above 0
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     prior: Option<Vec<f64>>,
 
-    /// Images of one forward pass
+    /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }

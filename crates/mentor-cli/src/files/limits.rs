@@ -5,7 +5,8 @@ use mentor_data::Limits;
 /// What is refused for its size.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct ImageLimits {
-    /// Pixels of the largest image file that is read [default: 64000000; with a trained model, what it was trained with]
+    /// Refuse image files of more pixels than this [default: 64000000; with a trained model, the limit of its
+    /// training]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_pixels: Option<u64>,
 }

@@ -185,7 +185,7 @@ fn reports() -> Vec<(String, String)> {
         ("softmax of forty classes", render(&[classifier(40, name)])),
         ("softmax of a hundred classes", render(&[classifier(100, name)])),
         ("triplet", render(&[embedding_model("triplet")])),
-        ("pairwise", render(&[embedding_model("pairwise")])),
+        ("contrastive", render(&[embedding_model("contrastive")])),
         ("distil", render(&[distilled()])),
         ("distil of embeddings", render(&[embedded()])),
         ("self-train", render(&[self_trained])),

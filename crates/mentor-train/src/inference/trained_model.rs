@@ -236,7 +236,7 @@ fn metric(file: &ModelFile) -> Result<Metric, PlanError> {
         return Ok(Metric::Euclidean);
     }
     match file.loss.name.as_deref() {
-        Some("pairwise" | "triplet") => {}
+        Some("contrastive" | "triplet") => {}
         other => {
             let name = other.unwrap_or("none");
             return Err(refused(format!(

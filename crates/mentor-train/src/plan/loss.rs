@@ -140,7 +140,7 @@ impl LossPlan {
             Self::Scores(ScoreLossPlan::Svm { hinge: Hinge::WestonWatkins, .. }) => "svm",
             Self::Scores(ScoreLossPlan::Svm { hinge: Hinge::CrammerSinger, .. }) => "crammer-singer",
             Self::Scores(ScoreLossPlan::Softmax { .. }) => "softmax",
-            Self::Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => "pairwise",
+            Self::Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => "contrastive",
             Self::Ranking(RankingPlan { form: RankingForm::Triplet { .. }, .. }) => "triplet",
         }
     }
@@ -176,7 +176,7 @@ impl LossPlan {
         match name.as_str() {
             name @ ("softmax" | "svm" | "crammer-singer") => {
                 let needs_ranking =
-                    |field| format!("{field} needs a ranking loss (pairwise, triplet), not {name}");
+                    |field| format!("{field} needs a ranking loss (contrastive, triplet), not {name}");
                 check.check(model.embedding_size.is_none(), || needs_ranking("embedding_size"));
                 check.check(model.unit_norm.is_none(), || needs_ranking("unit_norm"));
                 check.check(data.classes_per_batch.is_none(), || needs_ranking("classes_per_batch"));
@@ -184,13 +184,13 @@ impl LossPlan {
                 check.check(data.triplets.is_none(), || needs_ranking("triplets"));
                 Self::Scores(ScoreLossPlan::check(name, config, check))
             }
-            name @ ("pairwise" | "triplet") => {
-                let pairwise = name == "pairwise";
+            name @ ("contrastive" | "triplet") => {
+                let pairwise = name == "contrastive";
                 Self::Ranking(RankingPlan::check(pairwise, config, model, data, check))
             }
             other => {
                 check.problems.push(format!(
-                    "loss \"{other}\" is not known; there are softmax, svm, crammer-singer, pairwise and triplet"
+                    "loss \"{other}\" is not known; there are softmax, svm, crammer-singer, contrastive and triplet"
                 ));
                 Self::Scores(ScoreLossPlan::SOFTMAX)
             }
@@ -312,13 +312,13 @@ impl RankingPlan {
         data: &DataConfig,
         check: &mut Checker,
     ) -> Self {
-        let name = if pairwise { "pairwise" } else { "triplet" };
+        let name = if pairwise { "contrastive" } else { "triplet" };
         refuse_others(name, &config, &["label_smoothing", "class_weights"], check);
-        // Triplets are compared on the unit sphere, pairs in the plain space of the lecture.
+        // By default triplets are compared on the unit sphere, and pairs in the unnormalised space.
         let unit_norm = model.unit_norm.unwrap_or(!pairwise);
         let (form, default_margin) = if pairwise {
             refuse_others(name, &config, &["mining"], check);
-            let form = check.parse("form", config.form.as_deref(), PairForm::Lecture);
+            let form = check.parse("form", config.form.as_deref(), PairForm::Linear);
             (RankingForm::Pairwise(form), if unit_norm { 0.5 } else { 1.0 })
         } else {
             let form = check.parse("form", config.form.as_deref(), TripletForm::Hinge);

@@ -36,11 +36,11 @@ The demo starts afresh each time: runs of an earlier demo in the same place are 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory for the runs and the report
+    /// Write the runs and the report to this directory
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     out: PathBuf,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
@@ -122,9 +122,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if !args.quiet {
         output::text(
             "mentor demo: 1,797 handwritten digits of 8x8 pixels, six lessons.\n\n\
-             What the losses say about the lecture's three images (a cat, a car, a frog):\n",
+             The losses of three images (a cat, a car, a frog) with the scores of the course CS231n:\n",
         )?;
-        output::text(&loss::lecture()?)?;
+        output::text(&loss::three_images()?)?;
     }
     let mut table = Table::new(&[
         ("run", Align::Left),

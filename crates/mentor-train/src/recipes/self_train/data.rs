@@ -73,8 +73,8 @@ impl Images {
                 ((*all.train).clone(), offered)
             }
         };
-        let (taught, canary) = split_canary(&labelled, self_train.canary_fraction, plan.seed);
-        if self_train.canary_fraction > 0.0 {
+        let (taught, canary) = split_canary(&labelled, self_train.audit_fraction, plan.seed);
+        if self_train.audit_fraction > 0.0 {
             warnings.extend(canary_warning(&canary, labelled.classes().len()));
         }
         let test = if source.has(Split::Test) { Some(source.load(Split::Test)?) } else { None };
