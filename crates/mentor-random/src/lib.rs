@@ -27,7 +27,7 @@ pub enum Purpose {
     Bootstrap = 16,
     /// Pairs and samples that stand for all in an analysis: `[figure, class]`.
     Analysis = 17,
-    /// Which samples of a class keep their labels, and which of these are the canary: `[class, 0 or 1]`.
+    /// Which samples of a class keep their labels, and which of these are the audit set: `[class, 0 or 1]`.
     Labelled = 18,
 }
 

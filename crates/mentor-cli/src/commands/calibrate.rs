@@ -74,7 +74,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A loss of accuracy that is worth a warning.
+/// Falls of accuracy from this on give a warning.
 const NOTABLE_FALL: f64 = 0.01;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -138,8 +138,8 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
     let fitted = fit.fitted.temperature;
     match fit.not_kept {
         None => line("temperature", format!("{fitted:.4}")),
-        Some(NotKept::NoErrors) => line("temperature", "1, as it was: there is nothing to fit".to_owned()),
-        Some(_) => line("temperature", format!("1, as it was: {fitted:.4} was fitted, and is not kept")),
+        Some(NotKept::NoErrors) => line("temperature", "1, unchanged: there is nothing to fit".to_owned()),
+        Some(_) => line("temperature", format!("1, unchanged: the fitted {fitted:.4} is not kept")),
     }
     // Of a fit that is not kept, what it would have made of these images.
     let both = |after: f64, before: f64| match fit.not_kept {
@@ -156,12 +156,7 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
     if fit.not_kept.is_some() && fit.calibration == Calibration::NONE {
         let stays = file.calibration.as_ref().map_or_else(
             || "nothing is written".to_owned(),
-            |stored| {
-                format!(
-                    "nothing is written: the run keeps the temperature {:.4} of before",
-                    stored.temperature
-                )
-            },
+            |stored| format!("nothing is written: the run keeps its temperature {:.4}", stored.temperature),
         );
         line("note", stays);
     }
@@ -191,18 +186,16 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
 /// Why the fit is not kept, or how far to trust it.
 fn reason(fit: &CalibrationFit) -> Option<String> {
     Some(match fit.not_kept {
-        Some(NotKept::NoErrors) => "no image here has a wrong class above its own: every lower temperature would fit better than the one \
-             before, and none is the best; calibrate on images that are harder, or more"
+        Some(NotKept::NoErrors) => "all of these images are right: every lower temperature fits better than the last, so that none is best; calibrate on harder images, or on more"
             .to_owned(),
-        Some(NotKept::NoneRight) => "no image here is right: every higher temperature would fit better than the one before, and none is the \
-             best; calibrate on images that the model knows something of"
+        Some(NotKept::NoneRight) => "none of these images is right: every higher temperature fits better than the last, so that none is best; calibrate on images that the model can classify"
             .to_owned(),
         Some(NotKept::NotConfirmed) => {
             let found = fit.nll_cross_validated.map_or(String::new(), |nll| format!(", their NLL is {nll:.4}"));
-            format!("fits to some of these images do not make the others likelier{found}: too few images, or nothing to gain")
+            format!("cross-validation does not confirm the fit{found}: there are too few images, or nothing to gain")
         }
-        Some(NotKept::Worse) => "it would make NLL or calibration error of these very images worse".to_owned(),
-        None if fit.at_limit => "the temperature is the end of its range: the scores are far too large or too small, or say nothing here".to_owned(),
+        Some(NotKept::Worse) => "it would raise NLL or calibration error of these images".to_owned(),
+        None if fit.at_limit => "the temperature is at the end of its range: the scores are far too large or too small, or do not depend on the class".to_owned(),
         None => return None,
     })
 }

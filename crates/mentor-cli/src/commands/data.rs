@@ -32,7 +32,7 @@ in different splits; they are compared at the size of training. Transparent pixe
 The exit status is 0 if the data could be described, even with corrupt files or identical images in two splits; \
 --strict makes it 3 for these, but not for images that only look alike. Data that cannot be opened is always 3.";
 
-/// What data may be, for the help of the commands that read it.
+/// The forms of data, for the help of the commands that read it.
 pub(crate) const FORMS: &str = "\
 Data is one of:
   digits      the embedded set of 8x8 digits
@@ -135,7 +135,7 @@ fn sizes(inspection: &Inspection) -> String {
     text
 }
 
-/// A heading and its items for everything that a user should look at.
+/// The headings of all findings, each with its items.
 fn findings(inspection: &Inspection) -> Vec<String> {
     let mut findings = Vec::new();
     if !inspection.corrupt.is_empty() {

@@ -1,4 +1,4 @@
-//! `mentor distill`: teachers and a configuration become a student.
+//! `mentor distill`: trains a student from one or several teachers.
 
 use std::path::PathBuf;
 

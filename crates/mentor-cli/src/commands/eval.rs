@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.retrieval || !classifier {
         if args.per_sample.is_some() {
             return Err(Failure::usage(anyhow!(
-                "--per-sample gives losses of scores, which embeddings have not"
+                "--per-sample writes losses of scores, and an embedding model has none"
             )));
         }
         return run_retrieval(args, &trained, &data);
@@ -221,7 +221,9 @@ fn retrieval_table(found: &Retrieval) -> String {
     let mut text: String =
         lines.iter().map(|(name, value, more)| format!("  {name:<15} {}{more}\n", share(*value))).collect();
     if found.num_queries == 0 {
-        text.push_str("  note            no image here has another one of its class to be found, so that nothing is defined\n");
+        text.push_str(
+            "  note            no image has another of its class, so that the measures are undefined\n",
+        );
     }
     text
 }
@@ -241,7 +243,7 @@ fn open(trained: &TrainedModel, data: &str, part: Part) -> Result<Source, Failur
     })
 }
 
-/// What data have in common with those that a model was trained on.
+/// What the evaluated data has in common with the training data of a model.
 struct TrainedOn {
     /// The same name leads to them.
     own: bool,
@@ -263,15 +265,13 @@ fn trained_on(trained: &TrainedModel, source: &Source) -> TrainedOn {
     }
 }
 
-/// Says where the model may have learned from what it is judged by, and where chance decides what it is
-/// judged by. Splits that are drawn by chance are drawn anew of data that has changed.
+/// Warns if the model may have been trained on images that evaluate it, and if the split is drawn at random. Random splits change if the data does.
 fn warn_of_what_is_evaluated(trained: &TrainedModel, source: &Source, part: Part) {
     let file = &trained.file;
     let TrainedOn { own, same } = trained_on(trained, source);
     if matches!(part, Part::All | Part::Split(Split::Train)) && (own || same) {
         output::note(&format!(
-            "warning: {}: holds the images that the model was trained on; these numbers do not say how it does on new ones \
-             (--split test does)",
+            "warning: {}: holds the images that the model was trained on; these numbers do not estimate its accuracy on new images (--split test does)",
             shown(source.name())
         ));
     } else if let (false, false, false, Part::Split(split)) = (own, same, source.has_own_splits(), part) {
@@ -291,7 +291,7 @@ fn warn_of_what_is_evaluated(trained: &TrainedModel, source: &Source, part: Part
     }
 }
 
-/// What is left out, or counts more than once, changes the numbers, so that it is never silent.
+/// Images that are left out or counted more than once change the numbers, so that they are always reported.
 fn warn_of_images<'a>(notes: impl Iterator<Item = &'a Note>) {
     let told = |note: &&Note| {
         matches!(note, Note::BadImage { .. } | Note::LeftOut { .. } | Note::Repeated { split: None, .. })
@@ -320,7 +320,7 @@ pub(super) fn evaluate(
     Ok(Evaluated { evaluation, samples, dataset })
 }
 
-/// A part of data with the classes of a classifier, in its format; what is left out of it is said.
+/// A part of the data with the classes of a classifier, in its format. Prints what is left out.
 pub(super) fn labelled(trained: &TrainedModel, data: &str, split: Part) -> Result<Arc<Dataset>, Failure> {
     let file = &trained.file;
     let source = open(trained, data, split)?;
@@ -332,8 +332,7 @@ pub(super) fn labelled(trained: &TrainedModel, data: &str, split: Part) -> Resul
     Ok(dataset)
 }
 
-/// The same samples with the classes of the model, found by their names. Classes of the model without a
-/// sample are said.
+/// The same samples with the classes of the model, found by their names. Prints the classes of the model that have no sample.
 ///
 /// # Errors
 ///
@@ -368,7 +367,7 @@ fn in_classes_of_model(
         .collect();
     if !absent.is_empty() {
         output::note(&format!(
-            "note: {data}: no image here is of {}: nothing is said of them",
+            "note: {data}: has no image of {}: these classes have no measures",
             some_of(&absent)
         ));
     }

@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             (Some(shard), _) => shard,
             (None, None) => Shard::WHOLE,
             (None, Some(count)) => {
-                let error = anyhow!("--num-shards {count}: nothing says which of them this one is");
+                let error = anyhow!("--num-shards {count}: the index of this process is not known");
                 return Err(Failure::usage(error).help("add --shard I/N, or run it in an indexed job"));
             }
         },

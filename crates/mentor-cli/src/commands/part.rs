@@ -1,4 +1,4 @@
-//! Which images of some data a command looks at: those of one split, or all.
+//! The images of a data set that a command reads: those of one split, or all.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! `mentor self-train`: trains a student from few labels and many images without labels.
+//! `mentor self-train`: trains a student from few labels and many unlabelled images.
 
 use std::path::PathBuf;
 

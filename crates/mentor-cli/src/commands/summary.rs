@@ -1,4 +1,4 @@
-//! What a complete run came to, in lines for a person.
+//! The result of a complete run, in lines for the terminal.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -12,7 +12,7 @@ pub(crate) struct ImageLimits {
 }
 
 impl ImageLimits {
-    /// Puts what was given in the place of what was there.
+    /// Replaces the limit by the given one.
     pub(crate) fn apply(self, limits: &mut Limits) {
         limits.max_pixels = self.max_pixels.unwrap_or(limits.max_pixels);
     }

@@ -1,5 +1,4 @@
-//! What a batch is made of, in an order that is a pure function of seed and epoch; [`Epoch`] makes batches ahead of the
-//! training step.
+//! Batches, in an order that is a pure function of seed and epoch. [`Epoch`] makes them ahead of the training step.
 
 pub(crate) mod batch;
 pub(crate) mod class_balance;

@@ -1,4 +1,4 @@
-//! Everything that can be said about a data set without training on it.
+//! The inspection of a data set, without training on it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What a student learns from its teachers, as written.
+//! `[distill]` of the configuration, as written.
 
 use std::path::PathBuf;
 

@@ -95,7 +95,7 @@ pub struct LossConfig {
     /// Δ of the SVM losses, m of the ranking losses; at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// Share of the target's probability given to all classes alike, in [0, 1); softmax only.
+    /// Share of the target's probability that is spread evenly over all classes, in [0, 1); softmax only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_smoothing: Option<f64>,
     /// One weight a class, in class order; softmax only. Empty: every class weighs 1.

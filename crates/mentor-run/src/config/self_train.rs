@@ -1,4 +1,4 @@
-//! How few labels and many images become a student, as written.
+//! `[self_train]` of the configuration, as written.
 
 use std::path::PathBuf;
 

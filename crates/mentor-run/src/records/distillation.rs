@@ -1,4 +1,4 @@
-//! How near a student is to its teachers: what `summary.json` and `distillation.json` hold of it.
+//! The fidelity of a student to its teachers, in `summary.json` and `distillation.json`.
 
 use std::collections::BTreeMap;
 

@@ -128,7 +128,8 @@ mod made_up {
 
     #[test]
     fn a_wide_line_is_found_unless_it_is_a_row_of_a_table_or_has_an_address() {
-        let text = "/// 12345678\n/// | 3456 |\n| 345678 |\n1234567890\n12345678901\n// http://ab\näöüäöüäöüä\n";
+        let text =
+            "/// 12345678\n/// | 3456 |\n| 345678 |\n1234567890\n12345678901\n// http://ab\näöüäöüäöüä\n";
         assert_eq!(width::of_text("a.md", text, 10), ["a.md:1: 12 columns", "a.md:5: 11 columns"]);
     }
 

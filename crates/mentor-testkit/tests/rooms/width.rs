@@ -12,7 +12,8 @@ pub(crate) fn too_wide(root: &Path) -> Vec<String> {
         files.extend(entries(&root.join(folder)).into_iter().filter(|path| path.is_file()));
     }
     collect(&root.join("crates"), &mut files);
-    let is_text = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "rs" || extension == "md");
+    let is_text =
+        |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "rs" || extension == "md");
     let texts = files.iter().filter(is_text).map(|path| {
         let file = path.strip_prefix(root).unwrap().display().to_string();
         of_text(&file, &fs::read_to_string(path).unwrap(), width)

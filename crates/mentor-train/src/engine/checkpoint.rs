@@ -366,7 +366,7 @@ impl<'a> Fits<'a> {
         let within = *batch < self.batches_per_epoch && (*batch == 0 || !self.plan.optimizer.full_batch);
         let over = *epoch > self.epochs || (*epoch == self.epochs && *batch > 0);
         if over || !within || updates != Some(*step) {
-            return Err(format!("epoch {epoch}, batch {batch} and step {step} are no moment of this run"));
+            return Err(format!("epoch {epoch}, batch {batch} and step {step} do not occur in this run"));
         }
         let EpochTotals {
             num_samples,
@@ -405,7 +405,7 @@ const MAX_SAMPLES: u64 = 1 << 40;
 fn finite(what: &str, tensors: &[NamedTensor]) -> Result<(), String> {
     let wrong = |tensor: &&NamedTensor| !tensor.values.iter().all(|value| value.is_finite());
     match tensors.iter().find(wrong) {
-        Some(tensor) => Err(format!("its {what} {} holds what is no finite number", tensor.path)),
+        Some(tensor) => Err(format!("its {what} {} holds a number that is not finite", tensor.path)),
         None => Ok(()),
     }
 }
@@ -589,9 +589,9 @@ mod tests {
             ("another network", Box::new(move |it| it.model.push(tensor("more", &[1], 0.0)))),
             ("another network", Box::new(|it| it.best[0].path.push('x'))),
             ("another network", Box::new(|it| it.average[0].shape.push(1))),
-            ("no finite number", Box::new(|it| it.model[0].values[0] = f32::NAN)),
-            ("no finite number", Box::new(|it| it.best[0].values[0] = f32::INFINITY)),
-            ("no finite number", Box::new(|it| it.velocity[0].values[0] = f32::NAN)),
+            ("not finite", Box::new(|it| it.model[0].values[0] = f32::NAN)),
+            ("not finite", Box::new(|it| it.best[0].values[0] = f32::INFINITY)),
+            ("not finite", Box::new(|it| it.velocity[0].values[0] = f32::NAN)),
             ("lacks the best", Box::new(|it| it.best.clear())),
             ("lacks the average", Box::new(|it| it.average.clear())),
             ("should have none", Box::new(|it| it.progress.best = None)),

@@ -1,4 +1,4 @@
-//! Teachers: trained models that others learn from, and what they give, kept in a file.
+//! Teachers: trained models that students learn from, and the cache of their outputs.
 
 pub(crate) mod cache;
 pub(crate) mod error;

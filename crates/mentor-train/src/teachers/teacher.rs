@@ -1,4 +1,4 @@
-//! A teacher, and what it gives for the student's images, scores or embeddings: from a file, or live.
+//! A teacher and its outputs for the student's images, scores or embeddings, cached or computed.
 
 use std::fs;
 use std::ops::Range;

@@ -104,7 +104,7 @@ fn patience_without_validation_is_said_to_stop_nothing() {
         "data.source = 'digits'\ndata.options.val_fraction = 0.0\ntraining = { epochs = 4, patience = 1 }";
     let (outcome, events) = run(text, &dir.path().join("run"));
     assert!(matches!(outcome, Ok(Outcome::Complete(summary)) if summary.epochs == 4));
-    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience stops nothing"));
+    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience has no effect"));
     assert_eq!(events.iter().filter(|event| warned(event)).count(), 1);
 }
 

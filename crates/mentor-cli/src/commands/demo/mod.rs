@@ -55,9 +55,7 @@ const BATCH_SIZE: usize = 256;
 const LESSONS: [Lesson; 6] = [
     Lesson {
         name: "svm-gd",
-        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\n\
-            by a margin; the L2 penalty keeps the weights small; gradient descent walks down the exact gradient of\n\
-            all training images.",
+        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\nby a margin; the L2 penalty keeps the weights small; gradient descent uses the exact gradient of\nall training images.",
         config: "
             data.source = 'digits'
             model.name = 'linear'

@@ -246,7 +246,7 @@ fn summary(ranked: &Ranked, average: Average, (num_rows, dim): (usize, usize)) -
     lines.push(format!("mean distance of negative pairs {}", mean(ranked.mean_negative_distance)));
     lines.push(format!("norm of the gradient {}", rounded(norm)));
     if num_valid == 0 {
-        lines.push("No triplet: that takes two samples of one class and one of another.".to_owned());
+        lines.push("No triplet: a triplet needs two samples of one class and one of another.".to_owned());
     }
     lines.join("\n")
 }

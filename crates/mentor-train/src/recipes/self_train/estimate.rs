@@ -1,5 +1,4 @@
-//! What self-training is about to do, and about how long it takes: the updates of each stage, and the time of
-//! a few of them.
+//! The estimate of a self-training: the updates of each stage, and its time from a few updates.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
