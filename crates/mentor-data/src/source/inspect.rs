@@ -295,7 +295,8 @@ mod tests {
         let format = ImageFormat::new(1, 28, 28);
         assert_eq!(
             recommend("my cat's", &format, true),
-            r"mentor train --data 'my cat'\''s' --model cnn --loss softmax --out runs/first --on-bad-image skip"
+            "mentor train --data 'my cat'\\''s' --model cnn --loss softmax --out runs/first \
+             --on-bad-image skip"
         );
         assert!(recommend("a/b.npz", &format, false).contains("--data a/b.npz --model"));
     }

@@ -251,7 +251,8 @@ impl Config {
     ///
     /// ```
     /// use mentor_run::Config;
-    /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &["optimizer.learning_rate=0.05".into()])?;
+    /// let sets = ["optimizer.learning_rate=0.05".to_owned()];
+    /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &sets)?;
     /// assert_eq!(config.optimizer.learning_rate, Some(0.05));
     /// assert!(Config::from_toml("[model]\nnmae = 'cnn'", "run.toml", &[]).is_err());
     /// # Ok::<(), mentor_run::ConfigError>(())

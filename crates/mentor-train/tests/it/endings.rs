@@ -205,7 +205,8 @@ fn few_images_make_three_hundred_updates_in_even_batches_unless_the_user_says_ot
     let dir = tempfile::tempdir().unwrap();
     let data = eight_images(dir.path());
     let text = format!(
-        "data = {{ source = '{data}', options = {{ val_fraction = 0.0, test_fraction = 0.0 }} }}\noptimizer.batch_size = 7"
+        "data = {{ source = '{data}', options = {{ val_fraction = 0.0, \
+         test_fraction = 0.0 }} }}\noptimizer.batch_size = 7"
     );
     let out = dir.path().join("run");
     let summary = complete(&text, &out);

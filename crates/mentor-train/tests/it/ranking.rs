@@ -145,7 +145,8 @@ fn metrics_tell_of_health_and_classes_with_too_few_images_are_named() {
         }
     }
     let text = format!(
-        "data = {{ source = '{}', samples_per_class = 4, options = {{ val_fraction = 0.0, test_fraction = 0.0 }} }}\n\
+        "data = {{ source = '{}', samples_per_class = 4, options = {{ val_fraction = 0.0, \
+         test_fraction = 0.0 }} }}\n\
          loss.name = 'triplet'\nmodel.name = 'mlp:8'\ntraining.epochs = 1",
         data.display()
     );
