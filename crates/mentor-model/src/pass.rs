@@ -1,13 +1,13 @@
-//! What a forward pass takes besides images, and what it gives.
+//! The mode of a forward pass, and its output.
 
 use burn::tensor::Tensor;
 
 /// What a network computes for a batch of B images.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
-    /// The values that the head sees, before its dropout: `[B, D]`. For `linear`, the image itself.
+    /// The input of the head, before its dropout: `[B, D]`. For `linear`, the image itself.
     pub(crate) features: Tensor<2>,
-    /// What the head, the last fully connected layer, gives: `[B, size of the head]`.
+    /// The output of the head, the last fully connected layer: `[B, size of the head]`.
     pub(crate) head: Tensor<2>,
 }
 
@@ -23,26 +23,26 @@ pub enum Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The epoch of training, from 0; 0 where nothing is trained.
-    pub fn epoch(&self) -> u64 {
+    /// The number of the draw, from 0; 0 in inference.
+    pub fn draw(&self) -> u64 {
         match self {
             Self::Inference => 0,
-            Self::Training(noise) => noise.epoch,
+            Self::Training(noise) => noise.draw,
         }
     }
 }
 
-/// What identifies the noise of a batch: every mask is a pure function of `(seed, epoch, sample, layer)`,
-/// whatever else is in the batch.
+/// The key of a batch's noise: every mask is a pure function of `(seed, draw, sample, layer)`, whatever else is in the
+/// batch.
 ///
-/// Two draws for the same sample in the same epoch are the same mask. A caller who wants two views of a sample
-/// in one epoch, or who feeds samples of two data sets whose indices overlap, gives them different seeds.
+/// The same sample in the same draw has the same mask. A caller who wants two masks for a sample in one draw, or who
+/// feeds samples of two data sets whose indices overlap, gives them different seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise<'a> {
     /// The run's seed.
     pub seed: u64,
-    /// The epoch, from 0.
-    pub epoch: u64,
+    /// The number of the draw, from 0: the epoch, or the batch if a sample may occur several times in an epoch.
+    pub draw: u64,
     /// Index in the data set of each image of the batch.
     pub samples: &'a [u32],
 }

@@ -15,11 +15,11 @@ pub enum Purpose {
     Weights = 1,
     /// Order of the samples in an epoch: `[epoch]`.
     Order = 2,
-    /// Augmentation of one image: `[epoch, sample]`.
+    /// Augmentation of one image: `[draw, sample]`.
     Augmentation = 3,
-    /// Dropout of one sample in one layer: `[epoch, sample, layer]`.
+    /// Dropout of one sample in one layer: `[draw, sample, layer]`.
     Dropout = 4,
-    /// Stochastic depth of one sample in one block: `[epoch, sample, block]`.
+    /// Stochastic depth of one sample in one block: `[draw, sample, block]`.
     StochasticDepth = 5,
     /// Membership of the samples in splits: `[class]`.
     Split = 6,

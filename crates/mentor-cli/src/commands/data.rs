@@ -36,7 +36,7 @@ The exit status is 0 if the data could be described, even with corrupt files or 
 pub(crate) const FORMS: &str = "\
 Data is one of:
   digits      the embedded set of 8x8 digits
-  a folder    with a folder of images for each class, or with train/, val/ and test/ that hold such folders
+  a folder    with a folder of images for each class, or train/, val/ and test/ with such folders
   a folder    with the IDX files of MNIST, plain or gzipped
   a .csv file with the columns path,label or path,label,split; paths are relative to the file
   a .npz file with the arrays x (N, H, W[, C]) and y (N), also called x_train and y_train, and \

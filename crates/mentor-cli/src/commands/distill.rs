@@ -44,6 +44,7 @@ only_baseline then count the samples whose nearest other one is of their class."
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Train a small student from a large teacher",
+    override_usage = "mentor distill --teacher <RUN> --data <DATA> [OPTIONS]",
     after_help = format!("{EXAMPLES}\n\n{FORMS}"),
     mut_args = show
 )]

@@ -52,6 +52,7 @@ num_pseudo_labels, mean_confidence, audit_precision, p_value, accepted, reason).
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Train a student from few labels and many unlabelled images",
+    override_usage = "mentor self-train --data <DATA> [--unlabelled <DATA>] [OPTIONS]",
     after_help = format!("{EXAMPLES}\n\n{FORMS}"),
     mut_args = show
 )]

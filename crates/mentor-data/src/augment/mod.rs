@@ -1,4 +1,4 @@
-//! Augmentation: small random changes of an image that keep its class, a pure function of `(seed, epoch, sample)`.
+//! Augmentation: small random changes of an image that keep its class, a pure function of `(seed, draw, sample)`.
 
 pub(crate) mod rand_augment;
 
@@ -109,17 +109,9 @@ impl Augment {
     /// # Panics
     ///
     /// If a slice is not as long as the format says.
-    pub fn apply(
-        &self,
-        format: &ImageFormat,
-        src: &[u8],
-        dst: &mut [u8],
-        seed: u64,
-        epoch: u64,
-        sample: u32,
-    ) {
+    pub fn apply(&self, format: &ImageFormat, src: &[u8], dst: &mut [u8], seed: u64, draw: u64, sample: u32) {
         assert_eq!([src.len(), dst.len()], [format.num_values(); 2], "image of another format");
-        let mut stream = Stream::new(seed, Purpose::Augmentation, &[epoch, u64::from(sample)]);
+        let mut stream = Stream::new(seed, Purpose::Augmentation, &[draw, u64::from(sample)]);
         match self {
             Self::None => dst.copy_from_slice(src),
             Self::Flip => {

@@ -45,7 +45,7 @@ fn by_hand(
             shape: [samples.len(), format.channels, format.height, format.width],
             targets: samples.iter().map(|&sample| dataset.targets()[sample as usize]).collect(),
             samples: samples.to_vec(),
-            version: 7,
+            draw: 7,
         }
     };
     let num_batches = order.len().div_ceil(options.batch_size);

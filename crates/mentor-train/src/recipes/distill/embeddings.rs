@@ -164,7 +164,7 @@ impl Objective for DistilledEmbeddings<'_> {
     }
 
     fn views(&self) -> Option<NonZeroU64> {
-        // Without teachers it is plain training, which shows a new version every epoch.
+        // Without teachers it is plain training, which augments anew in every epoch.
         (!self.outputs.is_empty()).then_some(self.distill.views)
     }
 
@@ -179,7 +179,7 @@ impl Objective for DistilledEmbeddings<'_> {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
-        let epoch = pass.epoch();
+        let draw = pass.draw();
         let embeddings = model.embeddings(images, pass);
         let mut measures = Vec::new();
         let mut measure = |name, loss: &Tensor<1>| {
@@ -187,7 +187,7 @@ impl Objective for DistilledEmbeddings<'_> {
         };
         let mut teachers = Vec::with_capacity(self.outputs.len());
         for outputs in &self.outputs {
-            teachers.push(outputs.rows(epoch % self.distill.views, &batch.samples)?);
+            teachers.push(outputs.rows(draw % self.distill.views, &batch.samples)?);
         }
         let soft = self.soft(&embeddings, &teachers);
         if let Some(soft) = &soft {

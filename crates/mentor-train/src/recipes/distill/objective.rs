@@ -199,7 +199,7 @@ impl Objective for Distilled<'_> {
     }
 
     fn views(&self) -> Option<NonZeroU64> {
-        // Without teachers it is plain training, which shows a new version every epoch.
+        // Without teachers it is plain training, which augments anew in every epoch.
         (!self.scores.is_empty()).then_some(self.distill.views)
     }
 
@@ -222,12 +222,12 @@ impl Objective for Distilled<'_> {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
         let device = images.device();
-        let epoch = pass.epoch();
+        let draw = pass.draw();
         let labelled = !batch.targets.is_empty();
         let targets = labelled.then(|| targets_to_device(&batch.targets, &device));
         let mut teachers = Vec::with_capacity(self.scores.len());
         for scores in &self.scores {
-            teachers.push(self.tensor(scores.rows(epoch % self.distill.views, &batch.samples)?, &device));
+            teachers.push(self.tensor(scores.rows(draw % self.distill.views, &batch.samples)?, &device));
         }
         let scores = model.scores(images, pass);
         let weight = batch.samples.len() as f64;

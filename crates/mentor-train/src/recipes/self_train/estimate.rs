@@ -160,7 +160,7 @@ impl Work<'_> {
         for (index, batch) in loader.epoch(0, 0).take(1 + NUM_TIMED).enumerate() {
             let mut batch = batch?;
             let images = images_to_device(&mut batch, &device);
-            let noise = Noise { seed: plan.seed, epoch: batch.version, samples: &batch.samples };
+            let noise = Noise { seed: plan.seed, draw: batch.draw, samples: &batch.samples };
             let loss = objective.batch_loss(&model, images, &batch, &Pass::Training(&noise))?;
             let gradients = ParameterTensors::of_gradients(loss.losses.mean().backward(), &model);
             model = optimizer.step(model, gradients, plan.optimizer.learning_rate);

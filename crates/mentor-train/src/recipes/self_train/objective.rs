@@ -62,8 +62,8 @@ impl NoisyStudent<'_> {
                 }
             }
             Unlabelled::Own { ramp, steps_per_epoch } => {
-                // Cycled batches count updates where others count epochs.
-                let step = pass.epoch() as f64;
+                // Each cycled batch is a draw of its own.
+                let step = pass.draw() as f64;
                 let own = scores.clone().detach().argmax(1).squeeze_dim(1);
                 (self.labelled_loss.per_sample(scores, own), ramp.weight(step / steps_per_epoch))
             }
