@@ -222,7 +222,7 @@ fn look(
     Ok(found)
 }
 
-/// Images that look like one of a later split, but for those whose pixels are there.
+/// Images that look like one of a later split, except for those whose pixels are there.
 fn near_leaks(splits: &[Vec<Record>; 3], pictures: &HashMap<u32, Picture>) -> Vec<NearLeak> {
     let mut found = Vec::new();
     for (from, to) in [(Split::Train, Split::Val), (Split::Train, Split::Test), (Split::Val, Split::Test)] {

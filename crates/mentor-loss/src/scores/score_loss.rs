@@ -31,7 +31,7 @@ impl ScoreLoss {
     /// The names that [`from_name`](Self::from_name) knows.
     pub const NAMES: &'static [&'static str] = &["svm", "crammer-singer", "softmax"];
 
-    /// The loss of this name, plain but for the margin, which softmax does not have.
+    /// The loss of this name, plain except for the margin, which softmax does not have.
     ///
     /// # Errors
     ///

@@ -44,7 +44,7 @@ pub(crate) trait Objective {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError>;
 
-    /// Judges a model without autodiff on the validation split; `None` where there is none.
+    /// Judges a model without autodiff on the validation split; `None` if there is none.
     fn validate(&self, model: &Model) -> Result<Option<Validation>, TrainError>;
 
     /// The mean data loss of a model whose scores are all zero, or more than that; `None` if it says nothing

@@ -119,7 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if !args.quiet {
         output::text(
-            "mentor demo: 1,797 handwritten digits of 8x8 pixels, six lessons.\n\n\
+            "mentor demo: 1,797 handwritten digits of 8x8 pixels, six models.\n\n\
              The losses of three images (a cat, a car, a frog) with the scores of the course CS231n:\n",
         )?;
         output::text(&loss::three_images()?)?;

@@ -50,7 +50,7 @@ impl Images {
     pub(super) fn load(plan: &Plan, self_train: &SelfTrainPlan) -> Result<Self, TrainError> {
         let source = Source::open(&plan.source, &plan.options)?;
         let all = TrainingData::of(&source)?;
-        // Students are compared on it; loading it says what is wrong where there is none.
+        // Students are compared on it; loading it says what is wrong if there is none.
         let val = match &all.val {
             Some(val) => val.clone(),
             None => Arc::new(source.load(Split::Val)?),
@@ -62,7 +62,7 @@ impl Images {
                 take_labels(&source, &all.train, *labels_per_class, plan.seed)?
             }
             Pool::Data(data) => {
-                // All of it is training, but for splits that the folder itself has.
+                // All of it is training, except for splits that the folder itself has.
                 let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..plan.options.clone() };
                 let pool = Source::open_unlabelled(data, &options)?;
                 let offered = pool.load_as(Split::Train, source.format())?;

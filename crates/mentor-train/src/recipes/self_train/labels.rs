@@ -67,7 +67,7 @@ impl Calibrated {
         Ok(Self { teacher, temperature, classes_on_val, on_val })
     }
 
-    /// What the model calls the audit set; `None` where there is none.
+    /// What the model calls the audit set; `None` if there is none.
     pub(super) fn audit(&self, work: &Work<'_>) -> Result<Option<Audit>, TrainError> {
         let audit_set = &work.images.audit_set;
         let samples: Vec<u32> = (0..audit_set.len() as u32).collect();

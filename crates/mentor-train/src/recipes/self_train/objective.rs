@@ -32,7 +32,7 @@ pub(super) struct NoisyStudent<'a> {
     pub(super) supervised: Supervised<'a>,
     pub(super) num_labelled: u32,
     pub(super) unlabelled: Unlabelled,
-    /// Weight of the unlabelled images' loss, but for Lee's.
+    /// Weight of the unlabelled images' loss, except for Lee's.
     pub(super) ratio: f64,
     /// With label smoothing, if any.
     pub(super) labelled_loss: SoftmaxCrossEntropy,
