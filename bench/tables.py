@@ -181,9 +181,13 @@ def moved(name: str, lines: list[str], expected: Told, rows: Rows) -> list[str]:
         if len(before) != len(measured):
             found.append(f"{name}: {row}: the page has {len(before)} numbers, measured were {len(measured)}")
             continue
-        for (old, digits), new in zip(before, measured):
-            if abs(round(new, digits) - old) > spread:
-                found.append(f"{name}: {row}: {old:.{digits}f} → {new:.{digits}f}, spread {spread}")
+        changes = [
+            f"{old:.{digits}f} → {new:.{digits}f}"
+            for (old, digits), new in zip(before, measured)
+            if abs(round(new, digits) - old) > spread
+        ]
+        if changes:
+            found.append(f"{name}: {row}: {', '.join(changes)}, spread {spread}")
     return found
 
 
