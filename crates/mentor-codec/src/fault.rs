@@ -1,6 +1,6 @@
-//! Why a file gives no picture.
+//! Why a file cannot be decoded.
 
-/// Why a file gives no picture. Displayed as a reason without the file's name; [`Fault::advice`] says what to
+/// Why a file cannot be decoded. Displayed as a reason without the file's name; [`Fault::advice`] says what to
 /// do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

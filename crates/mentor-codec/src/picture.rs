@@ -1,4 +1,4 @@
-//! What is known of an image: its header, its pixels, and how much of them there may be.
+//! An image: its header, its pixels, and the limit of their number.
 
 use image::metadata::Orientation;
 

@@ -1,4 +1,4 @@
-//! What a user should hear about a data set that was opened without an error.
+//! Warnings about a data set that was opened without an error.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,4 @@
-//! Names of files, classes and columns in messages: on one line, without characters that move a terminal's
-//! cursor or turn round the text about them, and no longer than a reader wants. Counts with their nouns.
+//! Names of files, classes and columns in messages: on one line, without control characters and marks of direction, and shortened. Counts with their nouns.
 
 use std::borrow::Cow;
 use std::path::Path;

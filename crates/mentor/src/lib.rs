@@ -1,6 +1,6 @@
 //! Train image classifiers from few labels, from Rust.
 //!
-//! This crate is a name for its parts, each of which can be used on its own:
+//! This crate re-exports its parts, each of which can be used alone:
 //!
 //! | module | what it is | reads files |
 //! |---|---|---|
@@ -12,8 +12,7 @@
 //! | [`train`] | plan, optimisers, the loop, checkpoints, recipes, trained models | run directories |
 //! | [`report`] | one HTML file from one or several runs | run directories |
 //!
-//! The binary `mentor` is the same crates behind a command line. Everything below is deterministic: the same
-//! plan and data end in the same weights, bit for bit, on one machine, also after a crash.
+//! The binary `mentor` is a command line for the same crates. Training is deterministic: on one machine the same plan and data end in the same weights, bit for bit, also after a crash.
 //!
 //! # From images to predictions
 //!

@@ -1,4 +1,4 @@
-//! What a complete run came to, in lines for a person.
+//! The result of a complete run, in lines for the terminal.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,7 +110,7 @@ fn of_self_training(summary: &Summary) -> Vec<(String, String)> {
     if let Some(accuracy) = summary.test_accuracy {
         lines.push(("test accuracy".to_owned(), format!("{accuracy:.4}")));
     }
-    // Models are compared on the test split, or on validation where there is none.
+    // Models are compared on the test split, or on validation if there is none.
     let split = if summary.test_accuracy.is_some() { "test" } else { "validation" };
     // If no round was accepted, the model is the teacher.
     let rolled_back = !summary.rounds.is_empty() && summary.rounds.iter().all(|round| !round.accepted);

@@ -1,4 +1,4 @@
-//! Image files as a user names them: files, and folders that are searched through.
+//! Image files that a user names, and those in folders that a user names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ pub(crate) fn decode<'a>(files: &'a [PathBuf], model: &ModelFile) -> Decoded<'a>
     decoded
 }
 
-/// Embeddings of files and of what lies in folders; what cannot be read is said and left out.
+/// Embeddings of files and of the files in folders. Prints and leaves out files that cannot be read.
 pub(crate) struct EmbeddedFiles {
     pub(crate) names: Vec<String>,
     /// One a name.

@@ -1,4 +1,4 @@
-//! What training shows while it runs: a bar on a terminal, plain lines elsewhere, always on standard error.
+//! The progress of training on standard error: a bar on a terminal, plain lines elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ impl Progress {
             TrainEvent::Started(started) => self.start(started),
             TrainEvent::Step(metrics) => self.step(metrics),
             TrainEvent::Epoch(metrics) => self.epoch(metrics),
-            // A warning is for everyone: quiet is not blind.
+            // `--quiet` does not hide warnings.
             TrainEvent::Warning(text) => {
                 self.bar.suspend(|| output::note(&format!("warning: {}", escape(text))))
             }

@@ -211,7 +211,7 @@ fn all_of_another_folder_is_evaluated_and_a_folder_that_grew_is_told() {
     fs::copy(dir.path().join("photos/cat/img0.png"), dir.path().join("photos/dog/new.png")).unwrap();
     let warned = mentor(dir.path(), "eval run");
     assert!(stderr(&warned).contains("have changed since the model was trained"), "{}", stderr(&warned));
-    assert_fails(&mentor(dir.path(), "eval run --split some"), 2, "write train, val, test or all");
+    assert_fails(&mentor(dir.path(), "eval run --split some"), 2, "[possible values: train, val, test, all]");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn zeros_have_no_sign() {
         "loss svm --json --scores 9,1,1 --target 0",
         "loss softmax --json --scores 1000,9,9,9 --target 0 --compare",
         "loss triplet --json --d-ap 0.5 --d-an 2",
-        "loss pairwise --json --distance 2 --same no",
+        "loss contrastive --json --distance 2 --same no",
     ] {
         let output = stdout(&mentor(dir.path(), arguments));
         assert!(!output.contains("-0.0"), "{arguments}: {output}");

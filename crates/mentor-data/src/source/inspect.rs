@@ -1,4 +1,4 @@
-//! Everything that can be said about a data set without training on it.
+//! The inspection of a data set, without training on it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -222,7 +222,7 @@ fn look(
     Ok(found)
 }
 
-/// Images that look like one of a later split, but for those whose pixels are there.
+/// Images that look like one of a later split, except for those whose pixels are there.
 fn near_leaks(splits: &[Vec<Record>; 3], pictures: &HashMap<u32, Picture>) -> Vec<NearLeak> {
     let mut found = Vec::new();
     for (from, to) in [(Split::Train, Split::Val), (Split::Train, Split::Test), (Split::Val, Split::Test)] {
@@ -295,7 +295,8 @@ mod tests {
         let format = ImageFormat::new(1, 28, 28);
         assert_eq!(
             recommend("my cat's", &format, true),
-            r"mentor train --data 'my cat'\''s' --model cnn --loss softmax --out runs/first --on-bad-image skip"
+            "mentor train --data 'my cat'\\''s' --model cnn --loss softmax --out runs/first \
+             --on-bad-image skip"
         );
         assert!(recommend("a/b.npz", &format, false).contains("--data a/b.npz --model"));
     }

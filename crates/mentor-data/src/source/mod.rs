@@ -66,7 +66,7 @@ impl Source {
     ///
     /// Folders of splits have their usual names in any case, such as `train`, `Testing` or `val_images`.
     /// Splits that the data has are taken as they are. Where validation is missing, a stratified, seeded
-    /// share of training takes its place; where there are no splits at all, test likewise.
+    /// share of training takes its place; if there are no splits at all, test likewise.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use mentor_data::{Augment, OpenOptions};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod distill;
 mod self_train;
@@ -95,25 +95,25 @@ pub struct ModelConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
-    /// `softmax`, `svm` or `crammer-singer` of a classifier; `pairwise` or `triplet` of an embedding model.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `softmax`, `svm` or `crammer-singer` of a classifier; `contrastive` or `triplet` of an embedding model.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "name")]
     pub name: Option<String>,
     /// Δ of the SVM losses, m of the ranking losses; at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// Share of the target's probability given to all classes alike, in [0, 1); softmax only.
+    /// Share of the target's probability that is spread evenly over all classes, in [0, 1); softmax only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_smoothing: Option<f64>,
     /// One weight a class, in class order; softmax only. Empty: every class weighs 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<Vec<f64>>,
-    /// Of `pairwise`, `lecture` or `hadsell`; of `triplet`, `hinge` or `soft-margin`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of `contrastive`, `linear` or `squared`; of `triplet`, `hinge` or `soft-margin`.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "name")]
     pub form: Option<String>,
     /// Which triplets count: `all`, `hard`, `semi-hard`, or `none` for those of `data.triplets`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mining: Option<String>,
-    /// What the sum of a ranking loss is divided by: `valid` (`triplet`'s default) or `active` (`pairwise`'s).
+    /// What the sum of a ranking loss is divided by: `valid` (`triplet`'s default) or `active` (`contrastive`'s).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<String>,
     /// Distance of the ranking losses: `euclidean`, `squared` or `cosine`.
@@ -201,6 +201,20 @@ pub struct TrainingConfig {
     pub ema: Option<f64>,
 }
 
+/// Losses and forms that had another name in early versions, and their names now.
+const RENAMED: [(&str, &str); 3] =
+    [("pairwise", "contrastive"), ("lecture", "linear"), ("hadsell", "squared")];
+
+/// The present name of a loss or of its form, for a present or an earlier one.
+pub fn present_name(name: &str) -> &str {
+    RENAMED.iter().find(|(earlier, _)| *earlier == name).map_or(name, |(_, present)| present)
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let written = Option::<String>::deserialize(deserializer)?;
+    Ok(written.map(|name| present_name(&name).to_owned()))
+}
+
 /// Why a configuration could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -243,7 +257,8 @@ impl Config {
     ///
     /// ```
     /// use mentor_run::Config;
-    /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &["optimizer.learning_rate=0.05".into()])?;
+    /// let sets = ["optimizer.learning_rate=0.05".to_owned()];
+    /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &sets)?;
     /// assert_eq!(config.optimizer.learning_rate, Some(0.05));
     /// assert!(Config::from_toml("[model]\nnmae = 'cnn'", "run.toml", &[]).is_err());
     /// # Ok::<(), mentor_run::ConfigError>(())
@@ -327,6 +342,18 @@ mod tests {
         for set in ["seed", "=3", "training.seed.deep=1", "training.sed=1"] {
             assert!(parse("[training]\nseed = 1", &[set]).is_err(), "{set}");
         }
+    }
+
+    #[test]
+    fn earlier_names_are_read_and_written_as_the_present_ones() {
+        let earlier = "[loss]\nname = 'pairwise'\nform = 'lecture'\n[self_train]\ncanary_fraction = 0.1\n\
+                       [distill]\nteachers = []\nviews = 3";
+        let present = "[loss]\nname = 'contrastive'\nform = 'linear'\n[self_train]\naudit_fraction = 0.1\n\
+                       [distill]\nteachers = []\naugmentations = 3";
+        let (earlier, present) = (parse(earlier, &[]).unwrap(), parse(present, &[]).unwrap());
+        assert_eq!(earlier, present);
+        assert!(earlier.to_toml().contains("name = \"contrastive\""), "{}", earlier.to_toml());
+        assert_eq!(parse("", &["loss.form=hadsell"]).unwrap().loss.form.as_deref(), Some("squared"));
     }
 
     #[test]

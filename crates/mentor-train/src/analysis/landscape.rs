@@ -1,4 +1,4 @@
-//! The cost around the optimiser's way: along one weight, and along the line from the first to the last weights.
+//! The cost near the optimisation path: along one weight, and along the line from the first to the last weights.
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ use crate::inference::device::targets_to_device;
 /// ```
 pub trait Objective {
     /// The data loss of a batch, with its graph; `images` `[B, C, H, W]` are its pixels, on the device that
-    /// computes. `pass` tells the model whether it trains, and [`Pass::epoch`] the number of the draw of
+    /// computes. `pass` tells the model whether it trains, and [`Pass::draw`] the number of the draw of
     /// augmentation and dropout.
     ///
     /// # Errors

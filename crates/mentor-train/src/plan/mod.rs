@@ -1,4 +1,4 @@
-//! A checked configuration, every default filled in: the only thing that can run.
+//! A checked configuration with every default filled in. Only a plan can run.
 
 pub(crate) mod checker;
 mod defaults;

@@ -121,7 +121,9 @@ pub struct Selection {
 /// let balance = Some(Balance { per_class: 2, max_copies: 3 });
 /// let options = SelectionOptions { kind: LabelKind::Hard, threshold: 0.6, temperature: 1.0, balance };
 /// let mut selector = Selector::new(options, 2)?;
-/// for (id, scores) in [("a", [3.0, 0.0]), ("b", [0.1, 0.0]), ("c", [0.0, 2.0]), ("d", [4.0, 0.0]), ("e", [2.0, 0.0])] {
+/// let rows = [("a", [3.0, 0.0]), ("b", [0.1, 0.0]), ("c", [0.0, 2.0]), ("d", [4.0, 0.0]),
+///     ("e", [2.0, 0.0])];
+/// for (id, scores) in rows {
 ///     selector.push(id, &scores)?;
 /// }
 /// let chosen: Vec<_> = selector.finish().labels.into_iter().map(|label| (label.id, label.copies)).collect();

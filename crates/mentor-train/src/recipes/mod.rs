@@ -1,4 +1,4 @@
-//! Ways to train. A recipe says what is minimised and how a model is judged; the loop is common to all.
+//! The recipes: each says what is minimised and how a model is evaluated. They share one training loop.
 
 mod distill;
 mod labels;

@@ -17,7 +17,7 @@ pub(super) fn tell_of_data(
 ) -> Result<(), TrainError> {
     data.notes.iter().for_each(|note| execution.warn(note.to_string()));
     if plan.training.patience.is_some() && data.val.is_none() {
-        let text = "--patience stops nothing here: there is no validation split; give --val-fraction a share";
+        let text = "--patience has no effect, because there is no validation split; set --val-fraction";
         execution.warn(text.to_owned());
     }
     if let Some(advice) = advice_on_photographs(plan, data) {
@@ -37,8 +37,7 @@ fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
     let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
     (dense && (channels > 1 || resized)).then(|| {
         format!(
-            "{} is trained on {height}x{width} pixels, each by itself; for photographs --model cnn is better, and --size 64x64 or \
-             more shows it more",
+            "{} is trained on single pixels of {height}x{width} images; for photographs --model cnn with --size 64x64 or more is better",
             plan.architecture
         )
     })

@@ -104,7 +104,7 @@ fn patience_without_validation_is_said_to_stop_nothing() {
         "data.source = 'digits'\ndata.options.val_fraction = 0.0\ntraining = { epochs = 4, patience = 1 }";
     let (outcome, events) = run(text, &dir.path().join("run"));
     assert!(matches!(outcome, Ok(Outcome::Complete(summary)) if summary.epochs == 4));
-    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience stops nothing"));
+    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience has no effect"));
     assert_eq!(events.iter().filter(|event| warned(event)).count(), 1);
 }
 
@@ -205,7 +205,8 @@ fn few_images_make_three_hundred_updates_in_even_batches_unless_the_user_says_ot
     let dir = tempfile::tempdir().unwrap();
     let data = eight_images(dir.path());
     let text = format!(
-        "data = {{ source = '{data}', options = {{ val_fraction = 0.0, test_fraction = 0.0 }} }}\noptimizer.batch_size = 7"
+        "data = {{ source = '{data}', options = {{ val_fraction = 0.0, \
+         test_fraction = 0.0 }} }}\noptimizer.batch_size = 7"
     );
     let out = dir.path().join("run");
     let summary = complete(&text, &out);

@@ -36,11 +36,11 @@ The demo starts afresh each time: runs of an earlier demo in the same place are 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory for the runs and the report
+    /// Write the runs and the report to this directory
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     out: PathBuf,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
@@ -55,9 +55,7 @@ const BATCH_SIZE: usize = 256;
 const LESSONS: [Lesson; 6] = [
     Lesson {
         name: "svm-gd",
-        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\n\
-            by a margin; the L2 penalty keeps the weights small; gradient descent walks down the exact gradient of\n\
-            all training images.",
+        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\nby a margin; the L2 penalty keeps the weights small; gradient descent uses the exact gradient of\nall training images.",
         config: "
             data.source = 'digits'
             model.name = 'linear'
@@ -121,10 +119,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if !args.quiet {
         output::text(
-            "mentor demo: 1,797 handwritten digits of 8x8 pixels, six lessons.\n\n\
-             What the losses say about the lecture's three images (a cat, a car, a frog):\n",
+            "mentor demo: 1,797 handwritten digits of 8x8 pixels, six models.\n\n\
+             The losses of three images (a cat, a car, a frog) with the scores of the course CS231n:\n",
         )?;
-        output::text(&loss::lecture()?)?;
+        output::text(&loss::three_images()?)?;
     }
     let mut table = Table::new(&[
         ("run", Align::Left),

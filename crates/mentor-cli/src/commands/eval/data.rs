@@ -51,14 +51,12 @@ impl<'a> Opened<'a> {
         Ok(dataset)
     }
 
-    /// Says where the model may have learned from what it is judged by, and where chance decides what it is
-    /// judged by. Splits that are drawn by chance are drawn anew of data that has changed.
+    /// Warns if the model may have been trained on images that evaluate it, and if the split is drawn at random. Random splits change if the data does.
     pub(super) fn warn(&self, part: Part) {
         let Self { trained, source, own, same } = self;
         if matches!(part, Part::All | Part::Split(Split::Train)) && (*own || *same) {
             output::note(&format!(
-                "warning: {}: holds the images that the model was trained on; these numbers do not say how it does on new ones \
-                 (--split test does)",
+                "warning: {}: holds the images that the model was trained on; these numbers do not estimate its accuracy on new images (--split test does)",
                 shown(source.name())
             ));
         } else if let (false, false, false, Part::Split(split)) = (*own, *same, source.has_own_splits(), part)
@@ -84,7 +82,7 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// What is left out, or counts more than once, changes the numbers, so that it is never silent.
+/// Images that are left out or counted more than once change the numbers, so that they are always reported.
 fn warn_of_images<'a>(notes: impl Iterator<Item = &'a Note>) {
     let told = |note: &&Note| {
         matches!(note, Note::BadImage { .. } | Note::LeftOut { .. } | Note::Repeated { split: None, .. })
@@ -94,7 +92,7 @@ fn warn_of_images<'a>(notes: impl Iterator<Item = &'a Note>) {
     }
 }
 
-/// A part of data with the classes of a classifier, in its format; what is left out of it is said.
+/// A part of the data with the classes of a classifier, in its format. Prints what is left out.
 pub(in crate::commands) fn labelled(
     trained: &TrainedModel,
     data: &str,
@@ -106,8 +104,7 @@ pub(in crate::commands) fn labelled(
     Ok(dataset)
 }
 
-/// The same samples with the classes of the model, found by their names. Classes of the model without a
-/// sample are said.
+/// The same samples with the classes of the model, found by their names. Prints the classes of the model that have no sample.
 ///
 /// # Errors
 ///
@@ -142,7 +139,7 @@ fn in_classes_of_model(
         .collect();
     if !absent.is_empty() {
         output::note(&format!(
-            "note: {data}: no image here is of {}: nothing is said of them",
+            "note: {data}: has no image of {}: these classes have no measures",
             some_of(&absent)
         ));
     }

@@ -91,7 +91,7 @@ impl Objective for DistillationObjective<'_> {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
         let device = images.device();
-        let draw = pass.epoch() % self.num_augmentations;
+        let draw = pass.draw() % self.num_augmentations;
         let labelled = !batch.targets.is_empty();
         let targets = labelled.then(|| targets_to_device(&batch.targets, &device));
         let mut teachers = Vec::with_capacity(self.outputs.len());

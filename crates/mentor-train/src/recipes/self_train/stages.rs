@@ -123,8 +123,7 @@ impl Work<'_> {
         let mut warnings = Vec::new();
         if student.num_params() < teacher.num_params() {
             warnings.push(format!(
-                "the student {} has {} parameters and its teacher {} {}: a smaller student forgets what it is taught; give \
-                 --student one as large, and --distill-to the small one",
+                "the student {} has {} parameters and its teacher {} {}: a smaller student cannot learn all pseudo-labels; name a network as large with --student, and the small one with --distill-to",
                 self.self_train.student,
                 student.num_params(),
                 self.plan.architecture,
@@ -196,7 +195,7 @@ impl Work<'_> {
         self.train_on_labels(TEACHER, "teacher on the labels", self.plain(), data)
     }
 
-    /// The student's network on all labels, the canary's too, and no other images.
+    /// The student's network on all labels, those of the audit set too, and no other images.
     pub(super) fn train_baseline(&self, models: &mut Vec<StageModel>) -> Result<(), Halt> {
         if self.self_train.baseline {
             let data = &self.images.labelled;
