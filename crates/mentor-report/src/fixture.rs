@@ -61,35 +61,16 @@ pub(super) fn config() -> Config {
 }
 
 pub(super) fn summary() -> Summary {
-    Summary {
-        num_val: 40,
-        val_accuracy: Some(0.975),
-        val_loss: Some(0.1798),
-        train_loss: 0.1453,
-        train_accuracy: Some(0.9928),
-        last_train_loss: Some(0.1401),
-        last_train_accuracy: Some(0.9941),
-        steps: 1600,
-        epochs: 40,
-        best_epoch: 3,
-        stopped: None,
-        wall_secs: 1.8,
-        num_params: 650,
-        num_zero_weights: 5,
-        num_weights: 640,
-        weight_rms: 0.21,
-        weights_blake3: format!("3f9a1c77e5b2{}", "0".repeat(52)),
-        model_blake3: None,
-        data_blake3: "a".repeat(64),
-        device: "cpu".to_owned(),
-        mentor_version: "0.1.0".to_owned(),
-        teacher: None,
-        baseline: None,
-        test_accuracy: None,
-        rounds: Vec::new(),
-        distilled: None,
-        measures: BTreeMap::new(),
-    }
+    let mut summary =
+        Summary::new(format!("3f9a1c77e5b2{}", "0".repeat(52)), "a".repeat(64), "cpu".to_owned());
+    (summary.num_val, summary.val_accuracy, summary.val_loss) = (40, Some(0.975), Some(0.1798));
+    (summary.train_loss, summary.train_accuracy) = (0.1453, Some(0.9928));
+    (summary.last_train_loss, summary.last_train_accuracy) = (Some(0.1401), Some(0.9941));
+    (summary.steps, summary.epochs, summary.best_epoch, summary.wall_secs) = (1600, 40, 3, 1.8);
+    (summary.num_params, summary.num_zero_weights, summary.num_weights) = (650, 5, 640);
+    summary.weight_rms = 0.21;
+    summary.mentor_version = "0.1.0".to_owned();
+    summary
 }
 
 /// Two classes, one of them with a name that must be escaped.

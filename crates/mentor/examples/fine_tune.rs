@@ -8,11 +8,11 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use burn::tensor::Device;
+use mentor::burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::model::{NamedTensor, parameters};
 use mentor::run::{Config, TrainEvent};
-use mentor::train::{Plan, TrainedModel, train};
+use mentor::train::{Execution, Plan, TrainedModel, train};
 
 /// The digits from `first` to `last` as a folder of images: ten of each for training, twenty for testing.
 fn few_digits(folder: &Path, first: usize, last: usize) -> Result<(), Box<dyn Error>> {
@@ -40,7 +40,7 @@ fn trained(text: &str, run: &Path) -> Result<TrainedModel, Box<dyn Error>> {
             println!("{text}");
         }
     };
-    train(&plan, run, &Device::flex(), "cpu", &false.into(), &mut told)?;
+    train(&plan, run, &Execution::new(&Device::flex()).with_observer(&mut told))?;
     Ok(TrainedModel::load(run, &Device::flex())?)
 }
 

@@ -6,14 +6,12 @@
 
 use std::error::Error;
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use mentor::data::{HostBatch, Loader, LoaderOptions, OpenOptions, Preprocessing, Source, Split};
-use mentor::loss::{Penalty, ScoreLoss};
-use mentor::model::{
-    Head, Model, Network, Noise, Output, Pass, load_safetensors, to_safetensors, weights_blake3,
-};
-use mentor::train::{Optimizer, OptimizerPlan, ParameterTensors};
+use mentor::burn::module::{Module, Param};
+use mentor::burn::tensor::{Device, Tensor};
+use mentor::data::{OpenOptions, Source, Split};
+use mentor::loss::ScoreLoss;
+use mentor::model::{Head, Model, Network, Output, Pass, load_safetensors, to_safetensors, weights_blake3};
+use mentor::train::{Execution, Trainer};
 
 /// Two layers, and a shortcut from the image to the scores. The names of its parameters are those of its fields.
 #[derive(Module, Debug)]
@@ -53,50 +51,20 @@ fn model(device: &Device) -> Result<Model, Box<dyn Error>> {
     Ok(Model::custom("shortcut", [1, 8, 8], Head::Classifier { num_classes: 10 }, network)?)
 }
 
-/// One update by plain gradient descent, from the mean loss of a batch.
-fn step(model: Model, batch: HostBatch, device: &Device) -> Model {
-    let images = Tensor::<4>::from_data(TensorData::new(batch.pixels, batch.shape), device);
-    let targets: Vec<i32> = batch.targets.iter().map(|&target| target as i32).collect();
-    let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [batch.samples.len()]), device);
-    let noise = Noise { seed: 0, epoch: batch.version, samples: &batch.samples };
-    let losses = ScoreLoss::SOFTMAX.per_sample(model.scores(images, &Pass::Training(&noise)), targets);
-    let gradients = ParameterTensors::of_gradients(losses.mean().backward(), &model);
-    let plan = OptimizerPlan {
-        full_batch: false,
-        learning_rate: 0.1,
-        momentum: 0.0,
-        nesterov: false,
-        batch_size: 32,
-        clip_norm: 0.0,
-    };
-    Optimizer::new(plan, Penalty::default()).step(model, gradients, 0.1)
-}
-
 /// What the example is about.
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let source = Source::open("digits", &OpenOptions::default())?;
     let (train, val) = (source.load(Split::Train)?, source.load(Split::Val)?);
     let device = Device::flex();
-    let (preprocessing, autodiff) = (Preprocessing::fit(&train), Device::flex().autodiff());
-    let loader = Loader::new(train, preprocessing.clone(), LoaderOptions::default());
-    let mut trained = model(&autodiff)?;
-    for epoch in 0..15 {
-        for batch in loader.epoch(epoch, 0) {
-            trained = step(trained, batch?, &autodiff);
-        }
-    }
-    let trained = trained.inference();
-    let num_val = val.len();
-    let mut right = 0;
-    for batch in Loader::new(val, preprocessing, LoaderOptions::default()).epoch(0, 0) {
-        let HostBatch { pixels, shape, targets, .. } = batch?;
-        let images = Tensor::<4>::from_data(TensorData::new(pixels, shape), &device);
-        let best = trained.scores(images, &Pass::Inference).argmax(1).into_data();
-        right +=
-            best.iter::<i64>().zip(&targets).filter(|(best, target)| *best == i64::from(**target)).count();
-    }
-    println!("{} parameters, {right} of {num_val} validation images right", trained.num_params());
-    assert!(right * 10 > num_val * 9);
+    let outcome = Trainer::new(model(&device)?, train)
+        .with_validation(val)
+        .with_epochs(10)
+        .with_learning_rate(0.05)
+        .train(&ScoreLoss::SOFTMAX, &Execution::new(&device))?;
+    let found = outcome.complete().ok_or("nobody stops it")?;
+    let (trained, accuracy) = (found.model, found.summary.val_accuracy.unwrap_or_default());
+    println!("{} parameters, validation accuracy {accuracy:.3}", trained.num_params());
+    assert!(accuracy > 0.9);
 
     // Weights go out and in by name, into any network of the same fields.
     let bytes = to_safetensors(&trained)?;

@@ -7,11 +7,11 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use mentor::burn::tensor::Device;
 use mentor::data::{OpenOptions, Source, Split};
 use mentor::metrics::retrieval::{Embeddings, nearest};
 use mentor::run::Config;
-use mentor::train::{Plan, TrainedModel, train};
+use mentor::train::{Execution, Plan, TrainedModel, train};
 
 const CONFIG: &str = "
 data.source = 'digits'
@@ -28,7 +28,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let (run, device) = (folder.path().join("run"), Device::flex());
     let plan = Plan::try_from(Config::from_toml(CONFIG, "example", &[])?)?;
-    train(&plan, &run, &device, "cpu", &false.into(), &mut |_| {})?;
+    train(&plan, &run, &Execution::new(&device))?;
 
     let model = TrainedModel::load(&run, &device)?;
 

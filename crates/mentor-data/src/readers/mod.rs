@@ -29,7 +29,7 @@ mod unlabelled;
 pub(crate) use digits::DIGITS;
 
 /// The forms of data sets. Of those that a path may have, the first reads it.
-static FORMATS: [Format; 5] = [digits::FORMAT, manifest::FORMAT, npz::FORMAT, idx::FORMAT, folder::FORMAT];
+static FORMATS: &[Format] = &[digits::FORMAT, manifest::FORMAT, npz::FORMAT, idx::FORMAT, folder::FORMAT];
 
 /// Finds out what `source` is and lists its samples.
 pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {

@@ -9,6 +9,7 @@ use super::summary::Summary;
 
 /// Something that happened in a run, in the order in which it happened.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum TrainEvent {
     /// A part of the work begins, in a few words; each part that trains has its own `Started` and `Finished`.
     Stage(String),

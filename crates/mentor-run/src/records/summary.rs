@@ -9,6 +9,7 @@ use super::self_training::{DistilledSummary, RoundSummary};
 
 /// `summary.json`: the run in a few numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Accuracy of the chosen model on the validation split; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,4 +83,39 @@ pub struct Summary {
     /// What else the recipe measured of the chosen model on the validation split, by name.
     #[serde(flatten)]
     pub measures: BTreeMap<String, f64>,
+}
+
+impl Summary {
+    /// Names the weights, the data and the device; all that is measured is absent or 0 until it is set.
+    pub fn new(weights_blake3: String, data_blake3: String, device: String) -> Self {
+        Self {
+            val_accuracy: None,
+            val_loss: None,
+            num_val: 0,
+            train_loss: 0.0,
+            train_accuracy: None,
+            last_train_loss: None,
+            last_train_accuracy: None,
+            steps: 0,
+            epochs: 0,
+            best_epoch: 0,
+            stopped: None,
+            wall_secs: 0.0,
+            num_params: 0,
+            num_zero_weights: 0,
+            num_weights: 0,
+            weight_rms: 0.0,
+            weights_blake3,
+            model_blake3: None,
+            data_blake3,
+            device,
+            mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
+            teacher: None,
+            baseline: None,
+            test_accuracy: None,
+            rounds: Vec::new(),
+            distilled: None,
+            measures: BTreeMap::new(),
+        }
+    }
 }

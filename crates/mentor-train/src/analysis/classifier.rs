@@ -32,9 +32,9 @@ pub(crate) fn analyse(
     let results = (subject.judge)(chosen, dataset)?;
     // Without validation images the last update is first seen here.
     if results.iter().any(|result| !result.loss.is_finite()) {
-        return Err(AnalysisError::Overflowed { epoch: subject.plan.training.epochs });
+        return Err(AnalysisError::Overflowed { epoch: subject.epochs });
     }
-    let penalty = WeightStatistics::of(chosen).penalty(&subject.plan.training.penalty);
+    let penalty = WeightStatistics::of(chosen).penalty(&subject.penalty);
     let tensors = parameters(chosen);
     let (along_weight, along_line) = landscapes(subject, last, trajectory)?.unzip();
     Ok(Analysis {
@@ -70,7 +70,7 @@ fn hardest(dataset: &Dataset, results: &[SampleResult]) -> Result<Vec<HardSample
 /// The first columns of the weights `[inputs, classes]` of a linear model, as pictures.
 fn weight_images(subject: &Subject<'_>, tensors: &[NamedTensor]) -> Vec<WeightImage> {
     let Some(weights) = tensors.iter().find(|tensor| is_penalised(&tensor.shape)) else { return Vec::new() };
-    if !subject.plan.architecture.is_linear() {
+    if !subject.is_linear {
         return Vec::new();
     }
     let [channels, height, width] = subject.train.format().shape();

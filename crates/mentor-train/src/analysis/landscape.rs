@@ -80,7 +80,7 @@ impl<'a> Surface<'a> {
         let model = with_parameters(self.model.clone(), tensors)?;
         let results = (self.subject.judge)(&model, &self.samples)?;
         let data_loss = results.iter().map(|result| result.loss).sum::<f64>() / results.len() as f64;
-        Ok(data_loss + WeightStatistics::of(&model).penalty(&self.subject.plan.training.penalty))
+        Ok(data_loss + WeightStatistics::of(&model).penalty(&self.subject.penalty))
     }
 
     fn along_weight(

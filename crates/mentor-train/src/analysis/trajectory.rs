@@ -1,5 +1,7 @@
 //! The optimisation path: the weights after some epochs, for models that are small enough.
 
+use std::num::NonZeroUsize;
+
 use mentor_model::{Model, NamedTensor, parameters};
 
 /// Values kept at most: 4 MB.
@@ -10,8 +12,8 @@ const MIN_POINTS: usize = 8;
 /// Trainable parameters of a model at several moments, flattened in the order of [`parameters`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trajectory {
-    /// Epochs between two points; 0 keeps none.
-    stride: usize,
+    /// Epochs between two points; `None` keeps none.
+    stride: Option<NonZeroUsize>,
     pub(crate) steps: Vec<u64>,
     pub(crate) values: Vec<f32>,
 }
@@ -20,18 +22,19 @@ impl Trajectory {
     /// A trajectory of a run of `epochs` of a model with `num_params`.
     pub(crate) fn new(epochs: usize, num_params: usize) -> Self {
         let num_points = (MAX_VALUES / num_params.max(1)).min(epochs + 1);
-        let stride = if num_points < MIN_POINTS { 0 } else { epochs.div_ceil(num_points - 1) };
+        let stride = (num_points >= MIN_POINTS).then(|| epochs.div_ceil(num_points - 1));
+        let stride = stride.and_then(NonZeroUsize::new);
         Self { stride, steps: Vec::new(), values: Vec::new() }
     }
 
     /// Whether the weights after `epochs_done` belong to it.
     pub(crate) fn wants(&self, epochs_done: usize) -> bool {
-        self.stride > 0 && epochs_done.is_multiple_of(self.stride)
+        self.stride.is_some_and(|stride| epochs_done.is_multiple_of(stride.get()))
     }
 
     /// Points after `epochs_done`.
     pub(crate) fn num_points(&self, epochs_done: usize) -> usize {
-        epochs_done.checked_div(self.stride).map_or(0, |points| points + 1)
+        self.stride.map_or(0, |stride| epochs_done / stride + 1)
     }
 
     /// Adds the weights after `step` updates.

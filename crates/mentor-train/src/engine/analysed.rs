@@ -13,12 +13,17 @@ use mentor_run::{
     DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, EpochMetrics, RunDir, Summary,
 };
 
-use super::error::TrainError;
-use super::objective::Objective;
 use crate::analysis::trajectory::Trajectory;
+use crate::engine::error::TrainError;
+use crate::engine::objective::Objective;
 
 /// An objective of a recipe.
-pub(crate) trait Analysed: Objective {
+pub(crate) trait Analysed: Objective + Analyse {}
+
+impl<T: Objective + Analyse> Analysed for T {}
+
+/// What finds something in a trained model.
+pub(crate) trait Analyse {
     /// What there is to say of the trained model. Ends with [`TrainError::Interrupted`] within a second or a
     /// batch once training is to stop.
     fn analyse(&self, _: &Ended<'_>) -> Result<Findings, TrainError> {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use mentor_run::TrainEvent;
 
-use super::outcome::Halt;
-use super::reduce::{OneProcess, Reduce};
+use crate::engine::outcome::Halt;
+use crate::engine::update::reduce::{OneProcess, Reduce};
 use crate::inference::error::NEVER;
 
 /// Where training computes, until when, who hears of it, and what joins gradients. It decides nothing of what

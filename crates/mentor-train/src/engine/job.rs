@@ -3,11 +3,11 @@
 use burn::tensor::Device;
 use mentor_run::{Config, RunDir};
 
-use crate::engine::analysed::Analysed;
+use crate::engine::analysed::Analyse;
 use crate::engine::execution::Execution;
 use crate::engine::objective::Objective;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation_set::ValidationSet;
 use crate::plan::{LossPlan, TrainingPlan};
 
 /// What does not change over a training.
@@ -15,8 +15,8 @@ pub(crate) struct Job<'a> {
     pub(crate) training: &'a TrainingPlan,
     pub(crate) data: &'a TrainingData,
     pub(crate) objective: &'a dyn Objective,
-    /// The same objective, if it is that of a recipe.
-    pub(crate) analysed: Option<&'a dyn Analysed>,
+    /// What looks at the trained model.
+    pub(crate) analysis: Option<&'a dyn Analyse>,
     /// Where the run is kept, if it is.
     pub(crate) files: Option<Files<'a>>,
     /// The loss that the finished model is evaluated by.

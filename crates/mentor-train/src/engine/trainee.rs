@@ -69,7 +69,7 @@ impl Trainee<'_> {
             training: &plan.training,
             data,
             objective,
-            analysed: Some(objective),
+            analysis: Some(objective),
             files: Some(Files { dir: run_dir, config }),
             loss: &plan.loss,
             device,

@@ -9,13 +9,15 @@ use mentor_model::{Architecture, Head, Model, load_safetensors, parameters};
 use mentor_run::files::MAX_HEADER;
 use mentor_run::{Config, DataConfig, ModelConfig, RunDir};
 
-use super::error::TrainError;
-use super::execution::Execution;
-use super::job::{Files, Job};
-use super::objective::Objective;
-use super::outcome::{Outcome, Trained};
-use super::training_data::TrainingData;
-use super::training_loop::run;
+use crate::engine::analysed::Analyse;
+use crate::engine::error::TrainError;
+use crate::engine::execution::Execution;
+use crate::engine::job::{Files, Job};
+use crate::engine::objective::Objective;
+use crate::engine::outcome::{Outcome, Trained};
+use crate::engine::scored::Scored;
+use crate::engine::training_data::TrainingData;
+use crate::engine::training_loop::run;
 use crate::plan::checker::{Checker, PlanError};
 use crate::plan::loss::LossPlan;
 use crate::plan::training::{Learner, TrainingPlan};
@@ -142,13 +144,26 @@ impl Trainer {
         {
             return Ok(Outcome::AlreadyComplete(trained));
         }
-        let run_dir = self.out.as_ref().map(|out| RunDir::create(out, &config)).transpose()?;
         objective.warnings().iter().for_each(|warning| execution.warn(warning.clone()));
+        let architecture: Option<Architecture> = self.model.spec().architecture.parse().ok();
+        let loss_of_scores = match &loss {
+            LossPlan::Scores(loss) if self.train.is_labelled() => Some(loss.build(data.classes().len())?),
+            _ => None,
+        };
+        let scored = loss_of_scores.as_ref().map(|loss| Scored {
+            architecture: architecture.as_ref(),
+            training: &training,
+            data: &data,
+            loss,
+            device: execution.device(),
+        });
+        let run_dir = self.out.as_ref().map(|out| RunDir::create(out, &config)).transpose()?;
+        let analysis = scored.as_ref().filter(|_| run_dir.is_some());
         let job = Job {
             training: &training,
             data: &data,
             objective,
-            analysed: None,
+            analysis: analysis.map(|scored| scored as &dyn Analyse),
             files: run_dir.as_ref().map(|dir| Files { dir, config }),
             loss: &loss,
             device: execution.device().clone().autodiff(),
@@ -213,14 +228,18 @@ impl Trainer {
             format!("the images are {images:?} (channels, height, width), and the model takes {input:?}")
         });
         if let Head::Classifier { num_classes } = model.spec().head {
-            let found = train.classes().len();
-            check.check(!train.is_labelled() || found == num_classes, || {
-                format!("the data has {found} classes, and the model gives {num_classes} scores")
-            });
+            for dataset in [Some(train), val.as_ref()].into_iter().flatten().filter(|it| it.is_labelled()) {
+                let found = dataset.classes().len();
+                check.check(found == num_classes, || {
+                    format!("the data has {found} classes, and the model gives {num_classes} scores")
+                });
+            }
         }
         if let Some(val) = val {
             check.check(!val.is_empty(), || "there is no validation image".into());
-            check.check(val.format().shape() == images && val.classes() == train.classes(), || {
+            let both_labelled = train.is_labelled() && val.is_labelled();
+            let same_classes = !both_labelled || val.classes() == train.classes();
+            check.check(val.format().shape() == images && same_classes, || {
                 "validation and training images differ in their shape or their classes".into()
             });
         }

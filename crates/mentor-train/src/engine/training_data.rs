@@ -61,7 +61,7 @@ impl TrainingData {
         })
     }
 
-    /// Given data sets, of one format and the same classes.
+    /// Given data sets, of one format; if both have labels, of the same classes.
     pub(crate) fn given(
         train: Arc<Dataset>,
         val: Option<Arc<Dataset>>,
@@ -80,7 +80,11 @@ impl TrainingData {
             preprocessing,
             source_blake3: fingerprint.clone(),
             fingerprint,
-            classes: train.classes().to_vec(),
+            // Teachers may teach images without labels, and those of validation have some.
+            classes: match &val {
+                Some(val) if !train.is_labelled() => val.classes().to_vec(),
+                _ => train.classes().to_vec(),
+            },
             train,
             val,
         }

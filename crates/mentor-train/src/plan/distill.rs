@@ -72,8 +72,8 @@ pub struct DistillPlan {
     pub teachers: Vec<PathBuf>,
     /// Probabilities or classes, distances or directions.
     pub mode: DistillMode,
-    /// T; 1 for embeddings, which have none.
-    pub temperature: f64,
+    /// T; `None` for embeddings, which have no probabilities.
+    pub temperature: Option<f64>,
     /// Factor of what the teacher says.
     pub soft_weight: f64,
     /// Factor of the loss of the labels.
@@ -202,7 +202,7 @@ impl DistillPlan {
         Self {
             teachers: config.teachers,
             mode,
-            temperature,
+            temperature: (!embeddings).then_some(temperature),
             soft_weight,
             hard_weight,
             views: NonZeroU64::new(views).unwrap_or(NonZeroU64::MIN),
@@ -216,7 +216,7 @@ impl DistillPlan {
             teachers: self.teachers.clone(),
             preset: None,
             mode: Some(self.mode.to_string()),
-            temperature: (!self.mode.is_of_embeddings()).then_some(self.temperature),
+            temperature: self.temperature,
             soft_weight: Some(self.soft_weight),
             hard_weight: Some(self.hard_weight),
             augmentations: Some(self.views.get()),
@@ -231,7 +231,8 @@ impl DistillPlan {
     ///
     /// When a parameter is out of its range, which a checked plan's are not.
     pub fn build(&self, hard: &ScoreLoss) -> Result<mentor_loss::Distillation, LossError> {
-        let loss = mentor_loss::Distillation::new(self.temperature, self.soft_weight, self.hard_weight)?;
+        let temperature = self.temperature.unwrap_or(1.0);
+        let loss = mentor_loss::Distillation::new(temperature, self.soft_weight, self.hard_weight)?;
         let loss = match hard {
             ScoreLoss::Softmax(cross_entropy) => loss.with_cross_entropy(cross_entropy.clone()),
             _ => loss,
@@ -253,12 +254,12 @@ mod tests {
     #[test]
     fn the_temperature_suits_the_student_and_the_preset_yields_to_the_user() {
         let distill = |text| plan(text).unwrap().distill().cloned().unwrap();
-        assert_eq!(distill("distill.teachers = ['t']").temperature, 4.0);
-        assert_eq!(distill("model.name = 'mlp:8'\ndistill.teachers = ['t']").temperature, 20.0);
+        assert_eq!(distill("distill.teachers = ['t']").temperature, Some(4.0));
+        assert_eq!(distill("model.name = 'mlp:8'\ndistill.teachers = ['t']").temperature, Some(20.0));
         let hinton = plan("distill = { teachers = ['t'], preset = 'hinton', soft_weight = 0.5 }").unwrap();
         assert_eq!(hinton.architecture.to_string(), "mlp:800,800");
         let hinton = hinton.distill().cloned().unwrap();
-        assert_eq!((hinton.temperature, hinton.soft_weight, hinton.hard_weight), (20.0, 0.5, 0.1));
+        assert_eq!((hinton.temperature, hinton.soft_weight, hinton.hard_weight), (Some(20.0), 0.5, 0.1));
     }
 
     #[test]
@@ -277,7 +278,7 @@ mod tests {
         let plan = plan("distill = { teachers = ['t'], mode = 'relational' }").unwrap();
         assert_eq!(plan.loss.name(), "triplet");
         let distill = plan.distill().cloned().unwrap();
-        assert_eq!((distill.soft_weight, distill.hard_weight, distill.temperature), (1.0, 0.0, 1.0));
+        assert_eq!((distill.soft_weight, distill.hard_weight, distill.temperature), (1.0, 0.0, None));
         assert_eq!(distill.to_config().temperature, None);
     }
 

@@ -15,12 +15,13 @@ use mentor_run::records::embedding_fidelity;
 use mentor_run::records::health::EpochHealth;
 
 use crate::analysis::embeddings;
-use crate::engine::analysed::{Analysed, Ended, Findings};
+use crate::engine::analysed::{Analyse, Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
+use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::{targets_to_device, to_host};
 use crate::inference::evaluate::{embed_samples, in_order};
 use crate::plan::Plan;
@@ -242,18 +243,14 @@ impl Objective for Ranking<'_> {
     }
 }
 
-impl Analysed for Ranking<'_> {
+impl Analyse for Ranking<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         let Ended { chosen, stop, .. } = *ended;
         let dataset = self.data.val.as_ref().unwrap_or(&self.data.train);
         let split = if self.data.val.is_some() { "val" } else { "train" };
         let batch_size = self.plan.training.optimizer.batch_size;
-        let values = embed_samples(
-            chosen,
-            &in_order(dataset, &self.data.preprocessing, batch_size),
-            &self.device,
-            stop,
-        )?;
+        let loader = in_order(dataset, &self.data.preprocessing, batch_size);
+        let values = embed_samples(chosen, &loader, &self.device, stop)?;
         let embeddings = Embeddings::new(&values, self.ranking.embedding_size)?;
         let health = ended.epochs.iter().filter_map(EpochHealth::of).collect();
         let (metric, margin) = (self.ranking.metric(), self.plan.loss.ranking_margin());

@@ -1,22 +1,16 @@
 //! Supervised training: labels → classifier.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use burn::tensor::{Device, Tensor};
-use mentor_data::{Augment, Dataset, HostBatch, Order};
+use mentor_data::{Augment, HostBatch, Order};
 use mentor_loss::ScoreLoss;
-use mentor_metrics::classification::SampleResult;
 use mentor_model::{Model, Pass};
 
-use crate::analysis::classifier::analyse;
-use crate::analysis::subject::Subject;
-use crate::engine::analysed::{Analysed, Ended, Findings};
+use crate::engine::analysed::{Analyse, Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Objective};
+use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::BatchLoss;
+use crate::engine::scored::Scored;
 use crate::engine::training_data::TrainingData;
-use crate::inference::error::InferenceError;
-use crate::inference::evaluate::{evaluate_samples, in_order};
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
 use crate::plan::{Plan, TrainingPlan};
 
@@ -38,19 +32,6 @@ impl<'a> Supervised<'a> {
     /// With the samples in another order.
     pub(crate) fn in_order(self, order: Order) -> Self {
         Self { order, ..self }
-    }
-
-    /// Every sample of `dataset`, in order, until `stop` is set.
-    pub(crate) fn evaluate(
-        &self,
-        model: &Model,
-        dataset: &Arc<Dataset>,
-        stop: &AtomicBool,
-    ) -> Result<Vec<SampleResult>, InferenceError> {
-        let Self { plan, data, loss, device, .. } = self;
-        let batch_size = plan.training.optimizer.batch_size;
-        let loader = in_order(dataset, &data.preprocessing, batch_size);
-        evaluate_samples(model, loss, None, &loader, device, stop)
     }
 }
 
@@ -87,12 +68,10 @@ impl Objective for Supervised<'_> {
     }
 }
 
-impl Analysed for Supervised<'_> {
+impl Analyse for Supervised<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
-        let judge = |model: &Model, dataset: &Arc<Dataset>| self.evaluate(model, dataset, ended.stop);
-        let TrainingData { train, val, .. } = self.data;
-        let subject = Subject { plan: self.plan, train, val: val.as_ref(), judge: &judge };
-        let analysis = analyse(&subject, ended.chosen, ended.last, ended.trajectory)?;
-        Ok(Findings { analysis: Some(analysis), ..Findings::default() })
+        let Self { plan, data, loss, device, .. } = self;
+        let architecture = Some(&plan.architecture);
+        Scored { architecture, training: &plan.training, data, loss, device }.analyse(ended)
     }
 }

@@ -3,11 +3,15 @@
 
 mod distill;
 mod endings;
+mod first_weights;
 mod golden;
+mod inference;
 mod label_files;
 mod optimizers;
+mod own_network;
 mod pseudo_labels;
 mod ranking;
 mod resume;
 mod runs;
 mod self_train;
+mod trainer;

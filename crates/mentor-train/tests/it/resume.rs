@@ -6,7 +6,7 @@ use std::path::Path;
 use mentor_run::{MetricsLine, RunDir, Summary, TrainEvent};
 use mentor_train::Outcome;
 
-use crate::runs::{complete, run, run_until};
+use crate::runs::{complete, run, run_until, timeless};
 
 const MLP: &str = "data.source = 'digits'\nmodel.name = 'mlp:16'\nmodel.dropout = 0.2\ndata.augment = 'shift'\n\
     penalty = { l1 = 1e-5, l2 = 1e-4 }\noptimizer.batch_size = 64\ntraining = { epochs = 3, seed = 5 }";
@@ -24,7 +24,7 @@ fn without_seconds(out: &Path, summary: &Summary) -> (Summary, Vec<MetricsLine>)
         }
         step => step,
     });
-    (Summary { wall_secs: 0.0, ..summary.clone() }, metrics.collect())
+    (timeless(summary), metrics.collect())
 }
 
 #[test]

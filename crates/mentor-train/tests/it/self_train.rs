@@ -16,7 +16,7 @@ use mentor_train::{
     Execution, LabelInput, Labelling, Outcome, TrainError, estimate_self_training, label, train,
 };
 
-use crate::runs::{complete, plan, run};
+use crate::runs::{complete, plan, run, timeless};
 
 const DIGITS: &str = "data.source = 'digits'\nmodel.name = 'mlp:16'\noptimizer.batch_size = 64\n\
     training = { epochs = 3, seed = 5, ema = 0.9 }";
@@ -63,7 +63,7 @@ fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn without_seconds(summary: &Summary) -> Summary {
-    Summary { wall_secs: 0.0, ..summary.clone() }
+    timeless(summary)
 }
 
 #[test]

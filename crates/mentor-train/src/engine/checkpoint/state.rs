@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mentor_model::NamedTensor;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::validation::Validation;
+use crate::engine::objective::validation::Validation;
 
 /// Where a run is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use mentor_run::Config;
 use super::state::{Best, EpochTotals, Progress};
 use super::*;
 use crate::analysis::trajectory::Trajectory;
-use crate::engine::validation::Validation;
+use crate::engine::objective::validation::Validation;
 use crate::plan::Plan;
 
 /// A run of 9 epochs of 4 batches with momentum and an average of the weights.

@@ -17,12 +17,13 @@ use mentor_run::records::embedding_fidelity::{
 };
 
 use super::objective::judged;
-use crate::engine::analysed::{Analysed, Ended, Findings};
+use crate::engine::analysed::{Analyse, Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
+use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::to_host;
 use crate::inference::evaluate::{embed_samples, in_order};
 use crate::inference::speed::speed;
@@ -239,7 +240,7 @@ impl Objective for DistilledEmbeddings<'_> {
     }
 }
 
-impl Analysed for DistilledEmbeddings<'_> {
+impl Analyse for DistilledEmbeddings<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         let num_params = self.teachers.iter().map(|teacher| teacher.model().num_params()).sum();
         let mut teacher = TeacherSummary { val_accuracy: None, num_params, measures: BTreeMap::new() };

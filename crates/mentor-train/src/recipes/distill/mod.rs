@@ -269,10 +269,10 @@ impl<'a> Losses<'a> {
 fn describe(distill: &DistillPlan) -> String {
     let DistillPlan { mode, temperature, soft_weight, hard_weight, .. } = distill;
     let weights = format!("soft weight {soft_weight}, hard weight {hard_weight}");
-    if mode.is_of_embeddings() {
-        return format!("{mode} targets, {weights}");
+    match temperature {
+        None => format!("{mode} targets, {weights}"),
+        Some(temperature) => format!("{mode} targets, temperature {temperature}, {weights}"),
     }
-    format!("{mode} targets, temperature {temperature}, {weights}")
 }
 
 /// The data, with the classes of the teachers; embeddings know no classes, and may meet new ones.

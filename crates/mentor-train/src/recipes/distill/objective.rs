@@ -17,12 +17,13 @@ use mentor_run::records::distillation::{
 };
 
 use super::scores::DistillationObjective;
-use crate::engine::analysed::{Analysed, Ended, Findings};
+use crate::engine::analysed::{Analyse, Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Objective};
+use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::BatchLoss;
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
 use crate::inference::device::{images_to_device, targets_to_device, to_host};
 use crate::inference::error::{NEVER, go_on};
 use crate::inference::evaluate::in_order;
@@ -221,7 +222,7 @@ impl Objective for Distilled<'_> {
     }
 }
 
-impl Analysed for Distilled<'_> {
+impl Analyse for Distilled<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         let findings = match &self.supervised {
             Some(supervised) => supervised.analyse(ended)?,

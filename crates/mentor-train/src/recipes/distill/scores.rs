@@ -8,9 +8,10 @@ use mentor_loss::{Distillation as Loss, DistillationTerms, ScoreLoss, SoftmaxCro
 use mentor_model::{Model, Pass};
 
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective};
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
+use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::inference::device::targets_to_device;
 use crate::plan::loss::ScoreLossPlan;
 use crate::teachers::error::TeacherError;

@@ -123,14 +123,11 @@ impl Work<'_> {
             let student = at(&format!("round-{}/student", round.round));
             round.test_accuracy = student.and_then(|model| model.stage.test_accuracy);
         }
-        Summary {
-            test_accuracy: chosen.stage.test_accuracy,
-            wall_secs: measured.iter().map(|model| model.summary.wall_secs).sum(),
-            baseline,
-            distilled,
-            rounds,
-            ..chosen.summary.clone()
-        }
+        let mut summary = chosen.summary.clone();
+        summary.test_accuracy = chosen.stage.test_accuracy;
+        summary.wall_secs = measured.iter().map(|model| model.summary.wall_secs).sum();
+        (summary.baseline, summary.distilled, summary.rounds) = (baseline, distilled, rounds);
+        summary
     }
 
     fn describe_all(&self, measured: &[Measured], mut rounds: Vec<Round>, summary: &Summary) -> SelfTraining {

@@ -20,14 +20,15 @@ use serde::{Deserialize, Serialize};
 use super::data::members;
 use super::places::{LENGTH, LENGTH_FILE};
 use super::stages::Work;
-use crate::engine::analysed::Analysed;
+use crate::engine::analysed::Analyse;
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Objective};
+use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::BatchLoss;
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::outcome::Halt;
 use crate::engine::trainee::Trainee;
 use crate::engine::training_data::TrainingData;
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
 use crate::plan::{MIN_UPDATES, Plan, TrainingPlan};
 use crate::recipes::supervised::Supervised;
 
@@ -249,7 +250,7 @@ impl Objective for ByLoss<'_> {
     }
 }
 
-impl Analysed for ByLoss<'_> {}
+impl Analyse for ByLoss<'_> {}
 
 #[cfg(test)]
 mod tests {

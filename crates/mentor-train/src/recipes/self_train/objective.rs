@@ -6,11 +6,12 @@ use mentor_loss::SoftmaxCrossEntropy;
 use mentor_metrics::pseudo_labels::{LabelKind, SoftTarget};
 use mentor_model::{Model, Pass};
 
-use crate::engine::analysed::{Analysed, Ended, Findings};
+use crate::engine::analysed::{Analyse, Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Objective, Sum};
-use crate::engine::validation::Validation;
-use crate::engine::validation_set::ValidationSet;
+use crate::engine::objective::Objective;
+use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
+use crate::engine::objective::validation::Validation;
+use crate::engine::objective::validation_set::ValidationSet;
 use crate::inference::device::targets_to_device;
 use crate::pseudo_labels::WeightRamp;
 use crate::recipes::supervised::Supervised;
@@ -117,7 +118,7 @@ impl Objective for NoisyStudent<'_> {
     }
 }
 
-impl Analysed for NoisyStudent<'_> {
+impl Analyse for NoisyStudent<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         self.supervised.analyse(ended)
     }

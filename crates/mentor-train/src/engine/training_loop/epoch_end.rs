@@ -5,10 +5,10 @@ use std::time::Duration;
 use mentor_model::{Model, parameters};
 use mentor_run::{EpochMetrics, TrainEvent};
 
-use super::checkpoint::state::Best;
-use super::error::TrainError;
-use super::training_loop::{Run, timed};
-use super::validation::Validation;
+use crate::engine::checkpoint::state::Best;
+use crate::engine::error::TrainError;
+use crate::engine::objective::validation::Validation;
+use crate::engine::training_loop::{Run, timed};
 use crate::inference::weights::WeightStatistics;
 
 /// A loss so many times that of scores of zero is worth a warning. Early in training it is often two or three

@@ -9,7 +9,7 @@ use mentor_run::StepMetrics;
 
 use crate::engine::checkpoint::state::Progress;
 use crate::engine::error::TrainError;
-use crate::engine::objective::{BatchLoss, Measure, Sum};
+use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
 use crate::inference::device::to_host;
 
 /// Batches between two reads on a device that is not the CPU.

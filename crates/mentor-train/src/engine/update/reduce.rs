@@ -2,8 +2,8 @@
 
 use mentor_model::Model;
 
-use super::error::TrainError;
-use super::gradients::ParameterTensors;
+use crate::engine::error::TrainError;
+use crate::engine::update::gradients::ParameterTensors;
 
 /// What happens to the gradients of an update between the backward pass and the optimiser, such as a mean over
 /// the processes that train one model together.

@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::gradients::ParameterTensors;
+use crate::engine::update::gradients::ParameterTensors;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_kernels::SgdUpdate;

@@ -6,15 +6,15 @@ use mentor_data::{Loader, LoaderOptions, Order};
 use mentor_model::{Model, parameters, with_parameters};
 use mentor_run::{Started, TrainEvent};
 
-use super::checkpoint::state::Progress;
-use super::checkpoint::{Checkpoint, Fits};
-use super::error::TrainError;
-use super::job::Job;
-use super::journal::Journal;
-use super::observed::Observed;
-use super::optimizer::Optimizer;
-use super::training_loop::Run;
 use crate::analysis::trajectory::Trajectory;
+use crate::engine::checkpoint::state::Progress;
+use crate::engine::checkpoint::{Checkpoint, Fits};
+use crate::engine::error::TrainError;
+use crate::engine::job::Job;
+use crate::engine::training_loop::Run;
+use crate::engine::training_loop::journal::Journal;
+use crate::engine::training_loop::observed::Observed;
+use crate::engine::update::optimizer::Optimizer;
 
 impl<'a> Run<'a> {
     /// A new run, or the one that the newest intact checkpoint holds.

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use mentor_data::{Dataset, HostBatch, Loader, Preprocessing};
 use mentor_model::Model;
 
-use super::error::TrainError;
+use crate::engine::error::TrainError;
 use crate::inference::device::images_to_device;
 use crate::inference::error::NEVER;
 use crate::inference::evaluate::{embed_samples, in_order, score_samples};

@@ -41,7 +41,7 @@ impl Run<'_> {
             epochs: &self.journal.epochs,
             stop: job.execution.stop(),
         };
-        let findings = job.analysed.map_or_else(|| Ok(Findings::default()), |it| it.analyse(&ended))?;
+        let findings = job.analysis.map_or_else(|| Ok(Findings::default()), |it| it.analyse(&ended))?;
         if let Some(files) = &job.files {
             findings.write(files.dir)?;
         }
@@ -61,35 +61,26 @@ impl Run<'_> {
         let of_best = progress.best.as_ref().and_then(|best| best.train);
         let (train_loss, train_accuracy) = of_best.unwrap_or(progress.last_train);
         let best = progress.best.as_ref().map(|best| &best.validation);
-        Summary {
-            val_accuracy: best.and_then(|best| best.accuracy),
-            val_loss: best.and_then(|best| best.data_loss).map(|data_loss| data_loss + penalty),
-            num_val: job.data.val.as_ref().map_or(0, |val| val.len()),
-            train_loss,
-            train_accuracy,
-            last_train_loss: Some(progress.last_train.0),
-            last_train_accuracy: progress.last_train.1,
-            steps: progress.step,
-            epochs: progress.epoch,
-            best_epoch: progress.best.as_ref().map_or(progress.epoch, |best| best.epoch + 1),
-            stopped: progress.stopped.clone(),
-            wall_secs: progress.wall_secs,
-            num_params: chosen.num_params(),
-            num_zero_weights: statistics.num_zero,
-            num_weights: statistics.num_weights,
-            weight_rms: statistics.rms(),
-            weights_blake3: weights_blake3(chosen),
-            model_blake3: None,
-            data_blake3: progress.data_blake3.clone(),
-            device: job.execution.device_name().to_owned(),
-            mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
-            teacher: None,
-            baseline: None,
-            test_accuracy: None,
-            rounds: Vec::new(),
-            distilled: None,
-            measures: best.map(|best| best.measures.clone()).unwrap_or_default(),
+        let (data, device) = (progress.data_blake3.clone(), job.execution.device_name().to_owned());
+        let mut summary = Summary::new(weights_blake3(chosen), data, device);
+        if let Some(best) = best {
+            summary.val_accuracy = best.accuracy;
+            summary.val_loss = best.data_loss.map(|data_loss| data_loss + penalty);
+            summary.measures = best.measures.clone();
         }
+        summary.num_val = job.data.val.as_ref().map_or(0, |val| val.len());
+        (summary.train_loss, summary.train_accuracy) = (train_loss, train_accuracy);
+        summary.last_train_loss = Some(progress.last_train.0);
+        summary.last_train_accuracy = progress.last_train.1;
+        (summary.steps, summary.epochs) = (progress.step, progress.epoch);
+        summary.best_epoch = progress.best.as_ref().map_or(progress.epoch, |best| best.epoch + 1);
+        summary.stopped = progress.stopped.clone();
+        summary.wall_secs = progress.wall_secs;
+        summary.num_params = chosen.num_params();
+        summary.num_zero_weights = statistics.num_zero;
+        summary.num_weights = statistics.num_weights;
+        summary.weight_rms = statistics.rms();
+        summary
     }
 }
 

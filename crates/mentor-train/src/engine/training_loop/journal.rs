@@ -2,10 +2,10 @@
 
 use mentor_run::{EpochMetrics, MetricsLine, MetricsWriter, StepMetrics};
 
-use super::checkpoint::{Checkpoint, CheckpointError, Fits, load_newest};
-use super::error::TrainError;
-use super::execution::Execution;
-use super::job::Files;
+use crate::engine::checkpoint::{Checkpoint, CheckpointError, Fits, load_newest};
+use crate::engine::error::TrainError;
+use crate::engine::execution::Execution;
+use crate::engine::job::Files;
 
 /// What a training writes while it goes on.
 pub(crate) struct Journal<'a> {

@@ -6,6 +6,12 @@
 //! plan, the data and the number of batches done, so that a run continued from a checkpoint ends in the
 //! same weights, bit for bit.
 
+mod epoch_end;
+mod finish;
+mod journal;
+mod observed;
+mod start;
+
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
@@ -15,14 +21,14 @@ use mentor_run::TrainEvent;
 
 use crate::analysis::trajectory::Trajectory;
 use crate::engine::checkpoint::state::Progress;
-use crate::engine::ema::{ema_decay, update_average};
 use crate::engine::error::TrainError;
-use crate::engine::gradients::ParameterTensors;
 use crate::engine::job::Job;
-use crate::engine::journal::Journal;
-use crate::engine::observed::Observed;
-use crate::engine::optimizer::{Optimizer, accumulate};
 use crate::engine::outcome::{Outcome, Trained};
+use crate::engine::training_loop::journal::Journal;
+use crate::engine::training_loop::observed::Observed;
+use crate::engine::update::ema::{ema_decay, update_average};
+use crate::engine::update::gradients::ParameterTensors;
+use crate::engine::update::optimizer::{Optimizer, accumulate};
 use crate::inference::device::images_to_device;
 use crate::inference::weights::penalty_rows;
 use crate::plan::Schedule;

@@ -3,8 +3,8 @@
 use mentor_data::{Dataset, HostBatch};
 use mentor_metrics::classification::{SampleResult, judge, summarise};
 
-use super::objective::BatchLoss;
-use super::validation::Validation;
+use crate::engine::objective::batch_loss::BatchLoss;
+use crate::engine::objective::validation::Validation;
 use crate::inference::device::to_host;
 
 /// What the batches of a validation came to.
