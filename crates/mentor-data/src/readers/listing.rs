@@ -11,6 +11,10 @@ use crate::notes::Note;
 use crate::options::SplitBy;
 use crate::split::Split;
 
+/// What a sample takes beside its pixels, roughly: its id, label and hashes, in the lists that opening and
+/// loading make.
+pub(crate) const SAMPLE_BYTES: u64 = 512;
+
 /// A sample as a reader lists it.
 pub(crate) struct Listed {
     pub(crate) id: String,

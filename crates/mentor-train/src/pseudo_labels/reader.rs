@@ -1,10 +1,10 @@
 //! Reads files of pseudo-labels, a row group at a time.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use mentor_data::catch_panic;
 use mentor_run::files::{io, open_named};
-use parquet::column::reader::get_typed_column_reader;
+use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{
     ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
 };
@@ -12,6 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
 use super::manifest::{LabelsHeader, Manifest, header_difference};
+use super::pages::{PlainPages, Whole};
 use super::schema::{HEADER_KEY, LabelsError, damaged, schema};
 
 /// One labelled image. Label and confidence are not repeated here: they follow from the scores.
@@ -128,7 +129,7 @@ fn complete(path: &Path, files: &[(PathBuf, Manifest)]) -> Result<(), LabelsErro
 pub struct LabelRows<'a> {
     set: &'a LabelSet,
     next_file: usize,
-    file: Option<SerializedFileReader<File>>,
+    file: Option<SerializedFileReader<Whole>>,
     next_group: usize,
     rows: std::vec::IntoIter<LabelRow>,
 }
@@ -148,10 +149,10 @@ impl LabelRows<'_> {
                 continue;
             }
             let path = &self.set.files[self.next_file - 1].0;
-            let group = file.get_row_group(self.next_group).map_err(damaged(path))?;
+            let num_classes = self.set.header.classes.len();
+            let rows = guarded(|| read_group(&*file.get_row_group(self.next_group)?, num_classes));
+            self.rows = rows.map_err(damaged(path))?.into_iter();
             self.next_group += 1;
-            self.rows =
-                read_group(&*group, self.set.header.classes.len()).map_err(damaged(path))?.into_iter();
             return Ok(true);
         }
     }
@@ -178,9 +179,16 @@ impl Iterator for LabelRows<'_> {
     }
 }
 
-fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<File>, LabelsError> {
+/// A panic of the library is one damaged file.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_panic(read)
+        .unwrap_or_else(|reason| Err(ParquetError::General(format!("its reader failed ({reason})"))))
+}
+
+fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<Whole>, LabelsError> {
     let file = open_named(path, u64::MAX)?;
-    let file = SerializedFileReader::new(file).map_err(damaged(path))?;
+    let num_bytes = file.metadata().map_err(io(path, "read"))?.len();
+    let file = guarded(|| SerializedFileReader::new(Whole { file, num_bytes })).map_err(damaged(path))?;
     let metadata = file.metadata().file_metadata();
     let wrong = |reason: &str| Err(LabelsError::Damaged { path: path.to_owned(), reason: reason.to_owned() });
     if metadata.schema() != &*schema() {
@@ -226,7 +234,9 @@ fn read_column<T: DataType>(
     num_rows: usize,
     num_values: usize,
 ) -> Result<Vec<T::T>, ParquetError> {
-    let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column)?);
+    let pages = PlainPages::new(group.get_column_page_reader(column)?, num_values);
+    let description = group.metadata().column(column).column_descr_ptr();
+    let mut reader = ColumnReaderImpl::<T>::new(description, Box::new(pages));
     let (mut values, mut definition, mut repetition) = (Vec::new(), Vec::new(), Vec::new());
     let mut found = 0;
     while found < num_rows {
