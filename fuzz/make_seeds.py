@@ -7,6 +7,7 @@ Some targets take their first byte as a choice; see src/parsers/.
 
 import gzip
 import io
+import json
 import pathlib
 import struct
 import subprocess
@@ -153,20 +154,51 @@ def runs(mentor, folder):
             seed("metrics", name, (place / "metrics.jsonl").read_bytes())
     seed("report", "metrics", bytes([7]), (folder / "classifier/metrics.jsonl").read_bytes())
     seed("weights", "linear", (folder / "classifier/model.safetensors").read_bytes())
-    for path in sorted((folder / "classifier/checkpoints").glob("*.safetensors")):
-        seed("checkpoint", path.stem, path.read_bytes())
     labels = folder / "self/round-1/labels/labels.parquet"
-    seed("labels", "shard", labels.read_bytes())
-    seed("labels_manifest", "shard", labels.with_name("labels.parquet.json").read_bytes())
+    manifest = labels.with_name("labels.parquet.json").read_bytes()
+    seed("labels", "shard", bytes([json.loads(manifest)["num_rows"]]), labels.read_bytes())
+    seed("labels_manifest", "shard", manifest)
     seed("teacher_cache", "scores", b"\0", (folder / "student/teacher-1.cache").read_bytes())
+
+
+def checkpoints(mentor, folder):
+    """The target trains on this archive, so that its checkpoints are of the same data."""
+    pixels = b"".join(bytes(picture(at % 2 == 0, at)) for at in range(20))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", npy("|u1", "(20, 4, 4)", pixels))
+        archive.writestr("y.npy", npy("|u1", "(20,)", bytes(at % 2 for at in range(20))))
+    seed("npz", "training", file.getvalue())
+    (folder / "data.npz").write_bytes(file.getvalue())
+    (folder / "run.toml").write_text("""[data]
+source = 'data.npz'
+[model]
+name = 'mlp:2'
+[optimizer]
+batch_size = 8
+[training]
+epochs = 2
+min_updates = 0
+checkpoint_secs = 0.0
+ema = 0.5
+""")
+    command = [mentor, "train", "--config", "run.toml", "-q", "--out", "run"]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    seed("plan", "checkpoint", (folder / "run.toml").read_bytes())
+    for path in sorted((folder / "run/checkpoints").glob("*.safetensors")):
+        seed("checkpoint", path.stem, b"\1", path.read_bytes())
+    seed("weights", "mlp", (folder / "run/model.safetensors").read_bytes())
 
 
 def main():
     arrays()
     tables()
     pictures()
+    mentor = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as folder:
-        runs(str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(folder))
+        runs(mentor, pathlib.Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints(mentor, pathlib.Path(folder))
 
 
 main()
