@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -190,6 +191,29 @@ ema = 0.5
     seed("weights", "mlp", (folder / "run/model.safetensors").read_bytes())
 
 
+def dictionaries():
+    """Words for the fuzzer: those of the seeds that are text, and the marks of image files."""
+    texts = ["npy", "manifest", "triplets", "config", "plan", "metrics", "record", "report", "model_json",
+             "labels_manifest", "checkpoint"]  # fmt: skip
+    words = {}
+    for target in texts:
+        found = set()
+        for path in (HERE / "seeds" / target).iterdir():
+            found.update(re.findall(rb"[A-Za-z_][\w|<>-]{2,40}", path.read_bytes()))
+        words[target] = {f'"{word.decode()}"' for word in found}
+    for target in ["config", "plan", "metrics", "record", "report", "model_json", "labels_manifest"]:
+        words[target] |= {'"null"', '"1e999"', '"-1"', '"18446744073709551615"', '"[]"', '"{}"'}
+    words["image"] = {f'"{word}"' for word in
+        "IHDR IDAT IEND PLTE tRNS eXIf iCCP acTL fcTL VP8X VP8L VP8\\x20 ALPH ANIM ANMF EXIF ICCP RIFF WEBP "
+        "GIF89a NETSCAPE2.0 JFIF Adobe \\xff\\xd8 \\xff\\xd9 \\xff\\xda \\xff\\xc0 \\xff\\xc2 "
+        "\\xff\\xc4 \\xff\\xdd II*\\x00 MM\\x00* P1 P4 P5 P6 P7 TUPLTYPE RGB_ALPHA".split()}  # fmt: skip
+    words["npz"] = {'"x.npy"', '"y.npy"', '"x_test.npy"', '"y_test.npy"', '"PK\\x03\\x04"', '"PK\\x01\\x02"'}
+    for target, found in words.items():
+        path = HERE / "dictionaries" / f"{target}.dict"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(sorted(found)) + "\n")
+
+
 def main():
     arrays()
     tables()
@@ -199,6 +223,7 @@ def main():
         runs(mentor, pathlib.Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         checkpoints(mentor, pathlib.Path(folder))
+    dictionaries()
 
 
 main()

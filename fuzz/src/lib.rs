@@ -1,3 +1,9 @@
-//! What the fuzz targets call. The tests of the command line replay the same functions on every stored input.
+//! One function for each form of what a stranger may have written. It takes any bytes, and what comes of them
+//! must be a value or an error: no panic, no unbounded memory, no unbounded time.
+//!
+//! The two modules are also those of a test of `mentor-cli`, which replays every stored input. Therefore they
+//! name crates alone, and each other.
 
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod parsers;

@@ -5,16 +5,18 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mentor_data::{Limits, OpenOptions, Source, Split};
+use mentor_data::{Array, Limits, OpenOptions, Source, Split};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::place::{folder, put};
 
-/// Opens data and loads every split of it, within limits that a fuzzer reaches.
+/// What a fuzzer reaches.
+const LIMITS: Limits = Limits { max_pixels: 1 << 12, max_file_bytes: 1 << 16, max_memory_bytes: 1 << 24 };
+
+/// Opens data and loads every split of it.
 pub(super) fn open(path: &Path) {
-    let limits = Limits { max_pixels: 1 << 12, max_file_bytes: 1 << 16, max_memory_bytes: 1 << 24 };
-    let options = OpenOptions { limits, ..OpenOptions::default() };
+    let options = OpenOptions { limits: LIMITS, ..OpenOptions::default() };
     let path = path.to_str().expect("a temporary path is text");
     for source in [Source::open(path, &options), Source::open_undivided(path, &options)] {
         let Ok(source) = source else { continue };
@@ -31,9 +33,15 @@ pub fn npz(bytes: &[u8]) {
     open(&path);
 }
 
-/// An array of images, or of labels if the first byte is odd, in an archive that is otherwise whole.
+/// An array by itself; then one of images, or of labels if the first byte is odd, in an archive that is
+/// otherwise whole.
 pub fn npy(bytes: &[u8]) {
     let Some((&kind, array)) = bytes.split_first() else { return };
+    let path = folder("npy", |_| {}).join("array.npy");
+    put(&path, array);
+    if let Ok(array) = Array::read(&path, &LIMITS) {
+        assert_eq!(array.shape.iter().product::<usize>(), array.values.len());
+    }
     let images = header("|u1", "(4, 2, 2)", &(0..16).collect::<Vec<u8>>());
     let labels = header("|u1", "(4,)", &[0, 1, 0, 1]);
     let arrays = if kind & 1 == 0 { [array, &labels] } else { [&images, array] };
@@ -61,9 +69,11 @@ pub fn idx(bytes: &[u8]) {
         encoder.write_all(array).expect("memory");
         content = encoder.finish().expect("memory");
     }
-    let images = [&[0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2][..], &(0..16).collect::<Vec<u8>>()].concat();
+    let images =
+        [&[0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2][..], &(0..16).collect::<Vec<u8>>()].concat();
     let labels = [0, 0, 8, 1, 0, 0, 0, 4, 0, 1, 0, 1];
-    let (images, labels) = if kind & 1 == 0 { (&content[..], &labels[..]) } else { (&images[..], &content[..]) };
+    let (images, labels) =
+        if kind & 1 == 0 { (&content[..], &labels[..]) } else { (&images[..], &content[..]) };
     let place = folder("idx", |_| {});
     put(&place.join("train-images-idx3-ubyte"), images);
     put(&place.join("train-labels-idx1-ubyte"), labels);

@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// The folder of the parser called `name`, which `fill` makes when it is first asked for.
-pub(super) fn folder(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+pub fn folder(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     FOLDER.with(|folder| {
         let path = folder.path().join(name);
         if !path.exists() {
@@ -22,6 +22,6 @@ pub(super) fn folder(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
 }
 
 /// Writes a file that must be written.
-pub(super) fn put(path: &Path, bytes: &[u8]) {
+pub fn put(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("a file");
 }

@@ -11,7 +11,7 @@ use mentor_run::Config;
 use mentor_train::{Plan, TrainedModel, train};
 use safetensors::SafeTensors;
 
-use super::place::{folder, put};
+use crate::parsers::place::{folder, put};
 
 /// A configuration to a plan. A plan is its own configuration's.
 pub fn plan(bytes: &[u8]) {
@@ -53,7 +53,8 @@ pub fn model_json(bytes: &[u8]) {
     let device = Device::flex();
     if let Ok(trained) = TrainedModel::load(&place, &device) {
         let [channels, height, width] = trained.file.spec.input;
-        let scores = trained.model.scores(Tensor::zeros([2, channels, height, width], &device), &Pass::Inference);
+        let scores =
+            trained.model.scores(Tensor::zeros([2, channels, height, width], &device), &Pass::Inference);
         assert_eq!(scores.dims(), [2, trained.file.classes.len()]);
     }
 }
@@ -61,7 +62,9 @@ pub fn model_json(bytes: &[u8]) {
 /// The only checkpoint of a run, which goes on from it or refuses it. An odd first byte makes its checksum right.
 pub fn checkpoint(bytes: &[u8]) {
     let Some((&kind, checkpoint)) = bytes.split_first() else { return };
-    let place = folder("checkpoint", |place| put(&place.join("data.npz"), include_bytes!("../../seeds/npz/training")));
+    let place = folder("checkpoint", |place| {
+        put(&place.join("data.npz"), include_bytes!("../../seeds/npz/training"))
+    });
     let out = place.join("run");
     let _ = fs::remove_dir_all(&out);
     let text = include_str!("../../seeds/plan/checkpoint");

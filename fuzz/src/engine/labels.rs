@@ -6,7 +6,7 @@ use mentor_train::pseudo_labels::{LabelSet, Manifest, finished_shard};
 use mentor_train::{CacheError, CacheKey, CacheShape, TeacherCache};
 use serde_json::Value;
 
-use super::place::{folder, put};
+use crate::parsers::place::{folder, put};
 
 /// A shard, whose first byte is its number of rows; the manifest beside it is made to fit.
 pub fn labels(bytes: &[u8]) {
@@ -84,7 +84,8 @@ fn own_key() -> (CacheKey, CacheShape) {
     let number = |name: &str| fields[name].as_u64().expect("a number");
     let key = CacheKey {
         teacher_weights: text("teacher_weights"),
-        teacher_preprocessing: serde_json::from_value(fields["teacher_preprocessing"].clone()).expect("as written"),
+        teacher_preprocessing: serde_json::from_value(fields["teacher_preprocessing"].clone())
+            .expect("as written"),
         student_format: serde_json::from_value(fields["student_format"].clone()).expect("as written"),
         augment: serde_json::from_value(fields["augment"].clone()).expect("as written"),
         seed: number("seed"),
