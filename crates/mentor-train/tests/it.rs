@@ -9,6 +9,8 @@ mod endings;
 mod golden;
 #[path = "it/label_files.rs"]
 mod label_files;
+#[path = "it/made_shards.rs"]
+mod made_shards;
 #[path = "it/optimizers.rs"]
 mod optimizers;
 #[path = "it/pseudo_labels.rs"]

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use mentor_data::catch_panic;
 use mentor_run::files::{io, open_named};
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::{
-    ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
-};
+use parquet::data_type::{ByteArrayType, DataType, FixedLenByteArrayType, FloatType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
@@ -214,10 +212,15 @@ fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<Whole>,
 
 fn read_group(group: &dyn RowGroupReader, num_classes: usize) -> Result<Vec<LabelRow>, ParquetError> {
     let num_rows = usize::try_from(group.metadata().num_rows())?;
-    let ids: Vec<ByteArray> = read_column::<ByteArrayType>(group, 0, num_rows, num_rows)?;
-    let images: Vec<FixedLenByteArray> = read_column::<FixedLenByteArrayType>(group, 1, num_rows, num_rows)?;
+    let (ids, _) = read_column::<ByteArrayType>(group, 0, num_rows, num_rows)?;
+    let (images, _) = read_column::<FixedLenByteArrayType>(group, 1, num_rows, num_rows)?;
     let num_scores = num_rows.saturating_mul(num_classes);
-    let scores: Vec<f32> = read_column::<FloatType>(group, 2, num_rows, num_scores)?;
+    let (scores, levels) = read_column::<FloatType>(group, 2, num_rows, num_scores)?;
+    // Level 0 begins a row.
+    let whole = |(index, &level): (usize, &i16)| (level == 0) == index.is_multiple_of(num_classes);
+    if levels.len() != num_scores || !levels.iter().enumerate().all(whole) {
+        return Err(ParquetError::General("an image has another number of scores than classes".to_owned()));
+    }
     let rows = ids.into_iter().zip(images).zip(scores.chunks_exact(num_classes.max(1)));
     rows.map(|((id, image), scores)| {
         let image_blake3 = image.data().try_into().map_err(|_| {
@@ -228,12 +231,13 @@ fn read_group(group: &dyn RowGroupReader, num_classes: usize) -> Result<Vec<Labe
     .collect()
 }
 
+/// The values of a column with their repetition levels, which only a list has.
 fn read_column<T: DataType>(
     group: &dyn RowGroupReader,
     column: usize,
     num_rows: usize,
     num_values: usize,
-) -> Result<Vec<T::T>, ParquetError> {
+) -> Result<(Vec<T::T>, Vec<i16>), ParquetError> {
     let pages = PlainPages::new(group.get_column_page_reader(column)?, num_values);
     let description = group.metadata().column(column).column_descr_ptr();
     let mut reader = ColumnReaderImpl::<T>::new(description, Box::new(pages));
@@ -252,7 +256,7 @@ fn read_column<T: DataType>(
         found += records;
     }
     if (found, values.len()) == (num_rows, num_values) {
-        return Ok(values);
+        return Ok((values, repetition));
     }
     let found = values.len();
     Err(ParquetError::General(format!("column {column} holds {found} values where {num_values} belong")))
