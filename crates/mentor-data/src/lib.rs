@@ -40,7 +40,7 @@ pub use loader::cycled::CycledPart;
 pub use loader::epoch::Epoch;
 pub use loader::triplets::read_triplets;
 pub use loader::{Loader, LoaderOptions, Order};
-pub use mentor_codec::Fault;
+pub use mentor_codec::{Fault, catch_panic};
 pub use notes::{BadFile, LeftOut, Note};
 pub use options::observer::{ReadObserver, Reading};
 pub use options::{BadImage, Limits, OpenOptions, SplitBy};

@@ -11,6 +11,10 @@ use crate::notes::Note;
 use crate::options::{OpenOptions, Purpose, SplitBy};
 use crate::split::Split;
 
+/// What a sample takes beside its pixels, roughly: its id, label and hashes, in the lists that opening and
+/// loading make.
+pub(crate) const SAMPLE_BYTES: u64 = 512;
+
 /// A form that data sets come in, as the table of `readers` lists it.
 pub(crate) struct Format {
     /// Whether the path, which exists, is of this form.

@@ -19,15 +19,11 @@ use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::observer::Counter;
 use crate::options::{OpenOptions, Purpose};
-use crate::readers::listing::{Format, Listed, Listing, Pictures, has_extension};
+use crate::readers::listing::{Format, Listed, Listing, Pictures, SAMPLE_BYTES, has_extension};
 use crate::shown::listed;
 use crate::split::Split;
 
 type Archive = ZipArchive<BufReader<File>>;
-
-/// What a sample takes beside its pixels, roughly: its id, label and hashes, in the lists that opening and
-/// loading make.
-const SAMPLE_BYTES: u64 = 512;
 
 pub(crate) const FORMAT: Format = Format { recognises: |path| has_extension(path, &["npz"]), list };
 

@@ -195,6 +195,13 @@ fn a_header_beyond_the_limit_is_refused_before_anything_is_read() {
     let options = OpenOptions { limits, ..OpenOptions::default() };
     let error = refused_with(folder.path(), &options, &["16, over the limit of 15"]);
     assert!(matches!(error, DataError::TooLarge { .. }));
+
+    // The files together, with what each sample takes beside its pixels.
+    write_idx(folder.path(), "t10k", 4, 100, true);
+    let limits = Limits { max_memory_bytes: 4096, ..Limits::default() };
+    let options = OpenOptions { limits, ..OpenOptions::default() };
+    let error = refused_with(folder.path(), &options, &["labels and names", "4136, over the limit of 4096"]);
+    assert!(matches!(error, DataError::TooLarge { .. }));
 }
 
 proptest! {

@@ -7,6 +7,7 @@
 //! ```
 
 mod manifest;
+mod pages;
 mod ramp;
 mod reader;
 mod schema;
