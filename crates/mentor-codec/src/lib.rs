@@ -19,7 +19,7 @@ mod pixels;
 mod tiff_file;
 
 pub use fault::Fault;
-pub use picture::{Header, Picture};
+pub use picture::{Extent, Header, Picture};
 
 /// Size and colour, without decoding the pixels.
 ///

@@ -66,16 +66,17 @@ pub enum DataError {
     },
     /// Of several classes, one has training images that can be used.
     #[error(
-        "{}: only the class {class:?} has training images left after leaving out {reason}",
-        shown_path(path)
+        "{}: only the class {class:?} has training images left after leaving out {}",
+        shown_path(path),
+        if *copies { "images that validation or test have too" } else { "images that cannot be read" }
     )]
     OneClassLeft {
         /// The data set.
         path: PathBuf,
         /// The class that is left.
         class: String,
-        /// What was left out.
-        reason: &'static str,
+        /// Whether copies of images in later splits were left out, and not images that cannot be read.
+        copies: bool,
     },
     /// A folder that may be a split or a class.
     #[error(
@@ -122,7 +123,12 @@ pub enum DataError {
         limit: usize,
     },
     /// A class that training does not have.
-    #[error("{}: class \"{}\" occurs in {split} but not in train", shown_path(path), shown(class))]
+    #[error(
+        "{}: class \"{}\" occurs in {split} but not in train{}",
+        shown_path(path),
+        shown(class),
+        alike.as_ref().map_or(String::new(), |name| format!(", which has \"{}\"", shown(name)))
+    )]
     UnknownClass {
         /// The data set.
         path: PathBuf,
@@ -130,6 +136,8 @@ pub enum DataError {
         class: String,
         /// Where it occurs.
         split: Split,
+        /// A class of training that a person would take for it.
+        alike: Option<String>,
     },
     /// A file ends before what its header declares.
     #[error(
@@ -183,6 +191,15 @@ pub enum DataError {
         path: PathBuf,
         /// What is missing.
         missing: &'static str,
+    },
+    /// An IDX file whose name does not say what it holds.
+    #[error(
+        "{}: is an IDX file, and its name does not say whether it holds images or labels",
+        shown_path(path)
+    )]
+    IdxName {
+        /// The file.
+        path: PathBuf,
     },
     /// A folder of IDX files of several data sets.
     #[error("{}: holds the IDX files of several data sets ({})", shown_path(path), shown(sets))]
@@ -342,8 +359,8 @@ pub enum DataError {
         split: Split,
         /// What was left out.
         reason: &'static str,
-        /// What to do next.
-        hint: &'static str,
+        /// What to do next: ways of which one is enough.
+        ways: &'static [&'static str],
     },
     /// Batches of several classes that the data cannot fill.
     #[error("{name} = {value}: {reason}")]
@@ -354,6 +371,8 @@ pub enum DataError {
         value: usize,
         /// What there is.
         reason: String,
+        /// The largest value that the data can fill.
+        most: usize,
     },
     /// Fewer classes than splits without a class in common need.
     #[error(
@@ -386,6 +405,10 @@ pub enum DataError {
     },
 }
 
+/// What to do about images that two splits share.
+pub(crate) const DIFFERENT: &[&str] =
+    &["give the splits different images", "keep them with `data.options.keep_duplicates`"];
+
 impl DataError {
     /// What to do next: ways of which one is enough, such as `check the path`. A way that needs an option
     /// names its key in the configuration in backquotes, such as `` `data.options.on_bad_image` ``.
@@ -401,7 +424,8 @@ impl DataError {
             Self::Empty { hint, .. } | Self::LabelOutOfRange { hint, .. } => &[hint],
             Self::ClassName { .. } => &["rename it"],
             Self::OneClass { hint, .. } => &[hint],
-            Self::OneClassLeft { .. } => &["repair them", "add others"],
+            Self::OneClassLeft { copies: true, .. } => DIFFERENT,
+            Self::OneClassLeft { copies: false, .. } => &["repair them", "add others"],
             Self::SplitOrClass { folder, .. } => {
                 let inside = format!("name the folder \"{}\" itself to use the classes in it", shown(folder));
                 return vec![inside, "rename it if it is a class".to_owned()];
@@ -412,11 +436,15 @@ impl DataError {
                 return vec![inside, "give every class the same folders".to_owned()];
             }
             Self::TooDeep { .. } => &["name a folder further down", "move the images up"],
+            Self::IdxName { .. } => &[
+                "name it and its partner as those of MNIST: train-images-idx3-ubyte and train-labels-idx1-ubyte",
+            ],
             Self::SeveralSets { example, .. } => {
                 return vec![format!("name a file of one of them, such as {}", shown_path(example))];
             }
             Self::MissingHeader { expected, .. } => return vec![format!("put {expected} above it")],
             Self::NotUtf8 { .. } => &["save the file as UTF-8"],
+            Self::UnknownClass { alike: Some(_), .. } => &["give both the same name if they are one class"],
             Self::UnknownClass { .. } => &["add it to train", "remove it"],
             Self::Truncated { .. } => &["fetch the file again"],
             Self::WrongMagic { .. } => &["check that the name fits the content"],
@@ -433,11 +461,10 @@ impl DataError {
             Self::BadArray { .. } => &["correct the array and save it again"],
             Self::NotFinite { .. } => &["replace values that are not finite"],
             Self::BadImage { fault, can_be_skipped, .. } => return bad_image_help(fault, *can_be_skipped),
-            Self::NoSplit { hint, .. } | Self::Unlabelled { hint, .. } | Self::NothingLeft { hint, .. } => {
-                &[hint]
-            }
+            Self::NoSplit { hint, .. } | Self::Unlabelled { hint, .. } => &[hint],
+            Self::NothingLeft { ways, .. } => ways,
             Self::Interrupted => &["the same command begins again"],
-            Self::ClassBalance { .. } => &["choose fewer"],
+            Self::ClassBalance { name, most, .. } => return class_balance_help(name, *most),
             Self::TooFewClasses { .. } => &["add classes", "set `data.options.split_by` to sample"],
             Self::InvalidOption { .. } | Self::Inconsistent { .. } => &[],
         };
@@ -473,6 +500,19 @@ impl DataError {
         };
         Some(Fault::Unreadable { reason, advice })
     }
+}
+
+/// Ways out for batches that need more classes, or more images of one, than there are `most` of.
+fn class_balance_help(name: &str, most: usize) -> Vec<String> {
+    let fewer = (most >= 2).then(|| format!("choose at most {most}"));
+    let more = match name {
+        "samples_per_class" => {
+            let fractions = "`data.options.val_fraction` and `data.options.test_fraction`";
+            vec![format!("lower {fractions}, which take images from training"), "add images".to_owned()]
+        }
+        _ => vec!["add classes".to_owned()],
+    };
+    fewer.into_iter().chain(more).collect()
 }
 
 /// A way out for the image itself; a data set can also be opened without it.

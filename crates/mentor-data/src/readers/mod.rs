@@ -50,6 +50,7 @@ pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Res
         "csv" | "tsv" => manifest::list(path, options, purpose),
         "npz" => npz::list(path, options, purpose),
         _ if idx_files::is_idx_file(path) => idx::list(path, &options.limits, purpose),
+        _ if idx_files::is_unnamed_idx(path) => Err(DataError::IdxName { path: path.to_owned() }),
         _ => Err(DataError::Unrecognised { path: path.to_owned() }),
     }
 }

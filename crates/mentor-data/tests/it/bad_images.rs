@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mentor_data::{
-    BadImage, DataError, ImageFormat, Limits, Note, OpenOptions, Source, Split, decode, decode_file,
+    BadImage, DataError, ImageFormat, Limits, Note, OpenOptions, Source, Split, decode, decode_file, inspect,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -223,3 +223,86 @@ const JPEG: &[u8] = &[
     0, 0, 0, 0, 0, 0, 0, 0, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 218,
     0, 8, 1, 1, 0, 0, 63, 0, 0, 255, 217,
 ];
+
+/// A gray image of 16 bits with these values from left to right.
+fn wide(values: &[u16]) -> image::DynamicImage {
+    image::ImageBuffer::<image::Luma<u16>, _>::from_vec(values.len() as u32, 1, values.to_vec())
+        .unwrap()
+        .into()
+}
+
+#[test]
+fn pictures_of_few_bits_in_wide_words_are_told_of() {
+    let write = |root: &Path, format: image::ImageFormat, end: &str, largest: u16| {
+        for (class, shift) in [("cat", 0), ("dog", 1)] {
+            for i in 0..8_u16 {
+                let values: Vec<u16> =
+                    (0..8).map(|x| (largest / 8 * (x + 1)).min(largest - i - shift * 9)).collect();
+                let path = root.join(format!("{class}/{i}.{end}"));
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, encoded(&wide(&values), format)).unwrap();
+            }
+        }
+    };
+    let kept = OpenOptions { keep_duplicates: true, ..OpenOptions::default() };
+    for (format, end) in [
+        (image::ImageFormat::Png, "png"),
+        (image::ImageFormat::Tiff, "tif"),
+        (image::ImageFormat::Pnm, "pgm"),
+    ] {
+        for (largest, told) in [(4095, true), (1023, true), (16_383, true), (60_000, false)] {
+            let root = tempdir().unwrap();
+            write(root.path(), format, end, largest);
+            let path = root.path().to_str().unwrap();
+            let train = Source::open(path, &kept).unwrap().load(Split::Train).unwrap();
+            let said: String = train.notes().iter().map(|note| format!("{note}\n")).collect();
+            let expected = format!("the brightest pixel is {largest} of 65535");
+            assert_eq!(said.contains(&expected), told, "{end} {largest}: {said}");
+            let found = inspect(path, &kept).unwrap();
+            let is_such = |note: &Note| matches!(note, Note::FewLevels { split: None, num_files: 16, .. });
+            assert_eq!(found.notes.iter().any(is_such), told, "{end} {largest}: {:?}", found.notes);
+        }
+    }
+    // One dark picture among bright ones says nothing, and neither do black ones.
+    for others in [60_000, 0] {
+        let root = tempdir().unwrap();
+        write(root.path(), image::ImageFormat::Png, "png", 60_000);
+        let dark: Vec<u16> = (0..8).map(|x| x * others.min(100)).collect();
+        std::fs::write(root.path().join("cat/0.png"), encoded(&wide(&dark), image::ImageFormat::Png))
+            .unwrap();
+        let found = inspect(root.path().to_str().unwrap(), &kept).unwrap();
+        assert!(!found.notes.iter().any(|note| matches!(note, Note::FewLevels { .. })), "{:?}", found.notes);
+    }
+}
+
+#[test]
+fn a_file_that_lacks_only_what_is_no_pixel_is_read() {
+    let picture = image::RgbImage::from_fn(5, 4, |x, y| image::Rgb([x as u8 * 40, y as u8 * 60, 90]));
+    let picture = image::DynamicImage::from(picture);
+    let format = ImageFormat::new(3, 4, 5);
+    // Rows of 15 bytes are filled up to 16; a PNG ends in twelve bytes that hold nothing.
+    for (kind, spare) in [(image::ImageFormat::Bmp, 1), (image::ImageFormat::Png, 12)] {
+        let whole = encoded(&picture, kind);
+        let pixels = decode(&whole, &format, &Limits::default()).unwrap();
+        for missing in 1..=spare {
+            let cut = decode(&whole[..whole.len() - missing], &format, &Limits::default());
+            assert_eq!(cut.unwrap(), pixels, "{kind:?} without {missing}");
+        }
+        let error = decode(&whole[..whole.len() - spare - 1], &format, &Limits::default());
+        assert!(error.is_err(), "{kind:?} without a pixel");
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_is_said_to_end_too_early() {
+    let picture = image::DynamicImage::from(image::RgbImage::from_fn(40, 40, |x, y| {
+        image::Rgb([(x * y) as u8, (x * 31 ^ y * 17) as u8, y as u8 * 6])
+    }));
+    for kind in [image::ImageFormat::Bmp, image::ImageFormat::Pnm, image::ImageFormat::Tiff] {
+        let whole = encoded(&picture, kind);
+        // The directory of a TIFF that `image` writes lies at the end.
+        let error = decode(&whole[..whole.len() / 2], &ImageFormat::new(3, 40, 40), &Limits::default());
+        let said = error.unwrap_err().to_string();
+        assert!(said.contains("the file ends in the middle of the image"), "{kind:?}: {said}");
+    }
+}

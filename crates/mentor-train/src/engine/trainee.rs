@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use mentor_data::{BadImage, Note};
+use mentor_data::{BadImage, Note, SplitBy};
 use mentor_model::{Architecture, Head, Model, ModelSpec};
 use mentor_run::{RunDir, Summary, TrainEvent};
 
@@ -15,6 +15,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::training_data::{TrainingData, quarantined};
 use crate::engine::training_loop::run;
 use crate::plan::Plan;
+use crate::plan::loss::LossPlan;
 
 /// What is trained, and on what.
 pub(crate) struct Trainee<'a> {
@@ -104,6 +105,12 @@ pub(crate) fn tell_of_data(
 ) -> Result<(), TrainError> {
     for note in &data.notes {
         observer(&TrainEvent::Warning(note.to_string()));
+    }
+    if plan.options.split_by == SplitBy::Class && matches!(plan.loss, LossPlan::Scores(_)) {
+        let text = "--split-by class gives validation and test classes that a classifier never learns, so that its \
+                    accuracy there is 0 and chooses no weights; it is for embeddings (--loss triplet, or mentor eval \
+                    --retrieval)";
+        observer(&TrainEvent::Warning(text.to_owned()));
     }
     if plan.patience > 0 && data.val.is_none() {
         let text = "--patience stops nothing here: there is no validation split; give --val-fraction a share";

@@ -130,6 +130,14 @@ impl SelfTrainPlan {
             refuse_rounds(&config, check);
         }
         let student = check.parse("student", config.student.as_deref(), taught.architecture.clone());
+        let linear = Architecture::Linear;
+        check.check(student != linear || *taught.architecture == linear, || {
+            format!(
+                "a linear student cannot learn what its teacher {} knows: give a student as large, and distill_to the \
+                 small one",
+                taught.architecture
+            )
+        });
         let threshold = check.number(
             "threshold",
             config.threshold.unwrap_or(0.3),
@@ -139,7 +147,7 @@ impl SelfTrainPlan {
         let label_kind = label_kind(&config, check);
         let balance = config.balance.unwrap_or(true);
         check.check(balance || config.per_class.is_none(), || {
-            "per_class is for balanced classes: leave it or no balance out".into()
+            "per_class is for balanced classes, and balance is false: leave one of them out".into()
         });
         check.check(config.per_class != Some(0), || "per_class is 0, and must be at least 1".into());
         let max_copies = check.at_least_one("max_copies", config.max_copies.unwrap_or(5) as usize) as u32;

@@ -10,11 +10,13 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
+use mentor_data::{DataError, OpenOptions, Source};
 use mentor_run::{RunDir, TrainEvent};
 
 use crate::engine::error::TrainError;
 use crate::engine::trainee::{Trainee, tell_of_data, train_on};
 use crate::engine::training_data::TrainingData;
+use crate::inference::model_file::ModelFile;
 use crate::plan::Plan;
 use crate::recipes::labels::of_labels;
 
@@ -39,6 +41,7 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     let config = plan.to_config();
     if let Some(summary) = RunDir::completed(out, &config)? {
+        check_unchanged(plan, out)?;
         return Ok(Outcome::AlreadyComplete(summary));
     }
     if let Some(distill) = &plan.distill {
@@ -55,4 +58,23 @@ pub fn train(
     let run_dir = RunDir::create(out, &config)?;
     tell_of_data(plan, &data, &run_dir, observer)?;
     train_on(&trainee, &run_dir, device, device_name, stop, observer)
+}
+
+/// Compares the labelled data of a complete run with what is there now: its name may lead to other images, from
+/// another folder or after a change. Every file is read and none decoded. Data that is gone is not missed: the
+/// run is complete without it. Of older runs nothing is recorded to compare with.
+fn check_unchanged(plan: &Plan, out: &Path) -> Result<(), TrainError> {
+    let recorded = ModelFile::read(&RunDir::open(out)?).ok().and_then(|file| file.source_blake3);
+    let Some(recorded) = recorded else { return Ok(()) };
+    // Size and colour are not compared, and would be decided by decoding images.
+    let (size, channels) = (plan.options.size.or(Some([32, 32])), plan.options.channels.or(Some(1)));
+    let options = OpenOptions { size, channels, ..plan.options.clone() };
+    let source = match Source::open(&plan.source, &options) {
+        Err(DataError::NoDataSet { .. }) => return Ok(()),
+        Err(DataError::Empty { .. } | DataError::OneClass { .. }) if plan.distill.is_some() => {
+            Source::open_unlabelled(&plan.source, &options)?
+        }
+        opened => opened?,
+    };
+    if source.fingerprint() == recorded { Ok(()) } else { Err(TrainError::DataChanged) }
 }

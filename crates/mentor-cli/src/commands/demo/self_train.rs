@@ -7,7 +7,7 @@ use super::lesson::Lesson;
 pub(super) const LESSON: Lesson = Lesson {
     name: "self-train",
     story: "Now five labels a class; all others are taken away. A first teacher learns from the fifty, labels every other\n\
-        image, and a student that sees them shifted, turned and bleached learns from both. It becomes the next\n\
+        image, and a student that sees them shifted, turned and with other contrast learns from both. It becomes the next\n\
         teacher, if it is better on the validation images. The same network on the fifty labels alone is the baseline.",
     config: "
         data.source = 'digits'

@@ -76,7 +76,7 @@ pub(super) fn comparison(svm: &Explained, softmax: &Explained, samples: &[Sample
         let noun = if content == 1 { "1 sample".to_owned() } else { format!("{content} samples") };
         text.push_str(&format!(
             "\nOn {noun} the SVM is content: the target leads every class by the margin, and nothing pushes\n\
-             any more. Softmax is never content: it pushes as long as its loss is not 0.\n"
+             any more. Softmax still pushes: its loss is above 0 whatever the scores.\n"
         ));
     }
     text

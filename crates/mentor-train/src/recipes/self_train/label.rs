@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
-use mentor_data::{DataError, Dataset, OpenOptions, ReadObserver, Source, Split, counted};
+use mentor_data::{DataError, Dataset, Note, OpenOptions, ReadObserver, Source, Split, counted};
 use mentor_run::TrainEvent;
 
 use crate::engine::error::TrainError;
@@ -76,7 +76,9 @@ pub fn label(
         Err(DataError::Interrupted) => return Ok(Labelling::Interrupted),
         read => read?,
     };
-    for note in source.notes().iter().chain(images.notes()) {
+    // The size is the teacher's.
+    let told = |note: &&Note| !matches!(note, Note::Resized { .. });
+    for note in source.notes().iter().chain(images.notes()).filter(told) {
         observer(&TrainEvent::Warning(note.to_string()));
     }
     let header = LabelsHeader {
