@@ -130,14 +130,6 @@ impl SelfTrainPlan {
             refuse_rounds(&config, check);
         }
         let student = check.parse("student", config.student.as_deref(), taught.architecture.clone());
-        let linear = Architecture::Linear;
-        check.check(student != linear || *taught.architecture == linear, || {
-            format!(
-                "a linear student cannot learn what its teacher {} knows: give a student as large, and distill_to the \
-                 small one",
-                taught.architecture
-            )
-        });
         let threshold = check.number(
             "threshold",
             config.threshold.unwrap_or(0.3),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use mentor_data::shown_path;
 use mentor_loss::{ScoreLoss, SoftmaxCrossEntropy};
-use mentor_model::Model;
+use mentor_model::{Architecture, Model};
 use mentor_run::files::inside;
 use mentor_run::records::self_training::Round;
 use mentor_run::{DistillConfig, ModelConfig, RunDir, Summary, TrainEvent};
@@ -129,14 +129,18 @@ impl Work<'_> {
             self.model(&self.distilled(&self.out.join(TEACHER))?)?;
         }
         let mut warnings = Vec::new();
-        if student.num_params() < teacher.num_params() {
+        // A linear one knows less, however few weights its teacher has.
+        let linear = Architecture::Linear;
+        let simpler = self.self_train.student == linear && self.plan.architecture != linear;
+        if student.num_params() < teacher.num_params() || simpler {
             warnings.push(format!(
-                "the student {} has {} parameters and its teacher {} {}: a smaller student forgets what it is taught; give \
+                "the student {} has {} parameters and its teacher {} {}: {} forgets what it is taught; give \
                  --student one as large, and --distill-to the small one",
                 self.self_train.student,
                 student.num_params(),
                 self.plan.architecture,
-                teacher.num_params()
+                teacher.num_params(),
+                if simpler { "a simpler student" } else { "a smaller student" },
             ));
         }
         Ok(warnings)
