@@ -374,10 +374,15 @@ fn what_a_command_cannot_set_it_does_not_advise() {
     image::GrayImage::from_pixel(9, 11, image::Luma([77])).save(data.join("cat/large.png")).unwrap();
     let trained = mentor(dir.path(), "train data --model linear --epochs 1 --out run");
     assert!(stderr(&trained).contains("set the size"), "{}", stderr(&trained));
-    for command in ["label run --data data --out labels.parquet", "embed run data --split train --out v.npy"] {
+    for command in ["label run --data data --out labels.parquet", "embed run data --split train --out v.npy"]
+    {
         let output = mentor(dir.path(), command);
         assert!(output.status.success() && !stderr(&output).contains("set the size"), "{}", stderr(&output));
     }
+    // A folder without splits is not said to have one.
+    std::fs::copy(data.join("cat/img0.png"), data.join("cat/again.png")).unwrap();
+    let labelled = stderr(&mentor(dir.path(), "label run --data data/cat --out cats.parquet"));
+    assert!(labelled.contains("1 image repeats an earlier one") && !labelled.contains("train"), "{labelled}");
     let help = stdout(&mentor(dir.path(), "data --help"));
     assert!(help.contains("--max-pixels") && !help.contains("trained with"), "{help}");
 }
@@ -398,7 +403,10 @@ fn the_command_that_an_inspection_recommends_runs() {
     }
     let found = stdout(&mentor(dir.path(), "data data"));
     let command = found.lines().find_map(|line| line.strip_prefix("Next: mentor ")).unwrap();
-    assert!(found.contains("train has no image of the class \"cat\"") && command.contains("--keep-duplicates"), "{found}");
+    assert!(
+        found.contains("train has no image of the class \"cat\"") && command.contains("--keep-duplicates"),
+        "{found}"
+    );
     let trained = mentor(dir.path(), &format!("{command} --epochs 1"));
     assert!(trained.status.success(), "{}", stderr(&trained));
     let refused = mentor(dir.path(), &command.replace(" --keep-duplicates", ""));

@@ -69,7 +69,12 @@ pub fn label(
     options.limits.max_pixels = given.max_pixels.unwrap_or(options.limits.max_pixels);
     let read = || {
         let source = Source::open_unlabelled(given.data, &options)?;
-        let images = source.load_as(Split::Train, &file.preprocessing.format)?;
+        let format = &file.preprocessing.format;
+        // Without splits of its own nothing was drawn from it, and nobody has to hear of training.
+        let images = match source.has_own_splits() {
+            true => source.load_as(Split::Train, format)?,
+            false => source.load_all_as(format)?,
+        };
         Ok((source, images))
     };
     let (source, images) = match read() {
