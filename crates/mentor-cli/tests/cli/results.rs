@@ -409,7 +409,7 @@ fn the_command_that_an_inspection_recommends_runs() {
     );
     let trained = mentor(dir.path(), &format!("{command} --epochs 1"));
     assert!(trained.status.success(), "{}", stderr(&trained));
-    let refused = mentor(dir.path(), &command.replace(" --keep-duplicates", ""));
+    let refused = mentor(dir.path(), &command.replace("first --keep-duplicates", "other"));
     assert_fails(&refused, 3, "left");
     assert!(stderr(&refused).contains("keep them with --keep-duplicates"), "{}", stderr(&refused));
 }

@@ -132,7 +132,8 @@ impl Work<'_> {
         // A linear one knows less, however few weights its teacher has.
         let linear = Architecture::Linear;
         let simpler = self.self_train.student == linear && self.plan.architecture != linear;
-        if student.num_params() < teacher.num_params() || simpler {
+        let smaller = student.num_params() < teacher.num_params();
+        if smaller || simpler {
             warnings.push(format!(
                 "the student {} has {} parameters and its teacher {} {}: {} forgets what it is taught; give \
                  --student one as large, and --distill-to the small one",
@@ -140,7 +141,7 @@ impl Work<'_> {
                 student.num_params(),
                 self.plan.architecture,
                 teacher.num_params(),
-                if simpler { "a simpler student" } else { "a smaller student" },
+                if smaller { "a smaller student" } else { "a simpler student" },
             ));
         }
         Ok(warnings)
