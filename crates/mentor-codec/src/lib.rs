@@ -20,7 +20,7 @@ mod tiff_file;
 
 pub use fault::Fault;
 pub use guard::catch_panic;
-pub use picture::{Header, Picture};
+pub use picture::{Extent, Header, Picture};
 
 /// Size and colour, without decoding the pixels.
 ///

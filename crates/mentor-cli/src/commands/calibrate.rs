@@ -160,7 +160,21 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
         );
         line("note", stays);
     }
-    if !fit.classes.is_empty() {
+    if !fit.classes.is_empty() && fit.not_kept.is_some() {
+        // What was not kept changes nothing.
+        let mut table = Table::new(&[
+            ("class", Align::Left),
+            ("prior", Align::Right),
+            ("mean p", Align::Right),
+            ("recall", Align::Right),
+        ]);
+        for (class, change) in file.classes.iter().zip(&fit.classes) {
+            let [prior, mean] = [change.prior, change.mean_before].map(|x| format!("{x:.4}"));
+            table.row([class.clone(), prior, mean, share(change.recall_before)]);
+        }
+        text.push('\n');
+        text.push_str(&table.render());
+    } else if !fit.classes.is_empty() {
         let mut table = Table::new(&[
             ("class", Align::Left),
             ("prior", Align::Right),

@@ -42,9 +42,12 @@ Data is one of:
   a .npz file with the arrays x (N, H, W[, C]) and y (N), also called x_train and y_train, and \
 optionally x_val, y_val, x_test and y_test";
 
+/// No trained model has limits of its own here.
+const MAX_PIXELS: &str = "Pixels of the largest image file that is read [default: 64000000]";
+
 /// Describe and check a data set: counts, sizes, corrupt files, duplicates, leaks between splits
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"), mut_arg("max_pixels", |arg| arg.help(MAX_PIXELS)))]
 pub(crate) struct Args {
     /// Describe this data: `digits`, an image folder, a folder of IDX files, a CSV manifest or an npz file
     #[arg(value_name = "DATA")]
@@ -139,7 +142,11 @@ fn sizes(inspection: &Inspection) -> String {
 fn findings(inspection: &Inspection) -> Vec<String> {
     let mut findings = Vec::new();
     if !inspection.corrupt.is_empty() {
-        let heading = counted(inspection.corrupt.len(), "file cannot be decoded", "files cannot be decoded");
+        let heading = counted(
+            inspection.corrupt.len(),
+            "file cannot be read as an image",
+            "files cannot be read as images",
+        );
         let items =
             inspection.corrupt.iter().map(|file| format!("{}: {}", shown(&file.path), escape(&file.reason)));
         findings.push(finding(&heading, items, inspection.corrupt.len()));
@@ -268,7 +275,7 @@ mod tests {
         };
         inspection.corrupt = (0..7).map(file).collect();
         let text = describe(&inspection);
-        assert!(text.contains("7 files cannot be decoded\n    0.png: the file is empty\n"), "{text}");
+        assert!(text.contains("7 files cannot be read as images\n    0.png: the file is empty\n"), "{text}");
         assert!(text.contains("… 2 more"), "{text}");
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{OpenOptions, Source, Split, escape, shown_path};
+use mentor_data::{Note, OpenOptions, Source, Split, escape, shown_path};
 use mentor_run::write_atomically;
 use mentor_train::TrainedModel;
 
@@ -147,6 +147,8 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
         .notes()
         .iter()
         .chain(dataset.notes())
+        // The size is the model's.
+        .filter(|note| !matches!(note, Note::Resized { .. }))
         .for_each(|note| output::note(&format!("warning: {}", escape(&note.to_string()))));
     Ok(Embedded {
         values: trained.embed(&dataset, args.batch_size)?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use mentor_data::{DataError, Reading, escape, shown_path};
+use mentor_data::{DataError, Extents, Reading, escape, shown_path};
 use mentor_metrics::classification::ranked;
 use mentor_model::Head;
 use mentor_run::json;
@@ -104,9 +104,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     found.say();
     let mut num_failed = found.problems.len();
     // On a terminal the predictions themselves show how far it is.
-    let (bar, mut done) = (ReadingBar::new(io::stdout().is_terminal()), 0);
+    let (bar, mut done, mut extents) = (ReadingBar::new(io::stdout().is_terminal()), 0, Extents::default());
     for chunk in found.files.chunks(args.batch_size) {
-        let Decoded { paths, images, failed } = images::decode(chunk, &trained.file);
+        let Decoded { paths, images, failed } = images::decode(chunk, &trained.file, &mut extents);
         done += chunk.len() as u64;
         bar.show(Reading { what: "predicting", done, total: found.files.len() as u64 });
         let tell = |error: &DataError| output::note(&format!("error: {}", escape(&error.to_string())));
@@ -121,6 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         output::bytes(&lines)?;
     }
+    images::say_extents(&extents);
     if num_failed == 0 {
         return Ok(());
     }

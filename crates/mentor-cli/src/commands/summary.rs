@@ -41,7 +41,15 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         line("stopped early", reason.clone());
     }
     line("report", shown_path(&out.join("report.html")));
-    line("next", format!("mentor eval {run}"));
+    // Without labels there is nothing to compare with.
+    let has_labels = summary.val_accuracy.is_some()
+        || summary.train_accuracy.is_some()
+        || measure("val_map_at_r").is_some()
+        || summary.teacher.is_none();
+    match has_labels {
+        true => line("next", format!("mentor eval {run}")),
+        false => line("next", format!("mentor eval {run} --data DATA, of images with labels")),
+    }
     lines.join("\n")
 }
 

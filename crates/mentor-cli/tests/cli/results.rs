@@ -364,3 +364,52 @@ fn the_same_pixels_in_other_bytes_are_found_by_data_and_left_out_of_training() {
     let told = "removed 12 images from train with a twin of the same pixels in other bytes in a later split";
     assert!(stderr(&trained).contains(told), "{}", stderr(&trained));
 }
+
+#[test]
+fn what_a_command_cannot_set_it_does_not_advise() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    image_folder(&data, &["cat", "dog"]);
+    // One image of another size, so that a size is chosen.
+    image::GrayImage::from_pixel(9, 11, image::Luma([77])).save(data.join("cat/large.png")).unwrap();
+    let trained = mentor(dir.path(), "train data --model linear --epochs 1 --out run");
+    assert!(stderr(&trained).contains("set the size"), "{}", stderr(&trained));
+    for command in ["label run --data data --out labels.parquet", "embed run data --split train --out v.npy"]
+    {
+        let output = mentor(dir.path(), command);
+        assert!(output.status.success() && !stderr(&output).contains("set the size"), "{}", stderr(&output));
+    }
+    // A folder without splits is not said to have one.
+    std::fs::copy(data.join("cat/img0.png"), data.join("cat/again.png")).unwrap();
+    let labelled = stderr(&mentor(dir.path(), "label run --data data/cat --out cats.parquet"));
+    assert!(labelled.contains("1 image repeats an earlier one") && !labelled.contains("train"), "{labelled}");
+    let help = stdout(&mentor(dir.path(), "data --help"));
+    assert!(help.contains("--max-pixels") && !help.contains("trained with"), "{help}");
+}
+
+#[test]
+fn the_command_that_an_inspection_recommends_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    // All of one class is in the test split too.
+    for class in ["cat", "dog"] {
+        image_folder(&dir.path().join("data/train"), &["cat", "dog"]);
+        let to = dir.path().join("data/test").join(class);
+        std::fs::create_dir_all(&to).unwrap();
+        let kept = if class == "cat" { 0 } else { 1 };
+        for entry in std::fs::read_dir(dir.path().join("data/train").join(class)).unwrap().skip(kept) {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+    let found = stdout(&mentor(dir.path(), "data data"));
+    let command = found.lines().find_map(|line| line.strip_prefix("Next: mentor ")).unwrap();
+    assert!(
+        found.contains("train has no image of the class \"cat\"") && command.contains("--keep-duplicates"),
+        "{found}"
+    );
+    let trained = mentor(dir.path(), &format!("{command} --epochs 1"));
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let refused = mentor(dir.path(), &command.replace("first --keep-duplicates", "other"));
+    assert_fails(&refused, 3, "left");
+    assert!(stderr(&refused).contains("keep them with --keep-duplicates"), "{}", stderr(&refused));
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mentor_codec::Fault;
 
+use crate::classes::names::look_alike;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
@@ -80,7 +81,9 @@ pub(crate) fn check_trained(
     match labelled().find(|&(target, _)| !trained[target]) {
         Some((target, Some(split))) if trained.contains(&true) => {
             let class = classes[target].clone();
-            Err(DataError::UnknownClass { path: path.to_owned(), class, split })
+            let known = classes.iter().zip(&trained).filter(|&(_, &trained)| trained).map(|(class, _)| class);
+            let alike = look_alike(&class, known).map(str::to_owned);
+            Err(DataError::UnknownClass { path: path.to_owned(), class, split, alike })
         }
         _ => Ok(()),
     }

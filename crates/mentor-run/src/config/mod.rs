@@ -266,7 +266,7 @@ impl Config {
     pub fn from_toml(text: &str, origin: &str, assignments: &[String]) -> Result<Self, ConfigError> {
         let parse_error = |origin: &str, error: toml::de::Error| ConfigError::Parse {
             origin: origin.to_owned(),
-            message: error.message().replace('\n', " "),
+            message: in_words(error.message()),
         };
         // First as it stands, so that a mistake in the file is reported as one of the file.
         let mut config: Config = toml::from_str(text).map_err(|error| {
@@ -285,6 +285,19 @@ impl Config {
     /// The configuration as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a Config is plain tables of plain values")
+    }
+}
+
+/// What the parser says, on one line and without names of our types, which only a programmer knows.
+fn in_words(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.split_once("expected struct ") {
+        Some((before, after)) => {
+            let rest = after.split_once(' ').map_or(String::new(), |(_, rest)| format!(" {rest}"));
+            format!("{before}expected a table{rest}")
+        }
+        None => line,
     }
 }
 
@@ -328,6 +341,14 @@ mod tests {
     fn an_unknown_key_names_the_file_and_the_line() {
         let error = parse("[optimizer]\nname = 'sgd'\nlearning_rat = 0.1\n", &[]).unwrap_err().to_string();
         assert!(error.starts_with("run.toml:3: unknown field `learning_rat`"), "{error}");
+    }
+
+    #[test]
+    fn a_value_in_place_of_a_table_is_refused_in_words() {
+        for (text, sets) in [("model = 3", &[][..]), ("", &["model=3"]), ("distill = 'x'", &[])] {
+            let error = parse(text, sets).unwrap_err().to_string();
+            assert!(error.contains("expected a table") && !error.contains("Config"), "{error}");
+        }
     }
 
     #[test]

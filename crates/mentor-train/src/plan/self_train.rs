@@ -150,7 +150,7 @@ impl SelfTrainPlan {
         let label_kind = label_kind(&config, check);
         let balance = config.balance.unwrap_or(true);
         check.check(balance || config.per_class.is_none(), || {
-            "per_class is for balanced classes: leave it or the balance out".into()
+            "per_class is for balanced classes, and balance is false: leave one of them out".into()
         });
         check.check(config.per_class != Some(0), || "per_class is 0, and must be at least 1".into());
         let max_copies = check.at_least_one("max_copies", config.max_copies.unwrap_or(5) as usize) as u32;

@@ -1,12 +1,13 @@
 //! What is worth knowing of the data before training begins.
 
-use mentor_data::{BadImage, Note};
+use mentor_data::{BadImage, Note, SplitBy};
 use mentor_run::RunDir;
 
 use crate::engine::error::TrainError;
 use crate::engine::execution::Execution;
 use crate::engine::training_data::{TrainingData, quarantined};
 use crate::plan::Plan;
+use crate::plan::loss::LossPlan;
 
 /// Says, once a run, what is worth knowing of its data, and lists the images that were left out.
 pub(super) fn tell_of_data(
@@ -22,6 +23,12 @@ pub(super) fn tell_of_data(
     }
     if let Some(advice) = advice_on_photographs(plan, data) {
         execution.warn(advice);
+    }
+    if plan.options.split_by == SplitBy::Class && matches!(plan.loss, LossPlan::Scores(_)) {
+        let text = "--split-by class gives validation and test classes that a classifier never learns, so that its \
+                    accuracy there is 0 and chooses no weights; it is for embeddings (--loss triplet, or mentor eval \
+                    --retrieval)";
+        execution.warn(text.to_owned());
     }
     if plan.options.on_bad_image == BadImage::Quarantine {
         run_dir.write("quarantine.txt", quarantined(&data.notes).as_bytes())?;

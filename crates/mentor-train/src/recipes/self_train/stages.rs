@@ -121,13 +121,17 @@ impl Work<'_> {
             self.model(&self.distilled(&self.out.join(TEACHER))?)?;
         }
         let mut warnings = Vec::new();
-        if student.num_params() < teacher.num_params() {
+        // A linear one knows less, however few weights its teacher has.
+        let simpler = self.self_train.student.is_linear() && !self.plan.architecture.is_linear();
+        let smaller = student.num_params() < teacher.num_params();
+        if smaller || simpler {
             warnings.push(format!(
-                "the student {} has {} parameters and its teacher {} {}: a smaller student cannot learn all pseudo-labels; name a network as large with --student, and the small one with --distill-to",
+                "the student {} has {} parameters and its teacher {} {}: {} cannot learn all pseudo-labels; name a network as large with --student, and the small one with --distill-to",
                 self.self_train.student,
                 student.num_params(),
                 self.plan.architecture,
-                teacher.num_params()
+                teacher.num_params(),
+                if smaller { "a smaller student" } else { "a simpler student" },
             ));
         }
         Ok(warnings)
