@@ -1,0 +1,191 @@
+//! Softmax with L2: Newton's method, each step by conjugate gradients.
+//!
+//! The gradient is exact, in `f64`; products with the Hessian are in `f32`. A step is solved only as well as the gap that is asked for needs
+//! (truncated Newton; Nocedal and Wright 2006, section 7.1; Lin, Weng, Keerthi 2008). The preconditioner inverts approximate diagonal
+//! blocks of the Hessian. The bias is optimal at each certificate, so that p itself is nearly feasible in the dual.
+
+use rayon::prelude::*;
+
+use crate::factor::Cholesky;
+use crate::gap::Certifier;
+use crate::problem::Checked;
+use crate::products::{PANEL, Rows};
+use crate::solve::{Reason, Record, SolveOptions, solve_checked};
+use crate::solvers::bias::optimise_bias;
+use crate::solvers::hessian::Hessian;
+
+/// Conjugate-gradient steps of one Newton step at most.
+const MOST_STEPS: usize = 300;
+/// A preconditioner that needed so many steps is made anew.
+const MANY_STEPS: usize = 10;
+/// A problem with so many times more samples than features is first solved on every `COARSE`th sample.
+const COARSE: usize = 8;
+
+pub(crate) fn newton_cg(certifier: &Certifier<'_>, mut weights: Vec<f64>, record: &mut Record<'_>) -> Reason {
+    let problem = certifier.problem;
+    let rows = &problem.rows;
+    if weights.iter().all(|&w| w == 0.0)
+        && let Some(coarse) = on_a_part(problem)
+    {
+        weights = coarse;
+    }
+    let (mut scores, mut dual, mut along, mut trial) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    rows.scores(&weights, &mut scores);
+    let mut hessian = Hessian::new(problem);
+    let mut preconditioner: Option<Preconditioner> = None;
+    loop {
+        if problem.bias {
+            optimise_bias(problem, &mut weights, &mut scores, 1e-3 * record.target.min(1e-3));
+        }
+        let primal = certifier.primal(&weights, &scores, &mut dual);
+        record.offer_primal(&weights, primal);
+        let point = certifier.dual(&dual);
+        record.offer_dual(point.bound);
+        if let Some(reason) = record.end_iteration() {
+            return reason;
+        }
+        hessian.move_to(&dual);
+        let gradient = gradient(problem, &weights, point.correlations);
+        let preconditioner_now = preconditioner.take().unwrap_or_else(|| Preconditioner::new(&hessian));
+        // The gap is ‖gradient‖² / (4 l2): a step to this residual reaches half of the one that is asked for, if the Hessian stays.
+        let gap = (primal.value - point.bound.value).max(f64::MIN_POSITIVE);
+        let tolerance = (0.5 * record.target * primal.value / gap).sqrt().clamp(1e-3, 0.1);
+        let (direction, num_steps) = conjugate_gradients(&hessian, &gradient, &preconditioner_now, tolerance);
+        if std::env::var_os("TRACE").is_some() { eprintln!("cg {num_steps} tol {tolerance:.1e}"); }
+        if num_steps <= MANY_STEPS {
+            preconditioner = Some(preconditioner_now);
+        }
+        rows.scores(&direction, &mut along);
+        let slope = dot(&gradient, &direction);
+        let mut size = 1.0;
+        loop {
+            trial.clone_from(&scores);
+            trial.par_iter_mut().zip(&along).for_each(|(score, step)| *score += size * step);
+            let moved: Vec<f64> = weights.iter().zip(&direction).map(|(w, d)| w + size * d).collect();
+            let value = certifier.primal(&moved, &trial, &mut dual);
+            // A decrease below the rounding of the objective is taken on trust: the gap will tell.
+            if value.value <= primal.value + 1e-4 * size * slope + primal.rounding || size < 1e-10 {
+                weights = moved;
+                std::mem::swap(&mut scores, &mut trial);
+                break;
+            }
+            size *= 0.5;
+        }
+    }
+}
+
+/// The gradient of P: GᵀX + 2 l2 W.
+fn gradient(problem: &Checked<'_>, weights: &[f64], mut correlations: Vec<f64>) -> Vec<f64> {
+    let rows = &problem.rows;
+    let panels = correlations.chunks_exact_mut(rows.panel_len()).zip(weights.chunks_exact(rows.panel_len()));
+    for (gradient, weights) in panels {
+        let gradient = &mut gradient[..rows.num_features * PANEL];
+        gradient.iter_mut().zip(weights).for_each(|(slope, w)| *slope += 2.0 * problem.l2 * w);
+    }
+    correlations
+}
+
+/// d with ‖H d + gradient‖ ≤ tolerance · ‖gradient‖, and the steps that it took.
+fn conjugate_gradients(
+    hessian: &Hessian<'_>,
+    gradient: &[f64],
+    preconditioner: &Preconditioner,
+    tolerance: f64,
+) -> (Vec<f64>, usize) {
+    let rows = &hessian.problem.rows;
+    let mut direction = vec![0.0; gradient.len()];
+    let mut residual: Vec<f64> = gradient.iter().map(|slope| -slope).collect();
+    let enough = tolerance * tolerance * dot(&residual, &residual);
+    let mut improved = preconditioner.apply(rows, &residual);
+    let mut search = improved.clone();
+    let mut energy = dot(&residual, &improved);
+    for step in 1..=MOST_STEPS {
+        let product = hessian.product(&search);
+        let curvature = dot(&search, &product);
+        if !(curvature > 0.0) {
+            return (direction, step);
+        }
+        let size = energy / curvature;
+        direction.iter_mut().zip(&search).for_each(|(d, s)| *d += size * s);
+        residual.iter_mut().zip(&product).for_each(|(r, p)| *r -= size * p);
+        if dot(&residual, &residual) <= enough {
+            return (direction, step);
+        }
+        improved = preconditioner.apply(rows, &residual);
+        let next = dot(&residual, &improved);
+        let ratio = next / energy;
+        search.iter_mut().zip(&improved).for_each(|(s, z)| *s = z + ratio * *s);
+        energy = next;
+    }
+    (direction, MOST_STEPS)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Factors of the blocks of a Hessian.
+struct Preconditioner(Vec<Cholesky>);
+
+impl Preconditioner {
+    fn new(hessian: &Hessian<'_>) -> Self {
+        Self(hessian.blocks().into_par_iter().map(|block| block.factorise()).collect())
+    }
+
+    /// Solves class by class, and takes the mean over the classes away: gradients have none, since Σ_c (p_c − [y = c]) = 0.
+    fn apply(&self, rows: &Rows<'_>, residual: &[f64]) -> Vec<f64> {
+        let len = rows.num_features + 1;
+        let solved: Vec<Vec<f32>> = (0..rows.num_classes)
+            .into_par_iter()
+            .map(|class| {
+                let mut right: Vec<f32> =
+                    (0..len).map(|feature| residual[rows.weight(class, feature)] as f32).collect();
+                self.0[class.min(self.0.len() - 1)].solve(&mut right);
+                right
+            })
+            .collect();
+        let mut out = vec![0.0; residual.len()];
+        for feature in 0..len {
+            let sum: f64 = solved.iter().map(|class| f64::from(class[feature])).sum();
+            let mean = sum / rows.num_classes as f64;
+            for (class, solved) in solved.iter().enumerate() {
+                out[rows.weight(class, feature)] = f64::from(solved[feature]) - mean;
+            }
+        }
+        out
+    }
+}
+
+/// Weights near the optimum of a part of the samples, if there are enough of them and they have all classes.
+fn on_a_part(problem: &Checked<'_>) -> Option<Vec<f64>> {
+    let rows = &problem.rows;
+    if rows.num_samples < COARSE * (4 * rows.num_features).max(1000) {
+        return None;
+    }
+    let samples = || (0..rows.num_samples).step_by(COARSE);
+    let features: Vec<f32> = samples().flat_map(|sample| rows.row(sample)).copied().collect();
+    let targets: Vec<u32> = samples().map(|sample| problem.targets[sample]).collect();
+    let sample_scales: Vec<f64> = samples().map(|sample| COARSE as f64 * problem.sample_scales[sample]).collect();
+    let mut seen = vec![false; rows.num_classes];
+    targets.iter().zip(&sample_scales).filter(|(_, scale)| **scale > 0.0).for_each(|(&t, _)| seen[t as usize] = true);
+    if !seen.iter().all(|&seen| seen) {
+        return None;
+    }
+    let part = Checked {
+        rows: Rows::new(&features, rows.num_features, rows.num_classes),
+        targets: &targets,
+        sample_scales,
+        ..*problem
+    };
+    let options = SolveOptions { relative_gap: 1e-2, max_iterations: 20, start: None };
+    let start = vec![0.0; rows.num_weights()];
+    let solution = solve_checked(&part, &options, start, &mut |_| std::ops::ControlFlow::Continue(()));
+    let mut weights = vec![0.0; rows.num_weights()];
+    for class in 0..rows.num_classes {
+        for feature in 0..rows.num_features {
+            weights[rows.weight(class, feature)] = solution.weights[class * rows.num_features + feature];
+        }
+        weights[rows.weight(class, rows.num_features)] = solution.bias[class];
+    }
+    Some(weights)
+}
