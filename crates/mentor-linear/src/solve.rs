@@ -159,25 +159,34 @@ pub fn solve(
     observe: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Solution, LinearError> {
     let checked = problem.check()?;
-    let start = options.check(&checked)?;
+    let mut state = State { weights: options.check(&checked)?, dual: Vec::new() };
     if checked.l1 == 0.0 && checked.l2 == 0.0 {
         return Err(without_penalty(problem, options));
     }
-    Ok(solve_checked(&checked, options, start, observe))
+    Ok(solve_checked(&checked, options, &mut state, observe))
+}
+
+/// What a solver begins with and leaves behind for a neighbouring problem.
+#[derive(Clone)]
+pub(crate) struct State {
+    /// In the layout of [`crate::products::Rows`].
+    pub(crate) weights: Vec<f64>,
+    /// γ, `[N, stride]`, of the hinges; empty if not known.
+    pub(crate) dual: Vec<f64>,
 }
 
 pub(crate) fn solve_checked(
     checked: &Checked<'_>,
     options: &SolveOptions,
-    start: Vec<f64>,
+    state: &mut State,
     observe: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Solution {
     let certifier = Certifier::new(checked);
     let mut record = Record::new(&certifier, options, observe);
     let reason = match checked.loss {
-        Loss::Softmax if checked.l1 == 0.0 => solvers::newton_cg(&certifier, start, &mut record),
-        Loss::Softmax => solvers::proximal_newton(&certifier, start, &mut record),
-        _ => solvers::dual_coordinate(&certifier, start, &mut record),
+        Loss::Softmax if checked.l1 == 0.0 => solvers::newton_cg(&certifier, state, &mut record),
+        Loss::Softmax => solvers::proximal_newton(&certifier, state, &mut record),
+        _ => solvers::dual_coordinate(&certifier, state, &mut record),
     };
     record.into_solution(reason)
 }

@@ -40,4 +40,9 @@ pub(crate) fn project_onto_simplex(wanted: &[f64], target: usize, dual: &mut [f6
     for (class, (dual, &value)) in dual.iter_mut().zip(wanted).enumerate() {
         *dual = if class == target { 0.0 } else { (value - threshold).max(0.0) };
     }
+    // Never outside, by a rounding either.
+    let total: f64 = dual.iter().sum();
+    if total > 1.0 {
+        dual.iter_mut().for_each(|dual| *dual = (*dual / total).min(1.0));
+    }
 }

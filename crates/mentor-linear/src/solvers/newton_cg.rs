@@ -10,7 +10,7 @@ use crate::factor::Cholesky;
 use crate::gap::Certifier;
 use crate::problem::Checked;
 use crate::products::{PANEL, Rows};
-use crate::solve::{Reason, Record, SolveOptions, solve_checked};
+use crate::solve::{Reason, Record, SolveOptions, State, solve_checked};
 use crate::solvers::bias::optimise_bias;
 use crate::solvers::hessian::Hessian;
 
@@ -21,35 +21,41 @@ const MANY_STEPS: usize = 10;
 /// A problem with so many times more samples than features is first solved on every `COARSE`th sample.
 const COARSE: usize = 8;
 
-pub(crate) fn newton_cg(certifier: &Certifier<'_>, mut weights: Vec<f64>, record: &mut Record<'_>) -> Reason {
+pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &mut Record<'_>) -> Reason {
     let problem = certifier.problem;
     let rows = &problem.rows;
+    let weights = &mut state.weights;
     if weights.iter().all(|&w| w == 0.0)
         && let Some(coarse) = on_a_part(problem)
     {
-        weights = coarse;
+        *weights = coarse;
     }
     let (mut scores, mut dual, mut along, mut trial) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    rows.scores(&weights, &mut scores);
+    rows.scores(weights, &mut scores);
     let mut hessian = Hessian::new(problem);
     let mut preconditioner: Option<Preconditioner> = None;
+    let mut last_norm = 0.0;
     loop {
         if problem.bias {
-            optimise_bias(problem, &mut weights, &mut scores, 1e-3 * record.target.min(1e-3));
+            optimise_bias(problem, weights, &mut scores, 1e-3 * record.target.min(1e-3));
         }
-        let primal = certifier.primal(&weights, &scores, &mut dual);
-        record.offer_primal(&weights, primal);
+        let primal = certifier.primal(weights, &scores, &mut dual);
+        record.offer_primal(weights, primal);
         let point = certifier.dual(&dual);
         record.offer_dual(point.bound);
         if let Some(reason) = record.end_iteration() {
             return reason;
         }
         hessian.move_to(&dual);
-        let gradient = gradient(problem, &weights, point.correlations);
+        let gradient = gradient(problem, weights, point.correlations);
         let preconditioner_now = preconditioner.take().unwrap_or_else(|| Preconditioner::new(&hessian));
-        // The gap is ‖gradient‖² / (4 l2): a step to this residual reaches half of the one that is asked for, if the Hessian stays.
+        // The gap is ‖gradient‖² / (4 l2): a step to this residual reaches half of the one that is asked for, if the Hessian stays. Far
+        // from the optimum it does not, and as many digits as the last step has gained are enough (Eisenstat and Walker 1996).
         let gap = (primal.value - point.bound.value).max(f64::MIN_POSITIVE);
-        let tolerance = (0.5 * record.target * primal.value / gap).sqrt().clamp(1e-3, 0.1);
+        let norm = dot(&gradient, &gradient).sqrt();
+        let useful = (0.5 * record.target * primal.value / gap).sqrt();
+        let tolerance = useful.max(0.5 * (norm / last_norm).powi(2)).clamp(1e-3, 0.1);
+        last_norm = norm;
         let (direction, num_steps) = conjugate_gradients(&hessian, &gradient, &preconditioner_now, tolerance);
         if std::env::var_os("TRACE").is_some() { eprintln!("cg {num_steps} tol {tolerance:.1e}"); }
         if num_steps <= MANY_STEPS {
@@ -65,7 +71,7 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, mut weights: Vec<f64>, record
             let value = certifier.primal(&moved, &trial, &mut dual);
             // A decrease below the rounding of the objective is taken on trust: the gap will tell.
             if value.value <= primal.value + 1e-4 * size * slope + primal.rounding || size < 1e-10 {
-                weights = moved;
+                *weights = moved;
                 std::mem::swap(&mut scores, &mut trial);
                 break;
             }
@@ -175,17 +181,12 @@ fn on_a_part(problem: &Checked<'_>) -> Option<Vec<f64>> {
         rows: Rows::new(&features, rows.num_features, rows.num_classes),
         targets: &targets,
         sample_scales,
+        // What fewer samples say needs more of a penalty.
+        l2: COARSE as f64 * problem.l2,
         ..*problem
     };
-    let options = SolveOptions { relative_gap: 1e-2, max_iterations: 20, start: None };
-    let start = vec![0.0; rows.num_weights()];
-    let solution = solve_checked(&part, &options, start, &mut |_| std::ops::ControlFlow::Continue(()));
-    let mut weights = vec![0.0; rows.num_weights()];
-    for class in 0..rows.num_classes {
-        for feature in 0..rows.num_features {
-            weights[rows.weight(class, feature)] = solution.weights[class * rows.num_features + feature];
-        }
-        weights[rows.weight(class, rows.num_features)] = solution.bias[class];
-    }
-    Some(weights)
+    let options = SolveOptions { relative_gap: 0.05, max_iterations: 8, start: None };
+    let mut state = State { weights: vec![0.0; rows.num_weights()], dual: Vec::new() };
+    solve_checked(&part, &options, &mut state, &mut |_| std::ops::ControlFlow::Continue(()));
+    Some(state.weights)
 }

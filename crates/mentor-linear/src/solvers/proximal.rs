@@ -1,5 +1,5 @@
 use crate::gap::Certifier;
-use crate::solve::{Reason, Record};
-pub(crate) fn proximal_newton(_c: &Certifier<'_>, _w: Vec<f64>, _r: &mut Record<'_>) -> Reason {
+use crate::solve::{Reason, Record, State};
+pub(crate) fn proximal_newton(_c: &Certifier<'_>, _w: &mut State, _r: &mut Record<'_>) -> Reason {
     Reason::Stalled
 }
