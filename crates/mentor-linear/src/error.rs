@@ -56,6 +56,9 @@ pub enum LinearError {
     /// λ = 0: an optimum may exist, but its distance cannot be bounded.
     #[error("without a penalty no distance from the optimum can be proven")]
     NoPenalty,
+    /// No solver here takes a hinge with L1 to its optimum.
+    #[error("L1 is solved with softmax only, not with a hinge")]
+    HingeWithL1,
     /// Too few samples for that many folds.
     #[error("{folds} folds need a class with at least {folds} samples; the largest has {largest}")]
     Folds {
@@ -76,6 +79,7 @@ impl LinearError {
             Self::Target { .. } => &["count the classes from 0"],
             Self::EmptyClass { .. } => &["leave the class out", "train without a bias"],
             Self::Separable | Self::NoPenalty => &["use a small penalty, such as l2 = 1e-6"],
+            Self::HingeWithL1 => &["use softmax", "use l2 instead of l1"],
             Self::Folds { .. } => &["use fewer folds"],
         };
         ways.iter().map(|&way| way.to_owned()).collect()

@@ -33,6 +33,20 @@ impl Symmetric {
         Self { values, len, stride }
     }
 
+    /// Completes the lower half, for [`Symmetric::row`].
+    pub(crate) fn mirror(&mut self) {
+        for row in 0..self.stride {
+            for column in 0..row {
+                self.values[row * self.stride + column] = self.values[column * self.stride + row];
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.stride..][..self.stride]
+    }
+
     /// Numbers of a padded row.
     pub(crate) fn stride_of(len: usize) -> usize {
         len.next_multiple_of(TILE)

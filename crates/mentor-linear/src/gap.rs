@@ -36,23 +36,23 @@ pub(crate) struct Bounded {
 /// A feasible dual point's value.
 pub(crate) struct DualPoint {
     pub(crate) bound: Bounded,
-    /// GᵀX, in the layout of weights.
+    /// GᵀX before γ is scaled, in the layout of weights.
     pub(crate) correlations: Vec<f64>,
+    /// What γ is scaled by.
+    pub(crate) scale: f64,
 }
 
 pub(crate) struct Certifier<'a> {
     pub(crate) problem: &'a Checked<'a>,
-    /// ‖x_i‖².
-    pub(crate) squared_norms: Vec<f64>,
+    /// The largest ‖x_i‖.
     largest_norm: f64,
 }
 
 impl<'a> Certifier<'a> {
     pub(crate) fn new(problem: &'a Checked<'a>) -> Self {
-        let square = |sample| problem.rows.row(sample).iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        let squared_norms: Vec<f64> = (0..problem.rows.num_samples).map(square).collect();
-        let largest_norm = squared_norms.iter().copied().fold(0.0, f64::max).sqrt();
-        Self { problem, squared_norms, largest_norm }
+        let square = |sample| problem.rows.row(sample).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+        let largest_square = (0..problem.rows.num_samples).into_par_iter().map(square).reduce(|| 0.0, f64::max);
+        Self { problem, largest_norm: largest_square.sqrt() }
     }
 
     /// P at weights with these scores. The γ of the losses go into `dual`, `[N, stride]`.
@@ -115,7 +115,7 @@ impl<'a> Certifier<'a> {
         let rounding = UNIT * (sum_units * size + FUNCTION_UNITS * mass + rows.panel_len() as f64 * conjugate)
             + correlation * slope
             + unbalanced * (40.0 + 2.0 * slope * self.largest_norm);
-        DualPoint { bound: Bounded { value: value - conjugate, rounding }, correlations }
+        DualPoint { bound: Bounded { value: value - conjugate, rounding }, correlations, scale }
     }
 
     /// What γ_ij is multiplied by, `[C, C]` by target and class.
@@ -133,11 +133,34 @@ impl<'a> Certifier<'a> {
         balancing_factors(&flow, num_classes)
     }
 
-    /// GᵀX of γ times factors.
-    pub(crate) fn correlations(&self, dual: &[f64], factors: &[f64]) -> Vec<f64> {
+    /// X̃ᵀG of γ as it is; without a bias its row is 0.
+    pub(crate) fn unbalanced_correlations(&self, dual: &[f64]) -> Vec<f64> {
+        let num_classes = self.problem.rows.num_classes;
+        let mut correlations = self.extended_correlations(dual, &vec![1.0; num_classes * num_classes]);
+        if !self.problem.bias {
+            self.clear_bias(&mut correlations);
+        }
+        correlations
+    }
+
+    /// GᵀX of γ times factors. The bias has its own condition, which holds up to rounding.
+    fn correlations(&self, dual: &[f64], factors: &[f64]) -> Vec<f64> {
+        let mut correlations = self.extended_correlations(dual, factors);
+        self.clear_bias(&mut correlations);
+        correlations
+    }
+
+    fn clear_bias(&self, correlations: &mut [f64]) {
+        let rows = &self.problem.rows;
+        for panel in correlations.chunks_exact_mut(rows.panel_len()) {
+            panel[rows.num_features * PANEL..].fill(0.0);
+        }
+    }
+
+    fn extended_correlations(&self, dual: &[f64], factors: &[f64]) -> Vec<f64> {
         let Checked { rows, targets, sample_scales, .. } = self.problem;
         let (stride, num_classes) = (rows.stride(), rows.num_classes);
-        let mut correlations = rows.correlations::<f64>(|samples, out| {
+        rows.correlations::<f64>(|samples, out| {
             for (sample, out) in samples.zip(out.chunks_exact_mut(stride)) {
                 let target = targets[sample] as usize;
                 let factors = &factors[target * num_classes..][..num_classes];
@@ -149,12 +172,7 @@ impl<'a> Certifier<'a> {
                 }
                 out[target] = -total;
             }
-        });
-        // The bias has its own condition, which holds up to rounding.
-        for panel in correlations.chunks_exact_mut(rows.panel_len()) {
-            panel[rows.num_features * PANEL..].fill(0.0);
-        }
-        correlations
+        })
     }
 
     /// Σ a_i/N h, Σ a_i/N |h| and Σ a_i/N Σ γ at γ times factors and scale.
@@ -181,12 +199,6 @@ impl<'a> Certifier<'a> {
         let excess = |value: &f64| (value.abs() - self.problem.l1).max(0.0);
         let panels = correlations.chunks_exact(self.problem.rows.panel_len());
         panels.map(|panel| panel.iter().map(|v| excess(v) * excess(v)).sum::<f64>()).sum::<f64>().sqrt()
-    }
-
-    /// The weights that attain R*: −soft(GᵀX, l1) / (2 l2). The bias is 0.
-    pub(crate) fn weights_of(&self, correlations: &[f64]) -> Vec<f64> {
-        let Checked { l1, l2, .. } = self.problem;
-        correlations.iter().map(|v| -(v.abs() - l1).max(0.0).copysign(*v) / (2.0 * l2)).collect()
     }
 }
 

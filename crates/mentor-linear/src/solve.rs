@@ -120,8 +120,8 @@ pub struct Solution {
 ///
 /// | penalty | softmax | hinges |
 /// |---|---|---|
-/// | `l2` | Newton's method, each step by preconditioned conjugate gradients | dual coordinate ascent with exact steps |
-/// | `l1`, both | proximal Newton method with coordinate descent and screening | dual coordinate ascent, about a proximal point where `l2` = 0 |
+/// | `l2` | Newton's method, each step by preconditioned conjugate gradients | proximal point method in the dual, semismooth Newton steps |
+/// | `l1`, both | accelerated proximal steps in the Hessian's metric, with screening | refused |
 ///
 /// # Errors
 ///
@@ -163,6 +163,9 @@ pub fn solve(
     if checked.l1 == 0.0 && checked.l2 == 0.0 {
         return Err(without_penalty(problem, options));
     }
+    if checked.l1 > 0.0 && checked.loss != Loss::Softmax {
+        return Err(LinearError::HingeWithL1);
+    }
     Ok(solve_checked(&checked, options, &mut state, observe))
 }
 
@@ -186,7 +189,7 @@ pub(crate) fn solve_checked(
     let reason = match checked.loss {
         Loss::Softmax if checked.l1 == 0.0 => solvers::newton_cg(&certifier, state, &mut record),
         Loss::Softmax => solvers::proximal_newton(&certifier, state, &mut record),
-        _ => solvers::dual_coordinate(&certifier, state, &mut record),
+        _ => solvers::proximal_point(&certifier, state, &mut record),
     };
     record.into_solution(reason)
 }
@@ -295,6 +298,10 @@ impl<'a> Record<'a> {
 
     pub(crate) fn primal(&self) -> f64 {
         self.primal.value
+    }
+
+    pub(crate) fn primal_rounding(&self) -> f64 {
+        self.primal.rounding
     }
 
     /// A point that may be better than the best one.

@@ -11,8 +11,6 @@ pub(crate) trait Real: Copy + Default + Send + Sync + PartialOrd + Into<f64> + '
     fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     /// a·b + c
     fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
-    /// sign(v) · max(0, |v| − threshold)
-    fn soft<S: Simd>(simd: S, v: Self::Vector<S>, threshold: Self) -> Self::Vector<S>;
     /// The whole vectors of a slice.
     fn vectors<S: Simd>(values: &[Self]) -> &[Self::Vector<S>];
     fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [Self::Vector<S>];
@@ -36,11 +34,6 @@ impl Real for f32 {
     #[inline(always)]
     fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
         simd.mul_add_e_f32s(a, b, c)
-    }
-    #[inline(always)]
-    fn soft<S: Simd>(simd: S, v: S::f32s, threshold: f32) -> S::f32s {
-        let (low, high) = (simd.splat_f32s(-threshold), simd.splat_f32s(threshold));
-        simd.sub_f32s(v, simd.max_f32s(low, simd.min_f32s(high, v)))
     }
     #[inline(always)]
     fn vectors<S: Simd>(values: &[f32]) -> &[S::f32s] {
@@ -73,11 +66,6 @@ impl Real for f64 {
     #[inline(always)]
     fn mul_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
         simd.mul_add_e_f64s(a, b, c)
-    }
-    #[inline(always)]
-    fn soft<S: Simd>(simd: S, v: S::f64s, threshold: f64) -> S::f64s {
-        let (low, high) = (simd.splat_f64s(-threshold), simd.splat_f64s(threshold));
-        simd.sub_f64s(v, simd.max_f64s(low, simd.min_f64s(high, v)))
     }
     #[inline(always)]
     fn vectors<S: Simd>(values: &[f64]) -> &[S::f64s] {

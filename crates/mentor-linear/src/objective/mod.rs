@@ -14,12 +14,12 @@
 //! all smaller ones: what makes a dual point feasible only ever lowers γ.
 
 mod crammer_singer;
+mod smoothed;
 mod softmax;
 mod weston_watkins;
 
-pub(crate) use crammer_singer::project_onto_simplex;
+pub(crate) use smoothed::smoothed;
 pub(crate) use softmax::softmax;
-pub(crate) use weston_watkins::project_onto_box;
 
 use crate::problem::Loss;
 

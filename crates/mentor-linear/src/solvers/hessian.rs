@@ -1,28 +1,74 @@
-//! The Hessian of softmax at a point: products with it, and matrices that approximate its diagonal blocks.
+//! The Hessian of a smooth loss at a point: products with it, and matrices that approximate its diagonal blocks.
 //!
 //! ```text
-//! (H V)_c = Σ_i a_i/N p_ic (u_ic − Σ_j p_ij u_ij) x̃_i + 2 l2 V_c          u = X̃V
-//! H_cc    = Σ_i a_i/N p_ic (1 − p_ic) x̃_i x̃_iᵀ + 2 l2 I
+//! (H V)_c = Σ_i h_i p_ic (u_ic − Σ_j p_ij u_ij) x̃_i + 2 l2 V_c          u = X̃V
+//! H_cc    = Σ_i h_i p_ic (1 − p_ic) x̃_i x̃_iᵀ + 2 l2 I
+//!
+//! softmax                    p = softmax(s), h_i = a_i/N
+//! smoothed Crammer–Singer    p = 1/|F| on the classes F with q > 0, h_i = σ |F| a_i/N
+//! smoothed Weston–Watkins    σ a_i/N p_ij (u_ij − u_iy) for j ≠ y, minus their sum for y; p = 1 where 0 < γ < 1, else 0
 //! ```
+//!
+//! The last two are elements of the generalised Hessian (Clarke): the derivative where there is one.
 
 use rayon::prelude::*;
 
 use crate::factor::Symmetric;
-use crate::problem::Checked;
+use crate::problem::{Checked, Loss};
 use crate::products::PANEL;
+use crate::vectors::Real;
 
 /// Rows of a block's sum, as a multiple of the features.
 const ROWS_A_FEATURE: usize = 3;
+/// Numbers of 4 bytes that are few even if the data are fewer.
+const SMALL: usize = 1 << 20;
 
-/// p in `f32`, `[N, stride]`; of the target too.
 pub(crate) struct Hessian<'a> {
     pub(crate) problem: &'a Checked<'a>,
+    /// p, `[N, stride]`.
     probs: Vec<f32>,
+    /// h, `[N]`.
+    scales: Vec<f64>,
+    /// What is added to the curvature of the bias.
+    pub(crate) bias_ridge: f64,
 }
 
 impl<'a> Hessian<'a> {
     pub(crate) fn new(problem: &'a Checked<'a>) -> Self {
-        Self { problem, probs: Vec::new() }
+        Self { problem, probs: Vec::new(), scales: problem.sample_scales.clone(), bias_ridge: 0.0 }
+    }
+
+    /// Whether rows have the form of Weston and Watkins.
+    fn is_star(&self) -> bool {
+        matches!(self.problem.loss, Loss::WestonWatkins { .. })
+    }
+
+    /// Moves to the point of a smoothed hinge with this γ.
+    pub(crate) fn move_to_hinge(&mut self, dual: &[f64], sharpness: f64) {
+        let Checked { rows, targets, sample_scales, .. } = self.problem;
+        let (stride, num_classes) = (rows.stride(), rows.num_classes);
+        self.probs.resize(dual.len(), 0.0);
+        let is_star = self.is_star();
+        let rows = self.probs.chunks_exact_mut(stride).zip(dual.chunks_exact(stride));
+        for (sample, (probs, dual)) in rows.enumerate() {
+            let target = targets[sample] as usize;
+            let dual = &dual[..num_classes];
+            let scale = sharpness * sample_scales[sample];
+            if is_star {
+                let free = |value: f64| f32::from(u8::from(value > 0.0 && value < 1.0));
+                probs.iter_mut().zip(dual).for_each(|(prob, &value)| *prob = free(value));
+                probs[target] = 0.0;
+                self.scales[sample] = scale;
+            } else {
+                let rest = 1.0 - dual.iter().sum::<f64>();
+                let positive = |class: usize| if class == target { rest > 1e-12 } else { dual[class] > 0.0 };
+                let count = (0..num_classes).filter(|&class| positive(class)).count().max(1) as f64;
+                for class in 0..num_classes {
+                    probs[class] = if positive(class) { (1.0 / count) as f32 } else { 0.0 };
+                }
+                self.scales[sample] = scale * count;
+            }
+        }
     }
 
     /// Moves to the point with these probabilities of the classes other than the target.
@@ -36,23 +82,17 @@ impl<'a> Hessian<'a> {
         }
     }
 
-    /// H V, in the layout of weights; sums in `f32` over parts of the data.
+    /// H V, in the layout of weights: sums in `f32` over parts of the data, unless the data are small.
     pub(crate) fn product(&self, direction: &[f64]) -> Vec<f64> {
-        let Checked { rows, sample_scales, l2, bias, .. } = self.problem;
-        let stride = rows.stride();
-        let rounded: Vec<f32> = direction.iter().map(|&value| value as f32).collect();
-        let mut product = rows.through::<f32>(&rounded, |samples, values| {
-            for (sample, values) in samples.zip(values.chunks_exact_mut(stride)) {
-                let probs = &self.probs[sample * stride..][..stride];
-                let mean: f32 = probs.iter().zip(&*values).map(|(p, u)| p * u).sum();
-                let scale = sample_scales[sample] as f32;
-                values.iter_mut().zip(probs).for_each(|(value, p)| *value = scale * p * (*value - mean));
-            }
-        });
+        let Checked { rows, l2, bias, .. } = self.problem;
+        let is_small = rows.num_samples * rows.num_features <= SMALL >> 4;
+        let mut product = if is_small { self.through::<f64>(direction) } else { self.through::<f32>(direction) };
         let panels = product.chunks_exact_mut(rows.panel_len()).zip(direction.chunks_exact(rows.panel_len()));
         for (product, direction) in panels {
             let (product, bias_row) = product.split_at_mut(rows.num_features * PANEL);
             product.iter_mut().zip(direction).for_each(|(product, value)| *product += 2.0 * l2 * value);
+            let directions = &direction[rows.num_features * PANEL..];
+            bias_row.iter_mut().zip(directions).for_each(|(product, value)| *product += self.bias_ridge * value);
             if !bias {
                 bias_row.fill(0.0);
             }
@@ -60,10 +100,37 @@ impl<'a> Hessian<'a> {
         product
     }
 
-    /// Whether a matrix of each class is smaller than the data.
+    /// H V without the penalty.
+    fn through<T: Real>(&self, direction: &[f64]) -> Vec<f64> {
+        let Checked { rows, targets, .. } = self.problem;
+        let stride = rows.stride();
+        let is_star = self.is_star();
+        let rounded: Vec<T> = direction.iter().map(|&value| T::round(value)).collect();
+        rows.through(&rounded, |samples, values| {
+            for (sample, values) in samples.zip(values.chunks_exact_mut(stride)) {
+                let probs = &self.probs[sample * stride..][..stride];
+                let (scale, target) = (self.scales[sample], targets[sample] as usize);
+                let weighted = |(&p, &u): (&f32, &T)| f64::from(p) * u.into();
+                let centre =
+                    if is_star { values[target].into() } else { probs.iter().zip(&*values).map(weighted).sum() };
+                let mut total = 0.0;
+                for (value, &p) in values.iter_mut().zip(probs) {
+                    let after = scale * f64::from(p) * ((*value).into() - centre);
+                    total += after;
+                    *value = T::round(after);
+                }
+                if is_star {
+                    values[target] = T::round(-total);
+                }
+            }
+        })
+    }
+
+    /// Whether the matrices of all classes are smaller than the data, or small.
     pub(crate) fn has_a_block_for_each_class(&self) -> bool {
         let rows = &self.problem.rows;
-        rows.num_classes * rows.num_features <= rows.num_samples
+        let values = rows.num_classes * rows.num_features * rows.num_features;
+        values <= (rows.num_samples * rows.num_features).max(SMALL)
     }
 
     /// Approximations of the diagonal blocks: one for each class, or one that stands for all.
@@ -79,18 +146,24 @@ impl<'a> Hessian<'a> {
     }
 
     fn block(&self, class: Option<usize>) -> Symmetric {
-        let Checked { rows, sample_scales, l2, bias, .. } = self.problem;
+        let Checked { rows, targets, l2, bias, .. } = self.problem;
         let stride = rows.stride();
+        let is_star = self.is_star();
         let curvature = |sample: usize| {
             let probs = &self.probs[sample * stride..][..rows.num_classes];
-            let of = |p: f32| f64::from(p * (1.0 - p).max(0.0));
-            let mean = || probs.iter().map(|&p| of(p)).sum::<f64>() / rows.num_classes as f64;
-            sample_scales[sample] * class.map_or_else(mean, |class| of(probs[class]))
+            let of = |class: usize| match probs[class] {
+                p if !is_star => f64::from(p * (1.0 - p).max(0.0)),
+                _ if class == targets[sample] as usize => f64::from(probs.iter().sum::<f32>()),
+                p => f64::from(p),
+            };
+            let mean = || (0..rows.num_classes).map(of).sum::<f64>() / rows.num_classes as f64;
+            self.scales[sample] * class.map_or_else(mean, of)
         };
         let total: f64 = (0..rows.num_samples).map(curvature).sum();
         let len = rows.num_features + 1;
         let wanted = (ROWS_A_FEATURE * len).min(rows.num_samples);
-        let distance = total / wanted as f64;
+        // Where nothing curves the penalty is all there is.
+        let distance = if total > 0.0 { total / wanted as f64 } else { 1.0 };
         let mut chosen = Vec::with_capacity(wanted * Symmetric::stride_of(len));
         let mut place = 0.5 * distance;
         for sample in 0..rows.num_samples {
@@ -111,7 +184,7 @@ impl<'a> Hessian<'a> {
             }
         }
         // The bias has no penalty; a small one keeps the matrix positive definite.
-        let ridge = |row: usize| if row < rows.num_features { 2.0 * l2 } else { 1e-6 * total + 1e-30 };
+        let ridge = |row: usize| if row < rows.num_features { 2.0 * l2 } else { self.bias_ridge + 1e-6 * total };
         Symmetric::gram(&chosen, len, distance as f32, |row| ridge(row) as f32)
     }
 }

@@ -17,7 +17,7 @@ use crate::solvers::hessian::Hessian;
 /// Conjugate-gradient steps of one Newton step at most.
 const MOST_STEPS: usize = 300;
 /// A preconditioner that needed so many steps is made anew.
-const MANY_STEPS: usize = 10;
+pub(super) const MANY_STEPS: usize = 10;
 /// A problem with so many times more samples than features is first solved on every `COARSE`th sample.
 const COARSE: usize = 8;
 
@@ -47,7 +47,8 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &m
             return reason;
         }
         hessian.move_to(&dual);
-        let gradient = gradient(problem, weights, point.correlations);
+        let mut gradient = point.correlations;
+        add_penalty(problem, weights, &mut gradient);
         let preconditioner_now = preconditioner.take().unwrap_or_else(|| Preconditioner::new(&hessian));
         // The gap is ‖gradient‖² / (4 l2): a step to this residual reaches half of the one that is asked for, if the Hessian stays. Far
         // from the optimum it does not, and as many digits as the last step has gained are enough (Eisenstat and Walker 1996).
@@ -57,7 +58,6 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &m
         let tolerance = useful.max(0.5 * (norm / last_norm).powi(2)).clamp(1e-3, 0.1);
         last_norm = norm;
         let (direction, num_steps) = conjugate_gradients(&hessian, &gradient, &preconditioner_now, tolerance);
-        if std::env::var_os("TRACE").is_some() { eprintln!("cg {num_steps} tol {tolerance:.1e}"); }
         if num_steps <= MANY_STEPS {
             preconditioner = Some(preconditioner_now);
         }
@@ -80,19 +80,18 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &m
     }
 }
 
-/// The gradient of P: GᵀX + 2 l2 W.
-fn gradient(problem: &Checked<'_>, weights: &[f64], mut correlations: Vec<f64>) -> Vec<f64> {
+/// Adds the gradient of l2 Σ w².
+pub(super) fn add_penalty(problem: &Checked<'_>, weights: &[f64], gradient: &mut [f64]) {
     let rows = &problem.rows;
-    let panels = correlations.chunks_exact_mut(rows.panel_len()).zip(weights.chunks_exact(rows.panel_len()));
+    let panels = gradient.chunks_exact_mut(rows.panel_len()).zip(weights.chunks_exact(rows.panel_len()));
     for (gradient, weights) in panels {
         let gradient = &mut gradient[..rows.num_features * PANEL];
         gradient.iter_mut().zip(weights).for_each(|(slope, w)| *slope += 2.0 * problem.l2 * w);
     }
-    correlations
 }
 
 /// d with ‖H d + gradient‖ ≤ tolerance · ‖gradient‖, and the steps that it took.
-fn conjugate_gradients(
+pub(super) fn conjugate_gradients(
     hessian: &Hessian<'_>,
     gradient: &[f64],
     preconditioner: &Preconditioner,
@@ -126,15 +125,15 @@ fn conjugate_gradients(
     (direction, MOST_STEPS)
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Factors of the blocks of a Hessian.
-struct Preconditioner(Vec<Cholesky>);
+pub(super) struct Preconditioner(Vec<Cholesky>);
 
 impl Preconditioner {
-    fn new(hessian: &Hessian<'_>) -> Self {
+    pub(super) fn new(hessian: &Hessian<'_>) -> Self {
         Self(hessian.blocks().into_par_iter().map(|block| block.factorise()).collect())
     }
 
@@ -163,7 +162,7 @@ impl Preconditioner {
 }
 
 /// Weights near the optimum of a part of the samples, if there are enough of them and they have all classes.
-fn on_a_part(problem: &Checked<'_>) -> Option<Vec<f64>> {
+pub(super) fn on_a_part(problem: &Checked<'_>) -> Option<Vec<f64>> {
     let rows = &problem.rows;
     if rows.num_samples < COARSE * (4 * rows.num_features).max(1000) {
         return None;
