@@ -1,17 +1,19 @@
 //! Dual points that an unpenalised bias allows.
 //!
-//! A bias b without a penalty enters the Lagrangian as ⟨Σ_i G_i, b⟩, whose infimum over b is −∞ unless Σ_i G_i = 0: for each class, what
-//! flows into it as a wrong class equals what flows out of it as the target,
+//! A bias b without a penalty enters the Lagrangian as ⟨Σ_i G_i, b⟩, whose infimum over b is −∞ unless Σ_i
+//! G_i = 0: for each class, what flows into it as a wrong class equals what flows out of it as the target,
 //!
 //! ```text
 //! Σ_k F_kc = Σ_j F_cj          F_kj = Σ_{i: y_i = k} a_i/N γ_ij
 //! ```
 //!
-//! So F is a flow between classes, and a feasible dual point is a circulation. Any flow is a circulation plus paths from classes
-//! with more outflow to classes with more inflow (flow decomposition; Ahuja, Magnanti, Orlin 1993, theorem 3.5). Taking the
-//! paths away leaves a circulation F' ≤ F, and γ_ij F'_kj/F_kj is balanced, and in the polytope since it is smaller.
+//! So F is a flow between classes, and a feasible dual point is a circulation. Any flow is a circulation
+//! plus paths from classes with more outflow to classes with more inflow (flow decomposition; Ahuja,
+//! Magnanti, Orlin 1993, theorem 3.5). Taking the paths away leaves a circulation F' ≤ F, and γ_ij
+//! F'_kj/F_kj is balanced, and in the polytope since it is smaller.
 
-/// The factors F'_kj / F_kj, `[C, C]`, for a flow `[C, C]` without entries on the diagonal; and what could not be balanced, a rounding.
+/// The factors F'_kj / F_kj, `[C, C]`, for a flow `[C, C]` without entries on the diagonal; and what could
+/// not be balanced, a rounding.
 pub(crate) fn balancing_factors(flow: &[f64], num_classes: usize) -> (Vec<f64>, f64) {
     let mut balanced = flow.to_vec();
     let mut excess = excesses(&balanced, num_classes);
@@ -42,7 +44,8 @@ fn excesses(flow: &[f64], num_classes: usize) -> Vec<f64> {
     (0..num_classes).map(|class| inflow(class) - outflow(class)).collect()
 }
 
-/// From the class with the most excess against the flow to a class that lacks some, by as few arcs as possible.
+/// From the class with the most excess against the flow to a class that lacks some, by as few arcs as
+/// possible.
 fn shortest_path(flow: &[f64], excess: &[f64], negligible: f64) -> Option<Vec<usize>> {
     let num_classes = excess.len();
     let start = (0..num_classes).reduce(|a, b| if excess[b] > excess[a] { b } else { a })?;

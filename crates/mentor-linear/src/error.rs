@@ -51,7 +51,9 @@ pub enum LinearError {
         class: usize,
     },
     /// λ = 0 and the loss can be brought to its infimum by making the weights ever larger.
-    #[error("without a penalty there is no optimum: the classes can be separated, and larger weights are always better")]
+    #[error(
+        "without a penalty there is no optimum: the classes are separable, and larger weights always better"
+    )]
     Separable,
     /// λ = 0: an optimum may exist, but its distance cannot be bounded.
     #[error("without a penalty no distance from the optimum can be proven")]
@@ -59,14 +61,17 @@ pub enum LinearError {
     /// No solver here takes a hinge with L1 to its optimum.
     #[error("L1 is solved with softmax only, not with a hinge")]
     HingeWithL1,
-    /// Too few samples for that many folds.
-    #[error("{folds} folds need a class with at least {folds} samples; the largest has {largest}")]
+    /// No fold, or a fold without samples.
+    #[error("{folds} folds need at least {folds} samples in classes of two or more; there are {found}")]
     Folds {
         /// How many were asked for.
         folds: usize,
-        /// Samples of the largest class.
-        largest: usize,
+        /// Samples that can be in a fold.
+        found: usize,
     },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl LinearError {
@@ -74,7 +79,7 @@ impl LinearError {
     #[must_use]
     pub fn help(&self) -> Vec<String> {
         let ways: &[&str] = match self {
-            Self::Parameter { .. } | Self::Length { .. } => &[],
+            Self::Parameter { .. } | Self::Length { .. } | Self::Interrupted => &[],
             Self::Feature { .. } => &["remove the sample or replace the value"],
             Self::Target { .. } => &["count the classes from 0"],
             Self::EmptyClass { .. } => &["leave the class out", "train without a bias"],

@@ -97,7 +97,8 @@ impl Cholesky {
     }
 }
 
-/// out −= rowsᵀ rows, for the rows of the matrix from `first` on, and columns at or after each tile of the diagonal.
+/// out −= rowsᵀ rows, for the rows of the matrix from `first` on, and columns at or after each tile of the
+/// diagonal.
 fn subtract_outer(rows: &[f32], stride: usize, first: usize, out: &mut [f32]) {
     let mut panel = Vec::new();
     for rows in rows.chunks(DEPTH * stride) {

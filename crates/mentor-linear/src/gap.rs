@@ -10,7 +10,8 @@
 //! R*(V) = 0 if max |v| ≤ l1, else ∞                       l2 = 0; γ is scaled by min(1, l1 / max |v|)
 //! ```
 //!
-//! so that P(W, b) − D(γ) is at least P(W, b) − min P. At the optimum both are equal (strong duality; Boyd and Vandenberghe 2004, section 5.2).
+//! so that P(W, b) − D(γ) is at least P(W, b) − min P. At the optimum both are equal (strong duality; Boyd
+//! and Vandenberghe 2004, section 5.2).
 
 use std::ops::Range;
 
@@ -23,7 +24,8 @@ use crate::products::PANEL;
 
 /// Half a unit in the last place, relative.
 const UNIT: f64 = f64::EPSILON / 2.0;
-/// Units that the exponential, the logarithm and the few operations about them may be off by, of numbers of size 1.
+/// Units that the exponential, the logarithm and the few operations about them may be off by, of numbers of
+/// size 1.
 const FUNCTION_UNITS: f64 = 64.0;
 
 /// A value and how far rounding may have moved it.
@@ -51,7 +53,8 @@ pub(crate) struct Certifier<'a> {
 impl<'a> Certifier<'a> {
     pub(crate) fn new(problem: &'a Checked<'a>) -> Self {
         let square = |sample| problem.rows.row(sample).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
-        let largest_square = (0..problem.rows.num_samples).into_par_iter().map(square).reduce(|| 0.0, f64::max);
+        let largest_square =
+            (0..problem.rows.num_samples).into_par_iter().map(square).reduce(|| 0.0, f64::max);
         Self { problem, largest_norm: largest_square.sqrt() }
     }
 
@@ -75,7 +78,8 @@ impl<'a> Certifier<'a> {
         Bounded { value: data_loss + penalty, rounding: self.primal_rounding(weights, data_loss, penalty) }
     }
 
-    /// Scores are off by at most (D + 2) units of Σ_d |w x| ≤ ‖w‖‖x‖ and the bias; sums by a unit of their size for each term.
+    /// Scores are off by at most (D + 2) units of Σ_d |w x| ≤ ‖w‖‖x‖ and the bias; sums by a unit of their
+    /// size for each term.
     fn primal_rounding(&self, weights: &[f64], data_loss: f64, penalty: f64) -> f64 {
         let rows = &self.problem.rows;
         let mut squares = vec![0.0; rows.stride()];
@@ -89,7 +93,8 @@ impl<'a> Certifier<'a> {
             largest_bias = bias.iter().fold(largest_bias, |most, b| most.max(b.abs()));
         }
         let largest_weight = squares.into_iter().fold(0.0, f64::max).sqrt();
-        let score_units = (rows.num_features + 2) as f64 * (largest_weight * self.largest_norm + largest_bias);
+        let score_units =
+            (rows.num_features + 2) as f64 * (largest_weight * self.largest_norm + largest_bias);
         let loss_units = lipschitz(self.problem.loss, rows.num_classes) * score_units + FUNCTION_UNITS;
         let total_scale: f64 = self.problem.sample_scales.iter().sum();
         let sum_units = (rows.part_len() + rows.parts().len() + rows.num_classes) as f64 * data_loss.abs();
@@ -108,11 +113,13 @@ impl<'a> Certifier<'a> {
         let [value, size, mass] = self.dual_sums(dual, &factors, scale);
         let norm = if self.problem.l2 == 0.0 { 0.0 } else { self.conjugate_norm(&correlations) };
         let sum_units = (rows.part_len() + rows.parts().len() + rows.num_classes) as f64;
-        // Each correlation is off by so many units of Σ_i |G_ic x_id|, and Σ_i ‖G_i‖‖x_i‖ ≤ 2 · mass · the largest norm.
+        // Each correlation is off by so many units of Σ_i |G_ic x_id|, and Σ_i ‖G_i‖‖x_i‖ ≤ 2 · mass · the
+        // largest norm.
         let correlation = UNIT * sum_units * 2.0 * mass * self.largest_norm;
         let slope = if norm > 0.0 { norm / (2.0 * self.problem.l2) } else { 0.0 };
         let conjugate = if norm > 0.0 { norm * norm / (4.0 * self.problem.l2) } else { 0.0 };
-        let rounding = UNIT * (sum_units * size + FUNCTION_UNITS * mass + rows.panel_len() as f64 * conjugate)
+        let rounding = UNIT
+            * (sum_units * size + FUNCTION_UNITS * mass + rows.panel_len() as f64 * conjugate)
             + correlation * slope
             + unbalanced * (40.0 + 2.0 * slope * self.largest_norm);
         DualPoint { bound: Bounded { value: value - conjugate, rounding }, correlations, scale }

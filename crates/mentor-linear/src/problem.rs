@@ -23,10 +23,12 @@ pub enum Loss {
 /// A linear classifier's objective on data:
 ///
 /// ```text
-/// P(W, b) = (1/N) Σ_i a_i ℓ(W x_i + b, y_i) + l2 Σ w² + l1 Σ |w|          a_i = sample weight · weight of class y_i
+/// P(W, b) = (1/N) Σ_i a_i ℓ(W x_i + b, y_i) + l2 Σ w² + l1 Σ |w|
+/// a_i     = weight of the sample · weight of class y_i
 /// ```
 ///
-/// Without a factor ½ before `l2`, the mean is over the N samples whatever their weights, and the bias has no penalty.
+/// Without a factor ½ before `l2`, the mean is over the N samples whatever their weights, and the bias has
+/// no penalty.
 #[derive(Clone, Debug)]
 pub struct Problem<'a> {
     /// X, `[N, D]`, row-major.
@@ -83,7 +85,9 @@ impl<'a> Problem<'a> {
         for (&target, &scale) in self.targets.iter().zip(&sample_scales) {
             class_totals[target as usize] += scale;
         }
-        if self.bias && let Some(class) = class_totals.iter().position(|&total| total == 0.0) {
+        if self.bias
+            && let Some(class) = class_totals.iter().position(|&total| total == 0.0)
+        {
             return Err(LinearError::EmptyClass { class });
         }
         let rows = Rows::new(self.features, self.num_features, self.num_classes);
@@ -121,7 +125,8 @@ impl<'a> Problem<'a> {
         }
         let given = [("sample_weights", self.sample_weights), ("class_weights", self.class_weights)];
         for (name, weights) in given {
-            let bad = weights.unwrap_or_default().iter().find(|&&weight| !(weight >= 0.0 && weight.is_finite()));
+            let bad =
+                weights.unwrap_or_default().iter().find(|&&weight| !(weight >= 0.0 && weight.is_finite()));
             if let Some(&weight) = bad {
                 let allowed = "finite numbers of at least 0";
                 return Err(LinearError::Parameter { name, value: f64::from(weight), allowed });
@@ -143,6 +148,17 @@ impl<'a> Problem<'a> {
 }
 
 impl Checked<'_> {
+    /// Whether a solver takes these penalties to an optimum.
+    pub(crate) fn check_penalty(&self) -> Result<(), LinearError> {
+        match (self.loss, self.l2 > 0.0, self.l1 > 0.0) {
+            (_, false, false) => Err(LinearError::NoPenalty),
+            (Loss::WestonWatkins { .. } | Loss::CrammerSinger { .. }, _, true) => {
+                Err(LinearError::HingeWithL1)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// λR(W): `weights` in the layout of [`Rows`].
     pub(crate) fn penalty(&self, weights: &[f64]) -> f64 {
         let panel_len = self.rows.panel_len();

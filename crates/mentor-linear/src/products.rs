@@ -1,8 +1,8 @@
 //! The two products that every solver is made of: scores X̃W and correlations X̃ᵀG.
 //!
-//! X̃ is the data with a last feature of 1, which the bias is the weight of. Classes stand in panels of sixteen, so that a
-//! row's scores are whole vectors: weights are `[panels, features + 1, 16]`, and what belongs to samples is
-//! `[samples, 16 · panels]`. What stands past the last class is 0.
+//! X̃ is the data with a last feature of 1, which the bias is the weight of. Classes stand in panels of
+//! sixteen, so that a row's scores are whole vectors: weights are `[panels, features + 1, 16]`, and what
+//! belongs to samples is `[samples, 16 · panels]`. What stands past the last class is 0.
 //!
 //! Work is cut into the same parts for any number of threads, and parts are added in order.
 
@@ -67,7 +67,8 @@ impl<'a> Rows<'a> {
         &self.features[rows.start * self.num_features..rows.end * self.num_features]
     }
 
-    /// Σ_i f(i) over all samples, `f` being `[width]` numbers: added to what a part has so far, parts in order.
+    /// Σ_i f(i) over all samples, `f` being `[width]` numbers: added to what a part has so far, parts in
+    /// order.
     pub(crate) fn sum(&self, width: usize, add: impl Fn(usize, &mut [f64]) + Sync) -> Vec<f64> {
         let part = |rows: Range<usize>| {
             let mut sum = vec![0.0; width];
@@ -121,7 +122,8 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// X̃ᵀ f(X̃V) in one pass over the data: `transform` turns the scores of a block of rows into what is correlated.
+    /// X̃ᵀ f(X̃V) in one pass over the data: `transform` turns the scores of a block of rows into what is
+    /// correlated.
     pub(crate) fn through<T: Real>(
         &self,
         weights: &[T],
@@ -209,11 +211,23 @@ impl<T: Real> Scores<'_, T> {
         let whole = num_rows / R * R;
         for row in (0..whole).step_by(R) {
             let features = &self.features[row * self.width..(row + R) * self.width];
-            rows_scores::<S, T, V, R>(simd, features, weights, &mut self.out[row * self.stride..], self.stride);
+            rows_scores::<S, T, V, R>(
+                simd,
+                features,
+                weights,
+                &mut self.out[row * self.stride..],
+                self.stride,
+            );
         }
         for row in whole..num_rows {
             let features = &self.features[row * self.width..(row + 1) * self.width];
-            rows_scores::<S, T, V, 1>(simd, features, weights, &mut self.out[row * self.stride..], self.stride);
+            rows_scores::<S, T, V, 1>(
+                simd,
+                features,
+                weights,
+                &mut self.out[row * self.stride..],
+                self.stride,
+            );
         }
     }
 }

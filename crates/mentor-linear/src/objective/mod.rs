@@ -10,8 +10,8 @@
 //! Crammer–Singer      Σ γ ≤ 1          h = Δ Σ γ
 //! ```
 //!
-//! so that −h is the conjugate of ℓ at the vector with γ_j for j ≠ y and −Σ γ for y. Each polytope holds 0 and, with a point,
-//! all smaller ones: what makes a dual point feasible only ever lowers γ.
+//! so that −h is the conjugate of ℓ at the vector with γ_j for j ≠ y and −Σ γ for y. Each polytope holds 0
+//! and, with a point, all smaller ones: what makes a dual point feasible only ever lowers γ.
 
 mod crammer_singer;
 mod smoothed;
@@ -23,7 +23,8 @@ pub(crate) use softmax::softmax;
 
 use crate::problem::Loss;
 
-/// The loss of a sample with these scores `[C]`, and into `dual` the γ where the maximum is, 0 for the target.
+/// The loss of a sample with these scores `[C]`, and into `dual` the γ where the maximum is, 0 for the
+/// target.
 ///
 /// At a kink γ is the smallest.
 pub(crate) fn value_and_dual(loss: Loss, scores: &[f64], target: usize, dual: &mut [f64]) -> f64 {

@@ -4,8 +4,9 @@
 //! ℓ_σ(s, y) = max_γ Σ_{j≠y} γ_j (s_j − s_y + Δ) − 1/(2σ) ‖γ − γ⁰‖²
 //! ```
 //!
-//! over the polytope of the loss. It is differentiable, at most ℓ, and equal to it where γ⁰ is optimal. The maximum is a projection of
-//! γ⁰ + σ (s_j − s_y + Δ): for Weston and Watkins onto a box, for Crammer and Singer onto a simplex, in the norm of q = (γ, 1 − Σ γ).
+//! over the polytope of the loss. It is differentiable, at most ℓ, and equal to it where γ⁰ is optimal. The
+//! maximum is a projection of γ⁰ + σ (s_j − s_y + Δ): for Weston and Watkins onto a box, for Crammer and
+//! Singer onto a simplex, in the norm of q = (γ, 1 − Σ γ).
 
 use crate::problem::Loss;
 
@@ -48,8 +49,8 @@ pub(crate) fn smoothed(loss: Loss, sharpness: f64, scores: &[f64], target: usize
     }
 }
 
-/// θ with Σ max(0, v_j − θ) = 1, the root of a convex decreasing function: each step of Newton's method from below stays below, and
-/// there are at most as many as values (Michelot 1986).
+/// θ with Σ max(0, v_j − θ) = 1, the root of a convex decreasing function: each step of Newton's method
+/// from below stays below, and there are at most as many as values (Michelot 1986).
 fn simplex_threshold(len: usize, value: impl Fn(usize) -> f64) -> f64 {
     let mut threshold = ((0..len).map(&value).sum::<f64>() - 1.0) / len as f64;
     for _ in 0..len {

@@ -6,7 +6,8 @@ use crate::problem::Checked;
 /// Newton steps at most. Each costs as much as a value of the loss.
 const MOST_STEPS: usize = 30;
 
-/// Moves the bias of `weights`, and `scores` with it, until Σ_i a_i/N (p_ic − [y_i = c]) is at most `tolerance` of Σ a_i/N for each class.
+/// Moves the bias of `weights`, and `scores` with it, until Σ_i a_i/N (p_ic − [y_i = c]) is at most
+/// `tolerance` of Σ a_i/N for each class.
 pub(crate) fn optimise_bias(problem: &Checked<'_>, weights: &mut [f64], scores: &mut [f64], tolerance: f64) {
     let Checked { rows, targets, sample_scales, .. } = problem;
     let (stride, num_classes) = (rows.stride(), rows.num_classes);
@@ -35,7 +36,8 @@ pub(crate) fn optimise_bias(problem: &Checked<'_>, weights: &mut [f64], scores: 
         if gradient.iter().all(|slope| slope.abs() <= tolerance * total) {
             return;
         }
-        // Adding the same number to all biases changes nothing: the Hessian is singular there, and a constant mends it.
+        // Adding the same number to all biases changes nothing: the Hessian is singular there, and a
+        // constant mends it.
         let mut hessian = sums[num_classes..num_classes * (num_classes + 1)].to_vec();
         hessian.iter_mut().for_each(|entry| *entry += total / num_classes as f64);
         let mut step: Vec<f64> = gradient.iter().map(|slope| -slope).collect();

@@ -1,4 +1,5 @@
-//! The Hessian of a smooth loss at a point: products with it, and matrices that approximate its diagonal blocks.
+//! The Hessian of a smooth loss at a point: products with it, and matrices that approximate its diagonal
+//! blocks.
 //!
 //! ```text
 //! (H V)_c = Σ_i h_i p_ic (u_ic − Σ_j p_ij u_ij) x̃_i + 2 l2 V_c          u = X̃V
@@ -6,7 +7,8 @@
 //!
 //! softmax                    p = softmax(s), h_i = a_i/N
 //! smoothed Crammer–Singer    p = 1/|F| on the classes F with q > 0, h_i = σ |F| a_i/N
-//! smoothed Weston–Watkins    σ a_i/N p_ij (u_ij − u_iy) for j ≠ y, minus their sum for y; p = 1 where 0 < γ < 1, else 0
+//! smoothed Weston–Watkins    σ a_i/N p_ij (u_ij − u_iy) for j ≠ y, minus their sum for y; p = 1 where 0 <
+//! γ < 1, else 0
 //! ```
 //!
 //! The last two are elements of the generalised Hessian (Clarke): the derivative where there is one.
@@ -86,13 +88,17 @@ impl<'a> Hessian<'a> {
     pub(crate) fn product(&self, direction: &[f64]) -> Vec<f64> {
         let Checked { rows, l2, bias, .. } = self.problem;
         let is_small = rows.num_samples * rows.num_features <= SMALL >> 4;
-        let mut product = if is_small { self.through::<f64>(direction) } else { self.through::<f32>(direction) };
+        let mut product =
+            if is_small { self.through::<f64>(direction) } else { self.through::<f32>(direction) };
         let panels = product.chunks_exact_mut(rows.panel_len()).zip(direction.chunks_exact(rows.panel_len()));
         for (product, direction) in panels {
             let (product, bias_row) = product.split_at_mut(rows.num_features * PANEL);
             product.iter_mut().zip(direction).for_each(|(product, value)| *product += 2.0 * l2 * value);
             let directions = &direction[rows.num_features * PANEL..];
-            bias_row.iter_mut().zip(directions).for_each(|(product, value)| *product += self.bias_ridge * value);
+            bias_row
+                .iter_mut()
+                .zip(directions)
+                .for_each(|(product, value)| *product += self.bias_ridge * value);
             if !bias {
                 bias_row.fill(0.0);
             }
@@ -111,8 +117,11 @@ impl<'a> Hessian<'a> {
                 let probs = &self.probs[sample * stride..][..stride];
                 let (scale, target) = (self.scales[sample], targets[sample] as usize);
                 let weighted = |(&p, &u): (&f32, &T)| f64::from(p) * u.into();
-                let centre =
-                    if is_star { values[target].into() } else { probs.iter().zip(&*values).map(weighted).sum() };
+                let centre = if is_star {
+                    values[target].into()
+                } else {
+                    probs.iter().zip(&*values).map(weighted).sum()
+                };
                 let mut total = 0.0;
                 for (value, &p) in values.iter_mut().zip(probs) {
                     let after = scale * f64::from(p) * ((*value).into() - centre);
@@ -135,8 +144,8 @@ impl<'a> Hessian<'a> {
 
     /// Approximations of the diagonal blocks: one for each class, or one that stands for all.
     ///
-    /// A block is a sum over a few samples, drawn in proportion to their weight in it at equal distances, which makes its
-    /// expectation that of all samples.
+    /// A block is a sum over a few samples, drawn in proportion to their weight in it at equal distances,
+    /// which makes its expectation that of all samples.
     pub(crate) fn blocks(&self) -> Vec<Symmetric> {
         if self.has_a_block_for_each_class() {
             (0..self.problem.rows.num_classes).into_par_iter().map(|class| self.block(Some(class))).collect()
@@ -167,7 +176,8 @@ impl<'a> Hessian<'a> {
         let mut chosen = Vec::with_capacity(wanted * Symmetric::stride_of(len));
         let mut place = 0.5 * distance;
         for sample in 0..rows.num_samples {
-            // All samples with their weights if there are few, else the ones at equal distances along the sum of weights.
+            // All samples with their weights if there are few, else the ones at equal distances along the
+            // sum of weights.
             let weight = if wanted == rows.num_samples {
                 curvature(sample) / distance
             } else {
@@ -184,7 +194,8 @@ impl<'a> Hessian<'a> {
             }
         }
         // The bias has no penalty; a small one keeps the matrix positive definite.
-        let ridge = |row: usize| if row < rows.num_features { 2.0 * l2 } else { self.bias_ridge + 1e-6 * total };
+        let ridge =
+            |row: usize| if row < rows.num_features { 2.0 * l2 } else { self.bias_ridge + 1e-6 * total };
         Symmetric::gram(&chosen, len, distance as f32, |row| ridge(row) as f32)
     }
 }

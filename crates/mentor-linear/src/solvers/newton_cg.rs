@@ -1,8 +1,11 @@
 //! Softmax with L2: Newton's method, each step by conjugate gradients.
 //!
-//! The gradient is exact, in `f64`; products with the Hessian are in `f32`. A step is solved only as well as the gap that is asked for needs
-//! (truncated Newton; Nocedal and Wright 2006, section 7.1; Lin, Weng, Keerthi 2008). The preconditioner inverts approximate diagonal
-//! blocks of the Hessian. The bias is optimal at each certificate, so that p itself is nearly feasible in the dual.
+//! The gradient is exact, in `f64`; products with the Hessian are in `f32`. A step is solved only as well
+//! as the gap that is asked for needs (truncated Newton; Nocedal and Wright 2006, section 7.1; Lin, Weng,
+//! Keerthi 2008). The preconditioner inverts approximate diagonal blocks of the Hessian. The bias is
+//! optimal at each certificate, so that p itself is nearly feasible in the dual.
+
+use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
@@ -10,7 +13,7 @@ use crate::factor::Cholesky;
 use crate::gap::Certifier;
 use crate::problem::Checked;
 use crate::products::{PANEL, Rows};
-use crate::solve::{Reason, Record, SolveOptions, State, solve_checked};
+use crate::record::{Progress, Reason, Record, SolveOptions, State};
 use crate::solvers::bias::optimise_bias;
 use crate::solvers::hessian::Hessian;
 
@@ -26,7 +29,7 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &m
     let rows = &problem.rows;
     let weights = &mut state.weights;
     if weights.iter().all(|&w| w == 0.0)
-        && let Some(coarse) = on_a_part(problem)
+        && let Some(coarse) = on_a_part(problem, newton_cg)
     {
         *weights = coarse;
     }
@@ -50,8 +53,9 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &m
         let mut gradient = point.correlations;
         add_penalty(problem, weights, &mut gradient);
         let preconditioner_now = preconditioner.take().unwrap_or_else(|| Preconditioner::new(&hessian));
-        // The gap is ‖gradient‖² / (4 l2): a step to this residual reaches half of the one that is asked for, if the Hessian stays. Far
-        // from the optimum it does not, and as many digits as the last step has gained are enough (Eisenstat and Walker 1996).
+        // The gap is ‖gradient‖² / (4 l2): a step to this residual reaches half of the one that is asked
+        // for, if the Hessian stays. Far from the optimum it does not, and as many digits as the last step
+        // has gained are enough (Eisenstat and Walker 1996).
         let gap = (primal.value - point.bound.value).max(f64::MIN_POSITIVE);
         let norm = dot(&gradient, &gradient).sqrt();
         let useful = (0.5 * record.target * primal.value / gap).sqrt();
@@ -137,7 +141,8 @@ impl Preconditioner {
         Self(hessian.blocks().into_par_iter().map(|block| block.factorise()).collect())
     }
 
-    /// Solves class by class, and takes the mean over the classes away: gradients have none, since Σ_c (p_c − [y = c]) = 0.
+    /// Solves class by class, and takes the mean over the classes away: gradients have none, since Σ_c (p_c
+    /// − [y = c]) = 0.
     fn apply(&self, rows: &Rows<'_>, residual: &[f64]) -> Vec<f64> {
         let len = rows.num_features + 1;
         let solved: Vec<Vec<f32>> = (0..rows.num_classes)
@@ -161,8 +166,11 @@ impl Preconditioner {
     }
 }
 
+/// How a problem is solved.
+type Solver = fn(&Certifier<'_>, &mut State, &mut Record<'_>) -> Reason;
+
 /// Weights near the optimum of a part of the samples, if there are enough of them and they have all classes.
-pub(super) fn on_a_part(problem: &Checked<'_>) -> Option<Vec<f64>> {
+pub(super) fn on_a_part(problem: &Checked<'_>, solver: Solver) -> Option<Vec<f64>> {
     let rows = &problem.rows;
     if rows.num_samples < COARSE * (4 * rows.num_features).max(1000) {
         return None;
@@ -170,9 +178,14 @@ pub(super) fn on_a_part(problem: &Checked<'_>) -> Option<Vec<f64>> {
     let samples = || (0..rows.num_samples).step_by(COARSE);
     let features: Vec<f32> = samples().flat_map(|sample| rows.row(sample)).copied().collect();
     let targets: Vec<u32> = samples().map(|sample| problem.targets[sample]).collect();
-    let sample_scales: Vec<f64> = samples().map(|sample| COARSE as f64 * problem.sample_scales[sample]).collect();
+    let sample_scales: Vec<f64> =
+        samples().map(|sample| COARSE as f64 * problem.sample_scales[sample]).collect();
     let mut seen = vec![false; rows.num_classes];
-    targets.iter().zip(&sample_scales).filter(|(_, scale)| **scale > 0.0).for_each(|(&t, _)| seen[t as usize] = true);
+    targets
+        .iter()
+        .zip(&sample_scales)
+        .filter(|(_, scale)| **scale > 0.0)
+        .for_each(|(&t, _)| seen[t as usize] = true);
     if !seen.iter().all(|&seen| seen) {
         return None;
     }
@@ -186,6 +199,8 @@ pub(super) fn on_a_part(problem: &Checked<'_>) -> Option<Vec<f64>> {
     };
     let options = SolveOptions { relative_gap: 0.05, max_iterations: 8, start: None };
     let mut state = State { weights: vec![0.0; rows.num_weights()], dual: Vec::new() };
-    solve_checked(&part, &options, &mut state, &mut |_| std::ops::ControlFlow::Continue(()));
+    let certifier = Certifier::new(&part);
+    let mut observe = |_: &Progress| ControlFlow::Continue(());
+    solver(&certifier, &mut state, &mut Record::new(&certifier, &options, &mut observe));
     Some(state.weights)
 }

@@ -5,11 +5,13 @@
 //! Y⁺ = W⁺ + (t − 1)/t⁺ (W⁺ − W)
 //! ```
 //!
-//! B_c approximates the Hessian's block of class c, and each class is minimised by coordinate descent (Yuan, Ho, Lin 2012), whose
-//! soft threshold leaves exact zeros. diag(p) − ppᵀ is at most 2 diag(p (1 − p)), so that τ = 2 would do if B were exact; τ is
-//! raised until the step is below its model. Momentum (Beck and Teboulle 2009) starts again if a step goes against it (O'Donoghue and Candès 2015).
+//! B_c approximates the Hessian's block of class c, and each class is minimised by coordinate descent
+//! (Yuan, Ho, Lin 2012), whose soft threshold leaves exact zeros. diag(p) − ppᵀ is at most 2 diag(p (1 −
+//! p)), so that τ = 2 would do if B were exact; τ is raised until the step is below its model. Momentum
+//! (Beck and Teboulle 2009) starts again if the objective rises (O'Donoghue and Candès 2015).
 //!
-//! **Screening** (Ndiaye, Fercoq, Gramfort, Salmon 2017). h is 1-strongly concave, so that Σ_i a_i/N ½‖γ_i − γ*_i‖² is at most the gap of γ, and
+//! **Screening** (Ndiaye, Fercoq, Gramfort, Salmon 2017). h is 1-strongly concave, so that Σ_i a_i/N ½‖γ_i
+//! − γ*_i‖² is at most the gap of γ, and
 //!
 //! ```text
 //! |(GᵀX)_cd| + √(2 gap · Σ_i a_i/N x_id²) < l1     proves w*_cd = 0
@@ -24,7 +26,7 @@ use rayon::prelude::*;
 use crate::factor::Symmetric;
 use crate::gap::Certifier;
 use crate::products::Rows;
-use crate::solve::{Reason, Record, State};
+use crate::record::{Reason, Record, State};
 use crate::solvers::bias::optimise_bias;
 use crate::solvers::hessian::Hessian;
 
@@ -33,7 +35,11 @@ const STEPS_A_METRIC: usize = 15;
 /// Rounds of coordinate descent of one step at most.
 const MOST_ROUNDS: usize = 40;
 
-pub(crate) fn proximal_newton(certifier: &Certifier<'_>, state: &mut State, record: &mut Record<'_>) -> Reason {
+pub(crate) fn proximal_newton(
+    certifier: &Certifier<'_>,
+    state: &mut State,
+    record: &mut Record<'_>,
+) -> Reason {
     let problem = certifier.problem;
     let rows = &problem.rows;
     let feature_norms = feature_norms(certifier);
@@ -42,8 +48,10 @@ pub(crate) fn proximal_newton(certifier: &Certifier<'_>, state: &mut State, reco
     let mut scale = 1.0;
     // W and its scores; Y and its.
     let mut weights = state.weights.clone();
-    let (mut scores, mut next_scores, mut dual, mut unused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut scores, mut next_scores, mut dual, mut unused) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     rows.scores(&weights, &mut scores);
+    let mut objective = certifier.primal(&weights, &scores, &mut unused).value;
     let (mut ahead, mut ahead_scores) = (weights.clone(), scores.clone());
     let mut momentum = 1.0_f64;
     let mut screened = vec![false; weights.len()];
@@ -75,27 +83,36 @@ pub(crate) fn proximal_newton(certifier: &Certifier<'_>, state: &mut State, reco
             }
         }
         let smooth = here.value - problem.l1 * size_of_weights(rows, &ahead);
-        let next = loop {
+        let (next, value) = loop {
             let (next, model) = step(certifier, &metric, scale, &gradient, &ahead, &screened);
             rows.scores(&next, &mut next_scores);
             let there = certifier.primal(&next, &next_scores, &mut unused);
             record.offer_primal(&next, there);
-            let below = there.value - problem.l1 * size_of_weights(rows, &next) <= smooth + model + here.rounding + there.rounding;
+            let below = there.value - problem.l1 * size_of_weights(rows, &next)
+                <= smooth + model + here.rounding + there.rounding;
             if below || scale > 1e6 {
-                break next;
+                break (next, there);
             }
             scale *= 2.0;
         };
         scale = (0.8 * scale).max(0.5);
         // Whether the step goes against the way that momentum has taken.
-        let against: f64 =
-            ahead.iter().zip(&next).zip(&weights).map(|((ahead, next), before)| (ahead - next) * (next - before)).sum();
-        let risen = against > 0.0;
+        let against: f64 = ahead
+            .iter()
+            .zip(&next)
+            .zip(&weights)
+            .map(|((ahead, next), before)| (ahead - next) * (next - before))
+            .sum();
+        // Changes below the rounding of the objective say nothing; then the direction decides.
+        let change = value.value - objective;
+        let risen = change > value.rounding || (change.abs() <= value.rounding && against > 0.0);
+        objective = value.value;
         let next_momentum = if risen { 1.0 } else { 0.5 * (1.0 + (1.0 + 4.0 * momentum * momentum).sqrt()) };
         let share = if risen { 0.0 } else { (momentum - 1.0) / next_momentum };
         let extrapolate = |after: f64, before: f64| after + share * (after - before);
         ahead = next.iter().zip(&weights).map(|(&after, &before)| extrapolate(after, before)).collect();
-        ahead_scores = next_scores.iter().zip(&scores).map(|(&after, &before)| extrapolate(after, before)).collect();
+        ahead_scores =
+            next_scores.iter().zip(&scores).map(|(&after, &before)| extrapolate(after, before)).collect();
         (momentum, weights) = (next_momentum, next);
         std::mem::swap(&mut scores, &mut next_scores);
     }
@@ -103,7 +120,8 @@ pub(crate) fn proximal_newton(certifier: &Certifier<'_>, state: &mut State, reco
 
 /// Σ |w| without the bias.
 fn size_of_weights(rows: &Rows<'_>, weights: &[f64]) -> f64 {
-    let of_feature = |feature| (0..rows.num_classes).map(move |class| weights[rows.weight(class, feature)].abs());
+    let of_feature =
+        |feature| (0..rows.num_classes).map(move |class| weights[rows.weight(class, feature)].abs());
     (0..rows.num_features).flat_map(of_feature).sum()
 }
 
@@ -112,7 +130,9 @@ fn feature_norms(certifier: &Certifier<'_>) -> Vec<f64> {
     let problem = certifier.problem;
     let squares = problem.rows.sum(problem.rows.num_features, |sample, sum| {
         let scale = problem.sample_scales[sample];
-        sum.iter_mut().zip(problem.rows.row(sample)).for_each(|(sum, &x)| *sum += scale * f64::from(x).powi(2));
+        sum.iter_mut()
+            .zip(problem.rows.row(sample))
+            .for_each(|(sum, &x)| *sum += scale * f64::from(x).powi(2));
     });
     squares.into_iter().map(f64::sqrt).collect()
 }

@@ -4,11 +4,13 @@
 //! γ⁺ = argmax D(γ) − 1/(2σ) Σ_i a_i/N ‖γ_i − γ⁰_i‖²
 //! ```
 //!
-//! is the dual of the problem with the smoothed hinge ℓ_σ about γ⁰ (`objective/smoothed.rs`), which is differentiable and piecewise
-//! quadratic: Newton's method with conjugate gradients solves it in a few steps, in the weights and the unpenalised bias together.
-//! γ⁺ is then the gradient of ℓ_σ. ε/2 ‖b − b⁰‖² about the bias of the step before makes the Hessian positive definite (the proximal method of
-//! multipliers; Rockafellar 1976), and leaves the limit without a penalty on the bias. σ grows, ε falls, and the limit is the optimum of the hinge itself (Rockafellar 1976; Li, Sun, Toh 2018 for
-//! the semismooth Newton steps). Samples whose γ rests at a bound have no curvature: they cost no step any digits.
+//! is the dual of the problem with the smoothed hinge ℓ_σ about γ⁰ (`objective/smoothed.rs`), which is
+//! differentiable and piecewise quadratic: Newton's method with conjugate gradients solves it in a few
+//! steps, in the weights and the unpenalised bias together. γ⁺ is then the gradient of ℓ_σ. ε/2 ‖b − b⁰‖²
+//! about the bias of the step before makes the Hessian positive definite (the proximal method of
+//! multipliers; Rockafellar 1976), and leaves the limit without a penalty on the bias. σ grows, ε falls,
+//! and the limit is the optimum of the hinge itself (Rockafellar 1976; Li, Sun, Toh 2018 for the semismooth
+//! Newton steps). Samples whose γ rests at a bound have no curvature: they cost no step any digits.
 
 use rayon::prelude::*;
 
@@ -16,9 +18,11 @@ use crate::gap::Certifier;
 use crate::objective::smoothed;
 use crate::problem::{Checked, Loss};
 use crate::products::PANEL;
-use crate::solve::{Reason, Record, State};
+use crate::record::{Reason, Record, State};
 use crate::solvers::hessian::Hessian;
-use crate::solvers::newton_cg::{MANY_STEPS, Preconditioner, add_penalty, conjugate_gradients, dot, on_a_part};
+use crate::solvers::newton_cg::{
+    MANY_STEPS, Preconditioner, add_penalty, conjugate_gradients, dot, on_a_part,
+};
 
 /// Newton steps with one γ⁰ at most.
 const MOST_STEPS: usize = 40;
@@ -28,7 +32,11 @@ const SHARPEST: f64 = 1e6;
 /// ε Δ² σ.
 const BIAS_RIDGE: f64 = 0.01;
 
-pub(crate) fn proximal_point(certifier: &Certifier<'_>, state: &mut State, record: &mut Record<'_>) -> Reason {
+pub(crate) fn proximal_point(
+    certifier: &Certifier<'_>,
+    state: &mut State,
+    record: &mut Record<'_>,
+) -> Reason {
     let problem = certifier.problem;
     let rows = &problem.rows;
     let margin = match problem.loss {
@@ -36,7 +44,7 @@ pub(crate) fn proximal_point(certifier: &Certifier<'_>, state: &mut State, recor
         Loss::Softmax => unreachable!("softmax is smooth"),
     };
     if state.weights.iter().all(|&w| w == 0.0)
-        && let Some(coarse) = on_a_part(problem)
+        && let Some(coarse) = on_a_part(problem, proximal_point)
     {
         state.weights = coarse;
     }
@@ -52,14 +60,20 @@ pub(crate) fn proximal_point(certifier: &Certifier<'_>, state: &mut State, recor
     loop {
         let weights = &mut state.weights;
         hessian.bias_ridge = BIAS_RIDGE / (margin * margin * sharpness);
-        let about = About { sharpness, dual: &state.dual, bias: bias_of(problem, weights), ridge: hessian.bias_ridge };
+        let about = About {
+            sharpness,
+            dual: &state.dual,
+            bias: bias_of(problem, weights),
+            ridge: hessian.bias_ridge,
+        };
         let mut solved = false;
         for _ in 0..MOST_STEPS {
             let value = value(problem, &about, weights, &scores, &mut dual);
             let mut gradient = certifier.unbalanced_correlations(&dual);
             add_penalty(problem, weights, &mut gradient);
             about.add_bias_gradient(problem, weights, &mut gradient);
-            // What the step's γ lacks: the gradient in W costs its square, that in b the margin of what balancing takes away.
+            // What the step's γ lacks: the gradient in W costs its square, that in b the margin of what
+            // balancing takes away.
             let (of_weights, of_bias) = norms(problem, &gradient);
             let primal = record.primal().min(value.abs() + problem.penalty(weights) + margin);
             let enough = (0.1 * gap).min(primal).max(0.1 * record.target * primal);
@@ -103,7 +117,8 @@ pub(crate) fn proximal_point(certifier: &Certifier<'_>, state: &mut State, recor
         gap = record.gap();
         std::mem::swap(&mut state.dual, &mut dual);
         // A step that was too hard is followed by an easier one.
-        sharpness = if solved { (GROWTH * sharpness).min(SHARPEST / margin) } else { sharpness / (2.0 * GROWTH) };
+        sharpness =
+            if solved { (GROWTH * sharpness).min(SHARPEST / margin) } else { sharpness / (2.0 * GROWTH) };
     }
 }
 
@@ -139,7 +154,13 @@ fn bias_of(problem: &Checked<'_>, weights: &[f64]) -> Vec<f64> {
 }
 
 /// The smoothed objective, and the γ of it.
-fn value(problem: &Checked<'_>, about: &About<'_>, weights: &[f64], scores: &[f64], dual: &mut Vec<f64>) -> f64 {
+fn value(
+    problem: &Checked<'_>,
+    about: &About<'_>,
+    weights: &[f64],
+    scores: &[f64],
+    dual: &mut Vec<f64>,
+) -> f64 {
     let Checked { rows, targets, sample_scales, loss, .. } = problem;
     let (stride, num_classes) = (rows.stride(), rows.num_classes);
     let sharpness = about.sharpness;

@@ -63,7 +63,13 @@ fn an_empty_class_is_fine_without_a_bias() {
 
 #[test]
 fn without_a_penalty_separable_data_have_no_optimum() {
-    let separable = Problem { features: &[1.0, 2.0, -1.0, -2.0], num_features: 1, targets: &[0, 0, 1, 1], l2: 0.0, ..problem() };
+    let separable = Problem {
+        features: &[1.0, 2.0, -1.0, -2.0],
+        num_features: 1,
+        targets: &[0, 0, 1, 1],
+        l2: 0.0,
+        ..problem()
+    };
     assert_eq!(run(&separable).unwrap_err(), LinearError::Separable);
     let mixed = Problem { features: &[1.0, -2.0, -1.0, 2.0], ..separable };
     assert_eq!(run(&mixed).unwrap_err(), LinearError::NoPenalty);

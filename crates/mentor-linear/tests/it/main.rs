@@ -2,6 +2,8 @@
 #![allow(missing_docs)]
 
 mod bad_input;
+mod golden;
 mod oracle;
+mod paths;
 mod random_problems;
 mod threads;

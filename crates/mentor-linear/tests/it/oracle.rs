@@ -1,5 +1,6 @@
-//! The optimum of a small problem by another method: a logarithmic barrier over explicit slack variables (Boyd and Vandenberghe 2004,
-//! section 11.3), with dense Newton steps. It shares nothing with the crate but the definition of the objective.
+//! The optimum of a small problem by another method: a logarithmic barrier over explicit slack variables
+//! (Boyd and Vandenberghe 2004, section 11.3), with dense Newton steps. It shares nothing with the crate
+//! but the definition of the objective.
 
 use mentor_linear::{Loss, Problem};
 
@@ -32,9 +33,7 @@ pub(crate) fn objective(problem: &Problem<'_>, weights: &[f64], bias: &[f64]) ->
                 most + scores.iter().map(|score| (score - most).exp()).sum::<f64>().ln() - scores[target]
             }
             Loss::WestonWatkins { margin } => others().map(|class| (lead(class) + margin).max(0.0)).sum(),
-            Loss::CrammerSinger { margin } => {
-                others().map(|class| lead(class) + margin).fold(0.0, f64::max)
-            }
+            Loss::CrammerSinger { margin } => others().map(|class| lead(class) + margin).fold(0.0, f64::max),
         };
         sum += scale(problem, sample) * loss;
     }
@@ -51,7 +50,8 @@ fn scale(problem: &Problem<'_>, sample: usize) -> f64 {
 
 /// Variables: W = U − V with U, V > 0 if there is an L1 penalty, b, and the slacks of the hinges.
 pub(crate) fn optimum(problem: &Problem<'_>) -> Optimum {
-    let (num_classes, num_features, num_samples) = (problem.num_classes, problem.num_features, problem.targets.len());
+    let (num_classes, num_features, num_samples) =
+        (problem.num_classes, problem.num_features, problem.targets.len());
     let num_weights = num_classes * num_features;
     let split = problem.l1 > 0.0;
     let first_bias = if split { 2 * num_weights } else { num_weights };
@@ -116,7 +116,11 @@ pub(crate) fn optimum(problem: &Problem<'_>) -> Optimum {
     let weights: Vec<f64> = (0..num_weights)
         .map(|place| if split { point[place] - point[num_weights + place] } else { point[place] })
         .collect();
-    let bias = if problem.bias { point[first_bias..first_bias + num_classes].to_vec() } else { vec![0.0; num_classes] };
+    let bias = if problem.bias {
+        point[first_bias..first_bias + num_classes].to_vec()
+    } else {
+        vec![0.0; num_classes]
+    };
     Optimum { objective: objective(problem, &weights, &bias) }
 }
 

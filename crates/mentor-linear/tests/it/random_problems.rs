@@ -1,4 +1,5 @@
-//! Hundreds of small random problems: the certificate must hold at every iteration, and the gap must be reached.
+//! Hundreds of small random problems: the certificate must hold at every iteration, and the gap must be
+//! reached.
 
 use std::ops::ControlFlow;
 
@@ -34,7 +35,8 @@ impl Owned {
     }
 }
 
-/// Data of one of these kinds, in turn: plain, duplicate samples with other labels, a constant feature, separable, one feature, equal samples.
+/// Data of one of these kinds, in turn: plain, duplicate samples with other labels, a constant feature,
+/// separable, one feature, equal samples.
 fn random(seed: u64) -> Owned {
     let mut stream = Stream::new(seed, Purpose::Split, &[]);
     let num_classes = 2 + stream.below(3) as usize;
@@ -43,7 +45,11 @@ fn random(seed: u64) -> Owned {
     let kind = seed % 6;
     let num_features = if kind == 4 { 1 } else { 1 + stream.below(5) as usize };
     let targets: Vec<u32> = (0..num_samples)
-        .map(|sample| if sample < num_classes { sample as u32 } else { stream.below(num_classes as u64) as u32 })
+        .map(
+            |sample| {
+                if sample < num_classes { sample as u32 } else { stream.below(num_classes as u64) as u32 }
+            },
+        )
         .collect();
     let mut features: Vec<f32> = (0..num_samples * num_features).map(|_| 2.0 * stream.normal()).collect();
     for (sample, row) in (0..num_samples).zip(0..) {
@@ -56,7 +62,8 @@ fn random(seed: u64) -> Owned {
             _ => {}
         }
     }
-    let mut weights = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform_in(0.25, 3.0)).collect() };
+    let mut weights =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform_in(0.25, 3.0)).collect() };
     let sample_weights = (seed % 3 == 1).then(|| weights(num_samples));
     let class_weights = (seed % 4 == 1).then(|| weights(num_classes));
     Owned { features, num_features, targets, num_classes, sample_weights, class_weights }
@@ -70,7 +77,11 @@ fn certify(problem: &Problem<'_>, name: &str) -> Option<String> {
     let options = SolveOptions { max_iterations: 3000, ..SolveOptions::default() };
     let slack = 1e-12 * (1.0 + optimum.objective);
     let mut observe = |progress: &Progress| {
-        assert!(progress.dual <= optimum.objective + slack, "{name}: {progress:?} above {}", optimum.objective);
+        assert!(
+            progress.dual <= optimum.objective + slack,
+            "{name}: {progress:?} above {}",
+            optimum.objective
+        );
         let distance = progress.primal - optimum.objective;
         assert!(progress.gap >= distance - slack, "{name}: {progress:?} of {}", optimum.objective);
         ControlFlow::Continue(())
@@ -79,7 +90,11 @@ fn certify(problem: &Problem<'_>, name: &str) -> Option<String> {
     let value = objective(problem, &solution.weights, &solution.bias);
     assert!((value - solution.primal).abs() <= slack, "{name}: {value} is not {}", solution.primal);
     // The other method has found the same minimum.
-    assert!(optimum.objective <= solution.primal * (1.0 + 1e-5) + 1e-7, "{name}: {} is not minimal", optimum.objective);
+    assert!(
+        optimum.objective <= solution.primal * (1.0 + 1e-5) + 1e-7,
+        "{name}: {} is not minimal",
+        optimum.objective
+    );
     let reached = solution.reason == Reason::GapReached;
     assert_eq!(reached, solution.certified && solution.gap <= 1e-6 * solution.primal);
     let Solution { reason, relative_gap, num_iterations, .. } = solution;
