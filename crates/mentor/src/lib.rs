@@ -5,6 +5,7 @@
 //! | module | what it is | reads files |
 //! |---|---|---|
 //! | [`loss`] | losses and penalties as pure mathematics on tensors | no |
+//! | [`linear`] | linear classifiers to a proven distance from the optimum, on plain slices | no |
 //! | [`data`] | image folders, IDX files, CSV manifests and npz files to batches | data sets |
 //! | [`model`] | network families by name, weights in and out | no |
 //! | [`metrics`] | measures on slices: classification, calibration, retrieval, tests of significance | no |
@@ -66,6 +67,7 @@
 /// The engine, in the version that everything here is made with: tensors, devices, modules.
 pub use burn;
 pub use mentor_data as data;
+pub use mentor_linear as linear;
 pub use mentor_loss as loss;
 pub use mentor_metrics as metrics;
 pub use mentor_model as model;
