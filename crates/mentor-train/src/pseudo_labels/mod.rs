@@ -13,6 +13,7 @@ mod reader;
 mod schema;
 mod select;
 mod shard;
+mod thrift;
 mod writer;
 
 pub use manifest::{LabelsHeader, Manifest, finished_shard};

@@ -1,9 +1,10 @@
 //! What the Parquet library is shown of a file: no more than lies in it, and no form that the writer does not
-//! use. The library takes memory for what a header claims, and a dictionary or a run of equal values makes any
-//! number of rows of a few bytes.
+//! use. The library takes memory and time for what a header claims, and a dictionary makes any number of rows of
+//! a few bytes.
 
 use std::fs::File;
 use std::io::BufReader;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::Encoding;
@@ -11,10 +12,49 @@ use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::thrift::{is_footer, page_header};
+
 /// A file of which no part is read that is not there.
+#[derive(Clone)]
 pub(super) struct Whole {
-    pub(super) file: File,
-    pub(super) num_bytes: u64,
+    file: Arc<File>,
+    num_bytes: u64,
+}
+
+impl Whole {
+    /// Bytes that hold the header of any page.
+    const MAX_PAGE_HEADER: u64 = 256;
+
+    pub(super) fn new(file: File, num_bytes: u64) -> Self {
+        Self { file: Arc::new(file), num_bytes }
+    }
+
+    /// That the file ends in a footer as mentor writes it.
+    pub(super) fn check_footer(&self) -> Result<()> {
+        const END: u64 = 8;
+        let end = self.num_bytes.saturating_sub(END);
+        let length =
+            self.get_bytes(end, END as usize)?.first_chunk().map_or(0, |&bytes| u32::from_le_bytes(bytes));
+        let start = end.saturating_sub(u64::from(length));
+        match is_footer(&self.get_bytes(start, (end - start) as usize)?) {
+            true => Ok(()),
+            false => Err(ParquetError::General("its footer is not one that mentor writes".to_owned())),
+        }
+    }
+
+    /// That nothing but pages as mentor writes them lies in this many bytes.
+    pub(super) fn check_pages(&self, start: u64, num_bytes: u64) -> Result<()> {
+        let foreign = || ParquetError::General("its pages are not stored as mentor stores them".to_owned());
+        let end = start.checked_add(num_bytes).ok_or_else(foreign)?;
+        let mut position = start;
+        while position < end {
+            let bytes = self.get_bytes(position, Self::MAX_PAGE_HEADER.min(end - position) as usize)?;
+            let (header, page) = page_header(&bytes).ok_or_else(foreign)?;
+            position =
+                position.checked_add(header).and_then(|at| at.checked_add(page)).ok_or_else(foreign)?;
+        }
+        Ok(())
+    }
 }
 
 impl Length for Whole {
@@ -59,7 +99,7 @@ impl PageReader for PlainPages {
             Some(left) if plain => self.left = left,
             _ => {
                 return Err(ParquetError::General(
-                    "its values are not stored as mentor stores them".to_owned(),
+                    "its pages are not stored as mentor stores them".to_owned(),
                 ));
             }
         }

@@ -127,7 +127,7 @@ fn complete(path: &Path, files: &[(PathBuf, Manifest)]) -> Result<(), LabelsErro
 pub struct LabelRows<'a> {
     set: &'a LabelSet,
     next_file: usize,
-    file: Option<SerializedFileReader<Whole>>,
+    file: Option<(Whole, SerializedFileReader<Whole>)>,
     next_group: usize,
     rows: std::vec::IntoIter<LabelRow>,
 }
@@ -136,7 +136,7 @@ impl LabelRows<'_> {
     /// The next row group with rows; `false` at the end.
     fn advance(&mut self) -> Result<bool, LabelsError> {
         loop {
-            let Some(file) = &self.file else {
+            let Some((whole, file)) = &self.file else {
                 let Some((path, manifest)) = self.set.files.get(self.next_file) else { return Ok(false) };
                 self.file = Some(open(path, manifest)?);
                 (self.next_file, self.next_group) = (self.next_file + 1, 0);
@@ -148,7 +148,7 @@ impl LabelRows<'_> {
             }
             let path = &self.set.files[self.next_file - 1].0;
             let num_classes = self.set.header.classes.len();
-            let rows = guarded(|| read_group(&*file.get_row_group(self.next_group)?, num_classes));
+            let rows = guarded(|| read_group(whole, &*file.get_row_group(self.next_group)?, num_classes));
             self.rows = rows.map_err(damaged(path))?.into_iter();
             self.next_group += 1;
             return Ok(true);
@@ -183,10 +183,12 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Parqu
         .unwrap_or_else(|reason| Err(ParquetError::General(format!("its reader failed ({reason})"))))
 }
 
-fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<Whole>, LabelsError> {
+fn open(path: &Path, manifest: &Manifest) -> Result<(Whole, SerializedFileReader<Whole>), LabelsError> {
     let file = open_named(path, u64::MAX)?;
     let num_bytes = file.metadata().map_err(io(path, "read"))?.len();
-    let file = guarded(|| SerializedFileReader::new(Whole { file, num_bytes })).map_err(damaged(path))?;
+    let whole = Whole::new(file, num_bytes);
+    whole.check_footer().map_err(damaged(path))?;
+    let file = guarded(|| SerializedFileReader::new(whole.clone())).map_err(damaged(path))?;
     let metadata = file.metadata().file_metadata();
     let wrong = |reason: &str| Err(LabelsError::Damaged { path: path.to_owned(), reason: reason.to_owned() });
     if metadata.schema() != &*schema() {
@@ -207,10 +209,18 @@ fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<Whole>,
     if in_groups.fold(0, u64::saturating_add) != manifest.num_rows {
         return wrong("its row groups have another number of rows than it");
     }
-    Ok(file)
+    Ok((whole, file))
 }
 
-fn read_group(group: &dyn RowGroupReader, num_classes: usize) -> Result<Vec<LabelRow>, ParquetError> {
+fn read_group(
+    whole: &Whole,
+    group: &dyn RowGroupReader,
+    num_classes: usize,
+) -> Result<Vec<LabelRow>, ParquetError> {
+    for column in group.metadata().columns().iter().take(3) {
+        let (start, num_bytes) = column.byte_range();
+        whole.check_pages(start, num_bytes)?;
+    }
     let num_rows = usize::try_from(group.metadata().num_rows())?;
     let (ids, _) = read_column::<ByteArrayType>(group, 0, num_rows, num_rows)?;
     let (images, _) = read_column::<FixedLenByteArrayType>(group, 1, num_rows, num_rows)?;

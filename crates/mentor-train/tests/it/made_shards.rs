@@ -10,7 +10,7 @@ use mentor_train::pseudo_labels::{
 use parquet::data_type::{
     ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, FloatType, Int32Type,
 };
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
@@ -75,6 +75,7 @@ fn shard(like: &Path, lengths: &[usize], dictionary: bool) -> Vec<u8> {
         SerializedFileReader::new(fs::File::open(like).unwrap()).unwrap().metadata().file_metadata().clone();
     let properties = WriterProperties::builder()
         .set_dictionary_enabled(dictionary)
+        .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata(metadata.key_value_metadata().cloned());
     let mut bytes = Vec::new();
     let schema = metadata.schema_descr().root_schema_ptr();
@@ -115,6 +116,19 @@ fn a_few_bytes_do_not_become_many_rows() {
     assert!(folded.len() < 20_000, "{} bytes", folded.len());
     let error = rows(&path, &folded, 100_000).unwrap_err().to_string();
     assert!(error.contains("not stored as mentor stores them"), "{error}");
+}
+
+#[test]
+fn a_few_bytes_do_not_take_hours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path());
+    // A field that the library does not know, with lists of two thousand million booleans, which take no byte.
+    let list = [0xf1, 0xff, 0xff, 0xff, 0xff, 0x07];
+    let footer = [&[0xd9, 0xf9, 0xff, 0x01][..], &list.repeat(255)].concat();
+    let length = footer.len() as u32;
+    let shard = [b"PAR1", &footer[..], &length.to_le_bytes(), b"PAR1"].concat();
+    let error = rows(&path, &shard, 3).unwrap_err().to_string();
+    assert!(error.contains("its footer is not one that mentor writes"), "{error}");
 }
 
 #[test]
