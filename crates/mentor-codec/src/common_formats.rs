@@ -47,7 +47,8 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Fault> {
 /// What has to be known of a file before its decoder sees it.
 struct Layout<'a> {
     format: ImageFormat,
-    /// With the chunk that ends a PNG, if the file ends before it or in it; with what fills up the last row of a BMP.
+    /// With the chunk that ends a PNG, if the file ends before it or in it; with what fills up the last row
+    /// of a BMP.
     bytes: Cow<'a, [u8]>,
     /// Height and width, if they are needed before the decoder tells them.
     size: Option<[u64; 2]>,
@@ -139,8 +140,8 @@ fn limits(pixels: u64) -> Limits {
     limits
 }
 
-/// The bytes of a BMP file, whose rows are filled up to four bytes each: what the last one lacks of that is no
-/// pixel.
+/// The bytes of a BMP file, whose rows are filled up to four bytes each: what the last one lacks of that is
+/// no pixel.
 fn with_last_row(bytes: &[u8]) -> Cow<'_, [u8]> {
     let word = |at: usize| {
         bytes.get(at..at + 4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))

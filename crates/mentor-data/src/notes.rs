@@ -235,8 +235,8 @@ pub enum Note {
         /// The largest value.
         max: f64,
     },
-    /// Values of 16 bits or floats that lie close together, so that few bytes are left of them: pictures of 12
-    /// bits in words of 16 are nearly black.
+    /// Values of 16 bits or floats that lie close together, so that few bytes are left of them: pictures of
+    /// 12 bits in words of 16 are nearly black.
     FewLevels {
         /// The split; `None` if all of the data was read as one.
         split: Option<Split>,

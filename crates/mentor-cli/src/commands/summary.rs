@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mentor_data::shown_path;
+use mentor_data::{counted, shown_path};
 use mentor_metrics::{Interval, wilson_interval};
 use mentor_run::Summary;
 
@@ -35,7 +35,12 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     line("weights", format!("{weights}, {zero} exactly zero, root mean square {:.2e}", summary.weight_rms));
     line(
         "time",
-        format!("{}, {} updates on {}", duration(summary.wall_secs), count(summary.steps), summary.device),
+        format!(
+            "{}, {} on {}",
+            duration(summary.wall_secs),
+            counted(summary.steps as usize, "update", "updates"),
+            summary.device
+        ),
     );
     if let Some(reason) = &summary.stopped {
         line("stopped early", reason.clone());

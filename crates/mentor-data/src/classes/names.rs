@@ -87,7 +87,8 @@ fn key(name: &str) -> String {
         .collect();
     let sign = if folded.starts_with(is_hyphen) { "-" } else { "" };
     let text = format!("{sign}{}", words.join(" "));
-    let is_number = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
     match text.parse::<f64>() {
         Ok(value) if is_number => value.to_string(),
         _ => text,

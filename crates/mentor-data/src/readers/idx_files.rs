@@ -80,8 +80,8 @@ fn is_idx_word(word: &str) -> bool {
     word.strip_prefix("idx").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Whether a file without an extension, other than `.gz`, begins as IDX does: two zeros, the code of a type, and
-/// from one to four dimensions.
+/// Whether a file without an extension, other than `.gz`, begins as IDX does: two zeros, the code of a type,
+/// and from one to four dimensions.
 fn begins_as_idx(path: &Path) -> bool {
     let is_gz = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
     let has_other = |path: &Path| path.extension().is_some();
@@ -99,7 +99,8 @@ fn begins_as_idx(path: &Path) -> bool {
     read.is_ok() && matches!(magic, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1..=4])
 }
 
-/// Whether a file is IDX by its content, or by a part of its name, though its name does not say what it holds.
+/// Whether a file is IDX by its content, or by a part of its name, though its name does not say what it
+/// holds.
 pub(crate) fn is_unnamed_idx(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let mut words = name.split(['-', '.', '_', ' ']);

@@ -334,7 +334,7 @@ fn a_file_that_lacks_only_what_is_no_pixel_is_read() {
 #[test]
 fn a_file_that_is_cut_is_said_to_end_too_early() {
     let picture = image::DynamicImage::from(image::RgbImage::from_fn(40, 40, |x, y| {
-        image::Rgb([(x * y) as u8, (x * 31 ^ y * 17) as u8, y as u8 * 6])
+        image::Rgb([(x * y) as u8, ((x * 31) ^ (y * 17)) as u8, y as u8 * 6])
     }));
     let [bmp, pnm] = [image::ImageFormat::Bmp, image::ImageFormat::Pnm].map(|kind| encoded(&picture, kind));
     for whole in [bmp, pnm, tiff(400, 8, 1, &[7; 400])] {

@@ -100,8 +100,8 @@ pub(crate) fn draw(chart: Chart<'_>, unit: &str, end: f64) -> String {
     figure(heading, &(legend(&keys) + &svg), &caption)
 }
 
-/// The parts of a line that lie on the axis, each ending where the line leaves it. What cannot be drawn anywhere
-/// stays, so that it is marked.
+/// The parts of a line that lie on the axis, each ending where the line leaves it. What cannot be drawn
+/// anywhere stays, so that it is marked.
 fn within(axis: &Axis, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
     let outside = |value: f64| is_drawable(value) && axis.clamp(value) != value;
     // From a point to one outside: where the line crosses the edge.

@@ -40,9 +40,9 @@ pub fn train(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outco
     }
 }
 
-/// Compares the labelled data of a complete run with what is there now: its name may lead to other images, from
-/// another folder or after a change. Every file is read and none decoded. Data that is gone is not missed: the
-/// run is complete without it. Of older runs nothing is recorded to compare with.
+/// Compares the labelled data of a complete run with what is there now: its name may lead to other images,
+/// from another folder or after a change. Every file is read and none decoded. Data that is gone is not
+/// missed: the run is complete without it. Of older runs nothing is recorded to compare with.
 fn check_unchanged(plan: &Plan, out: &Path) -> Result<(), TrainError> {
     let recorded = ModelFile::read(&RunDir::open(out)?).ok().and_then(|file| file.source_blake3);
     let Some(recorded) = recorded else { return Ok(()) };
