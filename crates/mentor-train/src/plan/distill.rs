@@ -13,8 +13,8 @@ use mentor_run::{DistillConfig, LossConfig, ModelConfig, OptimizerConfig};
 use crate::plan::checker::{Checker, NON_NEGATIVE};
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
 
-/// Fixed augmented versions of each image where the user names no number: as many as a run of 20 epochs sees in most of
-/// its length, at a third of a megabyte for a thousand images of ten classes.
+/// Fixed augmented versions of each image where the user names no number: as many as a run of 20 epochs sees
+/// in most of its length, at a third of a megabyte for a thousand images of ten classes.
 const DEFAULT_VIEWS: u64 = 8;
 
 /// What a teacher gives its student.
@@ -88,8 +88,8 @@ pub struct DistillPlan {
 
 /// Longest gradient where the user does not say how to clip.
 ///
-/// The gradient of the softened part grows with the distance to the teacher's scores, not only up to 1 as that of plain cross-entropy: the first
-/// updates towards a confident teacher can end in infinities.
+/// The gradient of the softened part grows with the distance to the teacher's scores, not only up to 1 as
+/// that of plain cross-entropy: the first updates towards a confident teacher can end in infinities.
 const SOFT_TARGETS_CLIP_NORM: f64 = 5.0;
 
 /// [`SOFT_TARGETS_CLIP_NORM`] where soft targets teach.

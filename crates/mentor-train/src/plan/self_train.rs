@@ -107,8 +107,8 @@ pub struct SelfTrainPlan {
 /// Labelled images of a batch, if the user names no number.
 pub(crate) const BATCH_SIZE: usize = 32;
 
-/// Values that suit few labels, where the user names none: a small convolutional network, small batches, shifted images and an
-/// average of the weights.
+/// Values that suit few labels, where the user names none: a small convolutional network, small batches,
+/// shifted images and an average of the weights.
 pub(crate) fn apply_defaults(config: &mut Config) {
     if config.self_train.is_none() {
         return;

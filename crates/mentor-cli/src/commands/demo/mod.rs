@@ -12,7 +12,7 @@ use std::time::Instant;
 use mentor_data::{Split, shown_path};
 use mentor_model::Head;
 use mentor_report::RunReport;
-use mentor_run::{Config, RunDir};
+use mentor_run::{Config, RunDir, Summary};
 use mentor_train::{Plan, TrainedModel};
 
 use self::lesson::Lesson;
@@ -144,7 +144,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         table.row(teach(lesson, args, &device)?);
         if lesson.name == STUDENT.name {
-            table.row(judge("its twin", &student::twin(&args.out), args, &device)?);
+            let twin = student::twin(&args.out);
+            let summary = RunDir::open(&twin)?.summary()?;
+            table.row(judge("its twin", &twin, &summary, args, &device)?);
         }
     }
     let runs = LESSONS.iter().map(|lesson| args.out.join(lesson.name));
@@ -171,14 +173,19 @@ fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6
     let mut progress = Progress::bar_only(args.quiet);
     let trained = train::train_into(&plan, &run, device, &mut progress, "the demo begins afresh each time");
     drop(progress);
-    trained?;
+    let summary = trained?.summary;
     train::write_report(&run)?;
-    judge(lesson.name, &run, args, device)
+    judge(lesson.name, &run, &summary, args, device)
 }
 
 /// Evaluates a complete run on the test split, and gives the row of the table.
-fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
-    let summary = RunDir::open(run)?.summary()?;
+fn judge(
+    what: &str,
+    run: &Path,
+    summary: &Summary,
+    args: &Args,
+    device: &OpenDevice,
+) -> Result<[String; 6], Failure> {
     let trained = TrainedModel::load(run, &device.device)?;
     let data = trained.file.data.source.clone().unwrap_or_default();
     let (name, val, test, told) = if let Head::Embedding { .. } = trained.file.spec.head {
@@ -191,7 +198,7 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
         let found = eval::evaluate(&trained, &data, Part::Split(Split::Test), BATCH_SIZE)?.evaluation;
         let right = (found.accuracy * found.num_samples as f64).round();
         let mut told = format!("{what}: {right} of {} test images are right.", found.num_samples);
-        told.extend(self_train::compare(&summary));
+        told.extend(self_train::compare(summary));
         ("accuracy", summary.val_accuracy, Some(found.accuracy), told)
     };
     if !args.quiet {

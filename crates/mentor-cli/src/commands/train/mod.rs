@@ -71,7 +71,7 @@ fn check_outside_of_data(plan: &Plan, out: &Path) -> Result<(), Failure> {
 
 /// A complete run.
 pub(super) struct Trained {
-    summary: Summary,
+    pub(super) summary: Summary,
     /// Whether it was complete before.
     already: bool,
 }

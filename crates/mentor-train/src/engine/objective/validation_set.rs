@@ -32,8 +32,8 @@ impl ValidationSet<'_> {
         self.device
     }
 
-    /// Calls `work` with the images `[B, C, H, W]` of each batch, on the device, and with what else is known of
-    /// it.
+    /// Calls `work` with the images `[B, C, H, W]` of each batch, on the device, and with what else is known
+    /// of it.
     ///
     /// # Errors
     ///

@@ -13,12 +13,12 @@ use crate::inference::model_loss::ModelLoss;
 use crate::inference::weights::WeightStatistics;
 
 impl Run<'_> {
-    /// Chooses the model, analyses it, and writes the files of a complete run; `summary.json` last, because it
-    /// marks the run complete. Once training is to stop it ends with [`TrainError::Interrupted`], and the same
-    /// run finishes when it is called again.
+    /// Chooses the model, analyses it, and writes the files of a complete run; `summary.json` last, because
+    /// it marks the run complete. Once training is to stop it ends with [`TrainError::Interrupted`], and the
+    /// same run finishes when it is called again.
     ///
-    /// The chosen weights are those of the best epoch on the validation split, and the last ones without it or
-    /// where nothing is defined on it.
+    /// The chosen weights are those of the best epoch on the validation split, and the last ones without it
+    /// or where nothing is defined on it.
     pub(super) fn finish(&self, last: &Model) -> Result<Trained, TrainError> {
         let job = self.job;
         let last = self.judged(last)?;

@@ -1,5 +1,5 @@
-//! The training loop: `Run::epochs`. How a run begins is in `start`, what an epoch ends with in `epoch_end`, and what
-//! a run ends with in `finish`.
+//! The training loop: `Run::epochs`. How a run begins is in `start`, what an epoch ends with in `epoch_end`,
+//! and what a run ends with in `finish`.
 //!
 //! A batch is a forward and a backward pass. With `sgd` each batch is an update; with `gd` the gradients
 //! of all batches of an epoch are summed into one. Everything that decides the weights is a function of the

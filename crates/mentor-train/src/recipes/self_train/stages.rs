@@ -254,8 +254,8 @@ impl Work<'_> {
         Ok(Done { models, chosen, rounds: Vec::new() })
     }
 
-    /// The plan of the small network that learns from the final model in `teacher`: as `mentor distill` makes it of soft targets
-    /// alone, with the optimiser and schedule of the other stages.
+    /// The plan of the small network that learns from the final model in `teacher`: as `mentor distill` makes
+    /// it of soft targets alone, with the optimiser and schedule of the other stages.
     pub(super) fn distilled(&self, teacher: &Path) -> Result<Plan, PlanError> {
         let mut config = self.plain().to_config();
         let small = self.self_train.distill_to.as_ref().unwrap_or(&self.self_train.student);
