@@ -56,7 +56,7 @@ fn bad_input_is_one_clear_line() {
         ("--temperature NaN", "temperature is NaN"),
         ("--soft-weight 0 --hard-weight 0", "both 0"),
         ("--temperature inf", "temperature is inf"),
-        ("--mode attention", "\"attention\" is not known"),
+        ("--mode attention", "invalid value 'attention' for '--mode <MODE>'"),
         ("--optimizer gd", "gd does not distil"),
     ] {
         assert_fails(&mentor(dir.path(), &format!("{DISTILL} {flags}")), 2, what);

@@ -211,7 +211,9 @@ fn all_of_another_folder_is_evaluated_and_a_folder_that_grew_is_told() {
     fs::copy(dir.path().join("photos/cat/img0.png"), dir.path().join("photos/dog/new.png")).unwrap();
     let warned = mentor(dir.path(), "eval run");
     assert!(stderr(&warned).contains("have changed since the model was trained"), "{}", stderr(&warned));
-    assert_fails(&mentor(dir.path(), "eval run --split some"), 2, "[possible values: train, val, test, all]");
+    let unknown = mentor(dir.path(), "eval run --split some");
+    assert_fails(&unknown, 2, "invalid value 'some' for '--split <SPLIT>'");
+    assert!(stderr(&unknown).contains("[possible values: train, val, test, all]"), "{}", stderr(&unknown));
 }
 
 #[test]
@@ -236,7 +238,7 @@ fn data_with_some_of_the_classes_are_evaluated_by_name_and_unknown_ones_named() 
     image_folder(&path("one"), &["dog"]);
     fs::create_dir(path("one/cat")).unwrap();
     let output = mentor(dir.path(), "eval run --data one --split all --json");
-    assert!(stderr(&output).contains("no image here is of \"cat\""), "{}", stderr(&output));
+    assert!(stderr(&output).contains("has no image of \"cat\""), "{}", stderr(&output));
     let one = json(&output);
     assert_eq!(
         (&one["num_samples"], &one["per_class"][0]["recall"]),

@@ -235,7 +235,7 @@ fn a_dense_network_on_colour_or_shrunk_images_is_said_to_be_one() {
         outcome.unwrap();
         events
             .iter()
-            .any(|event| matches!(event, TrainEvent::Warning(text) if text.contains("--model cnn is better")))
+            .any(|event| matches!(event, TrainEvent::Warning(text) if text.contains("--model cnn with")))
     };
     for side in [40, 48] {
         for (number, class) in ["cat", "dog"].into_iter().enumerate() {
