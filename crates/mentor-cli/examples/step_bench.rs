@@ -94,7 +94,7 @@ fn main() -> anyhow::Result<()> {
         let start = Instant::now();
         let batch: HostBatch = batches.next().context("the loader is endless")??;
         let waited = start.elapsed();
-        let noise = Noise { seed: 0, epoch: 0, samples: &batch.samples };
+        let noise = Noise { seed: 0, draw: 0, samples: &batch.samples };
         let targets: Vec<i32> = batch.targets.iter().map(|&target| target as i32).collect();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [batch.shape[0]]), &device);
         let images = Tensor::from_data(TensorData::new(batch.pixels, batch.shape), &device);

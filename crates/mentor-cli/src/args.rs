@@ -11,15 +11,15 @@ use crate::terminal::error::Failure;
 const EXAMPLES: &str = "\
 Examples:
   mentor demo
-      six lessons on embedded digits in about a minute, and a report
+      train six models on embedded digits in about a minute, and write a report
   mentor data photos/
       describe and check a data set before training on it
   mentor train --data photos/ --model cnn --epochs 10 --out runs/photos
       train a small convolutional network; the same command again continues it
   mentor eval runs/photos --split test
-      measure it on images that it has never seen
+      evaluate it on images that training never saw
   mentor predict runs/photos new.png more/
-      classify files
+      classify image files
   mentor report runs/photos runs/digits
       compare runs in one HTML file
 
@@ -44,7 +44,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Args),
@@ -65,7 +65,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command.
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Demo(args) => demo::run(&args),

@@ -7,7 +7,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::fault::{Fault, damaged, not_an_image, one_line};
-use crate::picture::{Header, Picture, allowance, check_size, upright};
+use crate::picture::{Extent, Header, Picture, allowance, check_size, upright};
 use crate::pixels::{Alpha, picture};
 
 pub(crate) fn read_header(bytes: &[u8], max_pixels: u64) -> Result<Header, Fault> {
@@ -16,7 +16,9 @@ pub(crate) fn read_header(bytes: &[u8], max_pixels: u64) -> Result<Header, Fault
     let (width, height) = decoder.dimensions();
     let orientation = layout.orientation(&mut decoder);
     let header = upright(height as usize, width as usize, decoder.color_type().has_color(), orientation);
-    Ok(Header { has_end: matches!(layout.bytes, Cow::Borrowed(_)), ..header })
+    // Of a BMP no more than what fills up the last row can be missing.
+    let has_end = matches!(layout.bytes, Cow::Borrowed(_)) || layout.format == ImageFormat::Bmp;
+    Ok(Header { has_end, ..header })
 }
 
 pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Fault> {
@@ -25,19 +27,28 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Fault> {
     let orientation = layout.orientation(&mut decoder);
     let image = DynamicImage::from_decoder(decoder).map_err(|error| damaged(&error))?;
     let size = [image.height() as usize, image.width() as usize];
+    let of_wide = |samples: &[u16], stride, has_alpha| Some(Extent::of(samples, stride, has_alpha, 65_535.0));
+    let extent = match &image {
+        DynamicImage::ImageLuma16(image) => of_wide(image.as_raw(), 1, false),
+        DynamicImage::ImageLumaA16(image) => of_wide(image.as_raw(), 2, true),
+        DynamicImage::ImageRgb16(image) => of_wide(image.as_raw(), 3, false),
+        DynamicImage::ImageRgba16(image) => of_wide(image.as_raw(), 4, true),
+        _ => None,
+    };
     let (alpha, samples) = match (image.color().has_color(), image.color().has_alpha()) {
         (false, false) => (Alpha::None, image.into_luma8().into_raw()),
         (true, false) => (Alpha::None, image.into_rgb8().into_raw()),
         (false, true) => (Alpha::Straight, image.into_luma_alpha8().into_raw()),
         (true, true) => (Alpha::Straight, image.into_rgba8().into_raw()),
     };
-    picture(size, alpha, samples, orientation)
+    Ok(Picture { extent, ..picture(size, alpha, samples, orientation)? })
 }
 
 /// What has to be known of a file before its decoder sees it.
 struct Layout<'a> {
     format: ImageFormat,
-    /// With the chunk that ends a PNG, if the file ends just before it.
+    /// With the chunk that ends a PNG, if the file ends before it or in it; with what fills up the last row
+    /// of a BMP.
     bytes: Cow<'a, [u8]>,
     /// Height and width, if they are needed before the decoder tells them.
     size: Option<[u64; 2]>,
@@ -59,12 +70,14 @@ impl<'a> Layout<'a> {
                 check_first_frame(bytes)?;
                 Ok(layout)
             }
-            ImageFormat::Bmp | ImageFormat::Pnm => Ok(layout),
+            ImageFormat::Bmp => Ok(Self { bytes: with_last_row(bytes), ..layout }),
+            ImageFormat::Pnm => Ok(layout),
             other => Err(Fault::Unsupported(format!("an image of a kind that is not read ({other:?})"))),
         }
     }
 
     fn png(mut self, bytes: &'a [u8]) -> Result<Self, Fault> {
+        const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
         let mut rest = bytes.get(8..).unwrap_or_default();
         let mut ended = false;
         // A length, a kind, the data and a checksum.
@@ -77,19 +90,20 @@ impl<'a> Layout<'a> {
                     self.size = Some([side([e, f, g, h]), side([a, b, c, d])]);
                 }
                 (b"eXIf", exif) => self.exif = Some(exif),
-                (b"IEND", _) => ended = true,
                 _ => {}
             }
-            rest = after.get(4..).unwrap_or_default();
+            let Some(after) = after.get(4..) else { break };
+            ended = kind == *b"IEND";
             if ended {
                 break;
             }
+            rest = after;
         }
         if self.size.is_none() {
             return Err(Fault::Damaged("the file ends in its header".to_owned()));
         }
-        if !ended && rest.is_empty() {
-            self.bytes = Cow::Owned([bytes, b"\0\0\0\0IEND\xae\x42\x60\x82"].concat());
+        if !ended && END.starts_with(rest) {
+            self.bytes = Cow::Owned([&bytes[..bytes.len() - rest.len()], END].concat());
         }
         Ok(self)
     }
@@ -124,6 +138,30 @@ fn limits(pixels: u64) -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(allowance(pixels));
     limits
+}
+
+/// The bytes of a BMP file, whose rows are filled up to four bytes each: what the last one lacks of that is
+/// no pixel.
+fn with_last_row(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let word = |at: usize| {
+        bytes.get(at..at + 4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+    };
+    let missing = || -> Option<usize> {
+        let (first, header) = (word(10)? as usize, word(14)?);
+        // The oldest header has other fields, run lengths have rows of any length.
+        if header < 40 || !matches!(word(30)?, 0 | 3) {
+            return None;
+        }
+        let (width, height) = (word(18)? as usize, (word(22)? as i32).unsigned_abs() as usize);
+        let used = width.checked_mul((word(28)? & 0xffff) as usize)?.div_ceil(8);
+        let end = used.next_multiple_of(4).checked_mul(height)?.checked_add(first)?;
+        let missing = end.checked_sub(bytes.len())?;
+        (1..=used.next_multiple_of(4) - used).contains(&missing).then_some(missing)
+    };
+    match missing() {
+        Some(missing) => Cow::Owned([bytes, &[0; 3][..missing]].concat()),
+        None => Cow::Borrowed(bytes),
+    }
 }
 
 /// Every chunk of a WebP file lies inside it: the decoder takes memory for what a chunk declares.

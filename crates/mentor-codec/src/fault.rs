@@ -1,6 +1,6 @@
-//! Why a file gives no picture.
+//! Why a file cannot be decoded.
 
-/// Why a file gives no picture. Displayed as a reason without the file's name; [`Fault::advice`] says what to
+/// Why a file cannot be decoded. Displayed as a reason without the file's name; [`Fault::advice`] says what to
 /// do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -48,15 +48,37 @@ impl Fault {
 
 /// What a decoder said, on one line.
 pub(crate) fn damaged(error: &dyn std::fmt::Display) -> Fault {
-    Fault::Damaged(one_line(error))
+    let text = one_line(error);
+    // What the standard library and the decoders say at the end of a file.
+    let ends = ["failed to fill whole buffer", "unexpected end of file", "unexpected EOF"];
+    match ends.iter().any(|end| text.contains(end)) {
+        true => Fault::Damaged("the file ends in the middle of the image".to_owned()),
+        false => Fault::Damaged(text),
+    }
 }
 
 pub(crate) fn one_line(text: &dyn std::fmt::Display) -> String {
     text.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What a file with such a brand is, of the formats that phones and cameras write.
+fn media_format(brand: &[u8]) -> Option<&'static str> {
+    Some(match brand {
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => "an HEIC image",
+        b"avif" | b"avis" => "an AVIF image",
+        b"crx " => "a raw image of a camera (CR3)",
+        b"jxl " => "a JPEG XL image",
+        _ => return None,
+    })
+}
+
 /// The fault of bytes of no known format.
 pub(crate) fn not_an_image(bytes: &[u8]) -> Fault {
+    if let [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] = bytes
+        && let Some(format) = media_format(brand.get(..4).unwrap_or_default())
+    {
+        return Fault::Unsupported(format!("{format}, which is not read"));
+    }
     let start: String = bytes.iter().take(16).map(|&b| char::from(b)).collect();
     Fault::Damaged(match bytes {
         [] => "the file is empty".to_owned(),

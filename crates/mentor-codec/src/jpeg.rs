@@ -46,7 +46,7 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Fault> {
     };
     decoder.set_output_format(format);
     let image = decoder.decode_image().map_err(|error| fault(&error))?;
-    // Adobe's programs store the paper that is left free, not the ink, and all others have followed them.
+    // Adobe's programs store inverted CMYK values, and all others do the same.
     let samples = if format == PixelFormat::Cmyk { cmyk_to_rgb(&image.data) } else { image.data };
     picture([image.height, image.width], Alpha::None, samples, orientation(&decoder))
 }

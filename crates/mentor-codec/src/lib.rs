@@ -19,7 +19,8 @@ mod pixels;
 mod tiff_file;
 
 pub use fault::Fault;
-pub use picture::{Header, Picture};
+pub use guard::catch_panic;
+pub use picture::{Extent, Header, Picture};
 
 /// Size and colour, without decoding the pixels.
 ///
@@ -36,7 +37,7 @@ pub use picture::{Header, Picture};
 /// # Ok::<(), mentor_codec::Fault>(())
 /// ```
 pub fn read_header(bytes: &[u8], max_pixels: u64) -> Result<Header, Fault> {
-    guard::catch_panic(|| match Kind::of(bytes) {
+    guard::guarded(|| match Kind::of(bytes) {
         Kind::Jpeg => jpeg::read_header(bytes, max_pixels),
         Kind::Tiff => tiff_file::read_header(bytes, max_pixels),
         Kind::Other => common_formats::read_header(bytes, max_pixels),
@@ -56,7 +57,7 @@ pub fn read_header(bytes: &[u8], max_pixels: u64) -> Result<Header, Fault> {
 /// # Ok::<(), mentor_codec::Fault>(())
 /// ```
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Fault> {
-    guard::catch_panic(|| match Kind::of(bytes) {
+    guard::guarded(|| match Kind::of(bytes) {
         Kind::Jpeg => jpeg::decode(bytes, max_pixels),
         Kind::Tiff => tiff_file::decode(bytes, max_pixels),
         Kind::Other => common_formats::decode(bytes, max_pixels),

@@ -1,11 +1,11 @@
-//! What is known of an image: its header, its pixels, and how much of them there may be.
+//! An image: its header, its pixels, and the limit of their number.
 
 use image::metadata::Orientation;
 
 use crate::fault::Fault;
 
 /// A decoded image, upright and without alpha.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     /// 1 (gray) or 3 (red, green, blue).
     pub channels: usize,
@@ -15,6 +15,34 @@ pub struct Picture {
     pub width: usize,
     /// `[height, width, channel]`.
     pub bytes: Vec<u8>,
+    /// The values that the file stores, if bytes do not hold all of them.
+    pub extent: Option<Extent>,
+}
+
+/// The smallest and the largest of the values that stand for colours in a file of 16 bits or floats. If they
+/// lie close together beside what stands for white, few bytes are left of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extent {
+    /// The darkest.
+    pub min: f64,
+    /// The brightest.
+    pub max: f64,
+    /// What stands for white: 65535, or 1 of floats.
+    pub white: f64,
+}
+
+impl Extent {
+    /// Of samples, the last of each `stride` of which is alpha if `has_alpha`.
+    pub(crate) fn of<T: Copy + Into<f64>>(samples: &[T], stride: usize, has_alpha: bool, white: f64) -> Self {
+        let colours = stride - usize::from(has_alpha);
+        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        for pixel in samples.chunks_exact(stride) {
+            for &value in &pixel[..colours] {
+                (min, max) = (min.min(value.into()), max.max(value.into()));
+            }
+        }
+        Self { min, max, white }
+    }
 }
 
 /// What the first bytes of an image file say.

@@ -47,7 +47,7 @@ pub(crate) fn picture(
     image.apply_orientation(orientation);
     let channels = if image.color().has_color() { 3 } else { 1 };
     let (height, width) = (image.height() as usize, image.width() as usize);
-    Ok(Picture { channels, height, width, bytes: image.into_bytes() })
+    Ok(Picture { channels, height, width, bytes: image.into_bytes(), extent: None })
 }
 
 fn on_white(samples: &[u8], stride: usize, blend: impl Fn(u8, u32) -> u8) -> Vec<u8> {

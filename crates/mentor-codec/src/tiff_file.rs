@@ -10,7 +10,7 @@ use tiff::tags::{CompressionMethod, Tag};
 use tiff::{ColorType, TiffError, TiffUnsupportedError};
 
 use crate::fault::{Fault, damaged, one_line};
-use crate::picture::{Header, Picture, allowance, check_size, upright};
+use crate::picture::{Extent, Header, Picture, allowance, check_size, upright};
 use crate::pixels::{Alpha, cmyk_to_rgb, picture, to_byte};
 
 type Tiff<'a> = Decoder<Cursor<&'a [u8]>>;
@@ -37,11 +37,18 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Fault> {
     let mut stored = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut stored).map_err(|error| fault(&error))?;
     let [height, width] = page.size;
+    let mut extent = None;
     let samples = match stored {
         DecodingResult::U8(packed) if page.bits < 8 => unpack(&packed, width, page.bits),
         DecodingResult::U8(samples) => samples,
-        DecodingResult::U16(samples) => samples.into_iter().map(to_byte).collect(),
-        DecodingResult::F32(samples) => from_floats(&samples)?,
+        DecodingResult::U16(samples) => {
+            extent = page.extent(&samples, layout.planes, 65_535.0);
+            samples.into_iter().map(to_byte).collect()
+        }
+        DecodingResult::F32(samples) => {
+            extent = page.extent(&samples, layout.planes, 1.0);
+            from_floats(&samples)?
+        }
         _ => return Err(unsupported("its samples")),
     };
     let samples = if layout.planes > 1 { interleave(&samples, page.samples) } else { samples };
@@ -52,7 +59,22 @@ pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture, Fault> {
         true => cmyk_to_rgb(&samples.into_iter().map(|ink| 255 - ink).collect::<Vec<_>>()),
         false => samples,
     };
-    picture(page.size, page.alpha, samples, page.orientation)
+    Ok(Picture { extent, ..picture(page.size, page.alpha, samples, page.orientation)? })
+}
+
+impl Page {
+    /// Of samples pixel by pixel, or plane by plane. Ink is the other way round, and says nothing here.
+    fn extent<T: Copy + Into<f64>>(&self, samples: &[T], planes: usize, white: f64) -> Option<Extent> {
+        let has_alpha = self.alpha != Alpha::None;
+        if self.cmyk {
+            return None;
+        }
+        let colours = self.samples - usize::from(has_alpha);
+        Some(match planes {
+            0 | 1 => Extent::of(samples, self.samples, has_alpha, white),
+            _ => Extent::of(&samples[..samples.len() / self.samples * colours], 1, false, white),
+        })
+    }
 }
 
 fn open(bytes: &[u8], max_pixels: u64) -> Result<(Tiff<'_>, Page), Fault> {
@@ -89,12 +111,18 @@ fn open(bytes: &[u8], max_pixels: u64) -> Result<(Tiff<'_>, Page), Fault> {
         other => return Err(unsupported(&format!("its pixels ({other:?})"))),
     };
     let floats = formats.first() == Some(&3);
+    let kind = match formats.first() {
+        None | Some(1) => "integers",
+        Some(2) => "signed integers",
+        Some(3) => "floats",
+        Some(_) => "values of an unknown kind",
+    };
     let whole = formats.iter().all(|&format| format == 1);
     match bits {
         1 | 2 | 4 if samples == 1 && whole => {}
         8 | 16 if whole => {}
         32 if floats && formats.iter().all(|&format| format == 3) && extra.is_empty() => {}
-        _ => return Err(unsupported(&format!("its samples of {bits} bits"))),
+        _ => return Err(unsupported(&format!("its samples, {kind} of {bits} bits"))),
     }
     let alpha = match extra[..] {
         [1] => Alpha::Associated,

@@ -1,4 +1,4 @@
-//! The one shape that every image of a data set, and later of its model, is brought to.
+//! The size and the channels that all images of a data set and of its model have.
 
 use std::fmt;
 use std::str::FromStr;

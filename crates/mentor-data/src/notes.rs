@@ -1,11 +1,11 @@
-//! What a user should hear about a data set that was opened without an error.
+//! Warnings about a data set that was opened without an error.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::shown::{counted, shown};
+use crate::shown::{counted, shown, with_commas};
 use crate::split::Split;
 
 /// A file that is left out because it cannot be decoded.
@@ -82,7 +82,7 @@ impl LeftOut {
         };
         match count {
             1 => write!(f, "left out {folder}{example}: {one}"),
-            count => write!(f, "left out {count} {many} (such as {example})"),
+            count => write!(f, "left out {} {many} (such as {example})", with_commas(count)),
         }
     }
 }
@@ -141,6 +141,13 @@ pub enum Note {
     SplitAsClass {
         /// Its name.
         name: String,
+    },
+    /// Folders that are taken for classes, and hold folders of the same names, as splits do.
+    ClassesLikeSplits {
+        /// The folders.
+        folders: Vec<String>,
+        /// Names of folders that are in all of them.
+        shared: Vec<String>,
     },
     /// A class whose name is written in several Unicode forms.
     MergedClass {
@@ -228,6 +235,22 @@ pub enum Note {
         /// The largest value.
         max: f64,
     },
+    /// Values of 16 bits or floats that lie close together, so that few bytes are left of them: pictures of
+    /// 12 bits in words of 16 are nearly black.
+    FewLevels {
+        /// The split; `None` if all of the data was read as one.
+        split: Option<Split>,
+        /// How many files have such values.
+        num_files: usize,
+        /// One of them.
+        example: String,
+        /// The smallest and the largest value.
+        range: [f64; 2],
+        /// What stands for white.
+        white: f64,
+        /// How many bytes can be left of them.
+        num_levels: usize,
+    },
     /// Images of several sizes, or very large ones, were brought to a size that nobody asked for.
     Resized {
         /// The split whose images decide; `None` if there is no training image, so that all of them do.
@@ -273,7 +296,7 @@ impl fmt::Display for Note {
                 };
                 write!(f, "{earlier} {how} (such as {first} = {copy})")?;
                 if *num_conflicting > 0 {
-                    write!(f, ", {num_conflicting} of them under another label")?;
+                    write!(f, ", {} of them under another label", with_commas(*num_conflicting))?;
                 }
                 if split.is_none() { f.write_str("; all of them count") } else { Ok(()) }
             }
@@ -286,6 +309,10 @@ impl fmt::Display for Note {
                 )?;
                 write!(f, "it holds images as those beside it do; move it if it is a split")
             }
+            Self::ClassesLikeSplits { folders, shared } => {
+                write!(f, "took the folders {} for classes, though all hold ", quoted(folders))?;
+                write!(f, "the folders {}; name them train, val and test if they are splits", quoted(shared))
+            }
             Self::MergedClass { class } => {
                 write!(f, "the class {class:?} is written in two Unicode forms; took both for one class")
             }
@@ -294,7 +321,7 @@ impl fmt::Display for Note {
                 write!(f, "give them one name if they are one class")
             }
             Self::MissingLabel { class, count } => {
-                let lines = if *count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
+                let lines = counted(*count, "line", "lines");
                 write!(
                     f,
                     "took the label {class:?} of {lines} for a class; remove the lines if it says that the label is missing"
@@ -310,7 +337,7 @@ impl fmt::Display for Note {
                 )
             }
             Self::PathsRead { how, count, example: [written, read] } => {
-                let paths = if *count == 1 { "1 path".to_owned() } else { format!("{count} paths") };
+                let paths = counted(*count, "path", "paths");
                 write!(
                     f,
                     "read {paths} of the manifest {how} (such as {} as {})",
@@ -322,8 +349,7 @@ impl fmt::Display for Note {
                 write!(f, "{}: took the first of {columns} numbers of each image for its label", shown(path))
             }
             Self::RepeatedPaths { count, num_conflicting, path, lines: [first, later] } => {
-                let lines =
-                    if *count == 1 { "1 line names".to_owned() } else { format!("{count} lines name") };
+                let lines = counted(*count, "line names", "lines name");
                 write!(
                     f,
                     "{lines} the file of an earlier line (such as {}, lines {first} and {later})",
@@ -331,7 +357,7 @@ impl fmt::Display for Note {
                 )?;
                 match num_conflicting {
                     0 => Ok(()),
-                    count => write!(f, ", {count} of them with another label"),
+                    &count => write!(f, ", {} of them with another label", with_commas(count)),
                 }
             }
             Self::AbsentClasses { split, classes, reason } => {
@@ -360,11 +386,23 @@ impl fmt::Display for Note {
                 )?;
                 f.write_str("if its maximum stands for white, divide by it")
             }
+            Self::FewLevels { split, num_files, example, range: [min, max], white, num_levels } => {
+                let of = split.map_or(String::new(), |split| format!("{split} "));
+                let kind = if *white > 1.0 { "16 bits" } else { "floats" };
+                let files = counted(*num_files, &format!("{of}image"), &format!("{of}images"));
+                write!(
+                    f,
+                    "of {files} of {kind} (such as {}) the brightest pixel is {max} of ",
+                    shown(example)
+                )?;
+                write!(f, "{white} and the darkest {min}: {num_levels} of 256 levels are left of them; ")?;
+                write!(f, "scale them so that black is 0 and white {white}")
+            }
             Self::Resized { split, num_sizes, size: [height, width] } => {
                 let of = split.map_or(String::new(), |split| format!("{split} "));
                 match num_sizes {
                     1 => write!(f, "the {of}images are large")?,
-                    count => write!(f, "the {of}images have {count} sizes")?,
+                    &count => write!(f, "the {of}images have {} sizes", with_commas(count))?,
                 }
                 write!(f, ": all are resized to {height}x{width}; set the size to choose another")
             }

@@ -1,5 +1,4 @@
-//! Names of files, classes and columns in messages: on one line, without characters that move a terminal's
-//! cursor or turn round the text about them, and no longer than a reader wants. Counts with their nouns.
+//! Names of files, classes and columns in messages: on one line, without control characters and marks of direction, and shortened. Counts with their nouns.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -22,7 +21,7 @@ pub fn shown_path(path: &Path) -> String {
     shown(&path.to_string_lossy()).into_owned()
 }
 
-/// The first ten of some names, like [`shown`], and how many there are in all: `a, b, …, 50000 in all`;
+/// The first ten of some names, like [`shown`], and how many there are in all: `a, b, …, 50,000 in all`;
 /// `none` of none.
 #[must_use]
 pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
@@ -30,7 +29,7 @@ pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
     match names.len() {
         0 => "none".to_owned(),
         len if len <= MAX_LISTED => first.join(", "),
-        len => format!("{}, …, {len} in all", first.join(", ")),
+        len => format!("{}, …, {} in all", first.join(", "), with_commas(len)),
     }
 }
 
@@ -90,6 +89,11 @@ fn is_unseen(character: char) -> bool {
 /// assert_eq!(counted(0, "image is", "images are"), "0 images are");
 /// ```
 pub fn counted(count: usize, one: &str, many: &str) -> String {
+    with_commas(count) + " " + if count == 1 { one } else { many }
+}
+
+/// A count with a comma before every three digits.
+pub(crate) fn with_commas(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -98,7 +102,7 @@ pub fn counted(count: usize, one: &str, many: &str) -> String {
         }
         text.push(digit);
     }
-    text + " " + if count == 1 { one } else { many }
+    text
 }
 
 #[cfg(test)]
@@ -128,6 +132,6 @@ mod tests {
         assert_eq!(listed::<&str>(&[]), "none");
         assert_eq!(listed(&["a", "b\n"]), r"a, b\n");
         let many: Vec<String> = (0..50_000).map(|index| index.to_string()).collect();
-        assert_eq!(listed(&many), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …, 50000 in all");
+        assert_eq!(listed(&many), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …, 50,000 in all");
     }
 }

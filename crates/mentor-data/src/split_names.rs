@@ -1,4 +1,4 @@
-//! Which split the name of a folder or file speaks of: `Train`, `validation`, `seg_test`, `imagesTr`,
+//! The split that the name of a folder or file means: `Train`, `validation`, `seg_test`, `imagesTr`,
 //! `val2017`.
 
 use crate::split::Split;

@@ -39,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let norm = ranked.gradient.iter().map(|value| value * value).sum::<f64>().sqrt();
     let (runs, loss, active) = (times.len(), ranked.loss, ranked.census.num_active);
     println!(
-        r#"{{"secs": {best}, "runs": {runs}, "loss": {loss}, "gradient_norm": {norm}, "num_active": {active}}}"#
+        "{{\"secs\": {best}, \"runs\": {runs}, \"loss\": {loss}, \"gradient_norm\": {norm}, \
+         \"num_active\": {active}}}"
     );
     Ok(())
 }

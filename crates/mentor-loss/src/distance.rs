@@ -168,7 +168,7 @@ fn square_matrix(embeddings: Tensor<2>) -> Tensor<2> {
     let norms = centred.clone().square().sum_dim(1);
     let sums = norms.clone().add(norms.transpose());
     let gram = centred.clone().matmul(centred.transpose());
-    // A product of a matrix with itself is symmetric but for the order of sums: take the mean of both halves.
+    // A product of a matrix with itself is symmetric except for the order of sums: take the mean of both halves.
     let gram = gram.clone().add(gram.transpose()).mul_scalar(0.5);
     let squares = sums.clone().sub(gram.mul_scalar(2.0));
     let near = squares.clone().detach().lower(sums.detach().mul_scalar(NEAR));

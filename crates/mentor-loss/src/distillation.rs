@@ -44,7 +44,7 @@ const SERIES_BELOW: f32 = 0.5;
 /// With x_c = ln q_c − ln p_c and because Σ p = Σ q = 1,
 ///
 /// ```text
-/// KL = Σ_c p_c (e^x_c − 1 − x_c)        every term at least 0; rounding of the logarithms cancels at first order
+/// KL = Σ_c p_c (e^x_c − 1 − x_c)     every term at least 0; rounding of logarithms cancels at first order
 /// q_c − p_c = p_c (x_c + (e^x_c − 1 − x_c))
 /// ```
 ///

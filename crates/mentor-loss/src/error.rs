@@ -93,7 +93,10 @@ pub enum LossError {
         value: f64,
     },
     /// A triplet or a pair names a sample that does not exist.
-    #[error("index {index} is not a sample: with {num_samples} samples they are 0 to {}", .num_samples.saturating_sub(1))]
+    #[error(
+        "index {index} is not a sample: with {num_samples} samples they are 0 to {}",
+        .num_samples.saturating_sub(1)
+    )]
     SampleIndex {
         /// What was given.
         index: usize,

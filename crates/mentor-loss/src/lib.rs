@@ -23,7 +23,7 @@
 //! # Invariants
 //!
 //! - No file, clock, print, environment variable, global state or random number.
-//! - No value is read back from the device, but in the modules that say so in their first line (`distance`,
+//! - No value is read back from the device, except in the modules that say so in their first line (`distance`,
 //!   `triplet_loss`): a loss is a handful of tensor operations, and its result stays where its input is. [`ScoreLoss::explain`] and
 //!   [`ranking`] work on plain slices, without tensors.
 //! - Losses check shapes and nothing else. Targets are checked once, where data enters: a target outside

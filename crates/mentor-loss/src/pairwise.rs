@@ -1,4 +1,4 @@
-//! Pairwise ranking: positives near, negatives farther than a margin.
+//! The contrastive loss of pairs: positives near, negatives farther than a margin.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,23 +15,23 @@ use crate::{Average, Distance, LossError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PairForm {
-    /// The lecture's, unsquared.
+    /// Linear in the distance.
     #[default]
-    Lecture,
-    /// Hadsell, Chopra and LeCun's, squared and halved.
-    Hadsell,
+    Linear,
+    /// Squared and halved, as Hadsell, Chopra and LeCun define it.
+    Squared,
 }
 
 impl PairForm {
     /// The names that [`from_str`](FromStr::from_str) knows.
-    pub const NAMES: &'static [&'static str] = &["lecture", "hadsell"];
+    pub const NAMES: &'static [&'static str] = &["linear", "squared"];
 }
 
 impl fmt::Display for PairForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Lecture => "lecture",
-            Self::Hadsell => "hadsell",
+            Self::Linear => "linear",
+            Self::Squared => "squared",
         })
     }
 }
@@ -41,20 +41,20 @@ impl FromStr for PairForm {
 
     fn from_str(name: &str) -> Result<Self, LossError> {
         match name {
-            "lecture" => Ok(Self::Lecture),
-            "hadsell" => Ok(Self::Hadsell),
+            "linear" => Ok(Self::Linear),
+            "squared" => Ok(Self::Squared),
             _ => Err(LossError::unknown("form", name, Self::NAMES)),
         }
     }
 }
 
-/// The pairwise ranking (contrastive) loss.
+/// The contrastive loss, a pairwise ranking loss.
 ///
 /// # Definition
 ///
 /// ```text
-/// lecture:   L =  y·d    +  (1 − y)·max(0, m − d)         y = 1 for a positive pair, 0 for a negative
-/// hadsell:   L = ½y·d²   + ½(1 − y)·max(0, m − d)²
+/// linear:    L =  y·d    +  (1 − y)·max(0, m − d)         y = 1 for a positive pair, 0 for a negative
+/// squared:   L = ½y·d²   + ½(1 − y)·max(0, m − d)²
 /// ```
 ///
 /// A batch has N(N − 1)/2 pairs; [`of_batch`](Self::of_batch) takes the mean over all of them, or over the active ones, whose loss
@@ -66,7 +66,7 @@ impl FromStr for PairForm {
 ///
 /// # Gradient
 ///
-/// With respect to d: 1 for a positive pair, −1 for a negative one nearer than the margin, else 0 (Hadsell: d, d − m,
+/// With respect to d: 1 for a positive pair, −1 for a negative one nearer than the margin, else 0 (squared: d, d − m,
 /// 0). At d = m (the kink) and at d = 0 it is 0.
 ///
 /// # Numerics
@@ -82,19 +82,19 @@ impl FromStr for PairForm {
 /// ```
 /// use mentor_loss::{Distance, PairForm, PairwiseRanking};
 ///
-/// let pairs = PairwiseRanking::new(PairForm::Lecture, 1.0, Distance::Euclidean)?;
+/// let pairs = PairwiseRanking::new(PairForm::Linear, 1.0, Distance::Euclidean)?;
 /// assert_eq!(pairs.value(0.5, true), 0.5);
 /// assert_eq!(pairs.value(0.5, false), 0.5);
 /// assert_eq!(pairs.value(1.0, false), 0.0);
 ///
-/// assert!(PairwiseRanking::new(PairForm::Lecture, f64::NAN, Distance::Euclidean).is_err());
+/// assert!(PairwiseRanking::new(PairForm::Linear, f64::NAN, Distance::Euclidean).is_err());
 /// # Ok::<(), mentor_loss::LossError>(())
 /// ```
 ///
 /// # Differs from
 ///
-/// - sentence-transformers `ContrastiveLoss` is Hadsell's form with the cosine distance and margin 0.5.
-/// - pytorch-metric-learning `ContrastiveLoss` is the lecture's form with a margin for positives too (0 by default), of
+/// - sentence-transformers `ContrastiveLoss` is the squared form with the cosine distance and margin 0.5.
+/// - pytorch-metric-learning `ContrastiveLoss` is the linear form with a margin for positives too (0 by default), of
 ///   unit vectors, the means over active positives and over active negatives added up.
 ///
 /// # Source
@@ -131,8 +131,8 @@ impl PairwiseRanking {
     pub fn value(&self, distance: f64, same: bool) -> f64 {
         let gap = if same { distance } else { (self.margin - distance).max(0.0) };
         match self.form {
-            PairForm::Lecture => gap,
-            PairForm::Hadsell => 0.5 * gap * gap,
+            PairForm::Linear => gap,
+            PairForm::Squared => 0.5 * gap * gap,
         }
     }
 
@@ -142,9 +142,9 @@ impl PairwiseRanking {
         match (self.form, same) {
             _ if distance == 0.0 => 0.0,
             (_, false) if distance >= self.margin => 0.0,
-            (PairForm::Lecture, _) => sign,
-            (PairForm::Hadsell, true) => distance,
-            (PairForm::Hadsell, false) => distance - self.margin,
+            (PairForm::Linear, _) => sign,
+            (PairForm::Squared, true) => distance,
+            (PairForm::Squared, false) => distance - self.margin,
         }
     }
 
@@ -212,8 +212,8 @@ impl PairwiseRanking {
         let negative = relu(distances.clone().neg().add_scalar(self.margin));
         let different = same.clone().neg().add_scalar(1.0);
         match self.form {
-            PairForm::Lecture => same.mul(distances).add(different.mul(negative)),
-            PairForm::Hadsell => {
+            PairForm::Linear => same.mul(distances).add(different.mul(negative)),
+            PairForm::Squared => {
                 same.mul(distances.square()).add(different.mul(negative.square())).mul_scalar(0.5)
             }
         }

@@ -11,7 +11,7 @@ use crate::{Average, LossError, TripletRanking};
 /// # Definition
 ///
 /// ```text
-/// L = (1/Z) Σ_t L_t          t the triplets that the mining selects, L_t as in TripletRanking, Z by the average
+/// L = (1/Z) Σ_t L_t      t the triplets that the mining selects, L_t as in TripletRanking, Z by the average
 /// ```
 ///
 /// # Shapes

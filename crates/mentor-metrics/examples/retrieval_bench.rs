@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         [precision_at_1, r_precision, map_at_r].map(|mean| mean.ok_or("no sample has another of its class"));
     let (precision_at_1, r_precision, map_at_r) = (precision_at_1?, r_precision?, map_at_r?);
     println!(
-        r#"{{"secs": {secs}, "precision_at_1": {precision_at_1}, "r_precision": {r_precision}, "map_at_r": {map_at_r}}}"#
+        "{{\"secs\": {secs}, \"precision_at_1\": {precision_at_1}, \"r_precision\": {r_precision}, \
+         \"map_at_r\": {map_at_r}}}"
     );
     Ok(())
 }

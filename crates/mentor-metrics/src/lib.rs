@@ -3,12 +3,12 @@
 //! | module | asks |
 //! |---|---|
 //! | [`classification`] | how often are scores right, and which classes are confused? |
-//! | [`calibration`] | are probabilities as sure as they are right, and how can they be made so? |
+//! | [`calibration`] | do confidences equal accuracy, and how can they be calibrated? |
 //! | [`agreement`] | do two models say the same? |
 //! | [`mcnemar()`] | is one of two models better by more than chance? |
 //! | [`retrieval`] | are the nearest neighbours of an embedding of its class? |
 //! | [`embeddings`] | how far apart are classes, and what is the plane of largest variance? |
-//! | [`pseudo_labels`] | what does a teacher call an image, and is it right? |
+//! | [`pseudo_labels`] | which label does a teacher give an image, and is it right? |
 
 pub mod agreement;
 pub mod calibration;

@@ -38,7 +38,9 @@ pub enum ModelError {
         allowed: &'static str,
     },
     /// The family has no place where this noise could act.
-    #[error("model `{architecture}` has no {place}, so {parameter} {value} would do nothing; set it to 0")]
+    #[error(
+        "model `{architecture}` has no {place}, so {parameter} {value} would have no effect; set it to 0"
+    )]
     NotApplicable {
         /// Name of the model.
         architecture: String,

@@ -104,7 +104,7 @@ impl Model {
     ///
     /// # Panics
     ///
-    /// As [`Model::scores`], but for the first.
+    /// As [`Model::scores`], except for the first.
     pub fn embeddings(&self, images: Tensor<4>, pass: &Pass<'_>) -> Tensor<2> {
         let output = self.forward(images, pass);
         match self.spec.head {

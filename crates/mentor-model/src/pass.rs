@@ -12,26 +12,26 @@ pub enum Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The epoch of training, from 0; 0 where nothing is trained.
-    pub fn epoch(&self) -> u64 {
+    /// The number of the draw, from 0; 0 in inference.
+    pub fn draw(&self) -> u64 {
         match self {
             Self::Inference => 0,
-            Self::Training(noise) => noise.epoch,
+            Self::Training(noise) => noise.draw,
         }
     }
 }
 
-/// What identifies the noise of a batch: every mask is a pure function of `(seed, epoch, sample, layer)`,
-/// whatever else is in the batch.
+/// The key of a batch's noise: every mask is a pure function of `(seed, draw, sample, layer)`, whatever else is in the
+/// batch.
 ///
-/// Two draws for the same sample in the same epoch are the same mask. A caller who wants two views of a sample
-/// in one epoch, or who feeds samples of two data sets whose indices overlap, gives them different seeds.
+/// The same sample in the same draw has the same mask. A caller who wants two masks for a sample in one draw, or who
+/// feeds samples of two data sets whose indices overlap, gives them different seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise<'a> {
     /// The run's seed.
     pub seed: u64,
-    /// The epoch, from 0.
-    pub epoch: u64,
+    /// The number of the draw, from 0: the epoch, or the batch if a sample may occur several times in an epoch.
+    pub draw: u64,
     /// Index in the data set of each image of the batch.
     pub samples: &'a [u32],
 }

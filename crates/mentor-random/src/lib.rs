@@ -15,11 +15,11 @@ pub enum Purpose {
     Weights = 1,
     /// Order of the samples in an epoch: `[epoch]`.
     Order = 2,
-    /// Augmentation of one image: `[epoch, sample]`.
+    /// Augmentation of one image: `[draw, sample]`.
     Augmentation = 3,
-    /// Dropout of one sample in one layer: `[epoch, sample, layer]`.
+    /// Dropout of one sample in one layer: `[draw, sample, layer]`.
     Dropout = 4,
-    /// Stochastic depth of one sample in one block: `[epoch, sample, block]`.
+    /// Stochastic depth of one sample in one block: `[draw, sample, block]`.
     StochasticDepth = 5,
     /// Membership of the samples in splits: `[class]`.
     Split = 6,
@@ -27,7 +27,7 @@ pub enum Purpose {
     Bootstrap = 16,
     /// Pairs and samples that stand for all in an analysis: `[figure, class]`.
     Analysis = 17,
-    /// Which samples of a class keep their labels, and which of these are the canary: `[class, 0 or 1]`.
+    /// Which samples of a class keep their labels, and which of these are the audit set: `[class, 0 or 1]`.
     Labelled = 18,
 }
 

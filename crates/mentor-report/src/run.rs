@@ -110,7 +110,7 @@ impl Found {
     fn gaps(&self, config: &Config, summary: Option<&Summary>) -> Vec<String> {
         let mut gaps = Vec::new();
         if let Some(summary) = summary {
-            let embeds = matches!(config.loss.name.as_deref(), Some("triplet" | "pairwise"));
+            let embeds = matches!(config.loss.name.as_deref(), Some("triplet" | "contrastive"));
             let distils = config.distill.is_some();
             // Students of images without labels have less to show.
             let ranked = embeds && (!distils || summary.measures.contains_key("val_map_at_r"));

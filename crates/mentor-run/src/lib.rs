@@ -1,4 +1,4 @@
-//! What a run is told and what it leaves behind: its configuration, its directory, its events and records.
+//! A run's configuration, directory, events and records.
 //!
 //! ```text
 //! config   what the user wrote, unknown fields refused
@@ -6,7 +6,7 @@
 //! run_dir  the directory: every file of a run is written and read here, whole or not at all
 //! ```
 //!
-//! Nothing here computes, trains or knows of tensors: it is all that a report needs.
+//! Nothing here computes or depends on tensors. A report needs only this crate.
 
 pub mod config;
 mod error;
@@ -17,7 +17,7 @@ mod run_dir;
 
 pub use config::{
     Config, ConfigError, DataConfig, DistillConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig,
-    ScheduleConfig, SelfTrainConfig, TrainingConfig,
+    ScheduleConfig, SelfTrainConfig, TrainingConfig, present_name,
 };
 pub use error::RunDirError;
 pub use files::write_atomically;

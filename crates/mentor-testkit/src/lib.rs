@@ -1,4 +1,4 @@
-//! What the tests of every crate share; nothing here is part of the product.
+//! Helpers for the tests of all crates. Nothing here is shipped.
 //!
 //! - [`gradient`]: automatic differentiation of a tensor loss in `f32` against central differences of a plain `f64`
 //!   function;

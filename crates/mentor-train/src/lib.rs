@@ -5,9 +5,9 @@
 //!                                                     └─▶ TrainedModel ─▶ Evaluation
 //! ```
 //!
-//! [`train`] runs the recipe of a [`Plan`]; [`Trainer`] trains own networks on own data with an own [`Objective`], in the
-//! same loop. Read `engine::training_loop` first: it is the loop; then `recipes`, what is minimised. Nothing in this crate prints; a
-//! caller observes [`TrainEvent`](mentor_run::TrainEvent)s.
+//! [`train`] runs the recipe of a [`Plan`]; [`Trainer`] trains own networks on own data with an own
+//! [`Objective`], in the same loop. Read `engine::training_loop` first: it is the loop; then `recipes`, what
+//! is minimised. Nothing in this crate prints; a caller observes [`TrainEvent`](mentor_run::TrainEvent)s.
 
 mod analysis;
 mod engine;

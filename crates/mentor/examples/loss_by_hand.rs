@@ -1,4 +1,4 @@
-//! The lecture's three images, three ways: by hand, in f64 with every term, and on tensors with autodiff.
+//! Three images of the course CS231n, in three ways: by hand, in f64 with every term, and on tensors with autodiff.
 //!
 //! `cargo run --example loss_by_hand`
 
@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("  class {}: {:.4}{}", term.class, term.value, if term.active { ", active" } else { "" });
     }
 
-    // The same on tensors, all three images at once. The caller takes the mean, and so chooses the denominator.
+    // The same on tensors, all three images at once. The caller takes the mean, and so chooses the
+    // denominator.
     let device = Device::flex().autodiff();
     let scores = Tensor::<2>::from_floats(SCORES, &device).require_grad();
     let targets = Tensor::<1, Int>::from_ints([0, 1, 2], &device);

@@ -1,5 +1,5 @@
-//! A loss that mentor does not have, in mentor's loop: the focal loss (Lin et al. 2017, equation 4), which lets easy
-//! samples count less. Checkpoints and continuation come with the loop.
+//! A loss that mentor does not have, in mentor's loop: the focal loss (Lin et al. 2017, equation 4), which
+//! lets easy samples count less. Checkpoints and continuation come with the loop.
 //!
 //! `cargo run --release --example own_loss`
 

@@ -1,5 +1,5 @@
-//! Judges scores that any program made: accuracy with its interval, calibration, another prior, and whether two models
-//! differ by more than chance. No tensor and no file.
+//! Judges scores that any program made: accuracy with its interval, calibration, another prior, and whether
+//! two models differ by more than chance. No tensor and no file.
 //!
 //! `cargo run --release --example own_scores`
 
@@ -13,8 +13,8 @@ use mentor::metrics::mcnemar;
 
 const NUM_SAMPLES: usize = 600;
 
-/// Scores `[NUM_SAMPLES, 3]` of a model that has the share `right` of the targets right and is surer of itself than it
-/// ought to be.
+/// Scores `[NUM_SAMPLES, 3]` of a model that has the share `right` of the targets right and is surer of
+/// itself than it ought to be.
 fn scores(targets: &[u32], right: usize) -> Vec<f32> {
     let of = |(sample, &target): (usize, &u32)| {
         let wrong = (target as usize + 1 + sample % 2) % 3;

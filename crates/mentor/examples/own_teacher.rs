@@ -1,5 +1,6 @@
-//! A student that learns from what is no model of mentor's: the distances to the means of the classes. A session of
-//! an ONNX runtime or a service takes the same place; scores that lie in a file are `FixedOutputs`.
+//! A student that learns from what is no model of mentor's: the distances to the means of the classes. A
+//! session of an ONNX runtime or a service takes the same place; scores that lie in a file are
+//! `FixedOutputs`.
 //!
 //! `cargo run --release --example own_teacher`
 

@@ -1,10 +1,11 @@
 //! Train image classifiers from few labels, from Rust.
 //!
-//! This crate is a name for its parts, each of which can be used on its own:
+//! This crate re-exports its parts, each of which can be used alone:
 //!
 //! | module | what it is | reads files |
 //! |---|---|---|
 //! | [`loss`] | losses and penalties as pure mathematics on tensors | no |
+//! | [`linear`] | linear classifiers to a proven distance from the optimum, on plain slices | no |
 //! | [`data`] | image folders, IDX files, CSV manifests and npz files to batches | data sets |
 //! | [`model`] | network families by name, weights in and out | no |
 //! | [`metrics`] | measures on slices: classification, calibration, retrieval, tests of significance | no |
@@ -12,8 +13,7 @@
 //! | [`train`] | plan, optimisers, the loop, checkpoints, recipes, trained models | run directories |
 //! | [`report`] | one HTML file from one or several runs | run directories |
 //!
-//! The binary `mentor` is the same crates behind a command line. Everything below is deterministic: the same
-//! plan and data end in the same weights, bit for bit, on one machine, also after a crash.
+//! The binary `mentor` is a command line for the same crates. Training is deterministic: on one machine the same plan and data end in the same weights, bit for bit, also after a crash.
 //!
 //! # From images to predictions
 //!
@@ -67,6 +67,7 @@
 /// The engine, in the version that everything here is made with: tensors, devices, modules.
 pub use burn;
 pub use mentor_data as data;
+pub use mentor_linear as linear;
 pub use mentor_loss as loss;
 pub use mentor_metrics as metrics;
 pub use mentor_model as model;

@@ -1,4 +1,4 @@
-//! `mentor calibrate`: makes the confidences of a trained classifier honest.
+//! `mentor calibrate`: fits the confidences of a trained classifier to its accuracy.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use mentor_model::Head;
 use mentor_run::RunDir;
 use mentor_train::{ModelFile, TrainedModel};
 
-use super::part::Part;
+use super::part::{Part, part_parser};
 use crate::device::DeviceChoice;
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
@@ -21,60 +21,60 @@ Examples:
   mentor calibrate runs/small
       fit one temperature on the validation split; predict and eval use it from then on
   mentor calibrate runs/small --match-prior
-      also raise or lower class biases until mean probabilities are the shares of the labels: for a student whose \
-training images lacked a class
+      fit class biases too, for a student whose training images lacked a class
   mentor calibrate runs/small --prior 0.2,0.3,0.5
 
-Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. What is fitted is kept \
-only if images that a fit did not see become likelier by it (cross-validation), and if neither NLL (mean negative log-likelihood, in nats) nor \
-calibration error of these images rises. Images that are all recognised say nothing of how sure to be. If nothing is kept, nothing is written. \
-The test split is for measuring, not for fitting: mentor eval runs/small afterwards.
+Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. A fit is \
+kept only if cross-validation confirms it, and if neither NLL (mean negative log-likelihood, in nats) nor calibration \
+error of these images rises. No temperature can be fitted to images that are all recognised. If the fit is not kept, \
+nothing is written. Do not fit on the test split: mentor eval measures on it afterwards.
 
-JSON: calibration (what is used: temperature, biases), fitted (what the fit came to), not_kept (null, no-errors, none-right, not-confirmed or worse), \
-at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, accuracy_after (after: with what \
-was fitted), classes[] (prior, mean_before, mean_after, recall_before, recall_after).";
+JSON: calibration (in use: temperature, biases), fitted (the result of the fit), not_kept (null, no-errors, none-right, not-confirmed or worse), \
+at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, accuracy_after (after: with \
+the fit), classes[] (prior, mean_before, mean_after, recall_before, recall_after).";
 
 /// Fit a temperature, and class biases, to a trained classifier
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory of a complete run
+    /// Calibrate the classifier of this complete run
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Labelled data with some or all of the model's classes [default: what the model was trained on]
+    /// Fit on this labelled data, with some or all of the model's classes [default: what the model was
+    /// trained on]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
-    /// Which part: train, val or test; or all, for a folder of nothing but images to calibrate on
-    #[arg(long, value_name = "SPLIT", default_value = "val")]
+    /// Fit on this split, or on all images of a folder that has no splits
+    #[arg(long, value_name = "SPLIT", default_value = "val", value_parser = part_parser())]
     split: Part,
 
-    /// Change class biases until mean probabilities are the shares of the labels of the split
+    /// Fit class biases too, until the mean probabilities are the shares of the classes in the split
     #[arg(long, conflicts_with = "prior")]
     match_prior: bool,
 
-    /// Change class biases until mean probabilities are these shares, in class order
+    /// Fit class biases too, until the mean probabilities are these shares, in class order, each above 0
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     prior: Option<Vec<f64>>,
 
-    /// Images of one forward pass
+    /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// A loss of accuracy that is worth a warning.
+/// Falls of accuracy from this on give a warning.
 const NOTABLE_FALL: f64 = 0.01;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -138,8 +138,8 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
     let fitted = fit.fitted.temperature;
     match fit.not_kept {
         None => line("temperature", format!("{fitted:.4}")),
-        Some(NotKept::NoErrors) => line("temperature", "1, as it was: there is nothing to fit".to_owned()),
-        Some(_) => line("temperature", format!("1, as it was: {fitted:.4} was fitted, and is not kept")),
+        Some(NotKept::NoErrors) => line("temperature", "1, unchanged: there is nothing to fit".to_owned()),
+        Some(_) => line("temperature", format!("1, unchanged: the fitted {fitted:.4} is not kept")),
     }
     // Of a fit that is not kept, what it would have made of these images.
     let both = |after: f64, before: f64| match fit.not_kept {
@@ -156,16 +156,25 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
     if fit.not_kept.is_some() && fit.calibration == Calibration::NONE {
         let stays = file.calibration.as_ref().map_or_else(
             || "nothing is written".to_owned(),
-            |stored| {
-                format!(
-                    "nothing is written: the run keeps the temperature {:.4} of before",
-                    stored.temperature
-                )
-            },
+            |stored| format!("nothing is written: the run keeps its temperature {:.4}", stored.temperature),
         );
         line("note", stays);
     }
-    if !fit.classes.is_empty() {
+    if !fit.classes.is_empty() && fit.not_kept.is_some() {
+        // What was not kept changes nothing.
+        let mut table = Table::new(&[
+            ("class", Align::Left),
+            ("prior", Align::Right),
+            ("mean p", Align::Right),
+            ("recall", Align::Right),
+        ]);
+        for (class, change) in file.classes.iter().zip(&fit.classes) {
+            let [prior, mean] = [change.prior, change.mean_before].map(|x| format!("{x:.4}"));
+            table.row([class.clone(), prior, mean, share(change.recall_before)]);
+        }
+        text.push('\n');
+        text.push_str(&table.render());
+    } else if !fit.classes.is_empty() {
         let mut table = Table::new(&[
             ("class", Align::Left),
             ("prior", Align::Right),
@@ -191,18 +200,16 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
 /// Why the fit is not kept, or how far to trust it.
 fn reason(fit: &CalibrationFit) -> Option<String> {
     Some(match fit.not_kept {
-        Some(NotKept::NoErrors) => "no image here has a wrong class above its own: every lower temperature would fit better than the one \
-             before, and none is the best; calibrate on images that are harder, or more"
+        Some(NotKept::NoErrors) => "all of these images are right: every lower temperature fits better than the last, so that none is best; calibrate on harder images, or on more"
             .to_owned(),
-        Some(NotKept::NoneRight) => "no image here is right: every higher temperature would fit better than the one before, and none is the \
-             best; calibrate on images that the model knows something of"
+        Some(NotKept::NoneRight) => "none of these images is right: every higher temperature fits better than the last, so that none is best; calibrate on images that the model can classify"
             .to_owned(),
         Some(NotKept::NotConfirmed) => {
             let found = fit.nll_cross_validated.map_or(String::new(), |nll| format!(", their NLL is {nll:.4}"));
-            format!("fits to some of these images do not make the others likelier{found}: too few images, or nothing to gain")
+            format!("cross-validation does not confirm the fit{found}: there are too few images, or nothing to gain")
         }
-        Some(NotKept::Worse) => "it would make NLL or calibration error of these very images worse".to_owned(),
-        None if fit.at_limit => "the temperature is the end of its range: the scores are far too large or too small, or say nothing here".to_owned(),
+        Some(NotKept::Worse) => "it would raise NLL or calibration error of these images".to_owned(),
+        None if fit.at_limit => "the temperature is at the end of its range: the scores are far too large or too small, or do not depend on the class".to_owned(),
         None => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! `mentor completions`: scripts that complete commands and flags in a shell.
+//! `mentor completions`: prints scripts that complete commands and flags in a shell.
 
 use clap_complete::Shell;
 
@@ -15,7 +15,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The shell
+    /// Write the script for this shell
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `mentor data`: what a data set holds, and what is wrong with it.
+//! `mentor data`: describes and checks a data set.
 
 use mentor_data::{
     ClassCount, Inspection, Leak, NearLeak, OpenOptions, Repeats, counted, escape, inspect, shown,
@@ -25,38 +25,42 @@ Examples:
   mentor data digits --json
   mentor data photos/ --strict && mentor train --data photos/ --model cnn --out runs/photos
 
-Every image is decoded once; nothing is changed. Images are identical if their pixels are, whatever their files; \
-those that only look alike (resized, saved again, brightened, mirrored, cropped by a little) are listed between \
-splits, at the size that training would use. Transparent pixels are shown on white. The exit status is 0 when the \
-data could be described, also with corrupt files or images that two splits share; with --strict these make it 3, \
-except for images that only look alike. Data that cannot be opened at all is always 3.";
+Every image is decoded once; no file is changed. Images with the same pixels are identical, whatever their files. \
+Images that only look alike (resized, saved again, brightened, mirrored, cropped by a little) are listed if they are \
+in different splits; they are compared at the size of training. Transparent pixels are shown on white.
 
-/// What data may be, for the help of the commands that read it.
+The exit status is 0 if the data could be described, even with corrupt files or identical images in two splits; \
+--strict makes it 3 for these, but not for images that only look alike. Data that cannot be opened is always 3.";
+
+/// The forms of data, for the help of the commands that read it.
 pub(crate) const FORMS: &str = "\
 Data is one of:
   digits      the embedded set of 8x8 digits
-  a folder    with a folder of images a class, or with train/, val/ and test/ that hold such folders
+  a folder    with a folder of images for each class, or train/, val/ and test/ with such folders
   a folder    with the IDX files of MNIST, plain or gzipped
   a .csv file with the columns path,label or path,label,split; paths are relative to the file
-  a .npz file with the arrays x (N, H, W[, C]) and y (N), and perhaps x_val, y_val, x_test and y_test; \
-x_train and y_train stand for x and y";
+  a .npz file with the arrays x (N, H, W[, C]) and y (N), also called x_train and y_train, and \
+optionally x_val, y_val, x_test and y_test";
+
+/// No trained model has limits of its own here.
+const MAX_PIXELS: &str = "Pixels of the largest image file that is read [default: 64000000]";
 
 /// Describe and check a data set: counts, sizes, corrupt files, duplicates, leaks between splits
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"), mut_arg("max_pixels", |arg| arg.help(MAX_PIXELS)))]
 pub(crate) struct Args {
-    /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file
+    /// Describe this data: `digits`, an image folder, a folder of IDX files, a CSV manifest or an npz file
     #[arg(value_name = "DATA")]
     data: String,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// Exit with status 3 when there are corrupt files or images that two splits share, pixel for pixel
+    /// Exit with status 3 if there are corrupt files, or images whose pixels two splits share
     #[arg(long)]
     strict: bool,
 
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -134,11 +138,15 @@ fn sizes(inspection: &Inspection) -> String {
     text
 }
 
-/// A heading and its items for everything that a user should look at.
+/// The headings of all findings, each with its items.
 fn findings(inspection: &Inspection) -> Vec<String> {
     let mut findings = Vec::new();
     if !inspection.corrupt.is_empty() {
-        let heading = counted(inspection.corrupt.len(), "file cannot be decoded", "files cannot be decoded");
+        let heading = counted(
+            inspection.corrupt.len(),
+            "file cannot be read as an image",
+            "files cannot be read as images",
+        );
         let items =
             inspection.corrupt.iter().map(|file| format!("{}: {}", shown(&file.path), escape(&file.reason)));
         findings.push(finding(&heading, items, inspection.corrupt.len()));
@@ -267,7 +275,7 @@ mod tests {
         };
         inspection.corrupt = (0..7).map(file).collect();
         let text = describe(&inspection);
-        assert!(text.contains("7 files cannot be decoded\n    0.png: the file is empty\n"), "{text}");
+        assert!(text.contains("7 files cannot be read as images\n    0.png: the file is empty\n"), "{text}");
         assert!(text.contains("… 2 more"), "{text}");
     }
 

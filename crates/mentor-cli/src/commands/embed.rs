@@ -1,10 +1,10 @@
-//! `mentor embed`: images as points, in a file that other tools read.
+//! `mentor embed`: writes the embeddings of images to a file that other tools read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{OpenOptions, Source, Split, escape, shown_path};
+use mentor_data::{Note, OpenOptions, Source, Split, escape, shown_path};
 use mentor_run::write_atomically;
 use mentor_train::TrainedModel;
 
@@ -20,51 +20,52 @@ use crate::terminal::table::count;
 const EXAMPLES: &str = "\
 Examples:
   mentor embed runs/faces photos/ --out vectors.npy --ids ids.csv
-      every image file below photos/, in natural order; ids.csv has one row an image
+      embed every image file below photos/, in natural order; ids.csv has a row for each
   mentor embed runs/faces digits --split test --out vectors.npy --labels labels.npy
-      a split of a data set, as mentor train reads it
+      embed a split of a data set, as mentor train reads it
   mentor embed runs/faces photos/ --out vectors.parquet
-      one file with the columns id and embedding, and with --split the class
+      write one file with the columns id and embedding, and with --split the class
 
-vectors.npy holds a matrix of 32-bit floats, one row an image. With a classifier, its rows are what its last \
-layer sees. mentor loss triplet --embeddings vectors.npy --labels labels.npy measures them.";
+vectors.npy holds a matrix of 32-bit floats with a row for each image. The embedding of a classifier is the input of \
+its last layer. mentor loss triplet --embeddings vectors.npy --labels labels.npy measures the embeddings.";
 
 /// Write the embeddings of images to an npy or Parquet file
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory of a complete run
+    /// Use the model of this complete run
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Image files and folders with image files; with --split, one data set as of mentor train
+    /// Embed these image files and those in these folders; with --split, one data set as mentor train reads
+    /// it
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 
-    /// The file to write: Parquet if its name ends in .parquet, else npy
+    /// Write to this file: Parquet if its name ends in .parquet, else npy
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// Write a CSV file with the id of each row, and with --split its class
+    /// Write the id of each row to this CSV file, and with --split its class
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
 
-    /// Write the class index of each row to an npy file; needs --split
+    /// Write the class index of each row to this npy file; needs --split
     #[arg(long, value_name = "FILE", requires = "split")]
     labels: Option<PathBuf>,
 
-    /// Embed this part of a data set: train, val or test
-    #[arg(long, value_name = "SPLIT")]
+    /// Embed this split of a data set
+    #[arg(long, value_name = "SPLIT", value_parser = super::part::split_parser())]
     split: Option<Split>,
 
-    /// Images of one forward pass
+    /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 }
@@ -146,6 +147,8 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
         .notes()
         .iter()
         .chain(dataset.notes())
+        // The size is the model's.
+        .filter(|note| !matches!(note, Note::Resized { .. }))
         .for_each(|note| output::note(&format!("warning: {}", escape(&note.to_string()))));
     Ok(Embedded {
         values: trained.embed(&dataset, args.batch_size)?,

@@ -1,4 +1,4 @@
-//! `mentor label`: what a trained classifier calls images without labels, in files.
+//! `mentor label`: writes the predictions of a trained classifier for unlabelled images to files.
 
 use std::path::{Path, PathBuf};
 
@@ -21,46 +21,53 @@ use crate::terminal::signals::Interruption;
 const EXAMPLES: &str = "\
 Examples:
   mentor label runs/ns --data photos/ --out labels.parquet
-      one row an image: its id, the hash of its bytes, scores, confidence, label; softmax(scores / temperature) are its probabilities: the \
-scores are the model's own, plus temperature · bias where mentor calibrate has stored class biases
+      write a row for each image: id, hash of its bytes, scores, confidence and label
   mentor label runs/ns --data photos/ --out labels/ --shard 3/16
-      the fourth of sixteen parts, counted from 0, as labels/labels-00003-of-00016.parquet
+      write the part with index 3 of 16, as labels/labels-00003-of-00016.parquet
   sbatch --array=0-15 --wrap 'mentor label runs/ns --data photos/ --out labels/'
-      in a SLURM array, a Kubernetes indexed job (with --num-shards) or an AWS Batch array each process finds its own part
+      in a SLURM array, a Kubernetes indexed job (with --num-shards) or an AWS Batch array, each process finds its \
+own part
   mentor self-train --data labelled/ --unlabelled photos/ --labels labels/ --out runs/next
-      learn from them
+      train a student on the labels
 
-A file appears whole or not at all, and then its manifest FILE.json with the teacher's hash. The same command again skips what is complete \
-and intact, and writes what is missing or damaged; a complete file of another teacher or other images is refused.";
+The probabilities of a row are softmax(scores / temperature). The scores are those of the model, plus \
+temperature · bias if mentor calibrate has stored class biases.
+
+A file is written whole or not at all, and then its manifest FILE.json with the teacher's hash. The same command \
+skips files that are complete and intact, and writes those that are missing or damaged. It refuses a complete file of \
+another teacher or of other images.";
 
 /// Label images with a trained classifier, one shard a process
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory of a complete run of a classifier
+    /// Label with the classifier of this complete run
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Images: a folder that is searched through, or other data whose labels are not looked at
+    /// Label these images: a folder, searched with all its subfolders, or other data, whose labels are
+    /// ignored
     #[arg(long, value_name = "DATA")]
     data: String,
 
-    /// File NAME.parquet, or a folder for it; of a shard, labels-INDEX-of-COUNT.parquet beside it
+    /// Write to this file NAME.parquet, or to a file in this folder; a shard is written beside it as
+    /// labels-INDEX-of-COUNT.parquet
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
 
-    /// Part of the images, INDEX/COUNT with INDEX from 0 [default: that of the scheduler, else all]
+    /// Label only this part of the images, INDEX/COUNT with INDEX from 0 [default: the part that the
+    /// scheduler names, else all]
     #[arg(long, value_name = "INDEX/COUNT", value_parser = shard)]
     shard: Option<Shard>,
 
-    /// Number of parts, for schedulers that tell a process its index alone
+    /// Divide the images into this many parts, at least 1, for schedulers that tell a process only its index
     #[arg(long, value_name = "COUNT", conflicts_with = "shard", value_parser = clap::value_parser!(u32).range(1..))]
     num_shards: Option<u32>,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
@@ -68,7 +75,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -99,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             (Some(shard), _) => shard,
             (None, None) => Shard::WHOLE,
             (None, Some(count)) => {
-                let error = anyhow!("--num-shards {count}: nothing says which of them this one is");
+                let error = anyhow!("--num-shards {count}: the index of this process is not known");
                 return Err(Failure::usage(error).help("add --shard I/N, or run it in an indexed job"));
             }
         },

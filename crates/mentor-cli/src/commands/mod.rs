@@ -1,4 +1,4 @@
-//! One file a command: its flags, and what it does with them.
+//! The commands, one file each, with their flags.
 
 pub(crate) mod calibrate;
 pub(crate) mod completions;

@@ -1,4 +1,4 @@
-//! `mentor models`: the network families, with the parameters that they would have.
+//! `mentor models`: lists the network families with their numbers of parameters.
 
 use burn::tensor::Device;
 use mentor_model::{Model, ModelError, ModelSpec, catalogue};
@@ -17,19 +17,19 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Names to count instead of the usual ones of every family
+    /// List these models instead of examples of every family
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// Channels, height and width of the images
+    /// Count the parameters for images of these channels, height and width
     #[arg(long, value_name = "CxHxW", value_parser = input, default_value = "1x28x28")]
     input: [usize; 3],
 
-    /// Number of classes
+    /// Count the parameters for this many classes, at least 1
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     classes: usize,
 
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }

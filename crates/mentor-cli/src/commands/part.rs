@@ -1,9 +1,10 @@
-//! Which images of some data a command looks at: those of one split, or all.
+//! The images of a data set that a command reads: those of one split, or all.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use mentor_data::{DataError, Dataset, ImageFormat, OpenOptions, Source, Split};
 use serde::{Serialize, Serializer};
 
@@ -56,6 +57,22 @@ impl Part {
             Self::All => source.load_all_as(format)?,
         }))
     }
+}
+
+/// The values of `--split`: the splits and `all`.
+pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
+    let values = split_names().into_iter().chain([PossibleValue::new("all")]);
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Part>())
+}
+
+/// The values of a flag that names a split.
+pub(crate) fn split_parser() -> impl TypedValueParser<Value = Split> {
+    PossibleValuesParser::new(split_names()).try_map(|name| name.parse::<Split>())
+}
+
+fn split_names() -> [PossibleValue; 3] {
+    let val = PossibleValue::new("val").aliases(["valid", "validation"]);
+    [PossibleValue::new("train"), val, PossibleValue::new("test")]
 }
 
 impl fmt::Display for Part {

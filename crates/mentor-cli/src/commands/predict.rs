@@ -1,11 +1,11 @@
-//! `mentor predict`: a trained model on files.
+//! `mentor predict`: classifies files with a trained model.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use mentor_data::{DataError, Reading, escape, shown_path};
+use mentor_data::{DataError, Extents, Reading, escape, shown_path};
 use mentor_metrics::classification::ranked;
 use mentor_model::Head;
 use mentor_run::json;
@@ -24,40 +24,41 @@ Examples:
   mentor predict runs/b photo.png
   mentor predict runs/b photos/ --top 3 --format csv > predictions.csv
 
-One line a file, in the order given; folders are searched through, in natural order (img2 before img10). \
-A file that cannot be decoded is reported on standard error, the others are predicted, and the exit status is 3.
+Each file has a line, in the order given. Folders are searched with their subfolders, in natural order (img2 before \
+img10). A file that cannot be decoded is reported on standard error; the others are predicted, and the exit status \
+is 3.
 
-JSON: path, predicted, confidence, and with --top 2 or more top[] (class, confidence). Confidence is \
-the softmax of the scores, calibrated where `mentor calibrate` was run; also for an SVM, which is not trained to make it a probability.";
+JSON: path, predicted, confidence, and with --top 2 or more top[] (class, confidence). Confidence is the softmax of the scores, \
+calibrated if `mentor calibrate` was run. An SVM is not trained to give probabilities, so that its confidence is only an order.";
 
 /// Classify image files with a trained model
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory of a complete run
+    /// Predict with the classifier of this complete run
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Image files, and folders with image files
+    /// Classify these image files, and those in these folders
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 
-    /// A JSON object a line, or a header and a row a file
+    /// Write a JSON object for each file (jsonl), or a header and a row for each (csv)
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Jsonl)]
     format: Format,
 
-    /// Classes to give for each file, the most confident first
+    /// Give this many classes for each file, the most confident first, at least 1
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = super::eval::batch_size)]
     top: usize,
 
-    /// Images of one forward pass
+    /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "64", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 }
@@ -103,9 +104,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     found.say();
     let mut num_failed = found.problems.len();
     // On a terminal the predictions themselves show how far it is.
-    let (bar, mut done) = (ReadingBar::new(io::stdout().is_terminal()), 0);
+    let (bar, mut done, mut extents) = (ReadingBar::new(io::stdout().is_terminal()), 0, Extents::default());
     for chunk in found.files.chunks(args.batch_size) {
-        let Decoded { paths, images, failed } = images::decode(chunk, &trained.file);
+        let Decoded { paths, images, failed } = images::decode(chunk, &trained.file, &mut extents);
         done += chunk.len() as u64;
         bar.show(Reading { what: "predicting", done, total: found.files.len() as u64 });
         let tell = |error: &DataError| output::note(&format!("error: {}", escape(&error.to_string())));
@@ -120,6 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         output::bytes(&lines)?;
     }
+    images::say_extents(&extents);
     if num_failed == 0 {
         return Ok(());
     }

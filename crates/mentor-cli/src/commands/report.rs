@@ -1,4 +1,4 @@
-//! `mentor report`: runs side by side in one HTML file.
+//! `mentor report`: draws runs side by side in one HTML file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,19 @@ use crate::terminal::output;
 const EXAMPLES: &str = "\
 Examples:
   mentor report runs/a
-      writes runs/a/report.html
-  mentor report runs/a runs/b --out compare.html";
+      write runs/a/report.html
+  mentor report runs/a runs/b --out compare.html
+      draw two runs side by side";
 
 /// Draw one run, or several side by side, as one HTML file that needs no network
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directories of runs; one that is not complete is shown as far as it has come
+    /// Draw these runs; a run that is not complete is drawn up to its last epoch
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
 
-    /// File to write [default: report.html, of one run in its directory, of several in this one]
+    /// Write to this file [default: report.html, in the directory of a single run, or here for several]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

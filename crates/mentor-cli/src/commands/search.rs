@@ -1,4 +1,4 @@
-//! `mentor search`: the images nearest to an image.
+//! `mentor search`: finds the images nearest to an image.
 
 use std::path::PathBuf;
 
@@ -17,14 +17,13 @@ use crate::terminal::table::{Align, Table};
 const EXAMPLES: &str = "\
 Examples:
   mentor search runs/faces --index photos/ --query photo.png --top 10
-      the ten images below photos/ that are nearest to photo.png
+      find the ten images below photos/ that are nearest to photo.png
   mentor search runs/faces --index photos/ --query new/ --json
-      for each image below new/, one JSON object a line
+      print a line of JSON for each image below new/
 
-The search is exact. Distances are those that the model was trained with, Euclidean or cosine; of unit norm, \
-Euclidean ones lie between 0 (the same) and 2. \
-A query that lies in the index finds itself, or \
-an earlier file of the same pixels, at a distance of 0 but for rounding.
+The search is exact. The distance is that of training, Euclidean or cosine; between embeddings of unit norm, the \
+Euclidean distance is from 0 to 2. A query that is also in the index finds itself, or an earlier file of the same \
+pixels, at a distance of 0 up to rounding.
 
 JSON: query, neighbours[] (path, distance).";
 
@@ -35,34 +34,34 @@ JSON: query, neighbours[] (path, distance).";
     override_usage = "mentor search <RUN> --index <PATH>... --query <PATH>... [OPTIONS]"
 )]
 pub(crate) struct Args {
-    /// Directory of a complete run
+    /// Use the model of this complete run
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Images to search in: files, and folders with image files
+    /// Search in these images: files, and folders with image files
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     index: Vec<PathBuf>,
 
-    /// Images to search for: files, and folders with image files
+    /// Search for these images: files, and folders with image files
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     query: Vec<PathBuf>,
 
-    /// Nearest images to give for each query
+    /// Give this many nearest images for each query, at least 1
     #[arg(long, value_name = "COUNT", default_value = "10", value_parser = super::eval::batch_size)]
     top: usize,
 
-    /// Images of one forward pass
+    /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
     batch_size: usize,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
-    /// Print JSON
+    /// Print a JSON object for each query
     #[arg(long)]
     json: bool,
 }

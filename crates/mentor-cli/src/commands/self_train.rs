@@ -1,4 +1,4 @@
-//! `mentor self-train`: few labels and many images become a student.
+//! `mentor self-train`: trains a student from few labels and many unlabelled images.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 use mentor_run::{Config, SelfTrainConfig};
 use mentor_train::{Plan, estimate_self_training};
 
+use super::data::FORMS;
 use super::train::{self, Inherited};
 use crate::terminal::error::Failure;
 use crate::terminal::output;
@@ -14,115 +15,137 @@ use crate::terminal::progress::planned;
 const EXAMPLES: &str = "\
 Examples:
   mentor self-train --data digits --labels-per-class 5 --out runs/five
-      keep five labels a class, take all others away, and see what the images without labels give back
+      keep five labels of each class and hide all others, to see how much of their loss is won back
   mentor self-train --data photos/ --unlabelled more/ --dry-run
-      the stages, their updates and about how long they take, before anything is trained
-  mentor self-train --data photos/ --unlabelled more/ --rounds 3 --model cnn --student cnn:wide --out runs/ns
-      more/ is searched through for images; folder names mean nothing there
+      print the stages, their updates and about how long they take, before anything is trained
+  mentor self-train --data photos/ --unlabelled more/ --model cnn --student cnn:wide --out runs/ns
+      use all images below more/; the names of its folders are ignored
   mentor self-train --data photos/ --unlabelled more/ --no-noise --out runs/calm
-      the ablation: without noise a student only repeats its teacher; --noise-augment none and the like switch off one noise
+      an ablation: train the students without noise
   mentor self-train --data photos/ --unlabelled more/ --method pseudo-label --out runs/lee
-      Lee's method of 2013: the network learns from its own classes, with a weight that rises
+      Lee's method of 2013: the network learns from its own predictions, with a weight that rises
   mentor self-train --data digits --labels-per-class 5 --distill-to mlp:100 --out runs/small
       end with a small model in OUT/distilled
 
-A round: the teacher, its confidence calibrated on validation, labels every image without noise; confident labels are kept, the same number \
-for each class, the most confident first, repeated where a class is short; a student with noise learns from both, with the loss \
-mean CE(labelled) + ratio x mean CE(pseudo-labelled). It becomes the next teacher if it has more validation images right and \
-the audit raises no alarm; else the round is rolled back. The audit is a canary: labelled images (5 %, at least five of a class, at most a \
-fifth of few labels) that nobody trains on and that go the way of the unlabelled ones. Copies of validation and test images are left out.
+A round has three steps. First the teacher labels every image without noise; its confidence is calibrated on the \
+validation images. Then confident images are chosen, the same number for each class, the most confident first; they \
+are repeated if a class has too few. Last a student with noise learns from both kinds of labels, with the loss \
+mean CE(labelled) + ratio x mean CE(pseudo-labelled). The student becomes the next teacher if it has more validation \
+images right and the audit raises no alarm. Otherwise the round is rolled back.
 
-The model of OUT is the best one, so that eval, predict and embed work on it. The same network on labels alone is in \
-OUT/baseline. If a student makes more than 600 updates, teacher and baseline make fewer: short trials on the labels find how many, in OUT/length.json. The test split is opened once, at the end. Ctrl-C and the same command again go on, whatever the stage.
+The audit uses a held-out set: labelled images (5 %, at least five of a class, at most a fifth of few labels) that \
+nobody trains on and that are pseudo-labelled like the others. Copies of validation and test images are left out of \
+the unlabelled ones.
 
-The weights that are judged and kept are an average over the updates, with the decay training.ema=0.999 (--set).
+OUT holds the best model, so that eval, predict and embed work on it. OUT/baseline holds the same network, trained on \
+the labels alone. If a student makes more than 600 updates, teacher and baseline make fewer: short trials on the \
+labels find how many, in OUT/length.json. The test split is opened once, at the end. Ctrl-C stops; the same command \
+resumes at any stage.
 
-summary.json, beside what training writes: test_accuracy, baseline (val_accuracy, test_accuracy, only_student, only_baseline, p_value of \
-McNemar's test), rounds[] (round, val_accuracy, test_accuracy, num_pseudo_labels, mean_confidence, audit_precision, p_value, accepted, reason).";
+The weights that are judged and kept are a moving average over the updates, with the decay training.ema=0.999 (--set).
 
-/// Train a student from few labels and many images without
+summary.json has, in addition to what training writes: test_accuracy, baseline (val_accuracy, test_accuracy, \
+only_student, only_baseline, p_value of McNemar's test), rounds[] (round, val_accuracy, test_accuracy, \
+num_pseudo_labels, mean_confidence, audit_precision, p_value, accepted, reason).";
+
+/// Train a student from few labels and many unlabelled images
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "Train a student from few labels and many images without",
-    after_help = EXAMPLES,
+    about = "Train a student from few labels and many unlabelled images",
+    override_usage = "mentor self-train --data <DATA> [--unlabelled <DATA>] [OPTIONS]",
+    after_help = format!("{EXAMPLES}\n\n{FORMS}"),
     mut_args = show
 )]
 pub(crate) struct Args {
-    /// Images without labels: a folder that is searched through, or other data whose labels are not looked at
+    /// Take the images without labels from here: a folder, searched with all its subfolders, or other data,
+    /// whose labels are ignored
     #[arg(long, value_name = "DATA", help_heading = "Self-training")]
     unlabelled: Option<String>,
 
-    /// Keep the labels of this many training images of each class, and take those of all others away
+    /// Keep the labels of this many training images of each class, at least 1, and treat all others as
+    /// unlabelled
     #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
     labels_per_class: Option<usize>,
 
-    /// Pseudo-labels of --unlabelled for the first round: a file or folder that mentor label wrote
+    /// Start the first round from these pseudo-labels of --unlabelled: a file or folder that mentor label
+    /// wrote
     #[arg(long, value_name = "PATH", help_heading = "Self-training")]
     labels: Option<PathBuf>,
 
-    /// noisy-student (Xie et al. 2020) or pseudo-label (Lee 2013) [default: noisy-student]
+    /// Choose the method: noisy-student (Xie et al. 2020) or pseudo-label (Lee 2013) [default: noisy-student]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["noisy-student", "pseudo-label"]), help_heading = "Self-training")]
     method: Option<String>,
 
-    /// Rounds of labelling and learning [default: 3]
+    /// Make this many rounds of labelling and learning, at least 1 [default: 3]
     #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
     rounds: Option<usize>,
 
-    /// The student's network, as large as the teacher's or larger [default: that of --model]
+    /// Choose the student's network, as large as the teacher's or larger [default: that of --model]
     #[arg(long, value_name = "NAME", help_heading = "Self-training")]
     student: Option<String>,
 
-    /// Least confidence of a pseudo-label, from 0 to 1 [default: 0.3]
+    /// Use pseudo-labels of at least this confidence, from 0 to 1 [default: 0.3]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
     threshold: Option<f64>,
 
-    /// soft (the teacher's probabilities) or hard (its class) [default: soft]
+    /// Choose the pseudo-labels: soft (the teacher's probabilities) or hard (its predicted class) [default:
+    /// soft]
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(["soft", "hard"]), help_heading = "Self-training")]
     label_kind: Option<String>,
 
-    /// Classes that a soft label keeps; the others share the rest of its probability [default: all]
+    /// Keep the probabilities of this many classes in a soft label, at least 1, and spread the rest evenly
+    /// over the others [default: all]
     #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
     top_k: Option<usize>,
 
-    /// Take every confident image once, however uneven the classes become
+    /// Use every confident image once, even if some classes then have far more images than others
     #[arg(long, help_heading = "Self-training")]
     no_balance: bool,
 
-    /// Pseudo-labelled images of each class [default: the unlabelled images divided by the classes]
+    /// Use this many pseudo-labelled images of each class, at least 1 [default: the unlabelled images divided
+    /// by the classes]
     #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
     per_class: Option<usize>,
 
-    /// How often an image may be repeated where its class is short [default: 5]
+    /// Repeat an image at most this many times if its class has too few, at least 1 [default: 5]
     #[arg(long, value_name = "COUNT", help_heading = "Self-training")]
     max_copies: Option<u32>,
 
-    /// Pseudo-labelled images beside each labelled one, and the weight of their loss [default: 1]
+    /// Take this many pseudo-labelled images for each labelled one, above 0, and weigh their loss with the
+    /// same number [default: 1]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Self-training")]
     ratio: Option<f64>,
 
-    /// Noise of the student: how its images are changed, as --augment [default: rand-augment:2,9]
+    /// Augment the student's images, with the same names as --augment [default: rand-augment:2,9]
     #[arg(long, value_name = "HOW", help_heading = "Self-training")]
     noise_augment: Option<String>,
 
-    /// Noise of the student: probability of dropping a hidden unit [default: 0.5; 0 if the network has no
-    /// place for it]
+    /// Drop each hidden unit of the student with this probability, from 0 to below 1 [default: 0.5; 0 if the
+    /// network has no dropout]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
     noise_dropout: Option<f64>,
 
-    /// Noise of the student: probability of dropping the last residual block [default: 0.2; 0 if there are no
-    /// such blocks]
+    /// Drop the student's last residual block with this probability, from 0 to below 1; earlier blocks less
+    /// often [default: 0.2; 0 if there are no such blocks]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Self-training")]
     noise_stochastic_depth: Option<f64>,
 
-    /// No noise at all: what a student is without it
+    /// Train the student without any noise, to see what the noise contributes
     #[arg(long, conflicts_with_all = ["noise_augment", "noise_dropout", "noise_stochastic_depth"], help_heading = "Self-training")]
     no_noise: bool,
 
-    /// Share of the labels that audit the pseudo-labels and teach nobody; 0 for no audit [default: 0.05]
-    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Self-training")]
-    canary_fraction: Option<f64>,
+    /// Hold out this share of the labelled images to audit the pseudo-labels, from 0 to below 1; 0 makes no
+    /// audit [default: 0.05]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        alias = "canary-fraction",
+        allow_hyphen_values = true,
+        help_heading = "Self-training"
+    )]
+    audit_fraction: Option<f64>,
 
-    /// Do not train the student's network on labels alone
+    /// Do not train the student's network on the labels alone for comparison
     #[arg(long, help_heading = "Self-training")]
     no_baseline: bool,
 
@@ -130,7 +153,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Self-training")]
     dry_run: bool,
 
-    /// A small network that the final model teaches, into OUT/distilled
+    /// Train this small network from the final model too, in OUT/distilled
     #[arg(long, value_name = "NAME", help_heading = "Self-training")]
     distill_to: Option<String>,
 
@@ -143,31 +166,52 @@ const INHERITED: Inherited = Inherited {
     help: &[
         (
             "augment",
-            "Change the labelled images at random, for teacher and baseline: none, flip (left to right), shift or shift:N (by up to N \
-             pixels), shift+flip or shift:N+flip, standard (shifts, flips, small rotations, erased patches), or rand-augment:N,M (N \
-             operations of magnitude M, 0 to 10) [default: shift]",
+            "Augment the labelled images at random, for teacher and baseline: none, flip (left to right), shift or \
+             shift:N (pad and crop by up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, standard (shifts, \
+             flips, rotations by up to 10 degrees, random erasing), or rand-augment:N,M (N operations of magnitude M, \
+             0 to 10) [default: shift]",
         ),
         (
             "model",
-            "The teacher: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; see `mentor models` [default: cnn]",
+            "Choose the teacher's network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; \
+             `mentor models` lists them [default: cnn]",
         ),
-        ("dropout", "Probability of dropping a hidden unit in training teacher and baseline [default: 0]"),
+        (
+            "dropout",
+            "Drop each hidden unit of teacher and baseline with this probability, from 0 to below 1 [default: 0]",
+        ),
         (
             "stochastic_depth",
-            "Probability of dropping the last residual block in training teacher and baseline, less for earlier ones [default: 0]",
+            "Drop the last residual block of teacher and baseline with this probability, from 0 to below 1; earlier \
+             blocks less often [default: 0]",
         ),
-        ("l2", "λ of the penalty λ Σw² (half of a weight decay) [default: 0.0005]"),
+        (
+            "l2",
+            "Penalise λ Σw² with this λ, at least 0; half of what others call weight decay [default: 0.0005]",
+        ),
         (
             "learning_rate",
-            "Step size [default: one that suits the model, in proportion to --batch-size below 32]",
+            "Set the step size, above 0 [default: one that suits the model, in proportion to --batch-size below 32]",
         ),
-        ("batch_size", "Labelled images of one update; --ratio adds pseudo-labelled ones [default: 32]"),
+        (
+            "batch_size",
+            "Take this many labelled images for an update, at least 1; --ratio adds pseudo-labelled ones [default: 32]",
+        ),
         (
             "clip_norm",
-            "Largest norm of a gradient, longer ones are scaled down; 0 leaves all as they are [default: 0; 5 of --distill-to]",
+            "Scale a gradient down to this Euclidean norm if it is longer, at least 0; 0 never does \
+             [default: 0; 5 of --distill-to]",
         ),
-        ("schedule", "How the learning rate changes over each stage [default: cosine]"),
-        ("epochs", "Passes of a student over the larger of labelled and unlabelled images [default: 6]"),
+        (
+            "schedule",
+            "Choose how the learning rate falls over each stage: constant does not, step by a factor, cosine to 0 \
+             [default: cosine]",
+        ),
+        (
+            "epochs",
+            "Let a student pass this many times over the larger of labelled and unlabelled images, at least 1 \
+             [default: 6]",
+        ),
     ],
     hidden: &[
         "init_from",
@@ -225,7 +269,7 @@ impl Args {
         train::take(&self.ratio, &mut config.ratio);
         train::take(&self.noise_dropout, &mut config.dropout);
         train::take(&self.noise_stochastic_depth, &mut config.stochastic_depth);
-        train::take(&self.canary_fraction, &mut config.canary_fraction);
+        train::take(&self.audit_fraction, &mut config.audit_fraction);
         train::take(&self.distill_to, &mut config.distill_to);
         if let Some(name) = &self.noise_augment {
             config.augment = Some(name.parse()?);
@@ -265,7 +309,7 @@ mod tests {
     fn every_flag_reaches_the_configuration() {
         let flags = "--data digits --unlabelled u --labels l --method pseudo-label --rounds 2 --student cnn --threshold 0.4 \
             --label-kind soft --top-k 3 --per-class 7 --max-copies 2 --ratio 3 --noise-augment shift --noise-dropout 0.1 \
-            --noise-stochastic-depth 0.3 --canary-fraction 0.2 --no-baseline --distill-to linear";
+            --noise-stochastic-depth 0.3 --audit-fraction 0.2 --no-baseline --distill-to linear";
         let expected = "data.source = 'digits'
             [self_train]
             unlabelled = 'u'
@@ -282,10 +326,12 @@ mod tests {
             augment = 'shift'
             dropout = 0.1
             stochastic_depth = 0.3
-            canary_fraction = 0.2
+            audit_fraction = 0.2
             baseline = false
             distill_to = 'linear'";
         assert_eq!(config(flags), Config::from_toml(expected, "test", &[]).unwrap());
+        let earlier = flags.replace("--audit-fraction", "--canary-fraction");
+        assert_eq!(config(&earlier), config(flags));
         let calm = config("--no-noise --no-balance").self_train.unwrap();
         assert_eq!((calm.augment, calm.dropout), (Some(mentor_data::Augment::None), Some(0.0)));
         assert_eq!((calm.stochastic_depth, calm.balance), (Some(0.0), Some(false)));

@@ -1,9 +1,9 @@
-//! What a complete run came to, in lines for a person.
+//! The result of a complete run, in lines for the terminal.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mentor_data::shown_path;
+use mentor_data::{counted, shown_path};
 use mentor_metrics::{Interval, wilson_interval};
 use mentor_run::Summary;
 
@@ -35,13 +35,26 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     line("weights", format!("{weights}, {zero} exactly zero, root mean square {:.2e}", summary.weight_rms));
     line(
         "time",
-        format!("{}, {} updates on {}", duration(summary.wall_secs), count(summary.steps), summary.device),
+        format!(
+            "{}, {} on {}",
+            duration(summary.wall_secs),
+            counted(summary.steps as usize, "update", "updates"),
+            summary.device
+        ),
     );
     if let Some(reason) = &summary.stopped {
         line("stopped early", reason.clone());
     }
     line("report", shown_path(&out.join("report.html")));
-    line("next", format!("mentor eval {run}"));
+    // Without labels there is nothing to compare with.
+    let has_labels = summary.val_accuracy.is_some()
+        || summary.train_accuracy.is_some()
+        || measure("val_map_at_r").is_some()
+        || summary.teacher.is_none();
+    match has_labels {
+        true => line("next", format!("mentor eval {run}")),
+        false => line("next", format!("mentor eval {run} --data DATA, of images with labels")),
+    }
     lines.join("\n")
 }
 
@@ -110,7 +123,7 @@ fn of_self_training(summary: &Summary) -> Vec<(String, String)> {
     if let Some(accuracy) = summary.test_accuracy {
         lines.push(("test accuracy".to_owned(), format!("{accuracy:.4}")));
     }
-    // Models are compared on the test split, or on validation where there is none.
+    // Models are compared on the test split, or on validation if there is none.
     let split = if summary.test_accuracy.is_some() { "test" } else { "validation" };
     // If no round was accepted, the model is the teacher.
     let rolled_back = !summary.rounds.is_empty() && summary.rounds.iter().all(|round| !round.accepted);

@@ -1,9 +1,10 @@
-//! Image files as a user names them: files, and folders that are searched through.
+//! Image files that a user names, and those in folders that a user names.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use mentor_data::{DataError, Reading, decode_file, escape, find_images, shown_path};
+use mentor_data::{DataError, Extents, Reading, decode_file_with_extent, escape, find_images, shown_path};
 use mentor_train::{ModelFile, TrainedModel};
 use rayon::prelude::*;
 
@@ -26,7 +27,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for path in paths {
         match fs::metadata(path) {
-            Err(error) => found.problems.push(format!("{}: {error}", shown_path(path))),
+            Err(error) => found.problems.push(format!("{}: {}", shown_path(path), reason(&error))),
             Ok(metadata) if metadata.is_dir() => match find_images(path) {
                 Err(error) => found.problems.push(error.to_string()),
                 Ok(images) => {
@@ -46,6 +47,15 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     found
 }
 
+/// What the system says about a path, without its number where people have words for it.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read (permission denied)".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 impl Found {
     /// Writes what is left out and what is wrong to standard error.
     pub(crate) fn say(&self) {
@@ -62,16 +72,18 @@ pub(crate) struct Decoded<'a> {
     pub(crate) failed: Vec<DataError>,
 }
 
-/// Decodes files into the model's format, several at once.
-pub(crate) fn decode<'a>(files: &'a [PathBuf], model: &ModelFile) -> Decoded<'a> {
+/// Decodes files into the model's format, several at once, and adds what those of 16 bits or floats hold to
+/// `extents`.
+pub(crate) fn decode<'a>(files: &'a [PathBuf], model: &ModelFile, extents: &mut Extents) -> Decoded<'a> {
     let format = &model.preprocessing.format;
     let limits = &model.data.options.limits;
-    let results: Vec<Result<Vec<u8>, DataError>> =
-        files.par_iter().map(|path| decode_file(path, format, limits)).collect();
+    let results: Vec<Result<_, DataError>> =
+        files.par_iter().map(|path| decode_file_with_extent(path, format, limits)).collect();
     let mut decoded = Decoded { paths: Vec::new(), images: Vec::new(), failed: Vec::new() };
     for (path, result) in files.iter().zip(results) {
         match result {
-            Ok(image) => {
+            Ok((image, extent)) => {
+                extents.add(extent, &path.to_string_lossy());
                 decoded.paths.push(path.as_path());
                 decoded.images.push(image);
             }
@@ -81,7 +93,14 @@ pub(crate) fn decode<'a>(files: &'a [PathBuf], model: &ModelFile) -> Decoded<'a>
     decoded
 }
 
-/// Embeddings of files and of what lies in folders; what cannot be read is said and left out.
+/// Warns of files that are nearly black, or of one gray, because bytes hold too few of their values.
+pub(crate) fn say_extents(extents: &Extents) {
+    if let Some(note) = extents.note(None) {
+        output::note(&format!("warning: {}", escape(&note.to_string())));
+    }
+}
+
+/// Embeddings of files and of the files in folders. Prints and leaves out files that cannot be read.
 pub(crate) struct EmbeddedFiles {
     pub(crate) names: Vec<String>,
     /// One a name.
@@ -96,9 +115,9 @@ pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize
     found.say();
     let mut embedded =
         EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: found.problems.len() };
-    let (bar, mut done) = (ReadingBar::new(false), 0);
+    let (bar, mut done, mut extents) = (ReadingBar::new(false), 0, Extents::default());
     for chunk in found.files.chunks(batch_size) {
-        let Decoded { paths, images, failed } = decode(chunk, &trained.file);
+        let Decoded { paths, images, failed } = decode(chunk, &trained.file, &mut extents);
         done += chunk.len() as u64;
         bar.show(Reading { what: "embedding images", done, total: found.files.len() as u64 });
         let tell = |error: &DataError| output::note(&format!("error: {}", escape(&error.to_string())));
@@ -108,6 +127,7 @@ pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize
         let rows = trained.embeddings(&images).expect("decoded into the model's own format");
         embedded.rows.extend(rows.iter().map(<[f32]>::to_vec));
     }
+    say_extents(&extents);
     embedded
 }
 

@@ -1,4 +1,4 @@
-//! What a command ends with when it fails: an exit status, one `error:` line, its causes, and what to do next.
+//! The end of a command that fails: an exit status, one `error:` line, its causes, and what to do next.
 
 use clap::Command;
 use mentor_data::escape;

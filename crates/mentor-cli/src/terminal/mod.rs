@@ -1,4 +1,4 @@
-//! What a person meets: results, errors, tables, progress, and the signals that end a command.
+//! The terminal: results, errors, tables, progress, and the signals that end a command.
 
 pub(crate) mod error;
 pub(crate) mod options;

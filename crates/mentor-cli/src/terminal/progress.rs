@@ -1,4 +1,4 @@
-//! What training shows while it runs: a bar on a terminal, plain lines elsewhere, always on standard error.
+//! The progress of training on standard error: a bar on a terminal, plain lines elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use mentor_run::records::health::{Diagnosis, EpochHealth};
 use mentor_run::{EpochMetrics, PlannedStage, Started, StepMetrics, TrainEvent};
 
 use crate::terminal::output;
+use crate::terminal::reading::left;
 use crate::terminal::table::{Align, Table, count, duration};
 
 /// Lines about epochs at most, roughly: a run of `gd` has hundreds of them, each a single update.
@@ -55,7 +56,7 @@ impl Progress {
             TrainEvent::Started(started) => self.start(started),
             TrainEvent::Step(metrics) => self.step(metrics),
             TrainEvent::Epoch(metrics) => self.epoch(metrics),
-            // A warning is for everyone: quiet is not blind.
+            // `--quiet` does not hide warnings.
             TrainEvent::Warning(text) => {
                 self.bar.suspend(|| output::note(&format!("warning: {}", escape(text))))
             }
@@ -171,10 +172,10 @@ impl Drop for Progress {
 
 fn bar(total: u64, done: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_position(done);
-    let template = "{prefix}  {wide_bar} {pos}/{len} updates  {msg}  {eta} left";
+    let template = "{prefix}  {wide_bar} {pos}/{len} updates  {msg}{left}";
     // The template is a constant; one that did not parse would leave indicatif's own style.
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("━╸ "));
+        bar.set_style(style.with_key("left", left).progress_chars("━╸ "));
     }
     bar.reset_eta();
     bar.enable_steady_tick(Duration::from_millis(200));

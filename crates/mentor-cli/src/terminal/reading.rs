@@ -1,14 +1,16 @@
 //! A bar on a terminal while files are read, once that takes more than a second.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use mentor_data::{ReadObserver, Reading};
 
 use super::output;
 use super::signals::Interruption;
+use super::table::duration;
 
 /// How long reading may take without a bar.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -45,7 +47,7 @@ impl ReadingBar {
             }
             return;
         }
-        let bar = bar.get_or_insert_with(|| new_bar(reading.total));
+        let bar = bar.get_or_insert_with(|| new_bar(reading));
         bar.set_length(reading.total);
         bar.set_message(reading.what);
         bar.set_position(reading.done);
@@ -68,13 +70,28 @@ impl Drop for ReadingBar {
     }
 }
 
-fn new_bar(total: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+fn new_bar(Reading { done, total, .. }: Reading) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_position(done);
     // The template is a constant; one that did not parse would leave indicatif's own style.
-    if let Ok(style) = ProgressStyle::with_template("{msg}  {wide_bar} {human_pos}/{human_len}  {eta} left") {
-        bar.set_style(style.progress_chars("━╸ "));
+    if let Ok(style) = ProgressStyle::with_template("{msg}  {wide_bar} {human_pos}/{human_len}{left}") {
+        bar.set_style(style.with_key("left", left).progress_chars("━╸ "));
     }
+    // What was done before there was a bar took a time that it does not know.
+    bar.reset_eta();
     bar
+}
+
+/// The time that is left, as the end of a line; nothing before there is anything to guess it from.
+pub(super) fn left(state: &ProgressState, line: &mut dyn fmt::Write) {
+    // A line that cannot be written is no reason to stop.
+    let _ = line.write_str(&time_left(state.eta()));
+}
+
+fn time_left(eta: Duration) -> String {
+    match eta.as_secs() {
+        0 => String::new(),
+        secs => format!("  {} left", duration(secs as f64)),
+    }
 }
 
 /// An observer that shows a bar.
@@ -102,6 +119,13 @@ pub(crate) fn reading_bar_until(quiet: bool, interruption: &Interruption) -> Rea
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_time_is_told_before_there_is_anything_to_guess_it_from() {
+        assert_eq!(time_left(Duration::ZERO), "");
+        assert_eq!(time_left(Duration::from_millis(900)), "");
+        assert_eq!(time_left(Duration::from_secs(75)), "  1 min 15 s left");
+    }
 
     #[test]
     fn a_bar_comes_late_and_goes_when_all_is_read() {

@@ -325,3 +325,34 @@ fn a_file_on_which_its_decoder_panics_is_one_bad_image() {
         assert!(!text.contains("panicked at"), "{command}: {text}");
     }
 }
+
+#[test]
+fn a_path_that_is_not_there_is_refused_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(mentor(dir.path(), "train digits --model linear --epochs 1 --out run").status.success());
+    for command in ["predict run nowhere.png", "embed run nowhere.png --out vectors.npy"] {
+        let output = mentor(dir.path(), command);
+        assert_fails(&output, 3, "nowhere.png: no such file or folder");
+        assert!(!stderr(&output).contains("os error"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_table_of_the_configuration_is_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("run.toml"), "model = 3").unwrap();
+    assert_refused(dir.path(), "train digits --config run.toml --out run", "expected a table");
+}
+
+#[test]
+fn splits_by_class_are_no_test_of_a_classifier_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("data"), &["ant", "bee", "cat", "dog", "emu", "fox"]);
+    let train = "train data --split-by class --keep-duplicates --epochs 1 --model mlp:8 --out";
+    let told = "a classifier never learns";
+    let said = stderr(&mentor(dir.path(), &format!("{train} run")));
+    assert!(said.contains(told), "{said}");
+    let triplet = format!("{train} embeddings --loss triplet --classes-per-batch 2 --samples-per-class 2");
+    let trained = mentor(dir.path(), &triplet);
+    assert!(trained.status.success() && !stderr(&trained).contains(told), "{}", stderr(&trained));
+}

@@ -56,7 +56,7 @@ fn bad_input_is_one_clear_line() {
         ("--temperature NaN", "temperature is NaN"),
         ("--soft-weight 0 --hard-weight 0", "both 0"),
         ("--temperature inf", "temperature is inf"),
-        ("--mode attention", "\"attention\" is not known"),
+        ("--mode attention", "invalid value 'attention' for '--mode <MODE>'"),
         ("--optimizer gd", "gd does not distil"),
     ] {
         assert_fails(&mentor(dir.path(), &format!("{DISTILL} {flags}")), 2, what);
@@ -102,6 +102,14 @@ fn images_without_labels_teach_softly_and_refuse_a_hard_weight() {
     let summary = json(&output);
     assert!(stderr(&output).contains("no baseline"), "{}", stderr(&output));
     assert!(summary["agreement"].is_f64() && summary.get("val_accuracy").is_none(), "{summary}");
+    // Its own images have no labels to compare with.
+    let again = mentor(dir.path(), &format!("{loose} --hard-weight 0"));
+    assert!(stderr(&again).contains("already complete"), "{}", stderr(&again));
+    assert!(
+        stdout(&again).contains("mentor eval small --data DATA, of images with labels"),
+        "{}",
+        stdout(&again)
+    );
     let evaluation = json(&mentor(dir.path(), "eval small --data data --split test --json"));
     assert!(evaluation["accuracy"].is_f64());
 }

@@ -211,7 +211,9 @@ fn all_of_another_folder_is_evaluated_and_a_folder_that_grew_is_told() {
     fs::copy(dir.path().join("photos/cat/img0.png"), dir.path().join("photos/dog/new.png")).unwrap();
     let warned = mentor(dir.path(), "eval run");
     assert!(stderr(&warned).contains("have changed since the model was trained"), "{}", stderr(&warned));
-    assert_fails(&mentor(dir.path(), "eval run --split some"), 2, "write train, val, test or all");
+    let unknown = mentor(dir.path(), "eval run --split some");
+    assert_fails(&unknown, 2, "invalid value 'some' for '--split <SPLIT>'");
+    assert!(stderr(&unknown).contains("[possible values: train, val, test, all]"), "{}", stderr(&unknown));
 }
 
 #[test]
@@ -236,7 +238,7 @@ fn data_with_some_of_the_classes_are_evaluated_by_name_and_unknown_ones_named() 
     image_folder(&path("one"), &["dog"]);
     fs::create_dir(path("one/cat")).unwrap();
     let output = mentor(dir.path(), "eval run --data one --split all --json");
-    assert!(stderr(&output).contains("no image here is of \"cat\""), "{}", stderr(&output));
+    assert!(stderr(&output).contains("has no image of \"cat\""), "{}", stderr(&output));
     let one = json(&output);
     assert_eq!(
         (&one["num_samples"], &one["per_class"][0]["recall"]),
@@ -284,7 +286,7 @@ fn zeros_have_no_sign() {
         "loss svm --json --scores 9,1,1 --target 0",
         "loss softmax --json --scores 1000,9,9,9 --target 0 --compare",
         "loss triplet --json --d-ap 0.5 --d-an 2",
-        "loss pairwise --json --distance 2 --same no",
+        "loss contrastive --json --distance 2 --same no",
     ] {
         let output = stdout(&mentor(dir.path(), arguments));
         assert!(!output.contains("-0.0"), "{arguments}: {output}");
@@ -363,4 +365,53 @@ fn the_same_pixels_in_other_bytes_are_found_by_data_and_left_out_of_training() {
     assert!(stderr(&trained).contains("12 training and 0 validation images"), "{}", stderr(&trained));
     let told = "removed 12 images from train with a twin of the same pixels in other bytes in a later split";
     assert!(stderr(&trained).contains(told), "{}", stderr(&trained));
+}
+
+#[test]
+fn what_a_command_cannot_set_it_does_not_advise() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    image_folder(&data, &["cat", "dog"]);
+    // One image of another size, so that a size is chosen.
+    image::GrayImage::from_pixel(9, 11, image::Luma([77])).save(data.join("cat/large.png")).unwrap();
+    let trained = mentor(dir.path(), "train data --model linear --epochs 1 --out run");
+    assert!(stderr(&trained).contains("set the size"), "{}", stderr(&trained));
+    for command in ["label run --data data --out labels.parquet", "embed run data --split train --out v.npy"]
+    {
+        let output = mentor(dir.path(), command);
+        assert!(output.status.success() && !stderr(&output).contains("set the size"), "{}", stderr(&output));
+    }
+    // A folder without splits is not said to have one.
+    std::fs::copy(data.join("cat/img0.png"), data.join("cat/again.png")).unwrap();
+    let labelled = stderr(&mentor(dir.path(), "label run --data data/cat --out cats.parquet"));
+    assert!(labelled.contains("1 image repeats an earlier one") && !labelled.contains("train"), "{labelled}");
+    let help = stdout(&mentor(dir.path(), "data --help"));
+    assert!(help.contains("--max-pixels") && !help.contains("trained with"), "{help}");
+}
+
+#[test]
+fn the_command_that_an_inspection_recommends_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    // All of one class is in the test split too.
+    for class in ["cat", "dog"] {
+        image_folder(&dir.path().join("data/train"), &["cat", "dog"]);
+        let to = dir.path().join("data/test").join(class);
+        std::fs::create_dir_all(&to).unwrap();
+        let kept = if class == "cat" { 0 } else { 1 };
+        for entry in std::fs::read_dir(dir.path().join("data/train").join(class)).unwrap().skip(kept) {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+    let found = stdout(&mentor(dir.path(), "data data"));
+    let command = found.lines().find_map(|line| line.strip_prefix("Next: mentor ")).unwrap();
+    assert!(
+        found.contains("train has no image of the class \"cat\"") && command.contains("--keep-duplicates"),
+        "{found}"
+    );
+    let trained = mentor(dir.path(), &format!("{command} --epochs 1"));
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let refused = mentor(dir.path(), &command.replace("first --keep-duplicates", "other"));
+    assert_fails(&refused, 3, "left");
+    assert!(stderr(&refused).contains("keep them with --keep-duplicates"), "{}", stderr(&refused));
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::fixtures::image_folder;
 use crate::{assert_fails, json, mentor, stderr, stdout};
 
 /// Two epochs of 324 updates each, a checkpoint after every update.
@@ -187,4 +188,27 @@ fn a_killed_distillation_ends_in_the_same_student_and_the_same_baseline() {
         let [small, whole] = ["small", "whole"].map(|out| weights(&dir.path().join(out).join(run)));
         assert_eq!(small, whole, "{run}");
     }
+}
+
+#[test]
+fn a_complete_run_asked_again_looks_at_the_data_that_is_there_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let [first, other, empty] = ["first", "other", "empty"].map(|name| dir.path().join(name));
+    for (place, classes) in [(&first, ["cat", "dog"]), (&other, ["emu", "fox"])] {
+        image_folder(&place.join("data"), &classes);
+    }
+    fs::create_dir(&empty).unwrap();
+    let train = format!("train data --model linear --epochs 1 --out {}", dir.path().join("run").display());
+    assert!(mentor(&first, &train).status.success());
+    let again = mentor(&first, &train);
+    assert!(again.status.success() && stderr(&again).contains("already complete"), "{}", stderr(&again));
+    // The same words name other data in another folder, and none in a third.
+    assert_fails(&mentor(&other, &train), 3, "the data has changed");
+    let gone = mentor(&empty, &train);
+    assert!(gone.status.success() && stderr(&gone).contains("already complete"), "{}", stderr(&gone));
+    // One image more in the place of training.
+    fs::copy(other.join("data/emu/img0.png"), first.join("data/cat/more.png")).unwrap();
+    assert_fails(&mentor(&first, &train), 3, "the data has changed");
+    fs::remove_file(first.join("data/cat/more.png")).unwrap();
+    assert!(mentor(&first, &train).status.success());
 }

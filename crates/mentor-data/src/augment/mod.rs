@@ -1,5 +1,4 @@
-//! Small random changes of an image that leave its class as it is: a pure function of
-//! `(seed, epoch, sample)`.
+//! Augmentation: small random changes of an image that keep its class, a pure function of `(seed, draw, sample)`.
 
 pub(crate) mod rand_augment;
 
@@ -26,7 +25,7 @@ pub enum Augment {
     None,
     /// Half of the images mirrored left to right. Suits photographs, not letters or digits.
     Flip,
-    /// Moved, which the field calls "pad and crop".
+    /// Padded and cropped at a random place.
     Shift {
         /// Most pixels in each direction. `None`: 1 for sides under 12, 2 for sides under 24, else 4. A network that does
         /// not share its weights over places learns from small moves and is held up by large ones.
@@ -110,17 +109,9 @@ impl Augment {
     /// # Panics
     ///
     /// If a slice is not as long as the format says.
-    pub fn apply(
-        &self,
-        format: &ImageFormat,
-        src: &[u8],
-        dst: &mut [u8],
-        seed: u64,
-        epoch: u64,
-        sample: u32,
-    ) {
+    pub fn apply(&self, format: &ImageFormat, src: &[u8], dst: &mut [u8], seed: u64, draw: u64, sample: u32) {
         assert_eq!([src.len(), dst.len()], [format.num_values(); 2], "image of another format");
-        let mut stream = Stream::new(seed, Purpose::Augmentation, &[epoch, u64::from(sample)]);
+        let mut stream = Stream::new(seed, Purpose::Augmentation, &[draw, u64::from(sample)]);
         match self {
             Self::None => dst.copy_from_slice(src),
             Self::Flip => {

@@ -62,20 +62,42 @@ impl ClassNames {
     }
 }
 
+/// Of `names` the first that a person would take for `name`, and that is not the same text.
+///
+/// ```
+/// let names = ["dog".to_owned(), "cat".to_owned()];
+/// assert_eq!(mentor_data::look_alike("Cat ", &names), Some("cat"));
+/// assert_eq!(mentor_data::look_alike("cat", &names), None);
+/// assert_eq!(mentor_data::look_alike("cats", &names), None);
+/// ```
+pub fn look_alike<'a>(name: &str, names: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
+    let (own, wanted) = (class_name(name), key(name));
+    let mut others = names.into_iter().filter(|&other| class_name(other) != own);
+    others.find(|other| key(other) == wanted).map(String::as_str)
+}
+
 /// What names have in common that a person would take for one: compatible letters, case, spaces and the signs
 /// that stand for them, and the value of numbers ("0" and "0.0").
 fn key(name: &str) -> String {
     let folded: String =
         name.nfkc().filter(|c| !c.is_control() && !is_invisible(*c)).flat_map(char::to_lowercase).collect();
-    let words: Vec<&str> =
-        folded.split(|c: char| c.is_whitespace() || c == '_' || c == '-').filter(|w| !w.is_empty()).collect();
-    let sign = if folded.starts_with('-') { "-" } else { "" };
+    let words: Vec<&str> = folded
+        .split(|c: char| c.is_whitespace() || c == '_' || is_hyphen(c))
+        .filter(|w| !w.is_empty())
+        .collect();
+    let sign = if folded.starts_with(is_hyphen) { "-" } else { "" };
     let text = format!("{sign}{}", words.join(" "));
-    let is_number = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
     match text.parse::<f64>() {
         Ok(value) if is_number => value.to_string(),
         _ => text,
     }
+}
+
+/// The hyphen of a keyboard, and what text programs make of it: hyphens, dashes and the minus sign.
+fn is_hyphen(character: char) -> bool {
+    matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
 
 /// Marks without a width, such as a byte order mark in the middle of a text.
@@ -97,6 +119,23 @@ mod tests {
     }
 
     #[test]
+    fn the_name_that_is_meant_is_found_among_others() {
+        let names = ["dog", "cat", "caf\u{e9}", "new york"].map(str::to_owned);
+        for (name, expected) in [
+            ("Cat", Some("cat")),
+            ("cat ", Some("cat")),
+            ("\u{feff}cat", Some("cat")),
+            ("New-York", Some("new york")),
+            ("CAFE\u{301}", Some("caf\u{e9}")),
+            // The same text is no look-alike.
+            ("cafe\u{301}", None),
+            ("emu", None),
+        ] {
+            assert_eq!(look_alike(name, &names), expected, "{name:?}");
+        }
+    }
+
+    #[test]
     fn names_that_look_alike_are_two_classes_and_said() {
         let alike = [
             ["Cat", "cat"],
@@ -105,6 +144,9 @@ mod tests {
             ["1", "01"],
             ["new york", "new_york"],
             ["\u{ff21}", "a"],
+            ["t-shirt", "t\u{2010}shirt"],
+            ["t-shirt", "t\u{2013}shirt"],
+            ["-1", "\u{2212}1.0"],
         ];
         for pair in alike {
             let names = ClassNames::of(pair.into_iter());

@@ -1,4 +1,4 @@
-//! The order in which people count: "2" before "10".
+//! Natural order: "2" before "10".
 
 use std::cmp::Ordering;
 

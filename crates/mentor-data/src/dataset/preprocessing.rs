@@ -1,4 +1,4 @@
-//! From bytes to numbers around zero: `x = (byte / 255 - mean[c]) / std[c]`.
+//! Normalisation of bytes: `x = (byte / 255 - mean[c]) / std[c]`.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,13 +2,14 @@
 //! checked against the limits before memory is taken for the pixels. What a file's pixels are is decided in
 //! `mentor-codec`.
 
+pub(crate) mod extents;
 pub(crate) mod raster;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use mentor_codec::{Fault, Header};
+use mentor_codec::{Extent, Fault, Header};
 
 use crate::decode::raster::Raster;
 use crate::error::DataError;
@@ -48,8 +49,23 @@ pub fn decode(bytes: &[u8], format: &ImageFormat, limits: &Limits) -> Result<Vec
 ///
 /// Those of [`decode`], with the file's path; [`DataError::NotFound`] and [`DataError::Io`].
 pub fn decode_file(path: &Path, format: &ImageFormat, limits: &Limits) -> Result<Vec<u8>, DataError> {
+    Ok(decode_file_with_extent(path, format, limits)?.0)
+}
+
+/// As [`decode_file`], and with the values of a file of 16 bits or floats, for [`Extents`](crate::Extents).
+///
+/// # Errors
+///
+/// Those of [`decode_file`].
+pub fn decode_file_with_extent(
+    path: &Path,
+    format: &ImageFormat,
+    limits: &Limits,
+) -> Result<(Vec<u8>, Option<Extent>), DataError> {
     format.check()?;
-    Ok(decode_raster_file(path, limits)?.into_format(format))
+    let raster = decode_raster_file(path, limits)?;
+    let extent = raster.extent;
+    Ok((raster.into_format(format), extent))
 }
 
 /// Reads an image file and decodes it at its own size.
@@ -98,9 +114,9 @@ pub(crate) fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, Fault
 
 /// Decodes to gray or colour, whatever the file holds.
 pub(crate) fn decode_raster(bytes: &[u8], limits: &Limits) -> Result<Raster, Fault> {
-    let mentor_codec::Picture { channels, height, width, bytes } =
+    let mentor_codec::Picture { channels, height, width, bytes, extent } =
         mentor_codec::decode(bytes, limits.max_pixels)?;
-    Ok(Raster { channels, height, width, bytes })
+    Ok(Raster { channels, height, width, bytes, extent })
 }
 
 /// Bytes as `89 50 4e 47`.

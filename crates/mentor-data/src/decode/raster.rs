@@ -3,17 +3,20 @@
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use mentor_codec::Extent;
 
 use crate::format::{ImageFormat, Resize};
 
 /// A decoded image: rows of pixels, 1 or 3 bytes each, already without alpha.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Raster {
     pub(crate) channels: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
     /// `[height, width, channel]`.
     pub(crate) bytes: Vec<u8>,
+    /// Of a file whose values bytes do not hold.
+    pub(crate) extent: Option<Extent>,
 }
 
 impl Raster {
@@ -26,7 +29,7 @@ impl Raster {
                 pixel[channel] = value;
             }
         }
-        Self { channels: format.channels, height: format.height, width: format.width, bytes }
+        Self { channels: format.channels, height: format.height, width: format.width, bytes, extent: None }
     }
 
     /// Whether all channels of every pixel are equal.
@@ -101,7 +104,7 @@ impl Raster {
             1 => self.scale_pixels::<U8>(height, width, &mut bytes, &options),
             _ => self.scale_pixels::<U8x3>(height, width, &mut bytes, &options),
         }
-        Self { channels: self.channels, height, width, bytes }
+        Self { channels: self.channels, height, width, bytes, extent: self.extent }
     }
 
     /// The resizer is compiled here for the types of pixels that it is called with. For all that it knows,
@@ -127,7 +130,7 @@ impl Raster {
             let start = ((top + row) * width + left) * self.channels;
             bytes[start..start + values.len()].copy_from_slice(values);
         }
-        Self { channels: self.channels, height, width, bytes }
+        Self { channels: self.channels, height, width, bytes, extent: self.extent }
     }
 }
 
@@ -163,7 +166,7 @@ mod tests {
     use super::*;
 
     fn gray(height: usize, width: usize, bytes: &[u8]) -> Raster {
-        Raster { channels: 1, height, width, bytes: bytes.to_vec() }
+        Raster { channels: 1, height, width, bytes: bytes.to_vec(), extent: None }
     }
 
     fn format(height: usize, width: usize, resize: Resize) -> ImageFormat {

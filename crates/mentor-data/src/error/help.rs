@@ -5,6 +5,10 @@ use mentor_codec::Fault;
 use super::DataError;
 use crate::shown::{shown, shown_path};
 
+/// What to do about images that two splits share.
+pub(crate) const DIFFERENT: &[&str] =
+    &["give the splits different images", "keep them with `data.options.keep_duplicates`"];
+
 impl DataError {
     /// What to do next: ways of which one is enough, such as `check the path`. A way that needs an option
     /// names its key in the configuration in backquotes, such as `` `data.options.on_bad_image` ``.
@@ -20,7 +24,8 @@ impl DataError {
             Self::Empty { hint, .. } | Self::LabelOutOfRange { hint, .. } => &[hint],
             Self::ClassName { .. } => &["rename it"],
             Self::OneClass { hint, .. } => &[hint],
-            Self::OneClassLeft { .. } => &["repair them", "add others"],
+            Self::OneClassLeft { copies: true, .. } => DIFFERENT,
+            Self::OneClassLeft { copies: false, .. } => &["repair them", "add others"],
             Self::SplitOrClass { folder, .. } => {
                 let inside = format!("name the folder \"{}\" itself to use the classes in it", shown(folder));
                 return vec![inside, "rename it if it is a class".to_owned()];
@@ -31,11 +36,15 @@ impl DataError {
                 return vec![inside, "give every class the same folders".to_owned()];
             }
             Self::TooDeep { .. } => &["name a folder further down", "move the images up"],
+            Self::IdxName { .. } => &[
+                "name it and its partner as those of MNIST: train-images-idx3-ubyte and train-labels-idx1-ubyte",
+            ],
             Self::SeveralSets { example, .. } => {
                 return vec![format!("name a file of one of them, such as {}", shown_path(example))];
             }
             Self::MissingHeader { expected, .. } => return vec![format!("put {expected} above it")],
             Self::NotUtf8 { .. } => &["save the file as UTF-8"],
+            Self::UnknownClass { alike: Some(_), .. } => &["give both the same name if they are one class"],
             Self::UnknownClass { .. } => &["add it to train", "remove it"],
             Self::Truncated { .. } => &["fetch the file again"],
             Self::WrongMagic { .. } => &["check that the name fits the content"],
@@ -52,16 +61,28 @@ impl DataError {
             Self::BadArray { .. } => &["correct the array and save it again"],
             Self::NotFinite { .. } => &["replace values that are not finite"],
             Self::BadImage { fault, can_be_skipped, .. } => return bad_image_help(fault, *can_be_skipped),
-            Self::NoSplit { hint, .. } | Self::Unlabelled { hint, .. } | Self::NothingLeft { hint, .. } => {
-                &[hint]
-            }
+            Self::NoSplit { hint, .. } | Self::Unlabelled { hint, .. } => &[hint],
+            Self::NothingLeft { ways, .. } => ways,
             Self::Interrupted => &["the same command begins again"],
-            Self::ClassBalance { .. } => &["choose fewer"],
+            Self::ClassBalance { name, most, .. } => return class_balance_help(name, *most),
             Self::TooFewClasses { .. } => &["add classes", "set `data.options.split_by` to sample"],
             Self::InvalidOption { .. } | Self::Store { .. } | Self::Inconsistent { .. } => &[],
         };
         ways.iter().map(|&way| way.to_owned()).collect()
     }
+}
+
+/// Ways out for batches that need more classes, or more images of one, than there are `most` of.
+fn class_balance_help(name: &str, most: usize) -> Vec<String> {
+    let fewer = (most >= 2).then(|| format!("choose at most {most}"));
+    let more = match name {
+        "samples_per_class" => {
+            let fractions = "`data.options.val_fraction` and `data.options.test_fraction`";
+            vec![format!("lower {fractions}, which take images from training"), "add images".to_owned()]
+        }
+        _ => vec!["add classes".to_owned()],
+    };
+    fewer.into_iter().chain(more).collect()
 }
 
 /// A way out for the image itself; a data set can also be opened without it.

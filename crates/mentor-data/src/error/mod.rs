@@ -2,6 +2,8 @@
 
 mod help;
 
+pub(crate) use help::DIFFERENT;
+
 use std::path::PathBuf;
 
 use mentor_codec::Fault;
@@ -67,16 +69,17 @@ pub enum DataError {
     },
     /// Of several classes, one has training images that can be used.
     #[error(
-        "{}: only the class {class:?} has training images left after leaving out {reason}",
-        shown_path(path)
+        "{}: only the class {class:?} has training images left after leaving out {}",
+        shown_path(path),
+        if *copies { "images that validation or test have too" } else { "images that cannot be read" }
     )]
     OneClassLeft {
         /// The data set.
         path: PathBuf,
         /// The class that is left.
         class: String,
-        /// What was left out.
-        reason: &'static str,
+        /// Whether copies of images in later splits were left out, and not images that cannot be read.
+        copies: bool,
     },
     /// A folder that may be a split or a class.
     #[error(
@@ -123,7 +126,12 @@ pub enum DataError {
         limit: usize,
     },
     /// A class that training does not have.
-    #[error("{}: class \"{}\" occurs in {split} but not in train", shown_path(path), shown(class))]
+    #[error(
+        "{}: class \"{}\" occurs in {split} but not in train{}",
+        shown_path(path),
+        shown(class),
+        alike.as_ref().map_or(String::new(), |name| format!(", which has \"{}\"", shown(name)))
+    )]
     UnknownClass {
         /// The data set.
         path: PathBuf,
@@ -131,6 +139,8 @@ pub enum DataError {
         class: String,
         /// Where it occurs.
         split: Split,
+        /// A class of training that a person would take for it.
+        alike: Option<String>,
     },
     /// A file ends before what its header declares.
     #[error(
@@ -184,6 +194,15 @@ pub enum DataError {
         path: PathBuf,
         /// What is missing.
         missing: &'static str,
+    },
+    /// An IDX file whose name does not say what it holds.
+    #[error(
+        "{}: is an IDX file, and its name does not say whether it holds images or labels",
+        shown_path(path)
+    )]
+    IdxName {
+        /// The file.
+        path: PathBuf,
     },
     /// A folder of IDX files of several data sets.
     #[error("{}: holds the IDX files of several data sets ({})", shown_path(path), shown(sets))]
@@ -343,8 +362,8 @@ pub enum DataError {
         split: Split,
         /// What was left out.
         reason: &'static str,
-        /// What to do next.
-        hint: &'static str,
+        /// What to do next: ways of which one is enough.
+        ways: &'static [&'static str],
     },
     /// Batches of several classes that the data cannot fill.
     #[error("{name} = {value}: {reason}")]
@@ -355,6 +374,8 @@ pub enum DataError {
         value: usize,
         /// What there is.
         reason: String,
+        /// The largest value that the data can fill.
+        most: usize,
     },
     /// Fewer classes than splits without a class in common need.
     #[error(

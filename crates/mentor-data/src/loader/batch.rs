@@ -11,6 +11,6 @@ pub struct HostBatch {
     pub targets: Vec<u32>,
     /// The index of each sample in the data set.
     pub samples: Vec<u32>,
-    /// Which version of its samples it shows: [`Order::version`](crate::Order::version).
-    pub version: u64,
+    /// The draw of its augmentation and dropout: [`Order::draw`](crate::Order::draw).
+    pub draw: u64,
 }

@@ -60,6 +60,7 @@ impl ClassBalance {
                 name: "classes_per_batch",
                 value: classes_per_batch,
                 reason: format!("only {num_classes} classes have samples for training"),
+                most: num_classes,
             });
         }
         let largest = (0..counts.len()).rev().max_by_key(|&class| counts[class]).unwrap_or_default();
@@ -71,6 +72,7 @@ impl ClassBalance {
                     "no class has so many samples, the largest, {:?}, has {}",
                     classes[largest], counts[largest]
                 ),
+                most: counts[largest],
             });
         }
         let with = |wanted: std::ops::Range<usize>| {

@@ -173,7 +173,7 @@ mod tests {
     fn make(batch: usize) -> Result<HostBatch, DataError> {
         std::thread::sleep(Duration::from_millis([3, 0, 1][batch % 3]));
         let samples = vec![batch as u32];
-        Ok(HostBatch { pixels: Vec::new(), shape: [0; 4], targets: Vec::new(), samples, version: 0 })
+        Ok(HostBatch { pixels: Vec::new(), shape: [0; 4], targets: Vec::new(), samples, draw: 0 })
     }
 
     fn samples(epoch: Epoch) -> Vec<u32> {

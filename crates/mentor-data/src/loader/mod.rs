@@ -1,5 +1,4 @@
-//! What a batch is made of, in an order that is a pure function of seed and epoch; [`Epoch`] makes batches ahead of the
-//! training step.
+//! Batches, in an order that is a pure function of seed and epoch. [`Epoch`] makes them ahead of the training step.
 
 pub(crate) mod batch;
 pub(crate) mod class_balance;
@@ -56,11 +55,11 @@ pub enum Order {
 }
 
 impl Order {
-    /// Which version of its samples, of augmentation and dropout, a batch shows: one an epoch, or where a sample may come
-    /// several times in an epoch one a batch.
+    /// The number of the draw of a batch's augmentation and dropout: the epoch, or the number of the batch if a sample may
+    /// occur several times in an epoch.
     ///
     /// `batch` counts from 0 within `epoch`, which has `num_batches`.
-    pub fn version(&self, epoch: u64, batch: usize, num_batches: usize) -> u64 {
+    pub fn draw(&self, epoch: u64, batch: usize, num_batches: usize) -> u64 {
         match self {
             Self::Sequential | Self::Shuffled => epoch,
             Self::ClassBalanced { .. } | Self::Triplets(_) | Self::Cycled { .. } => {
@@ -90,8 +89,8 @@ pub struct LoaderOptions {
     /// Batches that are made ahead; they bound the loader's memory. 0: chosen, 1 where images are only gathered from
     /// memory, which takes less time than any step, and 4 where they are decoded or augmented.
     pub prefetch: usize,
-    /// How many augmented versions of each image there are: k fixed views, of which version v shows view v mod k
-    /// ([`Order::version`]). `None`: every version is a new one. Does not change the order of the samples.
+    /// The number k of fixed augmentations of each image; draw d shows augmentation d mod k ([`Order::draw`]). `None`: every
+    /// draw is a new one. Does not change the order of the samples.
     pub views: Option<NonZeroU64>,
 }
 
@@ -261,8 +260,8 @@ impl Loader {
         let shared = Arc::clone(&self.shared);
         let make = move |batch: usize| {
             let start = if batch == 0 { 0 } else { ends[batch - 1] };
-            let version = shared.options.order.version(epoch, batch, num_batches);
-            shared.make_batch(&samples[start..ends[batch]], version)
+            let draw = shared.options.order.draw(epoch, batch, num_batches);
+            shared.make_batch(&samples[start..ends[batch]], draw)
         };
         Epoch::new(make, first_batch.min(num_batches)..num_batches, self.num_workers(), self.prefetch())
     }
@@ -288,10 +287,10 @@ impl Loader {
 }
 
 impl Shared {
-    fn make_batch(&self, samples: &[u32], version: u64) -> Result<HostBatch, DataError> {
+    fn make_batch(&self, samples: &[u32], draw: u64) -> Result<HostBatch, DataError> {
         let Self { images, preprocessing, options, .. } = self;
         let format = images.format();
-        let view = options.views.map_or(version, |views| version % views);
+        let view = options.views.map_or(draw, |views| draw % views);
         let mut pixels = Vec::with_capacity(samples.len() * format.num_values());
         let gathered = (GATHERED_BYTES / format.num_values()).max(1);
         let mut bytes = vec![0; gathered * format.num_values()];
@@ -306,7 +305,7 @@ impl Shared {
         let targets: Vec<u32> = samples.iter().filter_map(|&sample| images.target(sample as usize)).collect();
         self.check_targets(samples, &targets)?;
         let shape = [samples.len(), format.channels, format.height, format.width];
-        Ok(HostBatch { pixels, shape, targets, samples: samples.to_vec(), version })
+        Ok(HostBatch { pixels, shape, targets, samples: samples.to_vec(), draw })
     }
 
     /// What a [`Dataset`](crate::Dataset) is known to hold, a store of the caller's own only promises.

@@ -19,7 +19,7 @@ use crate::readers::table::Table;
 ///
 /// [`DataError::MissingColumn`] or [`DataError::MissingHeader`]; [`DataError::ManifestLine`] with the line
 /// where a field is empty, a sample is not in the data set, or the anchor is also the positive or the
-/// negative, or the positive the negative; [`DataError::Empty`] where there is no triplet;
+/// negative, or the positive the negative; [`DataError::Empty`] if there is no triplet;
 /// [`DataError::NotFound`] or [`DataError::Io`] where the file cannot be read.
 pub fn read_triplets(path: &Path, dataset: &Dataset) -> Result<Vec<[u32; 3]>, DataError> {
     const COLUMNS: [&str; 3] = ["anchor", "positive", "negative"];

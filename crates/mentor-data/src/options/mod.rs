@@ -1,4 +1,4 @@
-//! What a user decides when a data set is opened.
+//! The options of opening a data set.
 
 pub(crate) mod observer;
 

@@ -1,4 +1,4 @@
-//! Who watches while files are read: for a progress bar, and to end before all of them are.
+//! An observer of reading, for a progress bar and for ending it early.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -20,8 +20,7 @@ pub struct Reading {
 
 type Callback = dyn Fn(Reading) -> ControlFlow<()> + Send + Sync;
 
-/// A callback that hears of every file that is read, from any thread, and may end the reading. Nobody by
-/// default.
+/// A callback for every file that is read, from any thread, which may end the reading. None by default.
 ///
 /// Two observers are always equal: who watches decides nothing about the data.
 ///

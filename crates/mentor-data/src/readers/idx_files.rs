@@ -3,7 +3,11 @@
 //! `qmnist-train-labels-idx2-int`).
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
 
 use crate::classes::natural::natural_order;
 use crate::error::DataError;
@@ -46,9 +50,19 @@ impl IdxName {
         for word in name.split(['-', '.', '_', ' ']) {
             let bare = word.trim_end_matches(|c: char| c.is_ascii_digit() || c == 'k');
             match word {
-                "idx" | "idx1" | "idx2" | "idx3" | "ubyte" | "int" => is_idx |= word != "int",
-                "images" | "image" => content = Some(Content::Images),
-                "labels" | "label" => content = Some(Content::Labels),
+                "ubyte" | "int" => is_idx |= word != "int",
+                _ if is_idx_word(word) => {
+                    is_idx = true;
+                    // One number an image, or rows and columns.
+                    let told = match word {
+                        "idx1" | "idx2" => Some(Content::Labels),
+                        "idx3" => Some(Content::Images),
+                        _ => None,
+                    };
+                    content = content.or(told);
+                }
+                "images" | "image" | "x" => content = Some(Content::Images),
+                "labels" | "label" | "y" => content = Some(Content::Labels),
                 "t10k" => (split, written) = (Some(Split::Test), word.to_owned()),
                 _ => match split_names::of_word(word).or_else(|| split_names::of_word(bare)) {
                     Some(found) => (split, written) = (Some(found), word.to_owned()),
@@ -56,9 +70,42 @@ impl IdxName {
                 },
             }
         }
-        let content = content.filter(|_| is_idx)?;
+        let content = content.filter(|_| is_idx || begins_as_idx(path))?;
         Some(Self { set: set.join("-"), split, word: written, content })
     }
+}
+
+/// `idx`, or `idx3` and the like.
+fn is_idx_word(word: &str) -> bool {
+    word.strip_prefix("idx").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether a file without an extension, other than `.gz`, begins as IDX does: two zeros, the code of a type,
+/// and from one to four dimensions.
+fn begins_as_idx(path: &Path) -> bool {
+    let is_gz = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+    let has_other = |path: &Path| path.extension().is_some();
+    let bare = if is_gz { path.with_extension("") } else { path.to_owned() };
+    if has_other(&bare) || !path.is_file() {
+        return false;
+    }
+    let Ok(file) = File::open(path) else { return false };
+    let mut magic = [0; 4];
+    let read = if is_gz {
+        MultiGzDecoder::new(BufReader::new(file)).read_exact(&mut magic)
+    } else {
+        (&file).read_exact(&mut magic)
+    };
+    read.is_ok() && matches!(magic, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1..=4])
+}
+
+/// Whether a file is IDX by its content, or by a part of its name, though its name does not say what it
+/// holds.
+pub(crate) fn is_unnamed_idx(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let mut words = name.split(['-', '.', '_', ' ']);
+    let told = words.any(|word| is_idx_word(word) || word == "ubyte");
+    IdxName::of(path).is_none() && !is_system_file(path) && (told && path.is_file() || begins_as_idx(path))
 }
 
 /// Whether the file's name is that of an IDX file.
@@ -189,7 +236,12 @@ mod tests {
         assert_eq!(name("qmnist-test-labels-idx2-int.gz"), found("qmnist", test, Content::Labels));
         assert_eq!(name("test10k-images.idx3"), found("", test, Content::Images));
         assert_eq!(name("images-idx3-ubyte"), found("", None, Content::Images));
-        for other in ["emnist-letters-mapping.txt", "train-images.png", "train", "idx3-ubyte", "labels.csv"] {
+        assert_eq!(name("train-x.idx"), found("", train, Content::Images));
+        assert_eq!(name("train-y.idx.gz"), found("", train, Content::Labels));
+        assert_eq!(name("test.idx3-ubyte"), found("", test, Content::Images));
+        assert_eq!(name("a.idx1-ubyte"), found("a", None, Content::Labels));
+        assert_eq!(name("train-images-idx4-ubyte"), found("", train, Content::Images));
+        for other in ["emnist-letters-mapping.txt", "train-images.png", "train", "train.idx", "labels.csv"] {
             assert_eq!(name(other), None, "{other}");
         }
     }

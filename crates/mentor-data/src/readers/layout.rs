@@ -1,10 +1,12 @@
 //! What the folders of a data set are: classes, splits with classes below them, or classes with splits below
 //! them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::idx_files::is_idx_folder;
+use super::idx_files::{is_idx_folder, is_unnamed_idx};
 use super::tree::{Image, LeftOuts, Tree};
+use crate::classes::names::class_name;
 use crate::error::DataError;
 use crate::notes::{LeftOut, Note};
 use crate::options::Purpose;
@@ -41,6 +43,7 @@ pub(crate) fn class_folders<'a>(
             let folders = root.image_folders();
             let named = splits_among(&folders).into_iter();
             notes.extend(named.map(|(_, folder)| Note::SplitAsClass { name: folder.name.clone() }));
+            notes.extend(classes_like_splits(&folders));
         }
         Layout::Splits(splits) => {
             root.images().for_each(|image| left_out.add(LeftOut::OutsideClasses, &image.id));
@@ -83,7 +86,7 @@ impl<'a> Layout<'a> {
     fn of(root: &'a Tree) -> Result<Self, DataError> {
         let folders = root.image_folders();
         if folders.is_empty() {
-            return Err(no_classes(root, hint_for(root)));
+            return Err(idx_without_name(&root.path).unwrap_or_else(|| no_classes(root, hint_for(root))));
         }
         let named = splits_among(&folders);
         let all_named = named.len() == folders.len();
@@ -222,13 +225,27 @@ fn hint_for(root: &Tree) -> String {
     if let Some(description) = described_by(&root.path) {
         return format!("if {description} describes the data, name that file instead");
     }
-    if let Some(folder) = idx_below(root) {
-        return format!("{} holds IDX files: name that folder", shown(&folder.path.to_string_lossy()));
+    match &idx_below(root)[..] {
+        [] => {}
+        [folder] => {
+            return format!("{} holds IDX files: name that folder", shown(&folder.path.to_string_lossy()));
+        }
+        several => {
+            return format!(
+                "{} hold IDX files: name one of these folders, or put the files of all into one, with names such as \
+                 train-images-idx3-ubyte and test-images-idx3-ubyte",
+                listed_names(several.iter().map(|folder| folder.id.as_str()))
+            );
+        }
     }
     if root.images().next().is_some() {
         return "put the images of each class into a folder with its name; images without labels serve only \
                 where none are needed, such as distillation without a hard term"
             .to_owned();
+    }
+    if root.holds_other_files() {
+        let place = if root.folders().any(Tree::holds_other_files) { "its folders" } else { "it" };
+        return format!("the files in {place} are not {KNOWN_FORMATS}: convert them, or name another folder");
     }
     "put the images of each class into a folder with its name".to_owned()
 }
@@ -247,8 +264,38 @@ fn described_by(folder: &Path) -> Option<String> {
     Some(shown(&found.to_string_lossy()).into_owned())
 }
 
-fn idx_below(folder: &Tree) -> Option<&Tree> {
-    folder.folders().find_map(|inner| if is_idx_folder(&inner.path) { Some(inner) } else { idx_below(inner) })
+/// The error about an IDX file in a folder of which no file's name says that it is one.
+fn idx_without_name(folder: &Path) -> Option<DataError> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let path = entries.filter(|path| is_unnamed_idx(path)).min()?;
+    Some(DataError::IdxName { path })
+}
+
+fn idx_below(folder: &Tree) -> Vec<&Tree> {
+    let mut found = Vec::new();
+    for inner in folder.folders() {
+        match is_idx_folder(&inner.path) {
+            true => found.push(inner),
+            false => found.extend(idx_below(inner)),
+        }
+    }
+    found
+}
+
+/// A note about folders that are taken for classes and may be splits under names that are not known, as in
+/// another language: they hold nothing but folders, and several of these have the same names in each.
+fn classes_like_splits(folders: &[&Tree]) -> Option<Note> {
+    let inner = |folder: &&Tree| -> Option<BTreeSet<String>> {
+        let names = folder.image_folders().into_iter().map(|inner| inner.name.as_str());
+        let names = names.filter(|name| !is_neutral_name(name)).map(class_name);
+        folder.images().next().is_none().then(|| names.collect())
+    };
+    let inner: Vec<BTreeSet<String>> = folders.iter().map(inner).collect::<Option<_>>()?;
+    let first = inner.first()?;
+    let shared: Vec<String> =
+        first.iter().filter(|&name| inner.iter().all(|names| names.contains(name))).cloned().collect();
+    let names = folders.iter().map(|folder| folder.name.clone()).collect();
+    (folders.len() > 1 && shared.len() > 1).then_some(Note::ClassesLikeSplits { folders: names, shared })
 }
 
 /// Where the classes may be if the only folder with images is none: the first folder below that holds
@@ -264,19 +311,26 @@ fn classes_below(root: &Tree) -> Option<String> {
             [] => return None,
             ref several => {
                 let path = shown(&folder.path.to_string_lossy()).into_owned();
-                return Some(format!(
-                    "{path} holds the folders {}: name that folder if they are the classes",
-                    names(several.iter())
-                ));
+                let (what, condition) = match splits_among(several).is_empty() {
+                    true => ("folders", " if they are the classes"),
+                    false => ("splits", ""),
+                };
+                let inner = names(several.iter());
+                return Some(format!("{path} holds the {what} {inner}: name that folder{condition}"));
             }
         }
     }
 }
 
-/// Names for a message, not too many of them.
+/// Names of folders for a message.
 fn names<'a>(folders: impl Iterator<Item = &'a &'a Tree>) -> String {
+    listed_names(folders.map(|folder| folder.name.as_str()))
+}
+
+/// Names for a message, not too many of them.
+fn listed_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const MOST: usize = 5;
-    let mut names: Vec<String> = folders.map(|folder| format!("{:?}", folder.name)).collect();
+    let mut names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
     let more = names.len().saturating_sub(MOST);
     names.truncate(MOST);
     let list = names.join(", ");

@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use mentor_codec::Fault;
 
+use crate::classes::names::look_alike;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::{OpenOptions, Purpose, SplitBy};
 use crate::split::Split;
+
+/// What a sample takes beside its pixels, roughly: its id, label and hashes, in the lists that opening and
+/// loading make.
+pub(crate) const SAMPLE_BYTES: u64 = 512;
 
 /// A form that data sets come in, as the table of `readers` lists it.
 pub(crate) struct Format {
@@ -76,7 +81,9 @@ pub(crate) fn check_trained(
     match labelled().find(|&(target, _)| !trained[target]) {
         Some((target, Some(split))) if trained.contains(&true) => {
             let class = classes[target].clone();
-            Err(DataError::UnknownClass { path: path.to_owned(), class, split })
+            let known = classes.iter().zip(&trained).filter(|&(_, &trained)| trained).map(|(class, _)| class);
+            let alike = look_alike(&class, known).map(str::to_owned);
+            Err(DataError::UnknownClass { path: path.to_owned(), class, split, alike })
         }
         _ => Ok(()),
     }

@@ -44,6 +44,7 @@ pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Res
     }
     match FORMATS.iter().find(|format| (format.recognises)(path)) {
         Some(format) => (format.list)(path, options, purpose),
+        None if idx_files::is_unnamed_idx(path) => Err(DataError::IdxName { path: path.to_owned() }),
         None => Err(DataError::Unrecognised { path: path.to_owned() }),
     }
 }

@@ -19,15 +19,11 @@ use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::observer::Counter;
 use crate::options::{OpenOptions, Purpose};
-use crate::readers::listing::{Format, Listed, Listing, Pictures, has_extension};
+use crate::readers::listing::{Format, Listed, Listing, Pictures, SAMPLE_BYTES, has_extension};
 use crate::shown::listed;
 use crate::split::Split;
 
 type Archive = ZipArchive<BufReader<File>>;
-
-/// What a sample takes beside its pixels, roughly: its id, label and hashes, in the lists that opening and
-/// loading make.
-const SAMPLE_BYTES: u64 = 512;
 
 pub(crate) const FORMAT: Format = Format { recognises: |path| has_extension(path, &["npz"]), list };
 
@@ -36,8 +32,11 @@ fn list(path: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing,
     let train = if reader.has("x") || !reader.has("x_train") { ["x", "y"] } else { ["x_train", "y_train"] };
     let mut names = vec![(Split::Train, train)];
     names.extend([(Split::Val, ["x_val", "y_val"]), (Split::Test, ["x_test", "y_test"])]);
+    // Of a trained model's data the part that it is evaluated on is enough.
+    let held_out = ["x_val", "y_val", "x_test", "y_test"].iter().any(|name| reader.has(name));
+    let needs_train = purpose == Purpose::Training || !held_out;
     names.retain(|(split, [images, labels])| {
-        *split == Split::Train || reader.has(images) || reader.has(labels)
+        *split == Split::Train && needs_train || reader.has(images) || reader.has(labels)
     });
 
     // All headers before all values: what does not fit together, or into memory, is refused before anything
@@ -50,7 +49,7 @@ fn list(path: &Path, options: &OpenOptions, purpose: Purpose) -> Result<Listing,
     let parts = labels.iter().map(|(place, labels)| (place.as_path(), &labels[..]));
     let classes = NumberedClasses::of(parts, purpose)?;
 
-    let has_splits = names.len() > 1;
+    let has_splits = names.len() > 1 || names.iter().any(|(split, _)| *split != Split::Train);
     let counter = options.observer.begin("reading arrays", num_elements);
     let mut samples = Vec::new();
     for ((split, [images, _]), (_, labels)) in names.iter().zip(&labels) {

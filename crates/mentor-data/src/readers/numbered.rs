@@ -26,25 +26,31 @@ impl NumberedClasses {
         seen.sort_unstable();
         seen.dedup();
         seen.retain(|&label| label >= 0);
-        let mut hint = "labels of classes are 0 or more".to_owned();
+        let (mut trained, mut missing) = (None, 0);
         if purpose == Purpose::Training {
-            let trained = parts.clone().next().and_then(|(_, labels)| labels.iter().copied().max());
+            trained = parts.clone().next().and_then(|(_, labels)| labels.iter().copied().max());
             let first = i64::from(seen.first() == Some(&1));
             let fits = |(&label, expected): (&i64, i64)| {
                 label == expected && Some(label) <= trained.filter(|&trained| trained >= 0)
             };
             let num_classes = seen.iter().zip(first..).take_while(|&pair| fits(pair)).count();
             seen.truncate(num_classes);
-            hint = "labels must be 0 to C-1 or 1 to C without gaps".to_owned();
-            if let [first, .., last] | [first @ last] = seen[..] {
-                hint.push_str(&format!(", and those of training go from {first} to {last}"));
-            }
+            missing = first + num_classes as i64;
         }
         let classes = Self { labels: seen };
         for (path, labels) in parts {
             if let Some(index) = labels.iter().position(|label| classes.labels.binary_search(label).is_err())
             {
                 let (label, index) = (labels[index], index as u64);
+                let why = match trained {
+                    _ if label < 0 => "no label may be below 0".to_owned(),
+                    Some(largest) if label > largest => format!("those of training end at {largest}"),
+                    _ => format!("no image has the label {missing}"),
+                };
+                let hint = match purpose {
+                    Purpose::Evaluation => "labels of classes are 0 or more".to_owned(),
+                    Purpose::Training => format!("labels must be 0 to C-1 or 1 to C without gaps, and {why}"),
+                };
                 return Err(DataError::LabelOutOfRange { path: path.to_owned(), label, index, hint });
             }
         }
@@ -86,6 +92,21 @@ mod tests {
         for (train, test, start) in cases {
             let message = classes(train, test).unwrap_err().to_string();
             assert!(message.starts_with(start), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_reason_is_that_of_the_label() {
+        let cases: [(&[i64], &[i64], &str); 5] = [
+            (&[0, 5], &[0], "no image has the label 1"),
+            (&[-1, 0], &[0], "no label may be below 0"),
+            (&[1, 2, 4], &[1], "no image has the label 3"),
+            (&[2, 3], &[2], "no image has the label 0"),
+            (&[0, 1], &[2], "those of training end at 1"),
+        ];
+        for (train, test, end) in cases {
+            let help = classes(train, test).unwrap_err().help();
+            assert!(help[0].ends_with(end), "{help:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What numbers of an array mean as pixels, and whether bytes can hold them.
+//! The range of an array's pixels, and whether bytes can hold them.
 
 use std::fmt;
 

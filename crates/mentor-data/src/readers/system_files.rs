@@ -39,10 +39,17 @@ const NAMES: [&str; 31] = [
     "picasa.ini",
 ];
 
+/// What programs call folders of smaller copies, behind a sign such as `_` or `@` that no class begins with.
+const THUMBNAILS: [&str; 4] = ["thumb", "thumbs", "thumbnail", "thumbnails"];
+
 /// Whether a file or folder of this name is hidden, or made by a system or a tool.
 pub(crate) fn is_system(name: &str) -> bool {
     let lower = name.to_lowercase();
-    lower.starts_with('.') || NAMES.contains(&lower.as_str()) || lower.contains("@syno")
+    lower.starts_with('.')
+        || NAMES.contains(&lower.as_str())
+        || THUMBNAILS.contains(&lower.trim_start_matches(['@', '_', '$', '#']))
+            && !lower.starts_with(|first: char| first.is_alphanumeric())
+        || lower.contains("@syno")
 }
 
 #[cfg(test)]
@@ -59,6 +66,10 @@ mod tests {
             "__MACOSX",
             "$RECYCLE.BIN",
             "a.png@SynoEAStream",
+            "@__thumb",
+            "_thumbs",
+            ".thumbnails",
+            "__Thumbnails",
         ] {
             assert!(is_system(name), "{name}");
         }

@@ -47,7 +47,10 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
         left.for_each(|(folder, _)| left_out.add(LeftOut::NoSplit, &folder.id));
     }
     if samples.is_empty() {
-        let hint = format!("put images into it: {KNOWN_FORMATS}");
+        let hint = match tree.holds_other_files() {
+            false => format!("put images into it: {KNOWN_FORMATS}"),
+            true => format!("its files are not {KNOWN_FORMATS}: convert them, or name another folder"),
+        };
         return Err(DataError::Empty { path: root.to_owned(), what: "images", hint });
     }
     let (classes, notes) = (Vec::new(), left_out.into_notes().collect());

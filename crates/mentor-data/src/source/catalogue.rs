@@ -149,10 +149,7 @@ impl Catalogue {
             Some(class) if self.assigned[train].only().is_none() => Err(DataError::OneClassLeft {
                 path: source.into(),
                 class: self.classes[class].clone(),
-                reason: match readable[train].only() {
-                    Some(_) => "images that cannot be read",
-                    None => "images that validation or test have too",
-                },
+                copies: readable[train].only().is_none(),
             }),
             _ => Ok(()),
         }

@@ -30,6 +30,10 @@ impl ClassSet {
         self.0.get(class).is_some_and(|&present| present)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.0.contains(&true)
+    }
+
     /// The names of the classes in it that `other` lacks.
     pub(crate) fn names_without(&self, other: &Self, classes: &[String]) -> Vec<String> {
         let lost = (0..classes.len()).filter(|&class| self.contains(class) && !other.contains(class));

@@ -1,5 +1,4 @@
-//! Images that are the same picture, pixel for pixel: inside a split, and between splits, where they make
-//! scores too good.
+//! Images with the same pixels, inside a split and between splits. Between splits they make scores too high.
 
 use std::collections::HashMap;
 

@@ -1,18 +1,21 @@
-//! Everything that can be said about a data set without training on it.
+//! The inspection of a data set, without training on it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use mentor_codec::Extent;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::decode::decode_raster_file;
+use crate::decode::extents::Extents;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
 use crate::options::{BadImage, OpenOptions, Purpose};
 use crate::readers::listing::Pictures;
 use crate::shown::shown_path;
-use crate::source::catalogue::{Catalogue, Record, classes_of};
+use crate::source::catalogue::{COPIES, Catalogue, Record, classes_of};
+use crate::source::class_set::ClassSet;
 use crate::source::duplicates::{self, Duplicates};
 use crate::source::near_duplicates::{Fingerprint, Match, Protected, Similarity};
 use crate::split::Split;
@@ -134,6 +137,19 @@ pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataEr
             "none of them can be decoded",
         ));
     }
+    let mut extents = Extents::default();
+    catalogue
+        .splits
+        .iter()
+        .flatten()
+        .for_each(|record| extents.add(pictures[&record.row].extent, &record.id));
+    notes.extend(extents.note(None));
+    // What training would leave out.
+    let kept = without_copies(&catalogue.splits, &pictures);
+    for split in Split::ALL {
+        let [decoded, left] = [classes_of(&catalogue.splits[split.index()]), kept[split.index()].clone()];
+        notes.extend(decoded.lost(&left, &catalogue.classes, split, COPIES));
+    }
     let counts = Split::ALL.map(|split| {
         let mut counts = vec![0; catalogue.classes.len()];
         for target in catalogue.splits[split.index()].iter().filter_map(|record| record.target) {
@@ -159,7 +175,12 @@ pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataEr
         num_val,
         num_test,
         sizes: count_sizes(&catalogue),
-        recommended_command: recommend(source, &format, !corrupt.is_empty()),
+        recommended_command: recommend(
+            source,
+            &format,
+            !corrupt.is_empty(),
+            is_too_little(&kept, &catalogue),
+        ),
         format,
         corrupt,
         near_duplicates: near_leaks(&catalogue.splits, &pictures),
@@ -168,9 +189,32 @@ pub fn inspect(source: &str, options: &OpenOptions) -> Result<Inspection, DataEr
     })
 }
 
+/// The classes that each split has without the images that a later one has too, as training takes it.
+fn without_copies(splits: &[Vec<Record>; 3], pictures: &HashMap<u32, Picture>) -> [ClassSet; 3] {
+    let mut later: HashSet<blake3::Hash> = HashSet::new();
+    let mut kept = [(); 3].map(|()| ClassSet::default());
+    for split in Split::ALL.into_iter().rev() {
+        let records = &splits[split.index()];
+        let content = |record: &Record| pictures[&record.row].content;
+        kept[split.index()] = classes_of(records.iter().filter(|record| !later.contains(&content(record))));
+        later.extend(records.iter().map(content));
+    }
+    kept
+}
+
+/// Whether training would refuse what is left of a split that has images.
+fn is_too_little(kept: &[ClassSet; 3], catalogue: &Catalogue) -> bool {
+    let num_before = |split: Split| classes_of(&catalogue.splits[split.index()]);
+    let train = Split::Train;
+    let one_left = kept[train.index()].only().is_some() && num_before(train).only().is_none();
+    let none_left = |split: Split| kept[split.index()].is_empty() && !num_before(split).is_empty();
+    one_left || none_left(train) || none_left(Split::Val)
+}
+
 /// What is kept of an image to compare it with others.
 struct Picture {
     content: blake3::Hash,
+    extent: Option<Extent>,
     fingerprint: Fingerprint,
 }
 
@@ -187,17 +231,17 @@ fn look(
     let counter = options.observer.begin("decoding images", num_samples);
     let look_at = |record: &Record| -> Result<Picture, DataError> {
         counter.advance(1)?;
-        let (content, image) = match pictures {
+        let (content, extent, image) = match pictures {
             Pictures::Array { shape, bytes } => {
                 let image = &bytes[record.row as usize * shape.num_values()..][..shape.num_values()];
-                (record.hash, format.convert(shape, image))
+                (record.hash, None, format.convert(shape, image))
             }
             Pictures::Files(paths) => {
                 let raster = decode_raster_file(&paths[record.row as usize], &options.limits)?;
-                (raster.content(), raster.into_format(format))
+                (raster.content(), raster.extent, raster.into_format(format))
             }
         };
-        Ok(Picture { content, fingerprint: Fingerprint::new(format, &image) })
+        Ok(Picture { content, extent, fingerprint: Fingerprint::new(format, &image) })
     };
     let mut found = HashMap::with_capacity(num_samples);
     for split in Split::ALL {
@@ -222,7 +266,7 @@ fn look(
     Ok(found)
 }
 
-/// Images that look like one of a later split, but for those whose pixels are there.
+/// Images that look like one of a later split, except for those whose pixels are there.
 fn near_leaks(splits: &[Vec<Record>; 3], pictures: &HashMap<u32, Picture>) -> Vec<NearLeak> {
     let mut found = Vec::new();
     for (from, to) in [(Split::Train, Split::Val), (Split::Train, Split::Test), (Split::Val, Split::Test)] {
@@ -274,7 +318,7 @@ fn count_sizes(catalogue: &Catalogue) -> Vec<SizeCount> {
     sizes
 }
 
-fn recommend(source: &str, format: &ImageFormat, has_corrupt: bool) -> String {
+fn recommend(source: &str, format: &ImageFormat, has_corrupt: bool, needs_copies: bool) -> String {
     // A convolutional net halves its input twice; below 8 pixels nothing is left of it.
     let model = if format.height.min(format.width) < 8 { "mlp:256" } else { "cnn" };
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
@@ -283,7 +327,8 @@ fn recommend(source: &str, format: &ImageFormat, has_corrupt: bool) -> String {
         other => format!("'{}'", other.replace('\'', r"'\''")),
     };
     let skip = if has_corrupt { " --on-bad-image skip" } else { "" };
-    format!("mentor train --data {source} --model {model} --loss softmax --out runs/first{skip}")
+    let keep = if needs_copies { " --keep-duplicates" } else { "" };
+    format!("mentor train --data {source} --model {model} --loss softmax --out runs/first{skip}{keep}")
 }
 
 #[cfg(test)]
@@ -294,9 +339,11 @@ mod tests {
     fn the_command_can_be_pasted_into_a_shell() {
         let format = ImageFormat::new(1, 28, 28);
         assert_eq!(
-            recommend("my cat's", &format, true),
-            r"mentor train --data 'my cat'\''s' --model cnn --loss softmax --out runs/first --on-bad-image skip"
+            recommend("my cat's", &format, true, false),
+            "mentor train --data 'my cat'\\''s' --model cnn --loss softmax --out runs/first \
+             --on-bad-image skip"
         );
-        assert!(recommend("a/b.npz", &format, false).contains("--data a/b.npz --model"));
+        assert!(recommend("a/b.npz", &format, false, false).contains("--data a/b.npz --model"));
+        assert!(recommend("a", &format, false, true).ends_with("runs/first --keep-duplicates"));
     }
 }

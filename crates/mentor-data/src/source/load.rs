@@ -4,14 +4,16 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mentor_codec::Extent;
 use rayon::prelude::*;
 
-use super::{Source, UNDECODABLE};
+use super::{LOOK, Source, UNDECODABLE, UNREADABLE};
 use crate::dataset::channel_sums::ChannelSums;
 use crate::dataset::{Dataset, FileStore, Parts, Storage};
 use crate::decode::decode_raster_file;
+use crate::decode::extents::Extents;
 use crate::decode::raster::Raster;
-use crate::error::DataError;
+use crate::error::{DIFFERENT, DataError};
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::readers::listing::Pictures;
@@ -21,8 +23,6 @@ use crate::split::Split;
 
 /// Why a class has no image left.
 const NONE_DECODED: &str = "none of them can be decoded";
-/// What to do about images that two splits share.
-const DIFFERENT: &str = "give the splits different images, or keep duplicates";
 
 impl Source {
     /// The samples of a split, in the source's own format.
@@ -68,12 +68,12 @@ impl Source {
             }
         });
         if loaded.samples.is_empty() {
-            let (reason, hint) = match (twins.ids.is_empty(), split) {
-                (true, _) => (UNDECODABLE, "look at the files, or check that they are images"),
+            let (reason, ways) = match (twins.ids.is_empty(), split) {
+                (true, _) => (UNDECODABLE, LOOK),
                 (false, Split::Train) => ("images that validation or test have too", DIFFERENT),
                 (false, _) => ("images that test has too", DIFFERENT),
             };
-            return Err(DataError::NothingLeft { path: self.name.clone(), split, reason, hint });
+            return Err(DataError::NothingLeft { path: self.name.clone(), split, reason, ways });
         }
         let (wanted, left) = (classes_of(self.samples(split)), classes_of(loaded.records()));
         loaded.notes.extend(wanted.lost(&decoded, &self.classes, split, NONE_DECODED));
@@ -113,9 +113,8 @@ impl Source {
         format.check()?;
         let loaded = self.read(records, format)?;
         if loaded.samples.is_empty() {
-            let hint = "look at the files, or check that they are images";
             let (path, split) = (self.name.clone(), split.unwrap_or(Split::Test));
-            return Err(DataError::NothingLeft { path, split, reason: UNDECODABLE, hint });
+            return Err(DataError::NothingLeft { path, split, reason: UNDECODABLE, ways: LOOK });
         }
         Ok(self.dataset(format, loaded, split))
     }
@@ -123,6 +122,11 @@ impl Source {
     /// All that a split has, which is not empty.
     fn records(&self, split: Split) -> Result<&[Record], DataError> {
         let records = &self.splits[split.index()];
+        let is_of_split = |note: &Note| matches!(note, Note::BadImage { file, .. } if file.split == split);
+        if records.is_empty() && self.notes.iter().any(is_of_split) {
+            let path = self.name.clone();
+            return Err(DataError::NothingLeft { path, split, reason: UNREADABLE, ways: LOOK });
+        }
         if records.is_empty() {
             let hint = match split {
                 Split::Train => "add images for training",
@@ -198,7 +202,8 @@ impl Source {
         let sample = |(row, record): (u32, &'a Record)| Sample { record, row, content: record.hash };
         if shape.same_shape(format) {
             let samples = records.into_iter().map(|record| sample((record.row, record))).collect();
-            return Ok(Loaded { storage: Storage::Memory(Arc::clone(bytes)), samples, notes: Vec::new() });
+            let storage = Storage::Memory(Arc::clone(bytes));
+            return Ok(Loaded { storage, samples, extents: Extents::default(), notes: Vec::new() });
         }
         let size = records.len() as u64 * format.num_values() as u64;
         let limit = self.options.limits.max_memory_bytes;
@@ -217,7 +222,8 @@ impl Source {
             out.copy_from_slice(&Raster::from_planes(shape, image).into_format(format));
         });
         let storage = Storage::Memory(Arc::new(converted));
-        Ok(Loaded { storage, samples: (0..).zip(records).map(sample).collect(), notes: Vec::new() })
+        let samples = (0..).zip(records).map(sample).collect();
+        Ok(Loaded { storage, samples, extents: Extents::default(), notes: Vec::new() })
     }
 
     fn read_files<'a>(
@@ -233,30 +239,33 @@ impl Source {
         let decode = |record: &Record| {
             counter.advance(1)?;
             let raster = decode_raster_file(&paths[record.row as usize], limits)?;
-            Ok::<_, DataError>((raster.content(), raster.into_format(format)))
+            Ok::<_, DataError>((raster.content(), raster.extent, raster.into_format(format)))
         };
         let mut pixels = Vec::new();
-        let outcomes: Vec<Result<(blake3::Hash, [ChannelSums; 3]), DataError>> = if fits {
+        type Read = (blake3::Hash, Option<Extent>, [ChannelSums; 3]);
+        let outcomes: Vec<Result<Read, DataError>> = if fits {
             pixels.resize(records.len() * length, 0);
             let slots = pixels.par_chunks_exact_mut(length).zip(&records);
             let fill = |(slot, record): (&mut [u8], &&Record)| {
-                let (content, image) = decode(record)?;
+                let (content, extent, image) = decode(record)?;
                 slot.copy_from_slice(&image);
-                Ok((content, [ChannelSums::default(); 3]))
+                Ok((content, extent, [ChannelSums::default(); 3]))
             };
             slots.map(fill).collect()
         } else {
             let sums = |record: &&Record| {
-                decode(record).map(|(content, image)| (content, ChannelSums::of_image(&image, format)))
+                let (content, extent, image) = decode(record)?;
+                Ok((content, extent, ChannelSums::of_image(&image, format)))
             };
             records.par_iter().map(sums).collect()
         };
 
-        let (mut notes, mut samples) = (Vec::new(), Vec::new());
+        let (mut notes, mut samples, mut extents) = (Vec::new(), Vec::new(), Extents::default());
         let mut sums = Vec::with_capacity(records.len());
         for ((row, &record), outcome) in (0..).zip(&records).zip(outcomes) {
             match outcome {
-                Ok((content, of_record)) => {
+                Ok((content, extent, of_record)) => {
+                    extents.add(extent, &record.id);
                     sums.push(of_record);
                     samples.push(Sample { record, row, content });
                 }
@@ -274,12 +283,13 @@ impl Source {
             let paths = records.iter().map(|record| paths[record.row as usize].clone()).collect();
             Storage::Files(Arc::new(FileStore { paths, sums, limits: limits.clone() }))
         };
-        Ok(Loaded { storage, samples, notes })
+        Ok(Loaded { storage, samples, extents, notes })
     }
 
     /// What was read, of a split or of all, with a note about what occurs more than once.
     fn dataset(&self, format: &ImageFormat, loaded: Loaded<'_>, split: Option<Split>) -> Dataset {
-        let Loaded { storage, samples, mut notes } = loaded;
+        let Loaded { storage, samples, extents, mut notes } = loaded;
+        notes.extend(extents.note(split));
         let (mut known, mut repeats) = (Known::default(), Pairs::default());
         for sample in &samples {
             if let Some(first) = known.first(sample.content, sample.record) {
@@ -313,6 +323,7 @@ struct Sample<'a> {
 struct Loaded<'a> {
     storage: Storage,
     samples: Vec<Sample<'a>>,
+    extents: Extents,
     notes: Vec<Note>,
 }
 

@@ -56,8 +56,10 @@ pub struct Source {
     options: OpenOptions,
 }
 
-/// Why nothing may be left of a split.
+/// Why nothing may be left of a split, and what to do then.
 const UNDECODABLE: &str = "images that cannot be decoded";
+const UNREADABLE: &str = "files that cannot be read";
+const LOOK: &[&str] = &["look at the files", "check that they are images"];
 
 impl Source {
     /// Opens `digits` (embedded) or a path: a folder with one folder of images for each class, with or
@@ -66,7 +68,7 @@ impl Source {
     ///
     /// Folders of splits have their usual names in any case, such as `train`, `Testing` or `val_images`.
     /// Splits that the data has are taken as they are. Where validation is missing, a stratified, seeded
-    /// share of training takes its place; where there are no splits at all, test likewise.
+    /// share of training takes its place; if there are no splits at all, test likewise.
     ///
     /// # Errors
     ///
@@ -170,8 +172,8 @@ impl Source {
             return Err(DataError::NothingLeft {
                 path: source.to_owned(),
                 split: Split::Train,
-                reason: UNDECODABLE,
-                hint: "look at the files, or check that they are images",
+                reason: UNREADABLE,
+                ways: LOOK,
             });
         }
         if purpose == Purpose::Training {

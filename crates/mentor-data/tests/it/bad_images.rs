@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mentor_data::{
-    BadImage, DataError, ImageFormat, Limits, Note, OpenOptions, Source, Split, decode, decode_file,
+    BadImage, DataError, ImageFormat, Limits, Note, OpenOptions, Source, Split, decode, decode_file, inspect,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -223,3 +223,123 @@ const JPEG: &[u8] = &[
     0, 0, 0, 0, 0, 0, 0, 0, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 218,
     0, 8, 1, 1, 0, 0, 63, 0, 0, 255, 217,
 ];
+
+/// A gray PNG of 16 bits with these values from left to right.
+fn wide_png(values: &[u16]) -> Vec<u8> {
+    let image =
+        image::ImageBuffer::<image::Luma<u16>, _>::from_vec(values.len() as u32, 1, values.to_vec()).unwrap();
+    encoded(&image.into(), image::ImageFormat::Png)
+}
+
+/// A gray TIFF, its directory first, of one row of samples of so many bits; format 1 is integers, 3 floats.
+fn tiff(width: usize, bits: u16, format: u16, data: &[u8]) -> Vec<u8> {
+    let tags: [(u16, u32); 10] = [
+        (256, width as u32),
+        (257, 1),
+        (258, u32::from(bits)),
+        (259, 1),
+        (262, 1),
+        (273, 8 + 2 + 10 * 12 + 4),
+        (277, 1),
+        (278, 1),
+        (279, data.len() as u32),
+        (339, u32::from(format)),
+    ];
+    let mut bytes = b"II*\0\x08\0\0\0\x0a\0".to_vec();
+    for (tag, value) in tags {
+        // All as numbers of 32 bits, one each.
+        bytes.extend(tag.to_le_bytes().into_iter().chain([4, 0, 1, 0, 0, 0]).chain(value.to_le_bytes()));
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(data);
+    bytes
+}
+
+#[test]
+fn pictures_of_few_bits_in_wide_words_are_told_of() {
+    type Encode = fn(&[u16]) -> Vec<u8>;
+    let pgm: Encode = |values| {
+        let data = values.iter().flat_map(|value| value.to_be_bytes());
+        format!("P5 {} 1 65535\n", values.len()).into_bytes().into_iter().chain(data).collect()
+    };
+    let tif: Encode = |values| {
+        tiff(values.len(), 16, 1, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+    };
+    let floats: Encode = |values| {
+        let data = values.iter().flat_map(|&value| (f32::from(value) / 65_536.0).to_le_bytes());
+        tiff(values.len(), 32, 3, &data.collect::<Vec<_>>())
+    };
+    let write = |root: &Path, encode: Encode, end: &str, largest: u16| {
+        for (class, shift) in [("cat", 0), ("dog", 9)] {
+            for i in 0..8_u16 {
+                let mut values: Vec<u16> = (0..8).map(|x| largest / 8 * x).collect();
+                (values[0], values[7]) = (i + shift, largest);
+                let path = root.join(format!("{class}/{i}.{end}"));
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, encode(&values)).unwrap();
+            }
+        }
+    };
+    let kept = OpenOptions { keep_duplicates: true, ..OpenOptions::default() };
+    let cases: [(Encode, &str, &str); 4] = [
+        (wide_png, "png", " of 65535"),
+        (tif, "tif", " of 65535"),
+        (pgm, "pgm", " of 65535"),
+        (floats, "tiff", " of 1 "),
+    ];
+    for (encode, end, white) in cases {
+        for (largest, told) in [(4096, true), (1024, true), (16_384, true), (60_000, false)] {
+            let root = tempdir().unwrap();
+            write(root.path(), encode, end, largest);
+            let path = root.path().to_str().unwrap();
+            let train = Source::open(path, &kept).unwrap().load(Split::Train).unwrap();
+            let said: String = train.notes().iter().map(|note| format!("{note}\n")).collect();
+            let value = if end == "tiff" { f64::from(largest) / 65_536.0 } else { f64::from(largest) };
+            let expected = format!("the brightest pixel is {value}{white}");
+            assert_eq!(said.contains(&expected), told, "{end} {largest}: {said}");
+            let found = inspect(path, &kept).unwrap();
+            let is_such = |note: &Note| matches!(note, Note::FewLevels { split: None, num_files: 16, .. });
+            assert_eq!(found.notes.iter().any(is_such), told, "{end} {largest}: {:?}", found.notes);
+        }
+    }
+    // One dark picture among bright ones says nothing, and neither does a black one.
+    for step in [100, 0] {
+        let root = tempdir().unwrap();
+        write(root.path(), wide_png, "png", 60_000);
+        let dark: Vec<u16> = (0..8).map(|x| x * step).collect();
+        std::fs::write(root.path().join("cat/0.png"), wide_png(&dark)).unwrap();
+        let found = inspect(root.path().to_str().unwrap(), &kept).unwrap();
+        assert!(!found.notes.iter().any(|note| matches!(note, Note::FewLevels { .. })), "{:?}", found.notes);
+    }
+}
+
+#[test]
+fn a_file_that_lacks_only_what_is_no_pixel_is_read() {
+    let picture = image::RgbImage::from_fn(5, 4, |x, y| image::Rgb([x as u8 * 40, y as u8 * 60, 90]));
+    let picture = image::DynamicImage::from(picture);
+    let format = ImageFormat::new(3, 4, 5);
+    // Rows of 15 bytes are filled up to 16; a PNG ends in twelve bytes that hold nothing.
+    for (kind, spare) in [(image::ImageFormat::Bmp, 1), (image::ImageFormat::Png, 12)] {
+        let whole = encoded(&picture, kind);
+        let pixels = decode(&whole, &format, &Limits::default()).unwrap();
+        for missing in 1..=spare {
+            let cut = decode(&whole[..whole.len() - missing], &format, &Limits::default());
+            assert_eq!(cut.unwrap(), pixels, "{kind:?} without {missing}");
+        }
+        let error = decode(&whole[..whole.len() - spare - 1], &format, &Limits::default());
+        assert!(error.is_err(), "{kind:?} without a pixel");
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_is_said_to_end_too_early() {
+    let picture = image::DynamicImage::from(image::RgbImage::from_fn(40, 40, |x, y| {
+        image::Rgb([(x * y) as u8, ((x * 31) ^ (y * 17)) as u8, y as u8 * 6])
+    }));
+    let [bmp, pnm] = [image::ImageFormat::Bmp, image::ImageFormat::Pnm].map(|kind| encoded(&picture, kind));
+    for whole in [bmp, pnm, tiff(400, 8, 1, &[7; 400])] {
+        let error = decode(&whole[..whole.len() / 2], &ImageFormat::new(3, 40, 40), &Limits::default());
+        let said = error.unwrap_err().to_string();
+        assert!(said.contains("the file ends in the middle of the image"), "{:?}: {said}", &whole[..2]);
+    }
+}

@@ -154,6 +154,13 @@ fn classes_that_cannot_fill_their_part_are_named_or_refused() {
         "samples_per_class = 6: no class has so many samples, the largest, \"0\", has 5"
     );
     assert_eq!(message(5, 2), "classes_per_batch = 5: only 4 classes have samples for training");
+    let help = |counts: &[usize], p, k| ClassBalance::of(&self::dataset(counts), p, k).unwrap_err().help();
+    assert_eq!(help(&[5, 1], 2, 6)[0], "choose at most 5");
+    // Two is the least: only more images for training help.
+    let lower =
+        "lower `data.options.val_fraction` and `data.options.test_fraction`, which take images from training";
+    assert_eq!(help(&[1, 1], 2, 4), [lower, "add images"]);
+    assert_eq!(help(&[5], 2, 2), ["add classes"]);
     assert_eq!(message(1, 2), "classes_per_batch = 1: must be at least 2");
     assert_eq!(message(2, 0), "samples_per_class = 0: must be at least 2");
 }

@@ -124,3 +124,59 @@ fn classes_too_small_for_every_split_are_named() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     assert_eq!(notes, [(Split::Val, names(&["b", "c"])), (Split::Test, names(&["c"]))]);
 }
+
+#[test]
+fn a_class_that_only_another_split_has_is_compared_with_those_of_training() {
+    for (trained, tested) in [
+        ("cat", "Cat"),
+        ("cat", "cat "),
+        ("red fox", "red_fox"),
+        ("t-shirt", "t\u{2010}shirt"),
+        ("caf\u{e9}", "CAFE\u{301}"),
+        ("1", "01"),
+    ] {
+        let root = tempdir().unwrap();
+        images(root.path(), &format!("train/{trained}"), 4, 10);
+        images(root.path(), "train/zebra", 4, 90);
+        images(root.path(), &format!("test/{tested}"), 2, 200);
+        let Err(error) = Source::open(root.path().to_str().unwrap(), &OpenOptions::default()) else {
+            panic!("opened")
+        };
+        let said = format!("not in train, which has \"{trained}\"");
+        assert!(error.to_string().ends_with(&said), "{error}");
+        assert_eq!(error.help(), ["give both the same name if they are one class"]);
+    }
+    let root = tempdir().unwrap();
+    images(root.path(), "train/cat", 4, 10);
+    images(root.path(), "train/zebra", 4, 90);
+    images(root.path(), "test/emu", 2, 200);
+    let Err(error) = Source::open(root.path().to_str().unwrap(), &OpenOptions::default()) else {
+        panic!("opened")
+    };
+    assert!(error.to_string().ends_with("not in train") && error.help()[0] == "add it to train", "{error}");
+}
+
+#[test]
+fn a_class_that_training_would_lose_to_copies_is_named_by_an_inspection() {
+    let root = tempdir().unwrap();
+    images(root.path(), "train/a", 4, 10);
+    images(root.path(), "train/b", 4, 90);
+    images(root.path(), "train/c", 1, 200);
+    images(root.path(), "test/c", 1, 200);
+    let path = root.path().to_str().unwrap();
+    let found = inspect(path, &OpenOptions::default()).unwrap();
+    assert!(absent(&found.notes).contains(&(Split::Train, vec!["c".to_owned()])), "{:?}", found.notes);
+    assert!(!found.recommended_command.contains("--keep-duplicates"), "{}", found.recommended_command);
+    // All of two classes of three: one is left, and training would refuse it.
+    images(root.path(), "test/b", 4, 90);
+    let found = inspect(path, &OpenOptions::default()).unwrap();
+    assert!(found.recommended_command.ends_with(" --keep-duplicates"), "{}", found.recommended_command);
+    let Err(error) = Source::open(path, &OpenOptions::default()) else { panic!("opened") };
+    assert!(
+        error.help().iter().any(|way| way.contains("`data.options.keep_duplicates`")),
+        "{:?}",
+        error.help()
+    );
+    let kept = OpenOptions { keep_duplicates: true, ..OpenOptions::default() };
+    assert!(Source::open(path, &kept).is_ok());
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use mentor_data::{OpenOptions, Source, Split, SplitBy};
 use tempfile::tempdir;
 
-use crate::files::{idx, png};
+use crate::files::{idx, npy, png, write_npz};
 
 fn images(root: &Path, places: &[&str]) {
     for (i, place) in places.iter().enumerate() {
@@ -57,4 +57,19 @@ fn numbers_as_labels_may_leave_gaps() {
     let source = for_evaluation(folder.path());
     assert_eq!(source.classes(), ["4", "9"]);
     assert_eq!(source.load(Split::Test).unwrap().targets(), [1, 0, 1]);
+}
+
+#[test]
+fn an_npz_file_may_hold_the_evaluated_part_alone() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("test.npz");
+    let pixels = npy("|u1", "(3, 2, 2)", &(0..12).map(|value| value * 20).collect::<Vec<u8>>());
+    let labels: Vec<u8> = [4_i64, 0, 4].into_iter().flat_map(i64::to_le_bytes).collect();
+    write_npz(&path, &[("x_test", pixels), ("y_test", npy("<i8", "(3,)", &labels))]);
+    let source = for_evaluation(&path);
+    assert_eq!(Split::ALL.map(|split| source.num_samples(split)), [0, 0, 3]);
+    assert_eq!(source.load(Split::Test).unwrap().targets(), [1, 0, 1]);
+    // Training has nothing to learn from.
+    let Err(error) = Source::open(path.to_str().unwrap(), &OpenOptions::default()) else { panic!("opened") };
+    assert!(error.to_string().contains("no array \"x\""), "{error}");
 }

@@ -195,6 +195,13 @@ fn a_header_beyond_the_limit_is_refused_before_anything_is_read() {
     let options = OpenOptions { limits, ..OpenOptions::default() };
     let error = refused_with(folder.path(), &options, &["16, over the limit of 15"]);
     assert!(matches!(error, DataError::TooLarge { .. }));
+
+    // The files together, with what each sample takes beside its pixels.
+    write_idx(folder.path(), "t10k", 4, 100, true);
+    let limits = Limits { max_memory_bytes: 4096, ..Limits::default() };
+    let options = OpenOptions { limits, ..OpenOptions::default() };
+    let error = refused_with(folder.path(), &options, &["labels and names", "4136, over the limit of 4096"]);
+    assert!(matches!(error, DataError::TooLarge { .. }));
 }
 
 proptest! {
@@ -218,4 +225,51 @@ proptest! {
             prop_assert_eq!(source.format().num_values() * 4 + 16, bytes.len());
         }
     }
+}
+
+#[test]
+fn names_of_other_exports_are_read() {
+    let changes: [fn(&str) -> String; 4] = [
+        |name| name.replace("-images-idx3-ubyte", "_images").replace("-labels-idx1-ubyte", "_labels"),
+        |name| name.replace("images-idx3-ubyte", "x.idx").replace("labels-idx1-ubyte", "y.idx"),
+        |name| name.replace("-images", "").replace("-labels", ""),
+        |name| name.replace("images-idx3", "images-idx").replace("labels-idx1", "labels-idx"),
+    ];
+    for (position, change) in changes.into_iter().enumerate() {
+        for zipped in [false, true] {
+            let folder = tempdir().unwrap();
+            write_idx(folder.path(), "train", 20, 0, zipped);
+            write_idx(folder.path(), "test", 4, 100, zipped);
+            rename(folder.path(), change);
+            let source = open(folder.path());
+            let counts = Split::ALL.map(|split| source.num_samples(split));
+            assert_eq!(counts, [18, 2, 4], "change {position}, zipped: {zipped}");
+        }
+    }
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "a", 10, 0, false);
+    rename(folder.path(), |name| name.replace("a-images-", "a.").replace("a-labels-", "a."));
+    assert_eq!(open(folder.path()).classes().len(), 2);
+}
+
+#[test]
+fn idx_files_whose_names_say_nothing_are_called_that() {
+    for name in ["train.idx", "pixels", "digits-ubyte", "pixels.gz"] {
+        let folder = tempdir().unwrap();
+        let bytes = idx([0, 0, 8, 3], &[1, 2, 2], &[1, 2, 3, 4]);
+        let bytes = if name.ends_with("gz") { gzip(&bytes) } else { bytes };
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        std::fs::write(folder.path().join("readme.txt"), "images").unwrap();
+        for path in [folder.path().to_owned(), folder.path().join(name)] {
+            let error = refused(&path, &["is an IDX file", "train-images-idx3-ubyte"]);
+            assert!(matches!(error, DataError::IdxName { .. }), "{error}");
+        }
+    }
+    // Colour has a fourth dimension, and is one data set.
+    let folder = tempdir().unwrap();
+    write_idx(folder.path(), "train", 4, 0, false);
+    rename(folder.path(), |name| name.replace("idx3", "idx4"));
+    let images = idx([0, 0, 8, 4], &[4, 2, 2, 3], &[0; 48]);
+    std::fs::write(folder.path().join("train-images-idx4-ubyte"), images).unwrap();
+    refused(folder.path(), &["00 00 08 04 is not the start of IDX images"]);
 }

@@ -150,3 +150,70 @@ fn a_folder_around_the_data_is_named() {
     super::files::write_idx(&root.path().join("MNIST/raw"), "train", 4, 0, false);
     refused(root.path(), &["MNIST/raw holds IDX files"]);
 }
+
+#[test]
+fn splits_under_names_that_are_not_known_are_told_of() {
+    for [train, test] in [
+        ["Entrenamiento", "Prueba"],
+        ["Trains", "Tests"],
+        ["entra\u{ee}nement", "essai"],
+        ["Trainingsdaten", "Testdaten"],
+        ["\u{8bad}\u{7ec3}", "\u{6d4b}\u{8bd5}"],
+    ] {
+        let places =
+            [train, test].map(|split| ["cat", "dog"].map(|class| format!("{split}/{class}"))).concat();
+        let root = folders(&places.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = notes(&open(root.path()));
+        assert!(said.contains(r#"all hold the folders "cat", "dog"; name them train"#), "{said}");
+    }
+    // Classes with folders of their own, or with one that says nothing.
+    for places in [
+        &["cat/young", "cat/old", "dog/puppy", "dog/old"][..],
+        &["cat/images", "dog/images"],
+        &["cat/1", "cat/2", "dog/1", "dog/2"],
+        &["cat/a", "cat/b", "cat", "dog/a", "dog/b"],
+        &["cat", "dog"],
+    ] {
+        let said = notes(&open(folders(places).path()));
+        assert_eq!(said, "", "{places:?}");
+    }
+}
+
+#[test]
+fn a_folder_around_splits_is_not_called_one_of_classes() {
+    let root = folders(&["archive/train/cat", "archive/train/dog", "archive/test/cat"]);
+    let error = refused(root.path(), &["holds the splits \"test\", \"train\": name that folder"]);
+    assert!(!error.help()[0].contains("if they are"), "{:?}", error.help());
+}
+
+#[test]
+fn files_of_other_kinds_in_class_folders_are_named() {
+    for places in [&["cat/1.heic", "dog/2.avif"][..], &["train/cat/1.CR2", "train/dog/2.NEF"], &["1.heic"]] {
+        let root = tempdir().unwrap();
+        for place in places {
+            std::fs::create_dir_all(root.path().join(place).parent().unwrap()).unwrap();
+            std::fs::write(root.path().join(place), b"\0\0\0\x18ftypheic").unwrap();
+        }
+        refused(root.path(), &["are not PNG, JPEG", "convert them, or name another folder"]);
+        let error = Source::open_unlabelled(root.path().to_str().unwrap(), &OpenOptions::default());
+        let help = error.err().unwrap().help();
+        assert!(help[0].contains("convert them"), "{help:?}");
+    }
+    // A phone's photo under another extension.
+    let root = folders(&["cat", "dog"]);
+    std::fs::write(root.path().join("cat/9.jpg"), b"\0\0\0\x18ftypheic\0\0\0\0mif1").unwrap();
+    let Err(error) = Source::open(root.path().to_str().unwrap(), &OpenOptions::default()) else {
+        panic!("opened")
+    };
+    assert!(error.to_string().contains("9.jpg: an HEIC image, which is not read"), "{error}");
+}
+
+#[test]
+fn idx_files_in_several_folders_are_all_named() {
+    let root = tempdir().unwrap();
+    for split in ["train", "test"] {
+        std::fs::create_dir(root.path().join(split)).unwrap();
+        super::files::write_idx(&root.path().join(split), split, 4, 0, false);
+    }
+    refused(root.path(), &["\"test\", \"train\" hold IDX files", "put the files of all into one"]);
+}

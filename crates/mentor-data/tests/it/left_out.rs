@@ -43,6 +43,10 @@ fn files_and_folders_of_systems_are_left_out_in_one_line() {
         "System Volume Information/0.png",
         ".Trash-1000/files/0.png",
         ".git/0.png",
+        "@__thumb/0.png",
+        "_thumbs/0.png",
+        ".thumbnails/0.png",
+        "cat/__Thumbnails/0.png",
     ];
     made.iter().for_each(|place| png(&root.path().join(place).with_extension("png"), [2, 2], [9; 3], 7));
     for file in ["Thumbs.db", ".DS_Store"] {
@@ -124,4 +128,10 @@ fn names_in_notes_and_errors_are_escaped() {
         error.to_string().contains(r"b\u{1b}[2J.png: ") && !error.to_string().contains('\u{1b}'),
         "{error}"
     );
+}
+
+#[test]
+fn thousands_of_files_are_counted_with_commas() {
+    let note = Note::LeftOut { reason: LeftOut::NoImage, count: 38_404, example: "a.txt".to_owned() };
+    assert!(note.to_string().starts_with("left out 38,404 files that hold no image"), "{note}");
 }

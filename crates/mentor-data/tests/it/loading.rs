@@ -45,7 +45,7 @@ fn by_hand(
             shape: [samples.len(), format.channels, format.height, format.width],
             targets: samples.iter().map(|&sample| dataset.targets()[sample as usize]).collect(),
             samples: samples.to_vec(),
-            version: 7,
+            draw: 7,
         }
     };
     let num_batches = order.len().div_ceil(options.batch_size);
@@ -66,7 +66,13 @@ proptest! {
         workers in 0_usize..5,
         prefetch in 0_usize..6,
         shuffled in any::<bool>(),
-        augment in prop::sample::select(vec![Augment::None, Augment::SHIFT, Augment::Shift { reach: None, flip: true }, Augment::Standard, Augment::RandAugment(RandAugment::default())]),
+        augment in prop::sample::select(vec![
+            Augment::None,
+            Augment::SHIFT,
+            Augment::Shift { reach: None, flip: true },
+            Augment::Standard,
+            Augment::RandAugment(RandAugment::default()),
+        ]),
         seed in any::<u64>(),
         first_batch in 0_usize..6,
     ) {

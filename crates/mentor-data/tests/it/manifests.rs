@@ -183,3 +183,20 @@ fn names_of_splits_are_read_in_any_case() {
     ));
     assert_eq!(Split::ALL.map(|split| open(&path).num_samples(split)), [6, 3, 3]);
 }
+
+#[test]
+fn a_manifest_whose_files_are_gone_is_not_said_to_hold_damaged_ones() {
+    let options = OpenOptions { on_bad_image: BadImage::Skip, ..OpenOptions::default() };
+    let (_folder, path) = manifest(&format!("path,label\n{}", lines(|i| format!("gone/{i}.png,{}", i % 2))));
+    let Err(error) = Source::open(path.to_str().unwrap(), &options) else { panic!("opened") };
+    assert!(error.to_string().contains("leaving out files that cannot be read"), "{error}");
+    // Only those of training.
+    let rows = lines(|i| match i % 2 {
+        0 => format!("images/{i}.png,{},test", i % 4),
+        _ => format!("gone/{i}.png,{},train", (i - 1) % 4),
+    });
+    let (_folder, path) = manifest(&format!("path,label,split\n{rows}"));
+    let source = Source::open(path.to_str().unwrap(), &options).unwrap();
+    let error = source.load(Split::Train).unwrap_err();
+    assert!(matches!(error, DataError::NothingLeft { split: Split::Train, .. }), "{error}");
+}

@@ -35,7 +35,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("palette*.tif", "RGBPalette"),
     ("jpeg.tif", "JPEG compression"),
     ("gray-32.tif", "32 bits"),
-    ("gray-signed.tif", "16 bits"),
+    ("gray-signed.tif", "signed integers of 16 bits"),
     ("tiles-planar.tif", "its decoder failed on it"),
     ("gray-float-to-255.tif", "its floats lie between 0 and"),
     ("rgb-float-to-255.tif", "its floats lie between 0 and"),

@@ -15,7 +15,11 @@ pub(crate) struct Avx512;
 
 /// Implements [`Simd`] by one intrinsic a function.
 macro_rules! implement {
-    ($level:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $max:ident, $interleave:ident, $deinterleave:ident, $masked:ident, $fma:ident $(, $sums:item)?) => {
+    (
+        $level:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
+        $sub:ident, $max:ident, $interleave:ident, $deinterleave:ident, $masked:ident, $fma:ident
+        $(, $sums:item)?
+    ) => {
         impl Fused for $level {
             #[inline(always)]
             fn fused(a: f32, b: f32, c: f32) -> f32 {

@@ -207,11 +207,14 @@ proptest! {
         batch in 1..10usize, channels in (1..20usize, 1..20usize), size in (3..20usize, 3..20usize),
         kernel in 1..4usize, stride in 1..3usize, padding in 0..3usize, seed in 0..1000u64,
     ) {
-        let shape = shape([batch, channels.0, size.0, size.1, channels.1, kernel, kernel, stride, padding, 1]);
+        let (from, to) = channels;
+        let shape = shape([batch, from, size.0, size.1, to, kernel, kernel, stride, padding, 1]);
         let (x, w) = (values(seed, shape.input_len()), values(seed + 1, shape.weight_len()));
         let (bias, dy) = (vec![0.0; shape.out_channels], values(seed + 3, shape.output_len()));
         let all = results(&shape, &x, &w, &bias, &dy);
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let dot = |a: &[f32], b: &[f32]| -> f64 {
+            a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
         let size = all[0].iter().zip(&dy).map(|(y, dy)| f64::from(y * dy).abs()).sum::<f64>();
         let forward = dot(&all[0], &dy);
         prop_assert!((forward - dot(&x, &all[2])).abs() <= 1e-5 * (1.0 + size));

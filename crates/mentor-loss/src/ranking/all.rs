@@ -194,7 +194,7 @@ pub struct Coefficients {
 
 impl Coefficients {
     /// That of d(anchor, other): the active triplets in which `other` is the positive, or minus those in which it is
-    /// the negative. `None` where there is no such sample.
+    /// the negative. `None` if there is no such sample.
     pub fn get(&self, anchor: usize, other: usize) -> Option<i32> {
         let (row, column) = (self.row_of.get(anchor)?, self.row_of.get(other)?);
         self.values.get(row * self.row_of.len() + column).copied()

@@ -28,7 +28,7 @@ pub(super) struct Totals {
     pub(super) num_hard: u64,
 }
 
-/// Stands in a row of distances where there is no negative: farther than any key.
+/// Stands in a row of distances if there is no negative: farther than any key.
 const NOT_A_NEGATIVE: f64 = f64::MAX;
 
 /// Counts the triplets of one anchor after the other, in the same memory.

@@ -27,7 +27,10 @@ pub(super) trait Element: Copy + Default + Send + Sync {
 }
 
 macro_rules! element {
-    ($scalar:ty, $near:expr, $vector:ident, $splat:ident, $add:ident, $mul_add:ident, $as:ident, $as_mut:ident) => {
+    (
+        $scalar:ty, $near:expr, $vector:ident, $splat:ident, $add:ident, $mul_add:ident, $as:ident,
+        $as_mut:ident
+    ) => {
         impl Element for $scalar {
             const WIDTH: usize = 64 / size_of::<$scalar>();
             const NEAR: f64 = $near;

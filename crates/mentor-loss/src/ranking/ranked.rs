@@ -5,7 +5,7 @@ use crate::Census;
 /// A ranking loss with its gradient and its counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
-    /// The mean over the selected triplets, by the average that was asked for; 0 where there is none.
+    /// The mean over the selected triplets, by the average that was asked for; 0 if there is none.
     pub loss: f64,
     /// Its derivative with respect to the embeddings, `[N, D]`.
     pub gradient: Vec<f64>,

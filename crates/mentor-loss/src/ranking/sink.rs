@@ -1,4 +1,4 @@
-//! What becomes of the coefficients of an anchor's distances, part by part.
+//! Consumers of the coefficients of an anchor's distances, part by part.
 
 use mentor_simd::dispatch;
 

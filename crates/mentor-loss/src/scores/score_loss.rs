@@ -126,7 +126,7 @@ impl ScoreLoss {
     /// Softmax cross-entropy as it is by default.
     pub const SOFTMAX: Self = Self::Softmax(SoftmaxCrossEntropy::new());
 
-    /// The loss of this name, plain but for the margin, if it has one.
+    /// The loss of this name, plain except for the margin, if it has one.
     ///
     /// # Errors
     ///

@@ -80,7 +80,7 @@ use crate::{LossError, shapes};
 ///   doubling all weights doubles this loss and leaves PyTorch's as it is.
 /// - Burn `CrossEntropyLoss` divides like PyTorch; it and PyTorch compute log-sum-exp minus `s_y`.
 /// - scikit-learn `log_loss` takes probabilities, clipped at the machine epsilon.
-/// - The lecture prints base-10 logarithms: 0.89 for the cat, which is 2.04 nats.
+/// - CS231n prints base-10 logarithms: 0.89 for the cat, which is 2.04 nats.
 ///
 /// # Source
 ///

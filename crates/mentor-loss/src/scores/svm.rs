@@ -20,7 +20,7 @@ pub enum Hinge {
     CrammerSinger,
 }
 
-/// The multiclass SVM loss: zero once the target's score leads every other by the margin.
+/// The multiclass SVM loss: zero if the target's score leads every other by the margin.
 ///
 /// # Definition
 ///

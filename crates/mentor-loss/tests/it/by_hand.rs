@@ -1,4 +1,4 @@
-//! The lecture's table and the losses that share a name, by hand.
+//! The table of the course CS231n and the losses that share a name, by hand.
 
 use mentor_loss::SoftmaxCrossEntropy;
 use mentor_testkit::oracle;
@@ -42,7 +42,7 @@ fn the_lectures_means_and_base_ten_logarithms_come_out() {
     for (nats, base_ten) in nats.iter().zip([0.8861, 0.0344, 2.6737]) {
         assert!((nats / std::f32::consts::LN_10 - base_ten).abs() < 5e-5, "{nats}");
     }
-    // 0.89 in the lecture: minus the base-10 logarithm of the probability, rounded to 0.13.
+    // 0.89 in CS231n: minus the base-10 logarithm of the probability, rounded to 0.13.
     let cat = SoftmaxCrossEntropy::new().explain(&[3.2, 5.1, -1.7], 0).unwrap();
     let rounded = (cat.probabilities.unwrap()[0] * 100.0).round() / 100.0;
     assert_eq!(rounded, 0.13);

@@ -53,15 +53,20 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
 
     #[test]
-    fn value_and_gradient_agree_with_the_oracle((batch, teacher) in student_and_teacher(30.0), temperature in temperature()) {
+    fn value_and_gradient_agree_with_the_oracle(
+        (batch, teacher) in student_and_teacher(30.0),
+        temperature in temperature(),
+    ) {
         let classes = batch.num_classes;
         let (student, exact) = (batch.scores_f64(), wide(&teacher));
         let expected = oracle::soft(&student, &[&exact], classes, temperature);
-        for (actual, expected) in soft(&batch.scores, &[&teacher], classes, temperature).iter().zip(expected) {
+        let actual = soft(&batch.scores, &[&teacher], classes, temperature);
+        for (actual, expected) in actual.iter().zip(expected) {
             prop_assert!(close(*actual, expected, 2e-5), "{} {}", actual, expected);
         }
         let expected = oracle::soft_gradient(&student, &[&exact], classes, temperature);
-        for (actual, expected) in soft_gradient(&batch.scores, &teacher, classes, temperature).iter().zip(expected) {
+        let actual = soft_gradient(&batch.scores, &teacher, classes, temperature);
+        for (actual, expected) in actual.iter().zip(expected) {
             prop_assert!(close(*actual, expected, 2e-5), "{} {}", actual, expected);
         }
     }
@@ -73,7 +78,8 @@ proptest! {
         for value in soft(&batch.scores, &[&teacher], batch.num_classes, temperature) {
             prop_assert!(value.is_finite() && value >= 0.0, "{}", value);
         }
-        for row in soft_gradient(&batch.scores, &teacher, batch.num_classes, temperature).chunks_exact(batch.num_classes) {
+        let gradient = soft_gradient(&batch.scores, &teacher, batch.num_classes, temperature);
+        for row in gradient.chunks_exact(batch.num_classes) {
             prop_assert!(row.iter().sum::<f32>().abs() <= 2e-6 * temperature as f32, "{:?}", row);
         }
     }
@@ -96,7 +102,10 @@ proptest! {
     }
 
     #[test]
-    fn samples_do_not_see_each_other((batch, teacher) in student_and_teacher(20.0), temperature in temperature()) {
+    fn samples_do_not_see_each_other(
+        (batch, teacher) in student_and_teacher(20.0),
+        temperature in temperature(),
+    ) {
         let together = soft(&batch.scores, &[&teacher], batch.num_classes, temperature);
         let rows = batch.scores.chunks_exact(batch.num_classes).zip(teacher.chunks_exact(batch.num_classes));
         for ((student, teacher), together) in rows.zip(together) {
@@ -124,7 +133,9 @@ proptest! {
     }
 
     #[test]
-    fn at_high_temperatures_scores_are_matched_by_least_squares((batch, teacher) in student_and_teacher(5.0)) {
+    fn at_high_temperatures_scores_are_matched_by_least_squares(
+        (batch, teacher) in student_and_teacher(5.0),
+    ) {
         // T² KL → Var(s − t)/2 over the classes as T grows (Hinton et al., section 2.1).
         let classes = batch.num_classes as f64;
         let rows = batch.scores.chunks_exact(batch.num_classes).zip(teacher.chunks_exact(batch.num_classes));
@@ -145,11 +156,18 @@ proptest! {
         let student = tensor(&batch.scores, dim, &device);
         let target = tensor(&teacher, dim, &device);
         let expected = oracle::relational_distance(&batch.scores_f64(), &wide(&teacher), [dim, dim]);
-        let relational = |student: Tensor<2>| values(RelationalDistance::new().batch(student, target.clone()))[0];
+        let relational = |student: Tensor<2>| {
+            values(RelationalDistance::new().batch(student, target.clone()))[0]
+        };
         let here = relational(student.clone());
         prop_assert!(close(here, expected, 1e-5) && here >= 0.0, "{} {}", here, expected);
         let scaled = relational(student.clone().mul_scalar(f32::from(scale)));
-        prop_assert!(close(scaled, expected, 1e-5), "the student's scale does not matter: {} {}", scaled, expected);
+        prop_assert!(
+            close(scaled, expected, 1e-5),
+            "the student's scale does not matter: {} {}",
+            scaled,
+            expected
+        );
         prop_assert_eq!(relational(target.clone()), 0.0);
 
         let expected = oracle::cosine(&batch.scores_f64(), &wide(&teacher), dim);

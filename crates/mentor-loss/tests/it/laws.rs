@@ -24,7 +24,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
 
     #[test]
-    fn losses_agree_with_the_oracles(batch in scored_batch(30.0), margin in 0.0..4.0f64, smoothing in 0.0..=1.0f64) {
+    fn losses_agree_with_the_oracles(
+        batch in scored_batch(30.0),
+        margin in 0.0..4.0f64,
+        smoothing in 0.0..=1.0f64,
+    ) {
         let (scores, classes, targets) = (batch.scores_f64(), batch.num_classes, &batch.targets[..]);
         let weights = class_weights(classes);
         let smoothed = ScoreLoss::Softmax(smoothed_and_weighted(smoothing, &[]));
@@ -39,17 +43,28 @@ proptest! {
         for (loss, expected) in pairs {
             for ((actual, expected), row) in losses(&loss, &batch).iter().zip(&expected).zip(0..) {
                 // Differences of scores of size 30 are rounded at 4e-6 and multiplied by weights of up to 3.5.
-                prop_assert!(close(*actual, *expected, 2e-5), "{:?} row {}: {} {}", loss, row, actual, expected);
+                prop_assert!(
+                    close(*actual, *expected, 2e-5),
+                    "{:?} row {}: {} {}",
+                    loss,
+                    row,
+                    actual,
+                    expected
+                );
             }
         }
     }
 
     #[test]
-    fn explanations_agree_with_the_oracles_and_the_tensors(batch in scored_batch(30.0), smoothing in 0.0..=1.0f64) {
+    fn explanations_agree_with_the_oracles_and_the_tensors(
+        batch in scored_batch(30.0),
+        smoothing in 0.0..=1.0f64,
+    ) {
         let weights = class_weights(batch.num_classes);
         let weighted = ScoreLoss::Softmax(smoothed_and_weighted(smoothing, &weights));
         for loss in [svm(1.0), crammer_singer(1.0), softmax(), weighted] {
-            let (values, gradients) = (losses(&loss, &batch), gradient_of(&loss, &batch.scores, &batch.targets));
+            let values = losses(&loss, &batch);
+            let gradients = gradient_of(&loss, &batch.scores, &batch.targets);
             let scores = batch.scores_f64();
             for (sample, row) in scores.chunks_exact(batch.num_classes).enumerate() {
                 let explained = loss.explain(row, batch.targets[sample]).unwrap();
@@ -103,7 +118,8 @@ proptest! {
 
     #[test]
     fn losses_are_not_negative_and_ordered(batch in scored_batch(1e4)) {
-        let [sum, largest, nats] = [svm(1.0), crammer_singer(1.0), softmax()].map(|loss| losses(&loss, &batch));
+        let all = [svm(1.0), crammer_singer(1.0), softmax()];
+        let [sum, largest, nats] = all.map(|loss| losses(&loss, &batch));
         for sample in 0..batch.num_samples() {
             prop_assert!(0.0 <= largest[sample] && largest[sample] <= sum[sample]);
             prop_assert!(nats[sample] >= 0.0 && nats[sample].is_finite());
@@ -144,9 +160,11 @@ proptest! {
         let weights = class_weights(batch.num_classes);
         let shape = [batch.num_samples(), batch.num_classes];
         let tensor = Tensor::<2>::from_data(TensorData::new(probs.clone(), shape), &device);
-        let actual = values(smoothed_and_weighted(smoothing, &weights).per_sample_soft(batch.scores_on(&device), tensor));
+        let loss = smoothed_and_weighted(smoothing, &weights);
+        let actual = values(loss.per_sample_soft(batch.scores_on(&device), tensor));
         let probs: Vec<f64> = probs.iter().map(|&prob| f64::from(prob)).collect();
-        let expected = oracle::softmax_soft(&batch.scores_f64(), batch.num_classes, &probs, smoothing, &weights);
+        let scores = batch.scores_f64();
+        let expected = oracle::softmax_soft(&scores, batch.num_classes, &probs, smoothing, &weights);
         for (actual, expected) in actual.iter().zip(&expected) {
             prop_assert!(close(*actual, *expected, 2e-5), "{} {}", actual, expected);
         }
@@ -155,7 +173,8 @@ proptest! {
     #[test]
     fn hard_targets_are_soft_targets_of_one_class(batch in scored_batch(30.0)) {
         let device = Device::flex();
-        let probs = oracle::one_hot(&batch.targets, batch.num_classes).iter().map(|&prob| prob as f32).collect();
+        let probs = oracle::one_hot(&batch.targets, batch.num_classes);
+        let probs = probs.iter().map(|&prob| prob as f32).collect();
         let shape = [batch.num_samples(), batch.num_classes];
         let probs = Tensor::<2>::from_data(TensorData::new::<f32, _>(probs, shape), &device);
         let soft = values(SoftmaxCrossEntropy::new().per_sample_soft(batch.scores_on(&device), probs));

@@ -35,15 +35,15 @@ fn the_numbers_of_the_definitions_come_out() {
         assert_eq!(Case::of(d_ap, d_an, 0.2), case);
         assert_eq!(ranking.slope(d_ap, d_an) > 0.0, loss > 0.0);
     }
-    let pairs = PairwiseRanking::new(PairForm::Lecture, 1.0, Distance::Euclidean).unwrap();
+    let pairs = PairwiseRanking::new(PairForm::Linear, 1.0, Distance::Euclidean).unwrap();
     for (same, d, loss) in [(true, 0.5, 0.5), (false, 0.5, 0.5), (false, 1.0, 0.0)] {
         assert_eq!(pairs.value(d, same), loss);
         let tensor =
             pairs.per_pair(rows(&[0.0], 1), rows(&[d as f32], 1), marks(&[same.into()], &Device::flex()));
         assert_eq!(values(tensor), [loss as f32]);
     }
-    let hadsell = PairwiseRanking::new(PairForm::Hadsell, 1.0, Distance::Euclidean).unwrap();
-    assert_eq!([hadsell.value(0.5, true), hadsell.value(0.25, false)], [0.125, 0.28125]);
+    let squared = PairwiseRanking::new(PairForm::Squared, 1.0, Distance::Euclidean).unwrap();
+    assert_eq!([squared.value(0.5, true), squared.value(0.25, false)], [0.125, 0.28125]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn gradients_are_zero_at_distance_zero_and_at_zero_vectors() {
 #[test]
 fn batches_of_pairs_equal_the_loops() {
     let labels = [0_i64, 1, 0, 1];
-    for form in [PairForm::Lecture, PairForm::Hadsell] {
+    for form in [PairForm::Linear, PairForm::Squared] {
         let pairs = PairwiseRanking::new(form, 2.0, Distance::Euclidean).unwrap();
         let terms = |x: &[f64]| {
             let d = oracle::euclidean(x, 3);
@@ -120,7 +120,7 @@ fn batches_of_pairs_equal_the_loops() {
                 for j in i + 1..4 {
                     let gap =
                         if labels[i] == labels[j] { d[4 * i + j] } else { f64::max(0.0, 2.0 - d[4 * i + j]) };
-                    terms.push(if form == PairForm::Lecture { gap } else { 0.5 * gap * gap });
+                    terms.push(if form == PairForm::Linear { gap } else { 0.5 * gap * gap });
                 }
             }
             terms
@@ -148,7 +148,7 @@ fn batches_of_pairs_equal_the_loops() {
         let (_, share) = pairs.of_batch_with_share(rows(&POINTS, 3), labels, Average::Valid);
         assert_eq!(values(share), [expected]);
     }
-    let pairs = PairwiseRanking::new(PairForm::Lecture, 1.0, Distance::Euclidean).unwrap();
+    let pairs = PairwiseRanking::new(PairForm::Linear, 1.0, Distance::Euclidean).unwrap();
     let alone = pairs.of_batch(rows(&[1.0], 1), marks(&[0], &Device::flex()), Average::Valid);
     assert_eq!(values(alone), [0.0]);
 }

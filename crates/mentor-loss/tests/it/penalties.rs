@@ -92,7 +92,11 @@ proptest! {
     }
 
     #[test]
-    fn the_threshold_is_the_minimum_it_claims(weight in -3.0..3.0f64, amount in 0.0..2.0f64, other in -4.0..4.0f64) {
+    fn the_threshold_is_the_minimum_it_claims(
+        weight in -3.0..3.0f64,
+        amount in 0.0..2.0f64,
+        other in -4.0..4.0f64,
+    ) {
         let shrunk = f64::from(shrink(&[weight as f32], amount)[0]);
         let cost = |v: f64| 0.5 * (v - weight).powi(2) + amount * v.abs();
         prop_assert!(cost(shrunk) <= cost(other) + 1e-6);

@@ -62,8 +62,7 @@ fn all_and_hardest_triplets_are_those_of_pytorch_metric_learning_by_both_average
 fn all_pairs_are_those_of_pytorch_metric_learning() {
     for case in cases("contrastive", 12) {
         let (embeddings, dim, labels) = batch(&golden()["batches"][case["batch"].as_str().unwrap()]);
-        let pairs =
-            PairwiseRanking::new(PairForm::Lecture, margin(&case), parsed(&case["distance"])).unwrap();
+        let pairs = PairwiseRanking::new(PairForm::Linear, margin(&case), parsed(&case["distance"])).unwrap();
         let shape = [labels.len(), dim];
         let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
         let loss = |x: Tensor<2>| {
@@ -82,7 +81,7 @@ fn pairs_by_the_cosine_are_pytorchs_cosine_embedding_loss_with_the_margin_counte
     let (embeddings, dim, _) = batch(&golden()["rows"]);
     let (num_rows, half) = (embeddings.len() / dim, embeddings.len() / dim / 2);
     for case in cases("cosine_embedding", 4) {
-        let pairs = PairwiseRanking::new(PairForm::Lecture, 1.0 - margin(&case), Distance::Cosine).unwrap();
+        let pairs = PairwiseRanking::new(PairForm::Linear, 1.0 - margin(&case), Distance::Cosine).unwrap();
         let loss = |x: Tensor<2>| {
             let same = vec![i64::from(case["same"].as_bool().unwrap()); half];
             let same = Tensor::<1, Int>::from_data(TensorData::new(same, [half]), &x.device());

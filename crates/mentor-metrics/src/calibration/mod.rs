@@ -1,4 +1,4 @@
-//! Calibration: what makes a model's probabilities as sure as the model is right.
+//! Calibration: makes a model's confidences equal its accuracy.
 //!
 //! [`fit_temperature`] fits one number, [`match_prior`] one bias a class, [`calibrate`] both.
 

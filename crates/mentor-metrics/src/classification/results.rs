@@ -236,9 +236,12 @@ mod tests {
 
     #[test]
     fn a_file_of_an_earlier_version_is_read() {
-        let text = r#"{"split":"val","num_samples":1,"loss":0.5,"data_loss":0.5,"penalty":0.0,"accuracy":1.0,"top5_accuracy":1.0,
-            "ece":0.1,"per_class":[{"class":"a","num_samples":1,"num_predicted":1,"precision":1.0,"recall":1.0,"f1":1.0},
-            {"class":"b","num_samples":0,"num_predicted":0,"precision":0.0,"recall":0.0,"f1":0.0}],"confusion":[[1,0],[0,0]],
+        let text = r#"{"split":"val","num_samples":1,"loss":0.5,"data_loss":0.5,"penalty":0.0,"accuracy":1.0,
+            "top5_accuracy":1.0,
+            "ece":0.1,"per_class":[
+            {"class":"a","num_samples":1,"num_predicted":1,"precision":1.0,"recall":1.0,"f1":1.0},
+            {"class":"b","num_samples":0,"num_predicted":0,"precision":0.0,"recall":0.0,"f1":0.0}],
+            "confusion":[[1,0],[0,0]],
             "calibration":[{"num_samples":0,"confidence":0.0,"accuracy":0.0}]}"#;
         let read: Evaluation = serde_json::from_str(text).unwrap();
         assert_eq!((read.confusion.count(0, 0), read.macro_recall, read.accuracy_interval), (1, None, None));

@@ -18,9 +18,9 @@ pub struct PairDistances {
     pub positive: Vec<u64>,
     /// Pairs of two classes in each bin.
     pub negative: Vec<u64>,
-    /// Mean distance of the positive pairs; `None` where there are none.
+    /// Mean distance of the positive pairs; `None` if there are none.
     pub mean_positive: Option<f64>,
-    /// Mean distance of the negative pairs; `None` where there are none.
+    /// Mean distance of the negative pairs; `None` if there are none.
     pub mean_negative: Option<f64>,
     /// Whether the pairs are a sample of all.
     pub sampled: bool,

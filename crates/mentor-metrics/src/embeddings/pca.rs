@@ -23,7 +23,7 @@ pub struct Pca {
     pub points: Vec<[f32; 2]>,
     /// The two unit directions, `[component][coordinate]`.
     pub components: [Vec<f64>; 2],
-    /// Share of the variance along each; 0 where there is none.
+    /// Share of the variance along each; 0 if there is none.
     pub explained: [f64; 2],
     /// Samples that mean and directions were fitted to: all of them, or of more than 2²⁶ values evenly spread
     /// ones.

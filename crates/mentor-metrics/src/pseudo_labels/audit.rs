@@ -1,22 +1,22 @@
-//! Are the pseudo-labels right? Precision on a labelled canary, with intervals, and an alarm when it falls.
+//! The audit of pseudo-labels: precision on a labelled, held-out set, with intervals, and an alarm if it falls.
 //!
-//! The canary is a small labelled set that nobody trains on. Each round it goes the way of the unlabelled images; what the teacher
+//! The audit set is a small labelled set that nobody trains on. In each round it is pseudo-labelled like the unlabelled images; what the teacher
 //! calls it is then compared with what it is.
 
 use serde::{Deserialize, Serialize};
 
 use crate::interval::{Interval, wilson_interval};
 
-/// What the teacher calls the canary images of one round.
+/// The teacher's labels of the audit images of one round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
-    /// Canary images, with those under the threshold.
+    /// Audit images, with those under the threshold.
     pub num_seen: u64,
     /// By the class that they were labelled as.
     pub classes: Vec<ClassAudit>,
 }
 
-/// Canary images that were labelled as one class, at the threshold or above.
+/// Audit images that were labelled as one class, at the threshold or above.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassAudit {
     /// Labelled as the class.
@@ -43,7 +43,7 @@ impl Audit {
         Self { num_seen: 0, classes: vec![ClassAudit::default(); num_classes] }
     }
 
-    /// Adds a canary image: its true class, and its pseudo-label, or `None` if its confidence was under the threshold.
+    /// Adds an audit image: its true class, and its pseudo-label, or `None` if its confidence was under the threshold.
     ///
     /// # Panics
     ///
@@ -65,13 +65,13 @@ impl Audit {
         })
     }
 
-    /// Share of the canary that is labelled at all; 0 of nothing.
+    /// Share of the audit set that is labelled at all; 0 of nothing.
     pub fn kept_share(&self) -> f64 {
         self.overall().num_labelled as f64 / self.num_seen.max(1) as f64
     }
 }
 
-/// Labelled canary images of a class, below which its precision alone raises no alarm.
+/// Labelled audit images of a class, below which its precision alone raises no alarm.
 const MIN_OF_CLASS: u64 = 5;
 
 /// A precision that fell out of the interval of an earlier round.

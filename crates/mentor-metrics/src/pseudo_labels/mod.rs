@@ -1,4 +1,4 @@
-//! Pseudo-labels: what scores say of an image, how chosen labels are spread, and whether they are right.
+//! Pseudo-labels: the label that scores give an image, statistics of chosen labels, and their audit.
 
 pub mod audit;
 mod statistics;

@@ -44,7 +44,7 @@ pub struct Retrieval {
     /// Share of queries with their class among the 10 nearest.
     pub recall_at_10: Option<f64>,
     /// Share of queries whose class has the most votes of the k nearest; among equals the class that has the
-    /// nearest neighbour wins.
+    /// nearest neighbour wins. `None` where the gallery has no more than k others: all vote, whoever is near.
     pub knn_accuracy: Option<f64>,
     /// The k of `knn_accuracy`.
     pub k: usize,

@@ -29,7 +29,8 @@ pub struct Neighbour {
 /// use mentor_metrics::retrieval::{Embeddings, Metric, nearest};
 /// let index = Embeddings::new(&[0.0, 0.0, 3.0, 4.0, 0.0, 1.0], 2)?;
 /// let found = nearest(&index, &[0.0, 0.0], 2, Metric::Euclidean)?;
-/// assert_eq!(found.iter().map(|found| (found.index, found.distance)).collect::<Vec<_>>(), [(0, 0.0), (2, 1.0)]);
+/// let found: Vec<_> = found.iter().map(|found| (found.index, found.distance)).collect();
+/// assert_eq!(found, [(0, 0.0), (2, 1.0)]);
 /// # Ok::<(), mentor_metrics::retrieval::RetrievalError>(())
 /// ```
 pub fn nearest(

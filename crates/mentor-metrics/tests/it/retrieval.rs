@@ -260,7 +260,22 @@ fn by_hand_on_a_line() {
     let found = evaluate(&queries, &[0], Some((&gallery, &[0, 1, 0])), &RetrievalOptions::default()).unwrap();
     assert_eq!((found.precision_at_1, found.r_precision, found.map_at_r), (Some(0.0), Some(0.5), Some(0.25)));
     assert_eq!(found.intervals.map_at_r, None, "one query says nothing of how means vary");
-    assert_eq!((found.recall_at_5, found.knn_accuracy), (Some(1.0), Some(1.0)));
+    assert_eq!(found.recall_at_5, Some(1.0));
+}
+
+#[test]
+fn where_all_others_vote_the_vote_says_nothing() {
+    // Two classes of four far apart: of seven others four are of the other class, whoever is near.
+    let values = [0.0, 0.1, 0.2, 0.3, 9.0, 9.1, 9.2, 9.3];
+    let embeddings = Embeddings::new(&values, 1).unwrap();
+    let labels = [0, 0, 0, 0, 1, 1, 1, 1];
+    let accuracy = |k: usize, gallery| {
+        let options = RetrievalOptions { k, ..RetrievalOptions::default() };
+        evaluate(&embeddings, &labels, gallery, &options).unwrap().knn_accuracy
+    };
+    assert_eq!([1, 3, 6, 7, 10].map(|k| accuracy(k, None)), [Some(1.0), Some(1.0), Some(1.0), None, None]);
+    let gallery = Some((&embeddings, &labels[..]));
+    assert_eq!([3, 7, 8].map(|k| accuracy(k, gallery)), [Some(1.0), Some(1.0), None]);
 }
 
 #[test]

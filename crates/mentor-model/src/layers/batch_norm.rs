@@ -161,7 +161,7 @@ mod tests {
         let (input, weight) = (random(1, 3.0), random(2, 0.0));
         let x = Tensor::<4>::from_data(TensorData::new(input.clone(), SHAPE), &device).require_grad();
         let layer = layer(&device);
-        let noise = Noise { seed: 0, epoch: 0, samples: &[0, 1, 2] };
+        let noise = Noise { seed: 0, draw: 0, samples: &[0, 1, 2] };
         let output = layer.forward(x.clone(), &Pass::Training(&noise));
         let loss = output.clone() * Tensor::<4>::from_data(TensorData::new(weight.clone(), SHAPE), &device);
         let grads = loss.sum().backward();
@@ -219,7 +219,7 @@ mod tests {
     fn one_value_a_channel_stays_finite() {
         let device = Device::flex();
         let layer = layer(&device);
-        let noise = Noise { seed: 0, epoch: 0, samples: &[0] };
+        let noise = Noise { seed: 0, draw: 0, samples: &[0] };
         let x = Tensor::<4>::from_data(TensorData::new(vec![5.0f32, 7.0], [1, 2, 1, 1]), &device);
         let output: Vec<f32> = layer.forward(x, &Pass::Training(&noise)).into_data().try_to_vec().unwrap();
         assert_eq!(output, [0.25, 2.0]);

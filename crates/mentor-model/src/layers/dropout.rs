@@ -49,7 +49,7 @@ impl Dropout {
         let scale = (STEPS / kept_steps) as f32;
         let mut mask = Vec::with_capacity(noise.samples.len() * width);
         for &sample in noise.samples {
-            let key = [noise.epoch, u64::from(sample), self.layer as u64];
+            let key = [noise.draw, u64::from(sample), self.layer as u64];
             let mut stream = Stream::new(noise.seed, Purpose::Dropout, &key);
             let value = |bits: u16| if bits < threshold { scale } else { 0.0 };
             let quarters =
@@ -71,7 +71,7 @@ mod tests {
     use burn::tensor::Device;
 
     fn noise(samples: &[u32]) -> Noise<'_> {
-        Noise { seed: 9, epoch: 2, samples }
+        Noise { seed: 9, draw: 2, samples }
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
         let base = Dropout::new(0.5, 0).mask(&noise(&[1]), 256);
         assert_ne!(base, Dropout::new(0.5, 0).mask(&noise(&[2]), 256));
         assert_ne!(base, Dropout::new(0.5, 1).mask(&noise(&[1]), 256));
-        assert_ne!(base, Dropout::new(0.5, 0).mask(&Noise { epoch: 3, ..noise(&[1]) }, 256));
+        assert_ne!(base, Dropout::new(0.5, 0).mask(&Noise { draw: 3, ..noise(&[1]) }, 256));
         assert_ne!(base, Dropout::new(0.5, 0).mask(&Noise { seed: 8, ..noise(&[1]) }, 256));
     }
 

@@ -44,7 +44,7 @@ impl StochasticDepth {
     fn mask(&self, noise: &Noise<'_>) -> Vec<f32> {
         let survival = 1.0 - self.drop_probability;
         let factor = |&sample: &u32| {
-            let key = [noise.epoch, u64::from(sample), self.block as u64];
+            let key = [noise.draw, u64::from(sample), self.block as u64];
             let draw = Stream::new(noise.seed, Purpose::StochasticDepth, &key).uniform();
             if f64::from(draw) < survival { (1.0 / survival) as f32 } else { 0.0 }
         };
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_branch_survives_with_its_probability_and_keeps_its_expectation() {
         let samples: Vec<u32> = (0..100_000).collect();
-        let noise = Noise { seed: 1, epoch: 0, samples: &samples };
+        let noise = Noise { seed: 1, draw: 0, samples: &samples };
         let mask = StochasticDepth::new(0.4, 1, 2).mask(&noise);
         let mean = mask.iter().map(|&factor| f64::from(factor)).sum::<f64>() / mask.len() as f64;
         let dropped = mask.iter().filter(|&&factor| factor == 0.0).count() as f64 / mask.len() as f64;

@@ -13,7 +13,7 @@ const INPUT: [usize; 3] = [1, 8, 8];
 fn trained(name: &str) -> Model {
     let device = Device::flex();
     let model = build(name, INPUT, &device);
-    let noise = Noise { seed: 0, epoch: 0, samples: &[0, 1, 2] };
+    let noise = Noise { seed: 0, draw: 0, samples: &[0, 1, 2] };
     model.scores(images(&[0, 1, 2], INPUT, &device), &Pass::Training(&noise));
     model
 }

@@ -64,7 +64,7 @@ impl ModuleMapper for Descend<'_> {
 fn the_gradient_reaches_every_trainable_parameter() {
     let device = Device::flex().autodiff();
     let samples: Vec<u32> = (0..12).collect();
-    let noise = Noise { seed: 0, epoch: 0, samples: &samples };
+    let noise = Noise { seed: 0, draw: 0, samples: &samples };
     for name in SMALL.into_iter().chain(["resnet-14", "wrn-16-1"]) {
         let model = build(name, INPUT, &device);
         let grads = loss(&model, &samples, &noise, &device).backward();
@@ -87,7 +87,7 @@ fn the_gradient_reaches_every_trainable_parameter() {
 fn branches_that_noise_scales_by_one_have_the_gradients_of_branches_without_noise() {
     let device = Device::flex().autodiff();
     let samples: Vec<u32> = (0..12).collect();
-    let noise = Noise { seed: 0, epoch: 0, samples: &samples };
+    let noise = Noise { seed: 0, draw: 0, samples: &samples };
     for name in ["resnet-8", "resnet-14", "resnet-18", "wrn-10-2", "wrn-16-1"] {
         let found = [0.0, 1e-9].map(|stochastic_depth| {
             let mut spec = ModelSpec::new(name, INPUT, 10);
@@ -111,7 +111,7 @@ fn gradients_of_chunks_add_up_where_no_batch_statistics_are_used() {
         spec.dropout = 0.3;
         let model = Model::new(&spec, 0, &device).unwrap();
         let of = |samples: &[u32]| {
-            let noise = Noise { seed: 0, epoch: 0, samples };
+            let noise = Noise { seed: 0, draw: 0, samples };
             let grads = (loss(&model, samples, &noise, &device) * samples.len() as f64).backward();
             gradients(&model, &grads)
         };
@@ -139,7 +139,7 @@ fn every_family_overfits_eight_images() {
         let mut model = build(name, INPUT, &device);
         let mut losses = Vec::new();
         for epoch in 0..steps {
-            let noise = Noise { seed: 0, epoch, samples: &samples };
+            let noise = Noise { seed: 0, draw: epoch, samples: &samples };
             let loss = loss(&model, &samples, &noise, &device);
             let grads = loss.backward();
             losses.push(host(loss)[0]);

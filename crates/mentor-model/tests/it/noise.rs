@@ -41,7 +41,7 @@ fn training_noise_is_a_function_of_its_key() {
     {
         let model = noisy(name, stochastic_depth);
         let scores = |seed, epoch| {
-            let noise = Noise { seed, epoch, samples: &[4, 9, 2] };
+            let noise = Noise { seed, draw: epoch, samples: &[4, 9, 2] };
             host(model.scores(images(&[4, 9, 2], INPUT, &Device::flex()), &Pass::Training(&noise)))
         };
         let first = scores(1, 0);
@@ -57,7 +57,7 @@ fn the_noise_of_a_sample_does_not_depend_on_its_batch() {
     for (name, stochastic_depth) in [("mlp:24,12", 0.0), ("cnn", 0.0), ("vit-4-64-1", 0.5)] {
         let model = noisy(name, stochastic_depth);
         let scores = |samples: &[u32]| {
-            let noise = Noise { seed: 1, epoch: 0, samples };
+            let noise = Noise { seed: 1, draw: 0, samples };
             host(model.scores(images(samples, INPUT, &Device::flex()), &Pass::Training(&noise)))
         };
         let batch = scores(&[4, 9, 2]);
@@ -73,7 +73,7 @@ fn training_updates_running_statistics_and_a_clone_is_a_snapshot() {
         let model = build(name, INPUT, &device);
         let (snapshot, evaluated) = (model.clone(), model.inference());
         let before = weights_blake3(&model);
-        let noise = Noise { seed: 0, epoch: 0, samples: &[0, 1] };
+        let noise = Noise { seed: 0, draw: 0, samples: &[0, 1] };
         model.scores(images(&[0, 1], INPUT, &device), &Pass::Training(&noise));
         let normalises = name.starts_with("resnet") || name.starts_with("wrn");
         assert_eq!(weights_blake3(&model) != before, normalises, "{name}");
@@ -90,7 +90,7 @@ fn a_dropped_branch_leaves_the_shortcut() {
     let model = Model::new(&spec, 0, &Device::flex()).unwrap();
     let plain = build("resnet-8", INPUT, &Device::flex());
     let scores = |model: &Model, epoch| {
-        let noise = Noise { seed: 0, epoch, samples: &[0, 1, 2, 3] };
+        let noise = Noise { seed: 0, draw: epoch, samples: &[0, 1, 2, 3] };
         host(model.embeddings(images(&[0, 1, 2, 3], INPUT, &Device::flex()), &Pass::Training(&noise)))
     };
     let dropped = scores(&model, 0);
@@ -104,7 +104,7 @@ fn a_dropped_branch_leaves_the_shortcut() {
 #[test]
 #[should_panic(expected = "noise for another number of samples")]
 fn noise_for_another_batch_is_a_programming_error() {
-    let noise = Noise { seed: 0, epoch: 0, samples: &[0] };
+    let noise = Noise { seed: 0, draw: 0, samples: &[0] };
     let model = build("linear", INPUT, &Device::flex());
     model.scores(images(&[0, 1], INPUT, &Device::flex()), &Pass::Training(&noise));
 }

@@ -1,6 +1,6 @@
 //! Lines over the epochs of training: their axes, their tooltips and their words.
 
-use super::axis::Axis;
+use super::axis::{Axis, is_drawable};
 use super::html::{Key, figure, legend};
 use super::numbers::value;
 use super::svg::{End, Plot, Words};
@@ -58,7 +58,7 @@ pub(crate) fn shares(label: &str, series: &[Series]) -> Axis {
 
 /// The values that an axis must hold: not the noise of single updates, unless there is nothing else, and where
 /// the axis is for `settled` values, not those of the first tenth of a line, or of the first half of a short one beside longer ones.
-/// The rest runs along its edge.
+/// The rest is outside: there the line ends at the edge.
 fn main_values(series: &[Series], settled: bool) -> Vec<f64> {
     let longest = series.iter().map(|line| line.points.len()).max().unwrap_or(0);
     let values = |line: &Series| -> Vec<f64> {
@@ -82,13 +82,10 @@ pub(crate) fn draw(chart: Chart<'_>, unit: &str, end: f64) -> String {
         return String::new();
     }
     let y = y(y_label, &series);
-    let clamped: Vec<Vec<(f64, f64)>> = series
-        .iter()
-        .map(|line| line.points.iter().map(|point| (point.0, y.clamp(point.1))).collect())
-        .collect();
+    let parts: Vec<Vec<Vec<(f64, f64)>>> = series.iter().map(|line| within(&y, &line.points)).collect();
     let mut plot = Plot::new(Axis::whole(unit, 0.0, end), y);
-    for (line, points) in series.iter().zip(&clamped) {
-        plot.line(&line.class, points);
+    for (line, parts) in series.iter().zip(&parts) {
+        parts.iter().for_each(|points| plot.line(&line.class, points));
     }
     if let Some((x, word, end)) = mark {
         plot.vertical("mark", x, word, end);
@@ -101,6 +98,44 @@ pub(crate) fn draw(chart: Chart<'_>, unit: &str, end: f64) -> String {
         keys.unwrap_or_else(|| series.iter().map(|line| (line.class.clone(), line.label.clone())).collect());
     let keys: Vec<Key<'_>> = keys.iter().map(|(class, label)| Key { class, label }).collect();
     figure(heading, &(legend(&keys) + &svg), &caption)
+}
+
+/// The parts of a line that lie on the axis, each ending where the line leaves it. What cannot be drawn
+/// anywhere stays, so that it is marked.
+fn within(axis: &Axis, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+    let outside = |value: f64| is_drawable(value) && axis.clamp(value) != value;
+    // From a point to one outside: where the line crosses the edge.
+    let crossing = |from: (f64, f64), to: (f64, f64)| {
+        let edge = axis.clamp(to.1);
+        let [a, b, at] = [from.1, to.1, edge].map(|value| axis.position(value));
+        let share = (at? - a?) / (b? - a?);
+        (0.0..=1.0).contains(&share).then_some((from.0 + share * (to.0 - from.0), edge))
+    };
+    let mut parts = vec![Vec::new()];
+    let mut last: Option<(f64, f64)> = None;
+    for &point in points {
+        let was_outside = last.is_some_and(|last| outside(last.1));
+        let is_outside = outside(point.1);
+        let part: &mut Vec<(f64, f64)> = parts.last_mut().expect("there is one from the start");
+        if let Some(last) = last {
+            // A line from above to below crosses both edges.
+            let apart = axis.clamp(last.1) != axis.clamp(point.1);
+            if was_outside && (!is_outside || apart) {
+                part.extend(crossing(point, last));
+            }
+            if is_outside && (!was_outside || apart) {
+                part.extend(crossing(last, point));
+            }
+        }
+        if !is_outside {
+            part.push(point);
+        } else if !part.is_empty() {
+            parts.push(Vec::new());
+        }
+        last = Some(point);
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// A line in words: where it starts and ends.
@@ -140,6 +175,27 @@ mod tests {
         let lines = [series(NOISE, &[(0.1, 1e9), (0.2, 1e-9)]), series("train", &[(1.0, 0.5), (2.0, 0.4)])];
         assert_eq!(main_values(&lines, false), [0.5, 0.4]);
         assert_eq!(main_values(&lines[..1], false), [1e9, 1e-9]);
+    }
+
+    #[test]
+    fn a_line_ends_where_it_leaves_the_axis() {
+        let axis = Axis::between("", 1.0, 3.0);
+        let points = [(0.0, 0.0), (1.0, 2.0), (2.0, 2.5), (3.0, 0.5), (4.0, 0.5), (5.0, 4.5)];
+        let parts = within(&axis, &points);
+        let expected: [&[(f64, f64)]; 2] =
+            [&[(0.5, 1.0), (1.0, 2.0), (2.0, 2.5), (2.75, 1.0)], &[(4.625, 3.0), (4.125, 1.0)]];
+        assert_eq!(parts.len(), 2);
+        for (part, expected) in parts.iter().zip(expected) {
+            let near =
+                |(a, b): (&(f64, f64), &(f64, f64))| (a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9;
+            let mut sorted = expected.to_vec();
+            sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+            assert!(part.len() == sorted.len() && part.iter().zip(&sorted).all(near), "{part:?}");
+        }
+        assert_eq!(within(&axis, &points[1..3]), [points[1..3].to_vec()]);
+        assert!(within(&axis, &[(0.0, 0.0), (1.0, 0.5)]).is_empty());
+        // What is no number stays, and is marked.
+        assert_eq!(within(&axis, &[(0.0, 2.0), (1.0, f64::INFINITY)])[0].len(), 2);
     }
 
     #[test]

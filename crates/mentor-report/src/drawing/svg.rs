@@ -74,7 +74,7 @@ impl Place {
     }
 }
 
-/// Where the word of a vertical line stands: where there are no curves.
+/// The place of the word of a vertical line, away from the curves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
     Upper,

@@ -94,7 +94,7 @@ fn filled(bins: &[CalibrationBin]) -> Vec<Filled> {
 fn finding(evaluation: &Evaluation) -> String {
     if evaluation.num_samples < FEW_IN_ALL {
         return format!(
-            "{} are too few to tell a model that is too sure from one that is not sure enough",
+            "{} are too few to tell overconfidence from underconfidence",
             counted(evaluation.num_samples as u64, "image", "images")
         );
     }

@@ -30,8 +30,7 @@ pub(crate) fn panel(classes: &[ClassMetrics]) -> String {
         ),
     };
     let caption = format!(
-        "Precision is how often a prediction of the class is right, recall how many of its samples were found: low recall with high \
-         precision is a class that the model is too shy to name.{left_out}"
+        "Precision is how often a prediction of the class is right, recall how many of its samples were found: low recall with high precision is a class that the model predicts too seldom.{left_out}"
     );
     figure("Classes", &table, &caption)
 }

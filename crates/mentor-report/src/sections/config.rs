@@ -117,7 +117,7 @@ pub(crate) fn method(config: &Config) -> String {
     format!("{loss}{penalty}{learned}, trained by {optimizer}")
 }
 
-/// λ of L1 and of L2; 0 where there is none.
+/// λ of L1 and of L2; 0 if there is none.
 pub(crate) fn penalty(config: &Config) -> (f64, f64) {
     (config.penalty.l1.unwrap_or(0.0), config.penalty.l2.unwrap_or(0.0))
 }

@@ -45,8 +45,7 @@ pub(crate) fn panel(run: &RunReport, confusion: &Confusion, id: &str) -> String 
     };
     if confusion.num_classes() <= MAX_CLASSES {
         let caption = format!(
-            "Rows are the true classes, columns the predicted ones: blue is right, orange is confusion, and an orange \
-             cell mirrored across the diagonal is a pair that the model cannot tell apart; {worst}."
+            "Rows are the true classes, columns the predicted ones: blue cells are right, orange cells are confused. Two orange cells that mirror each other across the diagonal are a pair of classes that the model cannot distinguish; {worst}."
         );
         figure("Confusion matrix", &matrix(run, &confusion.dense(), id), &caption)
     } else {

@@ -37,8 +37,7 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         keys: None,
         mark: kept(End::Upper),
         caption:
-            "Look for the place where validation stops falling while training still does: from there on the \
-                  model learns its training images by heart."
+            "If validation stops falling while training still falls, the model overfits its training images from there on."
                 .to_owned(),
     };
     let penalized = config::penalty(&run.config) != (0.0, 0.0);
@@ -59,11 +58,9 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         keys: None,
         mark: None,
         caption: if penalized {
-            "To fit the data the weights must grow, and the penalty λR(W) makes them pay for it: training ends where \
-             the next bit of fit costs as much as it gains."
+            "The weights grow to fit the data, and the penalty λR(W) grows with them. Training ends where a further step would raise the penalty as much as it lowers the data loss."
         } else {
-            "Nothing is penalised (λ = 0), so the data loss is all there is, and nothing but the schedule keeps the \
-             weights from growing."
+            "Nothing is penalised (λ = 0): the objective is the data loss alone, and only the schedule limits the weights."
         }
         .to_owned(),
     };
@@ -78,8 +75,7 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         ],
         keys: None,
         mark: kept(End::Lower),
-        caption: "The gap between the curves is what was learned about the training images only; training images are \
-                  counted before their update, so that curve starts late."
+        caption: "The gap between the curves is overfitting. The loss of training images is taken before their update, so that their curve lags."
             .to_owned(),
     };
     let rate = Chart {
@@ -90,8 +86,7 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         series: vec![Series::line("train", "at each update", history.by_step(|step| step.learning_rate))],
         keys: None,
         mark: None,
-        caption: "The size of each step along the gradient: where the loss jumps while this is high, it is too high; \
-                  where the loss stands still while this is low, it fell too soon."
+        caption: "The learning rate is the size of a step along the gradient. If the loss jumps while the rate is high, the rate is too high. If the loss no longer falls while the rate is low, the rate fell too soon."
             .to_owned(),
     };
     [loss, parts, accuracy, rate].into_iter().map(|chart| draw(chart, unit, end)).collect()
@@ -141,7 +136,7 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         keys: keys("validation", "dashed", "training"),
         mark: None,
         caption: if config::same_objective(runs) {
-            "The lower solid line generalises better; the distance to its dashed line is how much of the fit is memory."
+            "The lower solid line generalises better; the distance to its dashed line is overfitting."
         } else {
             "These runs minimise different losses or penalties, whose sums do not compare: read each curve's shape \
              here, and compare the runs by their accuracy or retrieval."
@@ -160,11 +155,9 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         keys: keys("data loss, validation", "dotted", "penalty"),
         mark: None,
         caption: if config::same_data_loss(runs) {
-            "A stronger penalty holds the dotted line down and lifts the solid one: look for the run in which the \
-             solid line is lowest at its end."
+            "A stronger penalty lowers the dotted line and raises the solid one: the best run has the lowest solid line at its end."
         } else {
-            "A stronger penalty holds the dotted line down and lifts the solid one; the data losses of these runs \
-             differ in kind, so their values do not compare."
+            "A stronger penalty lowers the dotted line and raises the solid one; the data losses of these runs differ in kind, so their values do not compare."
         }
         .to_owned(),
     };
@@ -179,8 +172,7 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         ),
         keys: keys("validation", "dashed", "training"),
         mark: None,
-        caption: "Compare where the solid lines end, and how early they arrive; differences smaller than a curve's \
-                  own wobble mean little."
+        caption: "Compare where the solid lines end, and how early they arrive; differences smaller than the noise of a curve mean little."
             .to_owned(),
     };
     let rate = Chart {
@@ -191,8 +183,7 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         series: lines("", "", |epoch| Some(epoch.learning_rate)),
         keys: None,
         mark: None,
-        caption: "Runs with different schedules are only comparable at their ends: a rate that is still high hides \
-                  how good the weights already are."
+        caption: "Runs with different schedules are comparable only at their ends: a high rate adds noise to the loss."
             .to_owned(),
     };
     [loss, parts, accuracy, rate].into_iter().map(|chart| draw(chart, unit, end)).collect()

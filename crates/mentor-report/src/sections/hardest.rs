@@ -22,8 +22,7 @@ pub(crate) fn panel(run: &RunReport, samples: &[HardSample]) -> String {
             folded.concat()
         );
     }
-    let caption = "Each card says what the image is, what it was taken for, and how sure the model was: here wrong \
-                   labels, damaged images and truly ambiguous ones come to light before any aggregate shows them.";
+    let caption = "Each card says what the image is, what it was taken for, and how sure the model was: look here for wrong labels, damaged images and ambiguous ones.";
     figure("Samples with the highest loss", &content, caption)
 }
 

@@ -49,8 +49,7 @@ pub(crate) fn panels(health: &[EpochHealth], margin: Option<f64>, id: &str) -> S
         ],
         keys: None,
         mark: None,
-        caption: "The distances should part by more than the margin. Where they and the spread fall to 0 together, all \
-                  embeddings become one point; where the length keeps growing, distances are bought by scale."
+        caption: "The two distances should differ by more than the margin. If they and the spread fall to 0, all embeddings become one point. If the length keeps growing, only the scale makes distances larger."
             .to_owned(),
     };
     [cases, lengths].into_iter().map(|chart| draw(chart, "epoch", end)).collect()
@@ -68,7 +67,7 @@ mod tests {
         let last = health.last_mut().unwrap();
         last.active = Some(0.001);
         let html = panels(&health, Some(0.2), "r");
-        assert!(html.contains("<b>starved</b>: hardly any term gives a gradient; mine harder"), "{html}");
+        assert!(html.contains("<b>starved</b>: hardly any term is active; mine harder"), "{html}");
         assert_eq!(html.matches("<figure").count(), 2);
         assert_eq!(panels(&[], None, "r"), "");
     }

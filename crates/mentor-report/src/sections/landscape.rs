@@ -1,4 +1,4 @@
-//! The lecture's picture of gradient descent: the cost along a line through the space of weights, and the
+//! Gradient descent as a picture: the cost along a line through the space of weights, and the
 //! optimiser's steps on it.
 
 use mentor_run::records::analysis::{Landscape, PathPoint};

@@ -46,7 +46,7 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
     let lone = match found.num_lone_queries {
         0 => String::new(),
         lone => format!(
-            " {} left out: nothing else of {} class is there to be found.",
+            " {} left out: no other image is of {} class.",
             counted(lone as u64, "lone query was", "lone queries were"),
             if lone == 1 { "its" } else { "their" }
         ),
@@ -56,8 +56,7 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
         Metric::Cosine => "cosine",
     };
     let caption = if found.num_queries == 0 {
-        "No sample has another of its class to be found, so that nothing is defined here: a split needs two samples of a class for one \
-         query."
+        "No sample has another of its class, so that the measures are undefined: a query needs two samples of one class."
             .to_owned()
     } else {
         format!(
@@ -177,7 +176,7 @@ mod tests {
         analysis.retrieval = Retrieval { num_queries: 0, map_at_r: None, ..analysis.retrieval };
         let html = numbers(&analysis);
         assert!(
-            html.contains("<td>undefined</td>") && html.contains("needs two samples of a class"),
+            html.contains("<td>undefined</td>") && html.contains("needs two samples of one class"),
             "{html}"
         );
     }

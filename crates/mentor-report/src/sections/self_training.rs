@@ -47,7 +47,7 @@ fn stages(run: &RunReport, found: &SelfTraining) -> String {
         found.stages.iter().map(row).collect::<String>()
     );
     let mut caption = format!(
-        "{}: {} labelled images, {} more as a canary that nobody trains on, {} images without labels. The final model is bold; the \
+        "{}: {} labelled images, {} more as an audit set that nobody trains on, {} images without labels. The final model is bold; the \
          test split was opened once, at the end.",
         escape(&found.method),
         count(found.num_labelled as u64),
@@ -65,7 +65,7 @@ fn stages(run: &RunReport, found: &SelfTraining) -> String {
     let leaks = &found.leaks;
     caption += &format!(
         " Of {} images offered without labels {} were copies of others and left out, {} showed the picture of a validation, test or \
-         canary image and were {}.",
+         audit image and were {}.",
         count(leaks.num_offered as u64),
         count(leaks.num_exact as u64),
         count(leaks.num_near as u64),
@@ -74,7 +74,7 @@ fn stages(run: &RunReport, found: &SelfTraining) -> String {
     figure("Models", &content, &caption)
 }
 
-/// Accuracy from the teacher on, and the canary's precision.
+/// Accuracy from the teacher on, and the audit set's precision.
 fn curve(found: &SelfTraining, id: &str) -> String {
     let of = |name: &str| found.stages.iter().find(|stage| stage.name == name);
     let stage = |round: usize| if round == 0 { of("teacher") } else { of(&format!("round {round}")) };
@@ -97,12 +97,12 @@ fn curve(found: &SelfTraining, id: &str) -> String {
         series: vec![
             Series::line("val", "validation accuracy", points(|stage| Some(stage.val_accuracy))),
             Series::line("train dashed", "test accuracy", points(|stage| stage.test_accuracy)),
-            Series::line("penalty dotted", "precision on the canary", first.into_iter().chain(audits).collect()),
+            Series::line("penalty dotted", "precision on the audit set", first.into_iter().chain(audits).collect()),
         ],
         keys: None,
         mark: None,
         caption: "Round 0 is the first teacher. A student with no more validation images right than its teacher, or whose labels fall \
-                  out of the canary's interval, is rolled back, and the next one learns from the same teacher."
+                  out of the audit set's interval, is rolled back, and the next one learns from the same teacher."
             .to_owned(),
     };
     draw(chart, "round", found.rounds.len() as f64)
@@ -138,7 +138,7 @@ fn rounds(found: &SelfTraining) -> String {
         "Rounds",
         &content,
         "Teacher and student on validation; kept: the share of the unlabelled images that is chosen; copies: how often one is seen in an \
-         epoch; audit: the share of the canary's labels that is right; drift: the share of labels that would have to change for the \
+         epoch; audit: the share of the audit set's labels that is right; drift: the share of labels that would have to change for the \
          classes to be as frequent as among the labels; changed: labels that differ from the last round's.",
     )
 }
@@ -167,13 +167,13 @@ fn classes(found: &SelfTraining, last: &Round) -> String {
     };
     let content = format!(
         "<div class=\"scroll\"><table><thead><tr><th>class</th><th>labelled so</th><th>confident</th><th>chosen</th><th>copies</th>\
-         <th>confidence</th><th>lowest</th><th>canary right</th><th>precision</th><th>95&nbsp;% interval</th></tr></thead><tbody>{}</tbody>\
+         <th>confidence</th><th>lowest</th><th>audited right</th><th>precision</th><th>95&nbsp;% interval</th></tr></thead><tbody>{}</tbody>\
          </table></div>",
         last.selection.classes.iter().enumerate().map(row).collect::<String>()
     );
     let caption = format!(
-        "Labels of round {}. The precision is that of the canary's labels, with Wilson's interval: a bar over the whole width says \
-         that the canary is too small to tell.",
+        "Labels of round {}. The precision is that of the audit set's labels, with Wilson's interval: a bar over the whole width says \
+         that the audit set is too small to tell.",
         last.summary.round
     );
     figure("Labels and audit, class by class", &content, &caption)
@@ -227,9 +227,7 @@ fn pictures(found: &SelfTraining, last: &Round, id: &str) -> String {
     let more = more_classes(found.classes.len().saturating_sub(last.sheets.len()));
     let content = format!("{}<ul class=\"found\">{rows}</ul>{more}", sheet.html);
     let caption = format!(
-        "Images that the student of round {} learnt from, with the confidence of their label: five of the most and five of the least \
-         confident of each class. Wrong ones among the first are what to worry about; wrong ones among the last say that \
-         the threshold is low.",
+        "Images that the student of round {} learnt from, with the confidence of their label: five of the most and five of the least confident of each class. Wrong labels of high confidence harm the student most. Wrong labels of low confidence mean that the threshold is low.",
         last.summary.round
     );
     wide(&figure("Pseudo-labelled images", &content, &caption))

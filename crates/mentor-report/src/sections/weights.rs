@@ -42,11 +42,9 @@ pub(crate) fn rows(run: &RunReport, images: &[WeightImage]) -> String {
     let num_classes = run.analysis.as_ref().map_or(0, |analysis| analysis.evaluation.per_class.len());
     let more = more_classes(num_classes.max(images.len()).saturating_sub(MAX_ROWS));
     let reading = if colour {
-        "Each row of W is a template that an image is multiplied with: bright pixels speak for the class, dark ones \
-         against it"
+        "Each row of W is a template that is multiplied with an image: bright pixels raise the score of the class, dark ones lower it"
     } else {
-        "Each row of W is a template that an image is multiplied with: bright pixels on orange speak for the class, \
-         on blue against it"
+        "Each row of W is a template that is multiplied with an image: bright pixels raise the score of the class on orange and lower it on blue"
     };
     let caption = format!(
         "{reading}; speckle instead of shapes is noise that was learned, and a stronger penalty smooths it."
@@ -116,17 +114,15 @@ pub(crate) fn histogram(histogram: &Histogram, penalty: (f64, f64), id: &str) ->
     ];
     let caption = match penalty {
         (l1, l2) if l1 > 0.0 && l2 > 0.0 => {
-            "L1 cuts small weights to exactly zero and L2 draws the others in: look at how many are gone, and how narrow the rest is."
+            "L1 sets small weights to exactly zero, and L2 shrinks the others: look at the number of zeros and at the width of the rest."
         }
         (l1, _) if l1 > 0.0 => {
-            "L1 takes the same amount from every weight at each step, so the useless ones end at exactly zero: look at how many are left."
+            "L1 takes the same amount from every weight at each step, so that weights of little use become exactly zero: look at how many are left."
         }
         (_, l2) if l2 > 0.0 => {
             "L2 shrinks each weight in proportion to its size, so weights gather about zero and hardly any is exactly zero: look at the width."
         }
-        _ => {
-            "Nothing is penalised, so the width shows how far training has driven the weights from where they began."
-        }
+        _ => "Nothing is penalised: the width shows how far the weights have moved from their start.",
     };
     figure("Histogram of the weights", &(legend(&keys) + &svg), caption)
 }

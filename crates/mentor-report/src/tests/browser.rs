@@ -27,9 +27,11 @@ window.addEventListener("load", () => {
     const page = frame.contentDocument;
     const width = page.documentElement.clientWidth;
     const say = (text) => problems.push(`${frame.title} at ${frame.width} px: ${text}`);
-    const name = (element) => `<${element.tagName.toLowerCase()} class="${element.getAttribute("class") ?? ""}">`;
+    const classes = (element) => element.getAttribute("class") ?? "";
+    const name = (element) => `<${element.tagName.toLowerCase()} class="${classes(element)}">`;
     page.querySelectorAll("details").forEach((details) => (details.open = true));
-    if (page.documentElement.scrollWidth > width) say(`the page is ${page.documentElement.scrollWidth} px wide`);
+    const whole = page.documentElement.scrollWidth;
+    if (whole > width) say(`the page is ${whole} px wide`);
     for (const element of page.body.querySelectorAll("*")) {
       // What is in a box that scrolls may be wider than the page, but not the box.
       if (element.parentElement.closest(".scroll, .found")) continue;
@@ -42,15 +44,18 @@ window.addEventListener("load", () => {
       const words = [...plot.querySelectorAll("text")].map((word) => [word, word.getBoundingClientRect()]);
       words.forEach(([word, box], index) => {
         const size = parseFloat(page.defaultView.getComputedStyle(word).fontSize) * plot.getScreenCTM().a;
-        if (size < 9 && !word.matches(".count")) say(`"${word.textContent}" is ${size} px high in ${name(plot)}`);
+        const tiny = size < 9 && !word.matches(".count");
+        if (tiny) say(`"${word.textContent}" is ${size} px high in ${name(plot)}`);
         for (const [other, place] of words.slice(index + 1)) {
           const across = Math.min(box.right, place.right) - Math.max(box.left, place.left);
           const down = Math.min(box.bottom, place.bottom) - Math.max(box.top, place.top);
           // A box has the room of a line about its letters; words that are turned have it at their sides.
           const turned = box.height > box.width && place.height > place.width;
           const [along, lines] = turned ? [down, across] : [across, down];
-          const room = 0.4 * Math.min(...(turned ? [box.width, place.width] : [box.height, place.height]), 20);
-          if (along > 1 && lines > room) say(`"${word.textContent}" and "${other.textContent}" meet in ${name(plot)}`);
+          const heights = turned ? [box.width, place.width] : [box.height, place.height];
+          const room = 0.4 * Math.min(...heights, 20);
+          const both = `"${word.textContent}" and "${other.textContent}"`;
+          if (along > 1 && lines > room) say(`${both} meet in ${name(plot)}`);
         }
       });
     }
@@ -185,7 +190,7 @@ fn reports() -> Vec<(String, String)> {
         ("softmax of forty classes", render(&[classifier(40, name)])),
         ("softmax of a hundred classes", render(&[classifier(100, name)])),
         ("triplet", render(&[embedding_model("triplet")])),
-        ("pairwise", render(&[embedding_model("pairwise")])),
+        ("contrastive", render(&[embedding_model("contrastive")])),
         ("distil", render(&[distilled()])),
         ("distil of embeddings", render(&[embedded()])),
         ("self-train", render(&[self_trained])),

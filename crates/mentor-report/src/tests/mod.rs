@@ -172,7 +172,7 @@ fn runs_that_differ_in_their_penalty_are_not_compared_by_their_loss() {
     let html = render(&[fixture::complete("runs/a"), second]);
     assert!(html.contains("losses or penalties, whose sums do not compare"));
     // Their data losses do.
-    assert!(html.contains("look for the run in which the solid line is lowest"));
+    assert!(html.contains("the best run has the lowest solid line"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a student learns from its teachers, as written.
+//! `[distill]` of the configuration, as written.
 
 use std::path::PathBuf;
 
@@ -26,9 +26,9 @@ pub struct DistillConfig {
     /// Factor of the loss of the labels, at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hard_weight: Option<f64>,
-    /// Fixed augmented versions of each image, each of which the teacher scores once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub views: Option<u64>,
+    /// Augmented versions of each image, at least 1. The teacher scores each version once.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "views")]
+    pub augmentations: Option<u64>,
     /// Whether the same network is trained without teachers too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<bool>,

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use mentor_data::{Augment, OpenOptions};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod distill;
 mod self_train;
@@ -95,25 +95,25 @@ pub struct ModelConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
-    /// `softmax`, `svm` or `crammer-singer` of a classifier; `pairwise` or `triplet` of an embedding model.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `softmax`, `svm` or `crammer-singer` of a classifier; `contrastive` or `triplet` of an embedding model.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "name")]
     pub name: Option<String>,
     /// Δ of the SVM losses, m of the ranking losses; at least 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// Share of the target's probability given to all classes alike, in [0, 1); softmax only.
+    /// Share of the target's probability that is spread evenly over all classes, in [0, 1); softmax only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_smoothing: Option<f64>,
     /// One weight a class, in class order; softmax only. Empty: every class weighs 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<Vec<f64>>,
-    /// Of `pairwise`, `lecture` or `hadsell`; of `triplet`, `hinge` or `soft-margin`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of `contrastive`, `linear` or `squared`; of `triplet`, `hinge` or `soft-margin`.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "name")]
     pub form: Option<String>,
     /// Which triplets count: `all`, `hard`, `semi-hard`, or `none` for those of `data.triplets`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mining: Option<String>,
-    /// What the sum of a ranking loss is divided by: `valid` (`triplet`'s default) or `active` (`pairwise`'s).
+    /// What the sum of a ranking loss is divided by: `valid` (`triplet`'s default) or `active` (`contrastive`'s).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<String>,
     /// Distance of the ranking losses: `euclidean`, `squared` or `cosine`.
@@ -201,6 +201,20 @@ pub struct TrainingConfig {
     pub ema: Option<f64>,
 }
 
+/// Losses and forms that had another name in early versions, and their names now.
+const RENAMED: [(&str, &str); 3] =
+    [("pairwise", "contrastive"), ("lecture", "linear"), ("hadsell", "squared")];
+
+/// The present name of a loss or of its form, for a present or an earlier one.
+pub fn present_name(name: &str) -> &str {
+    RENAMED.iter().find(|(earlier, _)| *earlier == name).map_or(name, |(_, present)| present)
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let written = Option::<String>::deserialize(deserializer)?;
+    Ok(written.map(|name| present_name(&name).to_owned()))
+}
+
 /// Why a configuration could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -243,7 +257,8 @@ impl Config {
     ///
     /// ```
     /// use mentor_run::Config;
-    /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &["optimizer.learning_rate=0.05".into()])?;
+    /// let sets = ["optimizer.learning_rate=0.05".to_owned()];
+    /// let config = Config::from_toml("[model]\nname = 'cnn'", "run.toml", &sets)?;
     /// assert_eq!(config.optimizer.learning_rate, Some(0.05));
     /// assert!(Config::from_toml("[model]\nnmae = 'cnn'", "run.toml", &[]).is_err());
     /// # Ok::<(), mentor_run::ConfigError>(())
@@ -251,7 +266,7 @@ impl Config {
     pub fn from_toml(text: &str, origin: &str, assignments: &[String]) -> Result<Self, ConfigError> {
         let parse_error = |origin: &str, error: toml::de::Error| ConfigError::Parse {
             origin: origin.to_owned(),
-            message: error.message().replace('\n', " "),
+            message: in_words(error.message()),
         };
         // First as it stands, so that a mistake in the file is reported as one of the file.
         let mut config: Config = toml::from_str(text).map_err(|error| {
@@ -270,6 +285,19 @@ impl Config {
     /// The configuration as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a Config is plain tables of plain values")
+    }
+}
+
+/// What the parser says, on one line and without names of our types, which only a programmer knows.
+fn in_words(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.split_once("expected struct ") {
+        Some((before, after)) => {
+            let rest = after.split_once(' ').map_or(String::new(), |(_, rest)| format!(" {rest}"));
+            format!("{before}expected a table{rest}")
+        }
+        None => line,
     }
 }
 
@@ -316,6 +344,14 @@ mod tests {
     }
 
     #[test]
+    fn a_value_in_place_of_a_table_is_refused_in_words() {
+        for (text, sets) in [("model = 3", &[][..]), ("", &["model=3"]), ("distill = 'x'", &[])] {
+            let error = parse(text, sets).unwrap_err().to_string();
+            assert!(error.contains("expected a table") && !error.contains("Config"), "{error}");
+        }
+    }
+
+    #[test]
     fn assignments_win_over_the_file_and_take_bare_words() {
         let config = parse("[model]\nname = 'linear'", &["model.name=mlp:10,10", "training.seed=7"]).unwrap();
         assert_eq!(config.model.name.as_deref(), Some("mlp:10,10"));
@@ -327,6 +363,18 @@ mod tests {
         for set in ["seed", "=3", "training.seed.deep=1", "training.sed=1"] {
             assert!(parse("[training]\nseed = 1", &[set]).is_err(), "{set}");
         }
+    }
+
+    #[test]
+    fn earlier_names_are_read_and_written_as_the_present_ones() {
+        let earlier = "[loss]\nname = 'pairwise'\nform = 'lecture'\n[self_train]\ncanary_fraction = 0.1\n\
+                       [distill]\nteachers = []\nviews = 3";
+        let present = "[loss]\nname = 'contrastive'\nform = 'linear'\n[self_train]\naudit_fraction = 0.1\n\
+                       [distill]\nteachers = []\naugmentations = 3";
+        let (earlier, present) = (parse(earlier, &[]).unwrap(), parse(present, &[]).unwrap());
+        assert_eq!(earlier, present);
+        assert!(earlier.to_toml().contains("name = \"contrastive\""), "{}", earlier.to_toml());
+        assert_eq!(parse("", &["loss.form=hadsell"]).unwrap().loss.form.as_deref(), Some("squared"));
     }
 
     #[test]

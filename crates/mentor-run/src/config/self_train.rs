@@ -1,4 +1,4 @@
-//! How few labels and many images become a student, as written.
+//! `[self_train]` of the configuration, as written.
 
 use std::path::PathBuf;
 
@@ -57,9 +57,9 @@ pub struct SelfTrainConfig {
     /// Noise of the student: probability of dropping the last residual block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stochastic_depth: Option<f64>,
-    /// Share of the labelled images of a class that nobody trains on and that audit the pseudo-labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub canary_fraction: Option<f64>,
+    /// Share of the labelled images of a class that is held out to audit the pseudo-labels, in [0, 1).
+    #[serde(skip_serializing_if = "Option::is_none", alias = "canary_fraction")]
+    pub audit_fraction: Option<f64>,
     /// Whether the student's network is trained on the labels alone too, with as many updates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<bool>,

@@ -68,7 +68,7 @@ pub fn read_named(path: &Path, max_bytes: u64) -> Result<Vec<u8>, RunDirError> {
     Ok(bytes)
 }
 
-/// Opens a plain file for reading and writing, and makes it where there is none.
+/// Opens a plain file for reading and writing, and makes it if there is none.
 ///
 /// # Errors
 ///

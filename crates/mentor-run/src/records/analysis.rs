@@ -1,6 +1,6 @@
 //! What the report draws, beyond the curves: `analysis.json`.
 //!
-//! Computed once, when a run ends, on the validation split (on the training split where there is none).
+//! Computed once, when a run ends, on the validation split (on the training split if there is none).
 
 use mentor_metrics::classification::Evaluation;
 use serde::{Deserialize, Serialize};

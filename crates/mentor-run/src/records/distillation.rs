@@ -1,4 +1,4 @@
-//! How near a student is to its teachers: what `summary.json` and `distillation.json` hold of it.
+//! The fidelity of a student to its teachers, in `summary.json` and `distillation.json`.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub struct BaselineSummary {
 /// `distillation.json`: what the report draws of a distillation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distillation {
-    /// The split that all was measured on: `val`, or `train` where there is none.
+    /// The split that all was measured on: `val`, or `train` if there is none.
     pub split: String,
     /// Its samples.
     pub num_samples: usize,

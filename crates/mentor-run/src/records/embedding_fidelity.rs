@@ -10,7 +10,7 @@ use super::distillation::{BaselineSummary, Speed};
 /// Student, teachers and baseline by what their embeddings find.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingFidelity {
-    /// The split that all was measured on: `val`, or `train` where there is none.
+    /// The split that all was measured on: `val`, or `train` if there is none.
     pub split: String,
     /// Its samples.
     pub num_samples: usize,

@@ -1,4 +1,4 @@
-//! What training says while it runs. Observers turn events into progress bars and `metrics.jsonl`.
+//! The events of training. Observers turn them into progress bars and `metrics.jsonl`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;

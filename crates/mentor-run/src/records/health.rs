@@ -1,4 +1,4 @@
-//! The health of embeddings in training: what each epoch saw, and a named diagnosis of it in one line.
+//! The health of embeddings in training: the figures of each epoch and a diagnosis in one line.
 
 use serde::{Deserialize, Serialize};
 
@@ -98,12 +98,12 @@ impl Diagnosis {
     /// What it means and what to try, as the rest of a sentence after its name.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Healthy => "classes move apart and there is still something to learn from",
+            Self::Healthy => "classes move apart, and triplets or pairs are still active",
             Self::Collapsed => {
                 "all embeddings are about one point; lower the learning rate, mine semi-hard instead of hard, or use the soft margin"
             }
             Self::Starved => {
-                "hardly any term gives a gradient; mine harder triplets, take more classes a batch, raise the margin, or stop here"
+                "hardly any term is active; mine harder triplets, take more classes a batch, raise the margin, or stop here"
             }
             Self::Exploding => {
                 "embeddings grow without bound; give them unit length, lower the learning rate, or penalise the weights"

@@ -1,5 +1,4 @@
-//! What is read of a run's JSON is checked beyond its types: a record that says what cannot be is damaged,
-//! and nothing is drawn of it.
+//! Checks of a run's JSON beyond its types: a record with impossible values is damaged and is not drawn.
 
 use std::fmt;
 

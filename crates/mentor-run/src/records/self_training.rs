@@ -20,7 +20,7 @@ pub struct RoundSummary {
     pub num_pseudo_labels: u64,
     /// Their mean confidence.
     pub mean_confidence: f64,
-    /// Share of the canary's pseudo-labels that is right; absent without a canary, or where none is labelled.
+    /// Share of the audit set's pseudo-labels that is right; absent without an audit set, or where none is labelled.
     pub audit_precision: Option<f64>,
     /// McNemar's exact p-value of the student and its teacher on the validation split; absent if there was no
     /// student.
@@ -63,9 +63,9 @@ pub struct Round {
     pub drift: f64,
     /// Share of the images whose label is not that of the round before; absent in the first round.
     pub changed: Option<f64>,
-    /// The teacher on the canary.
+    /// The teacher on the audit set.
     pub audit: Option<Audit>,
-    /// The student on the canary.
+    /// The student on the audit set.
     pub student_audit: Option<Audit>,
     /// Why the audit rolled back, if it did.
     pub alarms: Vec<Alarm>,
@@ -102,7 +102,7 @@ pub struct Leaks {
     pub num_offered: usize,
     /// Byte-identical to a labelled, validation or test image.
     pub num_exact: usize,
-    /// The same picture as a validation, test or canary image, in other bytes.
+    /// The same picture as a validation, test or audit image, in other bytes.
     pub num_near: usize,
     /// Whether these near duplicates stayed, because duplicates were to be kept.
     pub kept: bool,

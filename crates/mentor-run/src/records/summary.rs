@@ -1,4 +1,4 @@
-//! `summary.json`: what a run came to.
+//! `summary.json`: the result of a run.
 
 use std::collections::BTreeMap;
 

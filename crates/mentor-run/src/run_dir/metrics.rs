@@ -17,7 +17,7 @@ const METRICS_FILE: &str = "metrics.jsonl";
 pub struct MetricsLog {
     /// The lines that can be read, in order.
     pub lines: Vec<MetricsLine>,
-    /// Lines that cannot, but for a last one that was cut off, as a kill leaves it.
+    /// Lines that cannot, except for a last one that was cut off, as a kill leaves it.
     pub num_damaged: usize,
 }
 
@@ -31,7 +31,7 @@ impl RunDir {
         Ok(self.metrics_log()?.lines)
     }
 
-    /// What `metrics.jsonl` holds; nothing where there is none.
+    /// What `metrics.jsonl` holds; nothing if there is none.
     ///
     /// # Errors
     ///

@@ -8,13 +8,14 @@
 //! model.json         architecture, classes, data  | written when the run is complete
 //! analysis.json      what the report draws        |
 //! summary.json       final metrics               /  last: it marks the run complete
-//! teacher-N.cache    scores or embeddings of teacher N of a distillation, and what came of it in distillation.json,
-//!                    or embedding-fidelity.json;
+//! teacher-N.cache    scores or embeddings of teacher N of a distillation
+//! distillation.json, embedding-fidelity.json  what distillation did
 //! baseline/          the run of the same network without teachers
-//! length/, length.json  trials of self-training that find how long teacher and baseline train, and what came
-//! of them;
-//! teacher/, round-N/  stages of self-training: round-N/labels/ (pseudo-labels), round-N/student/ (a run), round-N/round.json;
-//! distilled/         what --distill-to made; what the report draws of all is in self_training.json
+//! length/, length.json  trials of self-training that find how long teacher and baseline train
+//! teacher/, round-N/  stages of self-training: round-N/labels/ (pseudo-labels), round-N/student/ (a run),
+//!                    round-N/round.json
+//! distilled/         the run of --distill-to
+//! self_training.json what the report draws of self-training
 //! quarantine.txt     images that were left out, with --on-bad-image quarantine
 //! report.html        written by the command line
 //! ```

@@ -1,5 +1,4 @@
-//! In what two configurations differ. The same data under another name, such as `./data` for `data`, is no
-//! difference.
+//! The fields in which two configurations differ. The same data under another name, such as `./data` for `data`, does not differ.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,11 +1,12 @@
-//! The rooms of the workspace: arrows run downwards, files do not need each other, and invariants of ARCHITECTURE.md that
-//! are about words hold.
+//! The rooms of the workspace: imports run downwards, files do not need each other, the invariants of
+//! ARCHITECTURE.md that a reader of words can check hold, and no line is too wide.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod graph;
 mod module;
 mod rules;
 mod tokens;
+mod width;
 
 use std::fs;
 use std::path::Path;
@@ -80,6 +81,12 @@ fn words_that_an_invariant_forbids_stand_nowhere() {
 }
 
 #[test]
+fn no_line_of_code_or_docs_is_wider_than_rustfmt_allows() {
+    let found = width::too_wide(root());
+    assert!(found.is_empty(), "{} lines:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
 fn the_report_needs_neither_training_nor_the_engine() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
     let mut open = vec!["mentor-report".to_owned()];
@@ -117,6 +124,13 @@ mod made_up {
 
     fn upward_of(files: &[(&str, &str)]) -> Vec<String> {
         upward(&Graph::new(&tree(files)), &floors("```floors\na: low high\na/high: left right\n```\n"))
+    }
+
+    #[test]
+    fn a_wide_line_is_found_unless_it_is_a_row_of_a_table_or_has_an_address() {
+        let text =
+            "/// 12345678\n/// | 3456 |\n| 345678 |\n1234567890\n12345678901\n// http://ab\näöüäöüäöüä\n";
+        assert_eq!(width::of_text("a.md", text, 10), ["a.md:1: 12 columns", "a.md:5: 11 columns"]);
     }
 
     const LIB: (&str, &str) = ("a/src/lib.rs", "mod low; mod high; pub use high::top::Top;");

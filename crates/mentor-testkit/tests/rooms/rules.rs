@@ -11,9 +11,11 @@ pub(crate) type Floors = BTreeMap<String, Vec<String>>;
 /// Reads the floors from a block of text: `FOLDER: room room …` a line, the folder below `crates/`.
 pub(crate) fn floors(architecture: &str) -> Floors {
     let block = architecture.split("```floors\n").nth(1).unwrap_or_default();
-    let lines = block.lines().take_while(|line| !line.starts_with("```"));
+    // A list goes on in lines that begin with a space.
+    let block = block.split("```").next().unwrap_or_default().replace("\n ", " ");
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-    lines
+    block
+        .lines()
         .filter_map(|line| line.split_once(':'))
         .map(|(folder, rooms)| (folder.to_owned(), words(rooms)))
         .collect()

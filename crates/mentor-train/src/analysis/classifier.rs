@@ -1,4 +1,4 @@
-//! Computes what the report draws: the hardest samples, the weights, the cost around the optimiser's way.
+//! Computes what the report draws: the hardest samples, the weights, and the cost along the optimisation path.
 
 use mentor_data::{DataError, Dataset};
 use mentor_metrics::classification::{SampleResult, summarise};

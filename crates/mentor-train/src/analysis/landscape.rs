@@ -1,4 +1,4 @@
-//! The cost around the optimiser's way: along one weight, and along the line from the first to the last weights.
+//! The cost near the optimisation path: along one weight, and along the line from the first to the last weights.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ const NUM_POINTS: usize = 33;
 /// Points of the optimiser's way that are drawn, at most.
 const NUM_PATH_POINTS: usize = 40;
 
-/// The cost along the weight that changed most, and along the line from the first to the `last` weights; none where no weight
-/// changed.
+/// The cost along the weight that changed most, and along the line from the first to the `last` weights; none
+/// where no weight changed.
 pub(crate) fn landscapes(
     subject: &Subject<'_>,
     last: &Model,
@@ -116,7 +116,8 @@ impl<'a> Surface<'a> {
         self.along("from the first to the last weights".to_owned(), [-0.25, 1.5], place, project)
     }
 
-    /// The cost where `place` puts the weights, from one end of the range to the other, and the way where `project` puts it.
+    /// The cost where `place` puts the weights, from one end of the range to the other, and the way where
+    /// `project` puts it.
     fn along(
         &self,
         label: String,

@@ -1,4 +1,4 @@
-//! The optimiser's way: the weights after some epochs, of models small enough to keep them.
+//! The optimisation path: the weights after some epochs, for models that are small enough.
 
 use std::num::NonZeroUsize;
 

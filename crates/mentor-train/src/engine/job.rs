@@ -8,7 +8,7 @@ use crate::engine::execution::Execution;
 use crate::engine::objective::Objective;
 use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::plan::TrainingPlan;
+use crate::plan::{LossPlan, TrainingPlan};
 
 /// What does not change over a training.
 pub(crate) struct Job<'a> {
@@ -19,8 +19,8 @@ pub(crate) struct Job<'a> {
     pub(crate) analysis: Option<&'a dyn Analyse>,
     /// Where the run is kept, if it is.
     pub(crate) files: Option<Files<'a>>,
-    /// The margin of a ranking loss.
-    pub(crate) margin: Option<f64>,
+    /// The loss that the finished model is evaluated by.
+    pub(crate) loss: &'a LossPlan,
     /// With gradients.
     pub(crate) device: Device,
     pub(crate) execution: &'a Execution<'a>,

@@ -12,7 +12,8 @@ pub enum Outcome<T = Summary> {
     Complete(T),
     /// The run was complete before.
     AlreadyComplete(T),
-    /// Training was stopped. If it has a run directory, a checkpoint was written, and the same call continues.
+    /// Training was stopped. If it has a run directory, a checkpoint was written, and the same call
+    /// continues.
     Interrupted {
         /// Updates done; `None` if nothing was being trained.
         step: Option<u64>,

@@ -71,7 +71,7 @@ impl Trainee<'_> {
             objective,
             analysis: Some(objective),
             files: Some(Files { dir: run_dir, config }),
-            margin: plan.loss.ranking_margin(),
+            loss: &plan.loss,
             device,
             execution,
         };

@@ -22,11 +22,11 @@ use crate::plan::checker::{Checker, PlanError};
 use crate::plan::loss::LossPlan;
 use crate::plan::training::{Learner, TrainingPlan};
 
-/// Trains a network on data sets in memory or behind a store, with any [`Objective`], in the loop that recipes
-/// use too: checkpoints, metrics, early stopping and bits are the same.
+/// Trains a network on data sets in memory or behind a store, with any [`Objective`], in the loop that
+/// recipes use too: checkpoints, metrics, early stopping and bits are the same.
 ///
-/// Settings are those of a [`Config`]: optimiser, schedule, penalty, length, seed and augmentation, each with the
-/// default that a [`Plan`](crate::Plan) has. They are checked when training begins.
+/// Settings are those of a [`Config`]: optimiser, schedule, penalty, length, seed and augmentation, each with
+/// the default that a [`Plan`](crate::Plan) has. They are checked when training begins.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -84,8 +84,8 @@ impl Trainer {
         Self { preprocessing: Some(preprocessing), ..self }
     }
 
-    /// Takes all settings from `config`, whose `loss` is the one that the finished model is evaluated by; what
-    /// it says of data, model and recipe must be empty, but for the augmentation.
+    /// Takes all settings from `config`, whose `loss` is the one that the finished model is evaluated by;
+    /// what it says of data, model and recipe must be empty, but for the augmentation.
     #[must_use]
     pub fn with_config(self, config: Config) -> Self {
         Self { config, ..self }
@@ -112,7 +112,8 @@ impl Trainer {
         self
     }
 
-    /// Seed of the order of the samples, of augmentation and of dropout; the model's weights are drawn already.
+    /// Seed of the order of the samples, of augmentation and of dropout; the model's weights are drawn
+    /// already.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.config.training.seed = Some(seed);
@@ -129,8 +130,8 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Plan`] if a setting is out of its range, or the data does not fit the model; whatever else
-    /// ends training.
+    /// [`TrainError::Plan`] if a setting is out of its range, or the data does not fit the model; whatever
+    /// else ends training.
     pub fn train(
         &self,
         objective: &dyn Objective,
@@ -138,7 +139,11 @@ impl Trainer {
     ) -> Result<Outcome<Trained>, TrainError> {
         let (training, loss, config) = self.settings()?;
         let preprocessing = self.preprocessing.clone().unwrap_or_else(|| Preprocessing::fit(&self.train));
-        let data = TrainingData::given(self.train.clone(), self.val.clone(), preprocessing);
+        let mut data = TrainingData::given(self.train.clone(), self.val.clone(), preprocessing);
+        if let (Head::Classifier { num_classes }, []) = (self.model.spec().head, data.classes()) {
+            // Nobody names them: teachers alone say what they are.
+            data.classes = (0..num_classes).map(|class| class.to_string()).collect();
+        }
         if let Some(out) = &self.out
             && let Some(trained) = self.completed(out, &config, &data)?
         {
@@ -165,7 +170,7 @@ impl Trainer {
             objective,
             analysis: analysis.map(|scored| scored as &dyn Analyse),
             files: run_dir.as_ref().map(|dir| Files { dir, config }),
-            margin: loss.ranking_margin(),
+            loss: &loss,
             device: execution.device().clone().autodiff(),
             execution,
         };

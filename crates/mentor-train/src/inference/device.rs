@@ -1,4 +1,4 @@
-//! Between host and device: batches up, numbers back.
+//! Transfers between host and device: batches up, numbers back.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mentor_data::HostBatch;

@@ -27,11 +27,11 @@ impl ModelLoss {
     /// When it is not a loss that a plan would accept.
     pub(crate) fn of_config(config: &LossConfig, unit_norm: bool) -> Result<Self, PlanError> {
         let name = config.name.as_deref();
-        let Some(pairwise) = name.filter(|name| ["pairwise", "triplet"].contains(name)) else {
+        let Some(pairwise) = name.filter(|name| ["contrastive", "triplet"].contains(name)) else {
             return score_loss_of(config).map(Self::Scores);
         };
         let mut check = Checker { problems: Vec::new() };
-        let loss = RankingLoss::check(pairwise == "pairwise", config, unit_norm, &mut check);
+        let loss = RankingLoss::check(pairwise == "contrastive", config, unit_norm, &mut check);
         match check.problems {
             problems if problems.is_empty() => Ok(Self::Ranking(loss)),
             problems => Err(PlanError { problems }),
@@ -106,7 +106,7 @@ mod tests {
             "loss = { name = 'svm', margin = 0.1 }",
             "loss = { name = 'triplet', form = 'soft-margin', mining = 'hard', distance = 'cosine' }",
             "loss = { name = 'triplet', margin = 0.3, average = 'active' }",
-            "loss = { name = 'pairwise', form = 'hadsell' }",
+            "loss = { name = 'contrastive', form = 'squared' }",
         ];
         for text in on_scores.chain(others.map(str::to_owned)) {
             let config = Config::from_toml(&format!("data.source = 'digits'\n{text}"), "test", &[]).unwrap();

@@ -1,4 +1,4 @@
-//! How fast a model is.
+//! The speed of a model.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

@@ -83,7 +83,7 @@ impl Checker {
         }
     }
 
-    /// What `text` names; `fallback` where there is no text, or with a problem where it names nothing.
+    /// What `text` names; `fallback` if there is no text, or with a problem where it names nothing.
     pub(crate) fn parse<T: FromStr<Err: Display>>(
         &mut self,
         name: &str,

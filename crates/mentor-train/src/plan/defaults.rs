@@ -28,7 +28,7 @@ impl Defaults {
         self_train: bool,
     ) -> Self {
         use LossPlan::{Ranking, Scores};
-        let convolutional = !architecture.is_some_and(Architecture::is_dense);
+        let warms_up = architecture.is_none_or(|architecture| !architecture.is_dense());
         let loss_factor = match loss {
             Scores(loss) => loss.row().rate_factor,
             // The pulls and pushes of the many pairs of a batch nearly cancel, so that steps are small.
@@ -46,7 +46,7 @@ impl Defaults {
             full_rate_batch: if self_train { self_train::BATCH_SIZE } else { 128 },
             batch_size: batch_size.unwrap_or(128),
             epochs: if full_batch { 300 } else { 20 },
-            warmup_epochs: if convolutional && !full_batch { 5.0 } else { 0.0 },
+            warmup_epochs: if warms_up && !full_batch { 5.0 } else { 0.0 },
         }
     }
 

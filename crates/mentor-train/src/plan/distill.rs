@@ -13,8 +13,8 @@ use mentor_run::{DistillConfig, LossConfig, ModelConfig, OptimizerConfig};
 use crate::plan::checker::{Checker, NON_NEGATIVE};
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
 
-/// Fixed augmented versions of each image where the user names no number: as many as a run of 20 epochs sees in most of
-/// its length, at a third of a megabyte for a thousand images of ten classes.
+/// Fixed augmented versions of each image where the user names no number: as many as a run of 20 epochs sees
+/// in most of its length, at a third of a megabyte for a thousand images of ten classes.
 const DEFAULT_VIEWS: u64 = 8;
 
 /// What a teacher gives its student.
@@ -88,8 +88,8 @@ pub struct DistillPlan {
 
 /// Longest gradient where the user does not say how to clip.
 ///
-/// The gradient of the softened part grows with the distance to the teacher's scores, not only up to 1 as that of plain cross-entropy: the first
-/// updates towards a confident teacher can end in infinities.
+/// The gradient of the softened part grows with the distance to the teacher's scores, not only up to 1 as
+/// that of plain cross-entropy: the first updates towards a confident teacher can end in infinities.
 const SOFT_TARGETS_CLIP_NORM: f64 = 5.0;
 
 /// [`SOFT_TARGETS_CLIP_NORM`] where soft targets teach.
@@ -184,7 +184,7 @@ impl DistillPlan {
         let loss = student.loss.name();
         if embeddings {
             check.check(matches!(student.loss, LossPlan::Ranking(_)), || {
-                format!("mode {mode} has triplet or pairwise as the loss of its labels, not {loss}")
+                format!("mode {mode} has triplet or contrastive as the loss of its labels, not {loss}")
             });
         } else {
             check.check(matches!(student.loss, LossPlan::Scores(ScoreLossPlan::Softmax { .. })), || {
@@ -193,12 +193,12 @@ impl DistillPlan {
             });
         }
         check.check(!student.full_batch, || "gd does not distil: use sgd".into());
-        let views = match (config.views, student.augment) {
+        let views = match (config.augmentations, student.augment) {
             // All versions of an image that is not changed are one.
             (_, Augment::None) => 1,
             (given, _) => given.unwrap_or(DEFAULT_VIEWS).min(student.epochs.max(1) as u64),
         };
-        check.check(config.views != Some(0), || "views is 0, and must be at least 1".into());
+        check.check(config.augmentations != Some(0), || "augmentations is 0, and must be at least 1".into());
         Self {
             teachers: config.teachers,
             mode,
@@ -219,7 +219,7 @@ impl DistillPlan {
             temperature: self.temperature,
             soft_weight: Some(self.soft_weight),
             hard_weight: Some(self.hard_weight),
-            views: Some(self.views.get()),
+            augmentations: Some(self.views.get()),
             baseline: Some(self.baseline),
             cache: Some(self.cache),
         }
@@ -302,7 +302,7 @@ mod tests {
             "",
             "preset = 'conv', ",
             "mode = 'cosine', soft_weight = 0.5, ",
-            "views = 3, cache = false, baseline = false, mode = 'hard-labels', ",
+            "augmentations = 3, cache = false, baseline = false, mode = 'hard-labels', ",
         ] {
             let text = format!("data.augment = 'shift'\ndistill = {{ {extra}teachers = ['a', 'b'] }}");
             let config = plan(&text).unwrap().to_config();
@@ -322,11 +322,17 @@ mod tests {
                 "distill = { teachers = ['t'], mode = 'relational', temperature = 2.0 }",
                 "mode relational has none",
             ),
-            ("loss.name = 'softmax'\ndistill = { teachers = ['t'], mode = 'cosine' }", "triplet or pairwise"),
+            (
+                "loss.name = 'softmax'\ndistill = { teachers = ['t'], mode = 'cosine' }",
+                "triplet or contrastive",
+            ),
             ("distill = { teachers = ['t'], mode = 'attention' }", "mode: \"attention\" is not known"),
             ("loss.name = 'triplet'\ndistill.teachers = ['t']", "modes relational and cosine"),
             ("distill = { teachers = ['t'], preset = 'large' }", "preset \"large\""),
-            ("data.augment = 'shift'\ndistill = { teachers = ['t'], views = 0 }", "views is 0"),
+            (
+                "data.augment = 'shift'\ndistill = { teachers = ['t'], augmentations = 0 }",
+                "augmentations is 0",
+            ),
             ("distill = { temperature = 2.0 }", "no teacher"),
             ("loss.name = 'svm'\ndistill.teachers = ['t']", "not svm"),
             ("optimizer.name = 'gd'\ndistill.teachers = ['t']", "gd does not distil"),

@@ -107,7 +107,7 @@ impl LossPlan {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Scores(loss) => loss.name(),
-            Self::Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => "pairwise",
+            Self::Ranking(RankingPlan { form: RankingForm::Pairwise(_), .. }) => "contrastive",
             Self::Ranking(RankingPlan { form: RankingForm::Triplet { .. }, .. }) => "triplet",
         }
     }
@@ -142,7 +142,7 @@ impl LossPlan {
         let name = config.name.clone().unwrap_or_else(|| "softmax".to_owned());
         if let Some(named) = NamedLoss::find(&name) {
             let needs_ranking =
-                |field| format!("{field} needs a ranking loss (pairwise, triplet), not {name}");
+                |field| format!("{field} needs a ranking loss (contrastive, triplet), not {name}");
             check.check(model.embedding_size.is_none(), || needs_ranking("embedding_size"));
             check.check(model.unit_norm.is_none(), || needs_ranking("unit_norm"));
             check.check(data.classes_per_batch.is_none(), || needs_ranking("classes_per_batch"));
@@ -151,13 +151,13 @@ impl LossPlan {
             return Self::Scores(score_loss(named, &config, check));
         }
         match name.as_str() {
-            "pairwise" | "triplet" => {
-                let pairwise = name == "pairwise";
+            "contrastive" | "triplet" => {
+                let pairwise = name == "contrastive";
                 Self::Ranking(RankingPlan::check(pairwise, config, model, data, check))
             }
             other => {
                 check.problems.push(format!(
-                    "loss \"{other}\" is not known; there are {}, pairwise and triplet",
+                    "loss \"{other}\" is not known; there are {}, contrastive and triplet",
                     names_on_scores()
                 ));
                 Self::Scores(ScoreLoss::SOFTMAX)
@@ -191,12 +191,12 @@ impl RankingLoss {
     /// Checks what the user wrote; `unit_norm` of the network decides the margin of pairs if none is given.
     pub(crate) fn check(pairwise: bool, config: &LossConfig, unit_norm: bool, check: &mut Checker) -> Self {
         let (name, own): (_, &[&str]) =
-            if pairwise { ("pairwise", &OF_PAIRS) } else { ("triplet", &OF_TRIPLETS) };
+            if pairwise { ("contrastive", &OF_PAIRS) } else { ("triplet", &OF_TRIPLETS) };
         for (field, value) in stated(config).iter().filter(|(field, _)| !own.contains(&field.as_str())) {
             refuse_foreign(name, field, value.as_ref(), check);
         }
         let (form, default_margin) = if pairwise {
-            let form = check.parse("form", config.form.as_deref(), PairForm::Lecture);
+            let form = check.parse("form", config.form.as_deref(), PairForm::Linear);
             (RankingForm::Pairwise(form), if unit_norm { 0.5 } else { 1.0 })
         } else {
             let form = check.parse("form", config.form.as_deref(), TripletForm::Hinge);
@@ -230,7 +230,7 @@ impl RankingLoss {
         };
         match self.form {
             RankingForm::Pairwise(form) => LossConfig {
-                name: Some("pairwise".to_owned()),
+                name: Some("contrastive".to_owned()),
                 form: Some(form.to_string()),
                 margin: Some(self.margin),
                 ..config

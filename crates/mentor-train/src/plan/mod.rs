@@ -1,4 +1,4 @@
-//! A checked configuration, every default filled in: the only thing that can run.
+//! A checked configuration with every default filled in. Only a plan can run.
 
 pub(crate) mod checker;
 mod defaults;
@@ -54,9 +54,7 @@ pub struct Plan {
     pub(crate) architecture: Architecture,
     pub(crate) dropout: f64,
     pub(crate) stochastic_depth: f64,
-    /// Run directory, or safetensors file, whose weights are the first ones; `None` draws them.
     pub(crate) init_from: Option<PathBuf>,
-    /// Beginnings of names of parameters that are not trained.
     pub(crate) freeze: Vec<String>,
     pub(crate) loss: LossPlan,
     pub(crate) training: TrainingPlan,
@@ -176,19 +174,17 @@ impl TryFrom<Config> for Plan {
             }
             (None, None) => Recipe::Labels,
         };
-        let options = config.data.options;
-        let (init_from, freeze) = (config.model.init_from, config.model.freeze.unwrap_or_default());
         let plan = Self {
             source,
-            options,
             architecture,
             dropout,
             stochastic_depth,
-            init_from,
-            freeze,
             loss,
             training,
             recipe,
+            init_from: config.model.init_from,
+            freeze: config.model.freeze.unwrap_or_default(),
+            options: config.data.options,
         };
         check.whole_numbers(&plan.to_config());
         check.into_result(plan)

@@ -11,7 +11,8 @@ use super::checker::{Checker, NON_NEGATIVE, POSITIVE};
 pub struct Schedule {
     /// What follows the warm-up.
     pub shape: Shape,
-    /// Epochs over which the factor rises linearly to 1, from the first update on: no update has the factor 0.
+    /// Epochs over which the factor rises linearly to 1, from the first update on: no update has the factor
+    /// 0.
     pub warmup_epochs: f64,
 }
 

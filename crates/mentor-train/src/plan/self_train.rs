@@ -97,7 +97,7 @@ pub struct SelfTrainPlan {
     /// The student's probability of dropping the last residual block.
     pub stochastic_depth: f64,
     /// Share of the labelled images of a class that audit the pseudo-labels.
-    pub canary_fraction: f64,
+    pub audit_fraction: f64,
     /// Whether the student's network is trained on the labels alone too.
     pub baseline: bool,
     /// A small network that the final model teaches at the end.
@@ -107,8 +107,8 @@ pub struct SelfTrainPlan {
 /// Labelled images of a batch, if the user names no number.
 pub(crate) const BATCH_SIZE: usize = 32;
 
-/// Values that suit few labels, where the user names none: a small convolutional network, small batches, shifted images and an
-/// average of the weights.
+/// Values that suit few labels, where the user names none: a small convolutional network, small batches,
+/// shifted images and an average of the weights.
 pub(crate) fn apply_defaults(config: &mut Config) {
     if config.self_train.is_none() {
         return;
@@ -150,7 +150,7 @@ impl SelfTrainPlan {
         let label_kind = label_kind(&config, check);
         let balance = config.balance.unwrap_or(true);
         check.check(balance || config.per_class.is_none(), || {
-            "per_class is for balanced classes: leave it or no balance out".into()
+            "per_class is for balanced classes, and balance is false: leave one of them out".into()
         });
         check.check(config.per_class != Some(0), || "per_class is 0, and must be at least 1".into());
         let max_copies = check.at_least_one("max_copies", config.max_copies.unwrap_or(5) as usize) as u32;
@@ -159,7 +159,7 @@ impl SelfTrainPlan {
             config.stochastic_depth.unwrap_or(if student.has_stochastic_depth() { 0.2 } else { 0.0 });
         // Lee's labels change with every update, so that there are none to audit.
         let audited = method == SelfTrainMethod::NoisyStudent;
-        let canary_fraction = if audited { config.canary_fraction.unwrap_or(0.05) } else { 0.0 };
+        let audit_fraction = if audited { config.audit_fraction.unwrap_or(0.05) } else { 0.0 };
         let distill_to = config
             .distill_to
             .is_some()
@@ -187,7 +187,7 @@ impl SelfTrainPlan {
                 BELOW_ONE.0,
                 BELOW_ONE.1,
             ),
-            canary_fraction: check.number("canary_fraction", canary_fraction, BELOW_ONE.0, BELOW_ONE.1),
+            audit_fraction: check.number("audit_fraction", audit_fraction, BELOW_ONE.0, BELOW_ONE.1),
             baseline: config.baseline.unwrap_or(true),
             distill_to,
         }
@@ -224,7 +224,7 @@ impl SelfTrainPlan {
             augment: Some(self.augment),
             dropout: Some(self.dropout),
             stochastic_depth: Some(self.stochastic_depth),
-            canary_fraction: has_rounds.then_some(self.canary_fraction),
+            audit_fraction: has_rounds.then_some(self.audit_fraction),
             baseline: Some(self.baseline),
             distill_to: self.distill_to.as_ref().map(ToString::to_string),
         }
@@ -263,7 +263,7 @@ fn refuse_rounds(config: &SelfTrainConfig, check: &mut Checker) {
         ("balance", config.balance.is_some()),
         ("per_class", config.per_class.is_some()),
         ("max_copies", config.max_copies.is_some()),
-        ("canary_fraction", config.canary_fraction.is_some()),
+        ("audit_fraction", config.audit_fraction.is_some()),
     ];
     for (name, given) in of_rounds {
         check.check(!given, || {
@@ -341,7 +341,7 @@ mod tests {
             ("labels_per_class = 2, method = 'fixmatch'", "noisy-student and pseudo-label"),
             ("labels_per_class = 2, balance = false, per_class = 3", "per_class"),
             ("labels_per_class = 2, method = 'pseudo-label', threshold = 0.9", "threshold is of the rounds"),
-            ("labels_per_class = 2, method = 'pseudo-label', canary_fraction = 0.1", "canary_fraction is of"),
+            ("labels_per_class = 2, method = 'pseudo-label', audit_fraction = 0.1", "audit_fraction is of"),
         ] {
             let error = plan(&format!("self_train = {{ {extra} }}")).unwrap_err();
             assert!(error.problems.len() == 1 && error.to_string().contains(word), "{extra}: {error}");

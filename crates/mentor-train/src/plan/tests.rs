@@ -14,7 +14,7 @@ fn a_resolved_plan_makes_itself_again() {
         "data.source = 'x'\nmodel.name = 'cnn'\ntraining.min_updates = 7",
         "data.source = 'x'\nmodel.name = 'cnn'\nschedule.name = 'step'\nloss.class_weights = [1.0, 2.0]",
         "data.source = 'x'\nloss.name = 'triplet'\nloss.mining = 'hard'\nmodel.embedding_size = 2",
-        "data.source = 'x'\nloss.name = 'pairwise'\nloss.form = 'hadsell'\nmodel.unit_norm = true",
+        "data.source = 'x'\nloss.name = 'contrastive'\nloss.form = 'squared'\nmodel.unit_norm = true",
         "data.source = 'x'\nloss.name = 'triplet'\nloss.mining = 'none'\ndata.triplets = 't.csv'",
     ] {
         let config = plan(text).unwrap().to_config();
@@ -133,8 +133,8 @@ fn what_belongs_to_ranking_losses_is_refused_elsewhere_and_the_other_way_round()
         "loss.name = 'triplet'\noptimizer.batch_size = 100",
         "loss.name = 'triplet'\nloss.form = 'soft-margin'\nloss.margin = 0.2",
         "loss.name = 'triplet'\ndata.samples_per_class = 1",
-        "loss.name = 'pairwise'\nloss.mining = 'all'",
-        "loss.name = 'pairwise'\nloss.margin = nan",
+        "loss.name = 'contrastive'\nloss.mining = 'all'",
+        "loss.name = 'contrastive'\nloss.margin = nan",
     ] {
         let error = plan(&format!("data.source = 'digits'\n{text}")).unwrap_err();
         assert_eq!(error.problems.len(), 1, "{text}: {error}");
@@ -144,14 +144,14 @@ fn what_belongs_to_ranking_losses_is_refused_elsewhere_and_the_other_way_round()
 #[test]
 fn the_margin_of_pairs_depends_on_the_norm() {
     for (unit_norm, margin) in [(true, 0.5), (false, 1.0)] {
-        let text = format!("data.source = 'x'\nloss.name = 'pairwise'\nmodel.unit_norm = {unit_norm}");
+        let text = format!("data.source = 'x'\nloss.name = 'contrastive'\nmodel.unit_norm = {unit_norm}");
         assert_eq!(plan(&text).unwrap().to_config().loss.margin, Some(margin));
     }
 }
 
 #[test]
 fn pairs_are_averaged_over_the_active_ones_and_triplets_over_all() {
-    for (loss, average) in [("pairwise", "active"), ("triplet", "valid")] {
+    for (loss, average) in [("contrastive", "active"), ("triplet", "valid")] {
         let config = plan(&format!("data.source = 'x'\nloss.name = '{loss}'")).unwrap().to_config();
         assert_eq!(config.loss.average.as_deref(), Some(average), "{loss}");
     }

@@ -12,7 +12,8 @@ use super::defaults::{Defaults, MIN_UPDATES};
 use super::loss::{LossPlan, RankingBatches};
 use super::schedule::{Schedule, Shape};
 
-/// How the weights are found. Part of a [`Plan`](crate::Plan), and what a [`Trainer`](crate::Trainer) checks before it begins.
+/// How the weights are found. Part of a [`Plan`](crate::Plan), and what a [`Trainer`](crate::Trainer) checks
+/// before it begins.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TrainingPlan {

@@ -1,17 +1,19 @@
-//! Pseudo-labels: what a teacher says of images without labels, chosen, stored and audited.
+//! Pseudo-labels: a teacher's labels of unlabelled images, chosen, stored and audited.
 //!
 //! ```text
 //! scores of the teacher ─▶ LabelsWriter ─▶ shard.parquet + its manifest
 //! LabelSet (shards of one teacher) ─▶ Selector ─▶ Selection { labels, statistics }
-//! canary images the same way ─▶ Audit ─▶ alarms
+//! audit images the same way ─▶ Audit ─▶ alarms
 //! ```
 
 mod manifest;
+mod pages;
 mod ramp;
 mod reader;
 mod schema;
 mod select;
 mod shard;
+mod thrift;
 mod writer;
 
 pub use manifest::{LabelsHeader, Manifest, finished_shard};

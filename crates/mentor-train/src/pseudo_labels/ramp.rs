@@ -1,4 +1,4 @@
-//! The weight of pseudo-labels in Lee's method, which trains on its own guesses from an epoch on.
+//! The weight of pseudo-labels in Lee's method, which trains on its own predictions.
 
 use serde::{Deserialize, Serialize};
 

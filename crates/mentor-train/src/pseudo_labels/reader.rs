@@ -1,17 +1,16 @@
 //! Reads files of pseudo-labels, a row group at a time.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use mentor_data::catch_panic;
 use mentor_run::files::{io, open_named};
-use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::{
-    ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
-};
+use parquet::column::reader::ColumnReaderImpl;
+use parquet::data_type::{ByteArrayType, DataType, FixedLenByteArrayType, FloatType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
 use super::manifest::{LabelsHeader, Manifest, header_difference};
+use super::pages::{PlainPages, Whole};
 use super::schema::{HEADER_KEY, LabelsError, damaged, schema};
 
 /// One labelled image. Label and confidence are not repeated here: they follow from the scores.
@@ -128,7 +127,7 @@ fn complete(path: &Path, files: &[(PathBuf, Manifest)]) -> Result<(), LabelsErro
 pub struct LabelRows<'a> {
     set: &'a LabelSet,
     next_file: usize,
-    file: Option<SerializedFileReader<File>>,
+    file: Option<(Whole, SerializedFileReader<Whole>)>,
     next_group: usize,
     rows: std::vec::IntoIter<LabelRow>,
 }
@@ -137,7 +136,7 @@ impl LabelRows<'_> {
     /// The next row group with rows; `false` at the end.
     fn advance(&mut self) -> Result<bool, LabelsError> {
         loop {
-            let Some(file) = &self.file else {
+            let Some((whole, file)) = &self.file else {
                 let Some((path, manifest)) = self.set.files.get(self.next_file) else { return Ok(false) };
                 self.file = Some(open(path, manifest)?);
                 (self.next_file, self.next_group) = (self.next_file + 1, 0);
@@ -148,10 +147,10 @@ impl LabelRows<'_> {
                 continue;
             }
             let path = &self.set.files[self.next_file - 1].0;
-            let group = file.get_row_group(self.next_group).map_err(damaged(path))?;
+            let num_classes = self.set.header.classes.len();
+            let rows = guarded(|| read_group(whole, &*file.get_row_group(self.next_group)?, num_classes));
+            self.rows = rows.map_err(damaged(path))?.into_iter();
             self.next_group += 1;
-            self.rows =
-                read_group(&*group, self.set.header.classes.len()).map_err(damaged(path))?.into_iter();
             return Ok(true);
         }
     }
@@ -178,9 +177,18 @@ impl Iterator for LabelRows<'_> {
     }
 }
 
-fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<File>, LabelsError> {
+/// A panic of the library is one damaged file.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_panic(read)
+        .unwrap_or_else(|reason| Err(ParquetError::General(format!("its reader failed ({reason})"))))
+}
+
+fn open(path: &Path, manifest: &Manifest) -> Result<(Whole, SerializedFileReader<Whole>), LabelsError> {
     let file = open_named(path, u64::MAX)?;
-    let file = SerializedFileReader::new(file).map_err(damaged(path))?;
+    let num_bytes = file.metadata().map_err(io(path, "read"))?.len();
+    let whole = Whole::new(file, num_bytes);
+    whole.check_footer().map_err(damaged(path))?;
+    let file = guarded(|| SerializedFileReader::new(whole.clone())).map_err(damaged(path))?;
     let metadata = file.metadata().file_metadata();
     let wrong = |reason: &str| Err(LabelsError::Damaged { path: path.to_owned(), reason: reason.to_owned() });
     if metadata.schema() != &*schema() {
@@ -201,15 +209,28 @@ fn open(path: &Path, manifest: &Manifest) -> Result<SerializedFileReader<File>, 
     if in_groups.fold(0, u64::saturating_add) != manifest.num_rows {
         return wrong("its row groups have another number of rows than it");
     }
-    Ok(file)
+    Ok((whole, file))
 }
 
-fn read_group(group: &dyn RowGroupReader, num_classes: usize) -> Result<Vec<LabelRow>, ParquetError> {
+fn read_group(
+    whole: &Whole,
+    group: &dyn RowGroupReader,
+    num_classes: usize,
+) -> Result<Vec<LabelRow>, ParquetError> {
+    for column in group.metadata().columns().iter().take(3) {
+        let (start, num_bytes) = column.byte_range();
+        whole.check_pages(start, num_bytes)?;
+    }
     let num_rows = usize::try_from(group.metadata().num_rows())?;
-    let ids: Vec<ByteArray> = read_column::<ByteArrayType>(group, 0, num_rows, num_rows)?;
-    let images: Vec<FixedLenByteArray> = read_column::<FixedLenByteArrayType>(group, 1, num_rows, num_rows)?;
+    let (ids, _) = read_column::<ByteArrayType>(group, 0, num_rows, num_rows)?;
+    let (images, _) = read_column::<FixedLenByteArrayType>(group, 1, num_rows, num_rows)?;
     let num_scores = num_rows.saturating_mul(num_classes);
-    let scores: Vec<f32> = read_column::<FloatType>(group, 2, num_rows, num_scores)?;
+    let (scores, levels) = read_column::<FloatType>(group, 2, num_rows, num_scores)?;
+    // Level 0 begins a row.
+    let whole = |(index, &level): (usize, &i16)| (level == 0) == index.is_multiple_of(num_classes);
+    if levels.len() != num_scores || !levels.iter().enumerate().all(whole) {
+        return Err(ParquetError::General("an image has another number of scores than classes".to_owned()));
+    }
     let rows = ids.into_iter().zip(images).zip(scores.chunks_exact(num_classes.max(1)));
     rows.map(|((id, image), scores)| {
         let image_blake3 = image.data().try_into().map_err(|_| {
@@ -220,13 +241,16 @@ fn read_group(group: &dyn RowGroupReader, num_classes: usize) -> Result<Vec<Labe
     .collect()
 }
 
+/// The values of a column with their repetition levels, which only a list has.
 fn read_column<T: DataType>(
     group: &dyn RowGroupReader,
     column: usize,
     num_rows: usize,
     num_values: usize,
-) -> Result<Vec<T::T>, ParquetError> {
-    let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column)?);
+) -> Result<(Vec<T::T>, Vec<i16>), ParquetError> {
+    let pages = PlainPages::new(group.get_column_page_reader(column)?, num_values);
+    let description = group.metadata().column(column).column_descr_ptr();
+    let mut reader = ColumnReaderImpl::<T>::new(description, Box::new(pages));
     let (mut values, mut definition, mut repetition) = (Vec::new(), Vec::new(), Vec::new());
     let mut found = 0;
     while found < num_rows {
@@ -242,7 +266,7 @@ fn read_column<T: DataType>(
         found += records;
     }
     if (found, values.len()) == (num_rows, num_values) {
-        return Ok(values);
+        return Ok((values, repetition));
     }
     let found = values.len();
     Err(ParquetError::General(format!("column {column} holds {found} values where {num_values} belong")))

@@ -1,4 +1,5 @@
-//! Which pseudo-labels a student learns from: threshold, balance, duplication. A pure function of a stream of rows.
+//! Which pseudo-labels a student learns from: threshold, balance, duplication. A pure function of a stream of
+//! rows.
 
 use std::collections::BinaryHeap;
 use std::num::NonZeroUsize;
@@ -18,7 +19,8 @@ pub struct SelectionOptions {
     pub threshold: f64,
     /// Divides the scores before the softmax: that of the teacher's calibration, over 0; 1 leaves them.
     pub temperature: f64,
-    /// The same number of rows a class; `None`: every confident image once, which needs memory for all of them.
+    /// The same number of rows a class; `None`: every confident image once, which needs memory for all of
+    /// them.
     pub balance: Option<Balance>,
 }
 
@@ -104,16 +106,19 @@ pub struct Selection {
 
 /// Chooses among rows that arrive one by one, in any order.
 ///
-/// **Definition.** A row's label is its largest score's class (the first of equal ones), its confidence p that class's softmax
-/// probability at `temperature`. Rows with p ≥ `threshold` are candidates. With balance, of each class's m candidates the n =
-/// `per_class` with the largest p are chosen, equal ones by id in byte order; where m < n, min(n, m·`max_copies`) rows are dealt
-/// out to the m images in turn, the most confident first, so that copies differ by at most 1.
+/// **Definition.** A row's label is its largest score's class (the first of equal ones), its confidence p
+/// that class's softmax probability at `temperature`. Rows with p ≥ `threshold` are candidates. With balance,
+/// of each class's m candidates the n = `per_class` with the largest p are chosen, equal ones by id in byte
+/// order; where m < n, min(n, m·`max_copies`) rows are dealt out to the m images in turn, the most confident
+/// first, so that copies differ by at most 1.
 ///
-/// The order of the rows does not matter to what is chosen, provided that ids are distinct. Memory: at most `per_class` rows a class are held.
+/// The order of the rows does not matter to what is chosen, provided that ids are distinct. Memory: at most
+/// `per_class` rows a class are held.
 ///
 /// **Numerics.** Candidates are ordered by −ln p in f64, which tells confidences apart that round to 1.
 ///
-/// **Source.** Xie et al., Self-training with Noisy Student, CVPR 2020, section 3.1 (filtering and balancing).
+/// **Source.** Xie et al., Self-training with Noisy Student, CVPR 2020, section 3.1 (filtering and
+/// balancing).
 ///
 /// ```
 /// use mentor_train::pseudo_labels::{Balance, SelectionOptions, Selector};
@@ -121,7 +126,9 @@ pub struct Selection {
 /// let balance = Some(Balance { per_class: 2, max_copies: 3 });
 /// let options = SelectionOptions { kind: LabelKind::Hard, threshold: 0.6, temperature: 1.0, balance };
 /// let mut selector = Selector::new(options, 2)?;
-/// for (id, scores) in [("a", [3.0, 0.0]), ("b", [0.1, 0.0]), ("c", [0.0, 2.0]), ("d", [4.0, 0.0]), ("e", [2.0, 0.0])] {
+/// let rows = [("a", [3.0, 0.0]), ("b", [0.1, 0.0]), ("c", [0.0, 2.0]), ("d", [4.0, 0.0]),
+///     ("e", [2.0, 0.0])];
+/// for (id, scores) in rows {
 ///     selector.push(id, &scores)?;
 /// }
 /// let chosen: Vec<_> = selector.finish().labels.into_iter().map(|label| (label.id, label.copies)).collect();

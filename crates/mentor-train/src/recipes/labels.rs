@@ -1,4 +1,4 @@
-//! What labels alone teach: a classifier, or an embedding.
+//! Training on labels alone: the objective of a classifier or of an embedding model.
 
 use std::path::Path;
 

@@ -163,8 +163,7 @@ impl<'a> Ranking<'a> {
 fn undefined_validation(data: &TrainingData) -> Option<String> {
     let val = data.val.as_ref()?;
     val.class_counts().iter().all(|&count| count < 2).then(|| {
-        "no validation image has another one of its class, so that P@1, R-precision and MAP@R are undefined: they choose no epoch and stop \
-         nothing, and the last weights are kept; give more validation images a class, or none to train on all of them"
+        "no validation image has another one of its class, so that P@1, R-precision and MAP@R are undefined and the last weights are kept; give each class more validation images, or no class any"
             .to_owned()
     })
 }

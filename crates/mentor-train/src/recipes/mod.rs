@@ -1,4 +1,4 @@
-//! Ways to train. A recipe says what is minimised and how a model is judged; the loop is common to all.
+//! The recipes: each says what is minimised and how a model is evaluated. They share one training loop.
 
 mod distill;
 mod labels;
@@ -9,11 +9,13 @@ mod told;
 
 use std::path::Path;
 
+use mentor_data::{DataError, OpenOptions, Source};
 use mentor_run::RunDir;
 
 use crate::engine::error::TrainError;
 use crate::engine::execution::Execution;
 use crate::engine::outcome::Outcome;
+use crate::inference::model_file::ModelFile;
 use crate::plan::{Plan, Recipe};
 
 pub use self::distill::DistillationObjective;
@@ -28,6 +30,7 @@ pub use self::self_train::{LabelInput, Labelling, estimate_self_training, label}
 /// [`TrainError`]; checkpoints written before stay as they are.
 pub fn train(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
     if let Some(summary) = RunDir::completed(out, &plan.to_config())? {
+        check_unchanged(plan, out)?;
         return Ok(Outcome::AlreadyComplete(summary));
     }
     match &plan.recipe {
@@ -35,4 +38,23 @@ pub fn train(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outco
         Recipe::Distill(distill) => distill::train(plan, distill, out, execution),
         Recipe::SelfTrain(self_train) => self_train::train(plan, self_train, out, execution),
     }
+}
+
+/// Compares the labelled data of a complete run with what is there now: its name may lead to other images,
+/// from another folder or after a change. Every file is read and none decoded. Data that is gone is not
+/// missed: the run is complete without it. Of older runs nothing is recorded to compare with.
+fn check_unchanged(plan: &Plan, out: &Path) -> Result<(), TrainError> {
+    let recorded = ModelFile::read(&RunDir::open(out)?).ok().and_then(|file| file.source_blake3);
+    let Some(recorded) = recorded else { return Ok(()) };
+    // Size and colour are not compared, and would be decided by decoding images.
+    let (size, channels) = (plan.options.size.or(Some([32, 32])), plan.options.channels.or(Some(1)));
+    let options = OpenOptions { size, channels, ..plan.options.clone() };
+    let source = match Source::open(&plan.source, &options) {
+        Err(DataError::NoDataSet { .. }) => return Ok(()),
+        Err(DataError::Empty { .. } | DataError::OneClass { .. }) if plan.distill().is_some() => {
+            Source::open_unlabelled(&plan.source, &options)?
+        }
+        opened => opened?,
+    };
+    if source.fingerprint() == recorded { Ok(()) } else { Err(TrainError::DataChanged) }
 }

@@ -26,7 +26,8 @@ impl<'a> AugmentedImages<'a> {
         self.dataset
     }
 
-    /// Version `draw` of the image of `sample`: bytes `[channels, height, width]` in the format of the data set.
+    /// Version `draw` of the image of `sample`: bytes `[channels, height, width]` in the format of the data
+    /// set.
     ///
     /// # Errors
     ///

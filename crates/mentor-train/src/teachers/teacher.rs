@@ -73,7 +73,8 @@ pub struct FixedOutputs {
 }
 
 impl FixedOutputs {
-    /// `values` are `[N, width]`, row-major, for the N samples of the data set that the student is trained on.
+    /// `values` are `[N, width]`, row-major, for the N samples of the data set that the student is trained
+    /// on.
     ///
     /// # Errors
     ///

@@ -45,14 +45,14 @@ fn without_the_teachers_part_it_is_plain_training_bit_for_bit() {
 #[test]
 fn a_cached_and_a_live_teacher_make_the_same_student() {
     let dir = tempfile::tempdir().unwrap();
-    let common = ", views = 2, baseline = false";
+    let common = ", augmentations = 2, baseline = false";
     let text = taught(dir.path(), STUDENT, common);
     let cached = complete(&text, &dir.path().join("cached"));
     let live = complete(&text.replace(common, &format!("{common}, cache = false")), &dir.path().join("live"));
     assert_eq!(weights(&cached), weights(&live));
     assert!(dir.path().join("cached/teacher-1.cache").exists());
     assert!(!dir.path().join("live/teacher-1.cache").exists());
-    let one_view = text.replace("views = 2", "views = 1");
+    let one_view = text.replace("augmentations = 2", "augmentations = 1");
     assert_ne!(weights(&complete(&one_view, &dir.path().join("one"))), weights(&cached));
 }
 
@@ -138,8 +138,9 @@ fn an_ensemble_and_a_teacher_of_another_size_teach() {
 #[test]
 fn a_foreign_cache_is_refused_with_what_differs() {
     let dir = tempfile::tempdir().unwrap();
-    let text = taught(dir.path(), STUDENT, ", views = 2, baseline = false");
-    let other = taught(dir.path(), &STUDENT.replace("seed = 5", "seed = 6"), ", views = 2, baseline = false");
+    let text = taught(dir.path(), STUDENT, ", augmentations = 2, baseline = false");
+    let other =
+        taught(dir.path(), &STUDENT.replace("seed = 5", "seed = 6"), ", augmentations = 2, baseline = false");
     complete(&text, &dir.path().join("a"));
     run_until(&other, &dir.path().join("b"), 1).0.unwrap();
     fs::copy(dir.path().join("a/teacher-1.cache"), dir.path().join("b/teacher-1.cache")).unwrap();

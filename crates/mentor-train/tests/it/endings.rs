@@ -104,7 +104,7 @@ fn patience_without_validation_is_said_to_stop_nothing() {
         "data.source = 'digits'\ndata.options.val_fraction = 0.0\ntraining = { epochs = 4, patience = 1 }";
     let (outcome, events) = run(text, &dir.path().join("run"));
     assert!(matches!(outcome, Ok(Outcome::Complete(summary)) if summary.epochs == 4));
-    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience stops nothing"));
+    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience has no effect"));
     assert_eq!(events.iter().filter(|event| warned(event)).count(), 1);
 }
 
@@ -205,7 +205,8 @@ fn few_images_make_three_hundred_updates_in_even_batches_unless_the_user_says_ot
     let dir = tempfile::tempdir().unwrap();
     let data = eight_images(dir.path());
     let text = format!(
-        "data = {{ source = '{data}', options = {{ val_fraction = 0.0, test_fraction = 0.0 }} }}\noptimizer.batch_size = 7"
+        "data = {{ source = '{data}', options = {{ val_fraction = 0.0, \
+         test_fraction = 0.0 }} }}\noptimizer.batch_size = 7"
     );
     let out = dir.path().join("run");
     let summary = complete(&text, &out);
@@ -234,7 +235,7 @@ fn a_dense_network_on_colour_or_shrunk_images_is_said_to_be_one() {
         outcome.unwrap();
         events
             .iter()
-            .any(|event| matches!(event, TrainEvent::Warning(text) if text.contains("--model cnn is better")))
+            .any(|event| matches!(event, TrainEvent::Warning(text) if text.contains("--model cnn with")))
     };
     for side in [40, 48] {
         for (number, class) in ["cat", "dog"].into_iter().enumerate() {

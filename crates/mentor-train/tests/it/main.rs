@@ -7,6 +7,7 @@ mod first_weights;
 mod golden;
 mod inference;
 mod label_files;
+mod made_shards;
 mod optimizers;
 mod own_network;
 mod pseudo_labels;

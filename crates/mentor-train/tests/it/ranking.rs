@@ -34,11 +34,11 @@ fn every_ranking_loss_brings_images_of_a_class_nearer_than_their_pixels_are() {
         ("soft", 6, "name = 'triplet', form = 'soft-margin', distance = 'squared'"),
         ("all", 6, "name = 'triplet', mining = 'all', average = 'active'"),
         ("cosine", 6, "name = 'triplet', distance = 'cosine'"),
-        ("lecture", 40, "name = 'pairwise'"),
-        ("hadsell", 60, "name = 'pairwise', form = 'hadsell'"),
+        ("linear", 40, "name = 'contrastive'"),
+        ("squared", 60, "name = 'contrastive', form = 'squared'"),
     ] {
         let out = dir.path().join(name);
-        let rate = if loss.contains("pairwise") { 0.05 } else { 0.02 };
+        let rate = if loss.contains("contrastive") { 0.05 } else { 0.02 };
         let text = format!(
             "loss = {{ {loss} }}\n{DIGITS}\noptimizer.learning_rate = {rate}\ntraining.epochs = {epochs}"
         );
@@ -126,7 +126,7 @@ fn batches_that_the_data_cannot_make_are_refused_before_anything_is_written() {
 #[test]
 fn embeddings_that_are_no_numbers_are_a_divergence() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "data.source = 'digits'\nmodel = { name = 'mlp:16', unit_norm = false }\nloss.name = 'pairwise'\n\
+    let text = "data.source = 'digits'\nmodel = { name = 'mlp:16', unit_norm = false }\nloss.name = 'contrastive'\n\
         optimizer = { learning_rate = 1e30, momentum = 0.0 }\ntraining.epochs = 2\nschedule.name = 'constant'";
     let (outcome, _) = run(text, &dir.path().join("run"));
     let diverged = matches!(outcome, Err(TrainError::Diverged { .. } | TrainError::Overflowed { .. }));
@@ -145,7 +145,8 @@ fn metrics_tell_of_health_and_classes_with_too_few_images_are_named() {
         }
     }
     let text = format!(
-        "data = {{ source = '{}', samples_per_class = 4, options = {{ val_fraction = 0.0, test_fraction = 0.0 }} }}\n\
+        "data = {{ source = '{}', samples_per_class = 4, options = {{ val_fraction = 0.0, \
+         test_fraction = 0.0 }} }}\n\
          loss.name = 'triplet'\nmodel.name = 'mlp:8'\ntraining.epochs = 1",
         data.display()
     );
@@ -167,7 +168,7 @@ fn validation_without_a_mate_defines_nothing_and_the_last_weights_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     mentor_testkit::tiny::write_image_folder(&data, 10, 8, 0).unwrap();
-    for (loss, has_loss) in [("triplet", false), ("pairwise", true)] {
+    for (loss, has_loss) in [("triplet", false), ("contrastive", true)] {
         let text = format!(
             "data.source = '{}'\ndata.options = {{ val_fraction = 0.1, test_fraction = 0.0 }}\nmodel.name = 'mlp:8'\n\
              loss.name = '{loss}'\ntraining = {{ epochs = 5, patience = 1, seed = 1 }}",

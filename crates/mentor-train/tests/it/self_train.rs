@@ -1,5 +1,5 @@
 //! What self-training promises: the same files however often it is cut off, an audit that stops damaged
-//! labels, and no gain where there is no noise.
+//! labels, and no gain if there is no noise.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -190,6 +190,31 @@ fn a_teacher_that_gives_too_little_is_named() {
 }
 
 #[test]
+fn images_without_labels_learn_from_teachers_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = Source::open("digits", &OpenOptions::default()).unwrap().load(Split::Train).unwrap();
+    let train = train.subset(&(0..200).collect::<Vec<u32>>()).without_labels();
+    let unlabelled = || {
+        let model = Model::new(&ModelSpec::new("linear", [1, 8, 8], 3), 0, &Device::flex()).unwrap();
+        Trainer::new(model, train.clone()).with_epochs(2).with_run_dir(dir.path().join("run"))
+    };
+    let error = unlabelled().train(&softmax(), &execution()).unwrap_err().to_string();
+    assert!(error.contains("needs labels"), "{error}");
+
+    let scores = (0..200 * 3).map(|value| (value % 7) as f32).collect();
+    let teacher = FixedOutputs::new("a table", 3, scores).unwrap();
+    let loss = Distillation::new(2.0, 1.0, 0.0).unwrap();
+    let objective = DistillationObjective::new(loss, &[&teacher], AugmentedImages::plain(&train)).unwrap();
+    let out = dir.path().join("taught");
+    let trained =
+        unlabelled().with_run_dir(&out).train(&objective, &execution()).unwrap().complete().unwrap();
+    assert_eq!(trained.summary.train_accuracy, None);
+    // Classes that nobody names have their numbers.
+    let loaded = TrainedModel::load(&out, &Device::flex()).unwrap();
+    assert_eq!(loaded.file.classes, ["0", "1", "2"]);
+}
+
+#[test]
 fn an_objective_of_one_loss_a_batch_is_judged_by_it() {
     struct Spread;
     impl Objective for Spread {

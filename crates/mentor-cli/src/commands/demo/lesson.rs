@@ -4,7 +4,7 @@
 pub(super) struct Lesson {
     /// Directory of the run.
     pub(super) name: &'static str,
-    /// What is done, and why.
+    /// What the run does, and why.
     pub(super) story: &'static str,
     /// The configuration, as a user would write it.
     pub(super) config: &'static str,

@@ -12,7 +12,7 @@ use std::time::Instant;
 use mentor_data::{Split, shown_path};
 use mentor_model::Head;
 use mentor_report::RunReport;
-use mentor_run::{Config, RunDir};
+use mentor_run::{Config, RunDir, Summary};
 use mentor_train::{Plan, TrainedModel};
 
 use self::lesson::Lesson;
@@ -36,11 +36,11 @@ The demo starts afresh each time: runs of an earlier demo in the same place are 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory for the runs and the report
+    /// Write the runs and the report to this directory
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     out: PathBuf,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
@@ -55,9 +55,7 @@ const BATCH_SIZE: usize = 256;
 const LESSONS: [Lesson; 6] = [
     Lesson {
         name: "svm-gd",
-        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\n\
-            by a margin; the L2 penalty keeps the weights small; gradient descent walks down the exact gradient of\n\
-            all training images.",
+        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\nby a margin; the L2 penalty keeps the weights small; gradient descent uses the exact gradient of\nall training images.",
         config: "
             data.source = 'digits'
             model.name = 'linear'
@@ -121,10 +119,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if !args.quiet {
         output::text(
-            "mentor demo: 1,797 handwritten digits of 8x8 pixels, six lessons.\n\n\
-             What the losses say about the lecture's three images (a cat, a car, a frog):\n",
+            "mentor demo: 1,797 handwritten digits of 8x8 pixels, six models.\n\n\
+             The losses of three images (a cat, a car, a frog) with the scores of the course CS231n:\n",
         )?;
-        output::text(&loss::lecture()?)?;
+        output::text(&loss::three_images()?)?;
     }
     let mut table = Table::new(&[
         ("run", Align::Left),
@@ -146,7 +144,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         table.row(teach(lesson, args, &device)?);
         if lesson.name == STUDENT.name {
-            table.row(judge("its twin", &student::twin(&args.out), args, &device)?);
+            let twin = student::twin(&args.out);
+            let summary = RunDir::open(&twin)?.summary()?;
+            table.row(judge("its twin", &twin, &summary, args, &device)?);
         }
     }
     let runs = LESSONS.iter().map(|lesson| args.out.join(lesson.name));
@@ -173,14 +173,19 @@ fn teach(lesson: &Lesson, args: &Args, device: &OpenDevice) -> Result<[String; 6
     let mut progress = Progress::bar_only(args.quiet);
     let trained = train::train_into(&plan, &run, device, &mut progress, "the demo begins afresh each time");
     drop(progress);
-    trained?;
+    let summary = trained?.summary;
     train::write_report(&run)?;
-    judge(lesson.name, &run, args, device)
+    judge(lesson.name, &run, &summary, args, device)
 }
 
 /// Evaluates a complete run on the test split, and gives the row of the table.
-fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[String; 6], Failure> {
-    let summary = RunDir::open(run)?.summary()?;
+fn judge(
+    what: &str,
+    run: &Path,
+    summary: &Summary,
+    args: &Args,
+    device: &OpenDevice,
+) -> Result<[String; 6], Failure> {
     let trained = TrainedModel::load(run, &device.device)?;
     let data = trained.file.data.source.clone().unwrap_or_default();
     let (name, val, test, told) = if let Head::Embedding { .. } = trained.file.spec.head {
@@ -193,7 +198,7 @@ fn judge(what: &str, run: &Path, args: &Args, device: &OpenDevice) -> Result<[St
         let found = eval::evaluate(&trained, &data, Part::Split(Split::Test), BATCH_SIZE)?.evaluation;
         let right = (found.accuracy * found.num_samples as f64).round();
         let mut told = format!("{what}: {right} of {} test images are right.", found.num_samples);
-        told.extend(self_train::compare(&summary));
+        told.extend(self_train::compare(summary));
         ("accuracy", summary.val_accuracy, Some(found.accuracy), told)
     };
     if !args.quiet {

@@ -1,4 +1,4 @@
-//! The lesson on few labels: what images without labels give back.
+//! The part of the demo on few labels: self-training on unlabelled images.
 
 use mentor_run::Summary;
 
@@ -6,9 +6,7 @@ use super::lesson::Lesson;
 
 pub(super) const LESSON: Lesson = Lesson {
     name: "self-train",
-    story: "Now five labels a class; all others are taken away. A first teacher learns from the fifty, labels every other\n\
-        image, and a student that sees them shifted, turned and bleached learns from both. It becomes the next\n\
-        teacher, if it is better on the validation images. The same network on the fifty labels alone is the baseline.",
+    story: "Five labels of each class are kept; all others are hidden. A first teacher learns from the fifty and labels all\nother images. A student learns from both, with shifted, rotated and recoloured images. It becomes the next\nteacher, if it is better on the validation images. The same network on the fifty labels alone is the baseline.",
     config: "
         data.source = 'digits'
         self_train.labels_per_class = 5

@@ -1,4 +1,4 @@
-//! The demo's student: a tiny network that learns from the convolutional one, beside its twin from scratch.
+//! The demo's student: a tiny network that is distilled from the convolutional one, and the same network from scratch.
 
 use std::path::{Path, PathBuf};
 

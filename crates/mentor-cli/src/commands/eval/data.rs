@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use mentor_data::{Dataset, Note, Source, Split, counted, escape, shown};
+use mentor_data::{Dataset, Note, Source, Split, counted, escape, look_alike, shown};
 use mentor_run::same_data;
 use mentor_train::TrainedModel;
 
@@ -51,14 +51,12 @@ impl<'a> Opened<'a> {
         Ok(dataset)
     }
 
-    /// Says where the model may have learned from what it is judged by, and where chance decides what it is
-    /// judged by. Splits that are drawn by chance are drawn anew of data that has changed.
+    /// Warns if the model may have been trained on images that evaluate it, and if the split is drawn at random. Random splits change if the data does.
     pub(super) fn warn(&self, part: Part) {
         let Self { trained, source, own, same } = self;
         if matches!(part, Part::All | Part::Split(Split::Train)) && (*own || *same) {
             output::note(&format!(
-                "warning: {}: holds the images that the model was trained on; these numbers do not say how it does on new ones \
-                 (--split test does)",
+                "warning: {}: holds the images that the model was trained on; these numbers do not estimate its accuracy on new images (--split test does)",
                 shown(source.name())
             ));
         } else if let (false, false, false, Part::Split(split)) = (*own, *same, source.has_own_splits(), part)
@@ -84,17 +82,23 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// What is left out, or counts more than once, changes the numbers, so that it is never silent.
+/// Images that are left out or counted more than once change the numbers, so that they are always reported.
 fn warn_of_images<'a>(notes: impl Iterator<Item = &'a Note>) {
     let told = |note: &&Note| {
-        matches!(note, Note::BadImage { .. } | Note::LeftOut { .. } | Note::Repeated { split: None, .. })
+        matches!(
+            note,
+            Note::BadImage { .. }
+                | Note::LeftOut { .. }
+                | Note::FewLevels { .. }
+                | Note::Repeated { split: None, .. }
+        )
     };
     for note in notes.filter(told) {
         output::note(&format!("warning: {}", escape(&note.to_string())));
     }
 }
 
-/// A part of data with the classes of a classifier, in its format; what is left out of it is said.
+/// A part of the data with the classes of a classifier, in its format. Prints what is left out.
 pub(in crate::commands) fn labelled(
     trained: &TrainedModel,
     data: &str,
@@ -106,8 +110,7 @@ pub(in crate::commands) fn labelled(
     Ok(dataset)
 }
 
-/// The same samples with the classes of the model, found by their names. Classes of the model without a
-/// sample are said.
+/// The same samples with the classes of the model, found by their names. Prints the classes of the model that have no sample.
 ///
 /// # Errors
 ///
@@ -119,16 +122,27 @@ fn in_classes_of_model(
 ) -> Result<Arc<Dataset>, Failure> {
     let places: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     let counts = dataset.class_counts();
+    let mut any_alike = false;
     let unknown: Vec<String> = dataset
         .classes()
         .iter()
         .zip(&counts)
         .filter(|&(class, &count)| count > 0 && !places.contains_key(class.as_str()))
-        .map(|(class, &num_images)| format!("{class:?} ({})", count(num_images as u64)))
+        .map(|(class, &num_images)| {
+            let alike = look_alike(class, classes);
+            any_alike |= alike.is_some();
+            let alike = alike.map_or(String::new(), |name| format!("; the model has {name:?}"));
+            format!("{class:?} ({}{alike})", count(num_images as u64))
+        })
         .collect();
     if !unknown.is_empty() {
         let error = anyhow!("{data}: has images of classes that the model lacks: {}", some_of(&unknown));
-        let help = "leave them out of the data, rename them to classes of the model, or train on this data";
+        let help = match any_alike {
+            true => {
+                "give classes that look alike the same name if they are one class, or leave them out of the data"
+            }
+            false => "leave them out of the data, rename them to classes of the model, or train on this data",
+        };
         return Err(Failure::data(error).help(help));
     }
     let target = |&target: &u32| places[dataset.classes()[target as usize].as_str()];
@@ -142,7 +156,7 @@ fn in_classes_of_model(
         .collect();
     if !absent.is_empty() {
         output::note(&format!(
-            "note: {data}: no image here is of {}: nothing is said of them",
+            "note: {data}: has no image of {}: these classes have no measures",
             some_of(&absent)
         ));
     }
@@ -204,6 +218,10 @@ mod tests {
                 && text.contains("help: leave them out"),
             "{text}"
         );
+        let alike = in_classes_of_model("x", dataset("Cat emu", &[0, 1]), &names("cat dog")).unwrap_err();
+        let text = alike.render(&clap::Command::new("mentor")).unwrap();
+        let expected = r#"lacks: "Cat" (1; the model has "cat"), "emu" (1)"#;
+        assert!(text.contains(expected) && text.contains("the same name if they are one class"), "{text}");
         let many: Vec<String> = (0..20).map(|name| name.to_string()).collect();
         assert_eq!(some_of(&many), "0, 1, 2, 3, 4, 5, 6, 7 and 12 more");
     }

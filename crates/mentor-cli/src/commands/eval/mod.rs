@@ -1,4 +1,4 @@
-//! `mentor eval`: a trained model on a split of a data set.
+//! `mentor eval`: evaluates a trained model on a split of a data set.
 
 pub(super) mod data;
 mod retrieval;
@@ -16,7 +16,7 @@ use mentor_train::TrainedModel;
 
 use self::data::labelled;
 pub(super) use self::retrieval::retrieve;
-use super::part::Part;
+use super::part::{Part, part_parser, split_parser};
 use crate::device::DeviceChoice;
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
@@ -29,11 +29,11 @@ const NUM_SHOWN: usize = 30;
 const EXAMPLES: &str = "\
 Examples:
   mentor eval runs/b
-      the test split of the data that the model was trained on
+      evaluate on the test split of the data that the model was trained on
   mentor eval runs/b --data more/ --split all --json --per-sample losses.csv
-      every image of another folder, and not a test split drawn from it
+      evaluate on every image of another folder
   mentor eval runs/faces --split test --gallery train
-      an embedding model: for each test image, how many of its nearest training images are of its class
+      search the nearest training images of each test image
 
 Numbers in brackets are 95 % intervals: of the accuracy Wilson's, of retrieval those of a bootstrap over the queries. Macro averages \
 are means over the classes that have images. What is undefined, such as the recall of a class without images, is a dash, and null in JSON.
@@ -46,48 +46,47 @@ calibration[].
 JSON of embeddings: split, gallery, precision_at_1, r_precision, map_at_r, recall_at_1, recall_at_5, recall_at_10, \
 knn_accuracy, k, num_queries, num_lone_queries (images without another of their class, left out), intervals.";
 
-/// Evaluate a trained model: loss, accuracy, calibration, every class; of embeddings, retrieval
+/// Evaluate a trained model: loss, accuracy, calibration and each class, or the retrieval of embeddings
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Directory of a complete run
+    /// Evaluate the model of this complete run
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Data to evaluate on; for a classifier with some or all of its classes, under the same names [default:
-    /// what the model was trained on]
+    /// Evaluate on this data; a classifier finds its classes by name, and some may be absent [default: what
+    /// the model was trained on]
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
 
-    /// Which part: train, val or test; or all, for a folder of nothing but images to test on
-    #[arg(long, value_name = "SPLIT", default_value = "test")]
+    /// Evaluate on this split, or on all images of a folder that has no splits
+    #[arg(long, value_name = "SPLIT", default_value = "test", value_parser = part_parser())]
     split: Part,
 
-    /// Write id, target, predicted, confidence and loss of every image to a CSV file
+    /// Write id, target, predicted, confidence and loss of every image to this CSV file
     #[arg(long, value_name = "FILE")]
     per_sample: Option<PathBuf>,
 
-    /// Evaluate the embeddings of a classifier, the values that its last layer sees, as those of an embedding
-    /// model
+    /// Evaluate a classifier like an embedding model: its embeddings are the input of its last layer
     #[arg(long)]
     retrieval: bool,
 
-    /// Search in this split instead of among the other images of the evaluated one
-    #[arg(long, value_name = "SPLIT")]
+    /// Search for the nearest images in this split instead of among the evaluated images
+    #[arg(long, value_name = "SPLIT", value_parser = split_parser())]
     gallery: Option<Split>,
 
-    /// Images of one forward pass
+    /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = batch_size)]
     batch_size: usize,
 
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -113,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.retrieval || !classifier {
         if args.per_sample.is_some() {
             return Err(Failure::usage(anyhow!(
-                "--per-sample gives losses of scores, which embeddings have not"
+                "--per-sample writes losses of scores, and an embedding model has none"
             )));
         }
         return run_retrieval(args, &trained, &data);

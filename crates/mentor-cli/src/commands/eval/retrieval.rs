@@ -66,7 +66,9 @@ pub(super) fn table(found: &Retrieval) -> String {
     let mut text: String =
         lines.iter().map(|(name, value, more)| format!("  {name:<15} {}{more}\n", share(*value))).collect();
     if found.num_queries == 0 {
-        text.push_str("  note            no image here has another one of its class to be found, so that nothing is defined\n");
+        text.push_str(
+            "  note            no image has another of its class, so that the measures are undefined\n",
+        );
     }
     text
 }

@@ -19,32 +19,32 @@ use crate::terminal::output;
 const ALL_EXAMPLES: &str = "\
 Examples:
   mentor loss svm --scores \"3.2,5.1,-1.7\" --target 0
-      a loss on scores, term by term
+      explain a loss on scores, term by term
   mentor loss triplet --embeddings e.npy --labels l.npy --margin 0.2 --mining all
-      value, counts and gradient of all triplets of a batch or a data set
+      compute value, counts and gradient of all triplets of a batch or a data set
   mentor loss triplet --d-ap 0.5 --d-an 0.6 --margin 0.2
-      one triplet: 0.1, semi-hard
-  mentor loss pairwise --distance 0.5 --same no --margin 1";
+      explain one triplet: 0.1, semi-hard
+  mentor loss contrastive --distance 0.5 --same no --margin 1";
 
-const JSON: &str = "JSON: loss (the mean over the samples), per_sample[] (L_i), gradient[][] (the derivative of each sample's \
-own L_i with respect to its scores: divide by the number of samples for that of the mean).";
+const JSON: &str = "JSON: loss (the mean over the samples), per_sample[] (L_i), gradient[][] (the derivative of each \
+sample's own L_i with respect to its scores; divide it by the number of samples for the gradient of the mean).";
 
 const SVM_EXAMPLES: &str = "\
 Examples:
   mentor loss svm --scores \"3.2,5.1,-1.7\" --target 0
-      the cat of the lecture: max(0, 5.1 - 3.2 + 1) + max(0, -1.7 - 3.2 + 1) = 2.9
+      the cat of the course CS231n: max(0, 5.1 - 3.2 + 1) + max(0, -1.7 - 3.2 + 1) = 2.9
   mentor loss svm --compare --scores \"1000,9,9,9\" --target 0 --scores \"10,9,9,9\" --target 0
-      the SVM sees no difference, softmax keeps pushing
+      the SVM loss is 0 for both samples, softmax is not
   mentor loss svm --margin 0.5 --csv scores.csv
-      one sample a row: its scores, then its target
+      read a sample from each row: its scores, then its target
 ";
 
 const CRAMMER_SINGER_EXAMPLES: &str = "\
 Examples:
   mentor loss crammer-singer --scores \"3,2,2.5\" --target 2
-      only the class that violates the margin most counts: max(0, 3 - 2.5 + 1) = 1.5
+      only the most violated margin counts: max(0, 3 - 2.5 + 1) = 1.5
   mentor loss crammer-singer --compare --csv scores.csv
-      one sample a row: its scores, then its target
+      read a sample from each row: its scores, then its target
 ";
 
 const SOFTMAX_EXAMPLES: &str = "\
@@ -52,9 +52,9 @@ Examples:
   mentor loss softmax --scores \"3.2,5.1,-1.7\" --target 0
       -ln(e^3.2 / (e^3.2 + e^5.1 + e^-1.7)) = 2.04
   mentor loss softmax --log-base 10 --csv scores.csv
-      one sample a row: its scores, then its target
+      read a sample from each row: its scores, then its target
   mentor loss softmax --compare --margin 2 --scores \"10,9,9,9\" --target 0
-      beside the SVM of margin 2
+      show the loss svm with margin 2 beside softmax
 ";
 
 /// Explain a loss on given scores, distances or embeddings, with its gradient
@@ -68,16 +68,17 @@ pub(crate) struct Args {
 /// The losses.
 #[derive(Debug, Subcommand)]
 enum Loss {
-    /// Multiclass SVM: the sum of the margins that are violated (Weston and Watkins)
+    /// Multiclass SVM loss of Weston and Watkins: the sum of the violated margins
     Svm(SvmArgs),
-    /// Multiclass SVM: the largest margin that is violated (Crammer and Singer)
+    /// Multiclass SVM loss of Crammer and Singer: the largest violated margin
     CrammerSinger(CrammerSingerArgs),
     /// Softmax cross-entropy
     Softmax(SoftmaxArgs),
-    /// Triplet ranking: of one triplet, or of embeddings with labels
+    /// Triplet loss of one triplet, or of embeddings with labels
     Triplet(ranking::TripletArgs),
-    /// Pairwise ranking of one pair
-    Pairwise(ranking::PairwiseArgs),
+    /// Contrastive loss of one pair
+    #[command(alias = "pairwise")]
+    Contrastive(ranking::ContrastiveArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -100,15 +101,15 @@ struct MarginArgs {
     #[command(flatten)]
     samples: SampleArgs,
 
-    /// By how much the score of the target should lead
+    /// Set the margin by which the target's score should lead, at least 0
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, default_value_t = 1.0)]
     margin: f64,
 
-    /// Show softmax beside it
+    /// Show softmax beside the SVM loss
     #[arg(long)]
     compare: bool,
 
-    /// With --compare: base of the logarithm of softmax; scales its loss and gradient
+    /// Choose the base of softmax's logarithm, which scales its loss and gradient; needs --compare
     #[arg(long, value_name = "BASE", value_enum, default_value_t = LogBase::E, requires = "compare")]
     log_base: LogBase,
 }
@@ -119,15 +120,15 @@ struct SoftmaxArgs {
     #[command(flatten)]
     samples: SampleArgs,
 
-    /// Base of the logarithm; scales loss and gradient
+    /// Choose the base of the logarithm, which scales loss and gradient
     #[arg(long, value_name = "BASE", value_enum, default_value_t = LogBase::E)]
     log_base: LogBase,
 
-    /// Show the SVM loss svm beside it
+    /// Show the loss svm beside softmax
     #[arg(long)]
     compare: bool,
 
-    /// With --compare: margin of the SVM loss
+    /// Set the margin of the loss svm, at least 0; needs --compare
     #[arg(
         long,
         value_name = "NUMBER",
@@ -141,20 +142,20 @@ struct SoftmaxArgs {
 // Scores of samples, and how the result is printed.
 #[derive(Clone, Debug, clap::Args)]
 struct SampleArgs {
-    /// Scores of one sample, one a class, separated by commas; repeat for more samples
+    /// Take these scores of one sample, one for each class, separated by commas; repeat for more samples
     #[arg(long, value_name = "S,S,...", allow_hyphen_values = true, required_unless_present = "csv")]
     scores: Vec<String>,
 
-    /// Index of the sample's class, from 0; one for each --scores
+    /// Name the sample's class by its index, from 0; repeat for each --scores
     #[arg(long, value_name = "CLASS")]
     target: Vec<usize>,
 
-    /// Read the samples from a file: scores in columns, and the target in the column named `target`
-    /// or else in the last
+    /// Read the samples from this file: scores in columns, and the target in the column named `target`, or
+    /// else in the last
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scores", "target"])]
     csv: Option<PathBuf>,
 
-    /// Print JSON, numbers in full precision
+    /// Print JSON with numbers in full precision
     #[arg(long)]
     json: bool,
 }
@@ -225,7 +226,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             run_on_scores("softmax", "svm", &MarginArgs { samples, margin, compare, log_base })
         }
         Loss::Triplet(args) => ranking::triplet(args),
-        Loss::Pairwise(args) => ranking::pairwise(args),
+        Loss::Contrastive(args) => ranking::contrastive(args),
     }
 }
 
@@ -250,8 +251,8 @@ fn run_on_scores(loss: &str, other: &str, args: &MarginArgs) -> Result<(), Failu
     })
 }
 
-/// The lecture's three images, explained: what `mentor demo` shows.
-pub(super) fn lecture() -> Result<String, Failure> {
+/// The three images of the course CS231n, explained: what `mentor demo` shows.
+pub(super) fn three_images() -> Result<String, Failure> {
     let scores = ["3.2,5.1,-1.7", "1.3,4.9,2.0", "2.2,2.5,-3.1"].map(str::to_owned);
     let samples = input::from_flags(&scores, &[0, 1, 2])?;
     let explain = |name| {
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_lectures_means_come_out() {
-        let text = lecture().unwrap();
+        let text = three_images().unwrap();
         assert!(text.contains("5.2667") && text.contains("2.7587"), "{text}");
     }
 

@@ -1,14 +1,15 @@
-//! `mentor loss triplet` and `mentor loss pairwise`.
+//! `mentor loss triplet` and `mentor loss contrastive`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use mentor_data::{Array, Limits, shown_path};
 use mentor_loss::{
     AllTriplets, Average, Census, Distance, LossError, Mining, PairForm, PairwiseRanking, Ranked,
     TripletLoss, TripletRanking,
 };
+use mentor_run::present_name;
 use serde::Serialize;
 
 use crate::terminal::error::Failure;
@@ -23,24 +24,25 @@ Examples:
   mentor loss triplet --d-ap 0.5 --d-an 0.6 --margin 0.2
       max(0, 0.2 + 0.5 - 0.6) = 0.1: the negative is farther than the positive, but within the margin
   mentor loss triplet --embeddings e.npy --labels l.npy --mining all --json
-      e.npy holds N rows of D numbers, l.npy N integers
+      read N rows of D numbers from e.npy and N integers from l.npy
 
 JSON: loss (the mean over all selected triplets, or with --average active over those with a loss), gradient[][] \
 (with respect to the embeddings), num_valid, num_active, num_easy, num_semi_hard, num_hard (of the selected \
-triplets), batch (the same counts of all triplets; of the soft margin, which has no easy ones, at margin 0), mean_positive_distance, mean_negative_distance.";
+triplets), batch (the same counts of all triplets; for the soft margin, which has no easy ones, at margin 0), \
+mean_positive_distance, mean_negative_distance.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRIPLET_HELP)]
 pub(super) struct TripletArgs {
-    /// Embeddings, N rows of D numbers
+    /// Read the embeddings, N rows of D numbers, from this npy file
     #[arg(long, value_name = "NPY", requires = "labels")]
     embeddings: Option<PathBuf>,
 
-    /// Their classes, N integers
+    /// Read their classes, N integers, from this npy file
     #[arg(long, value_name = "NPY", requires = "embeddings")]
     labels: Option<PathBuf>,
 
-    /// Distance of anchor and positive, instead of embeddings
+    /// Set the distance of anchor and positive, at least 0, instead of embeddings
     #[arg(
         long,
         value_name = "NUMBER",
@@ -50,70 +52,77 @@ pub(super) struct TripletArgs {
     )]
     d_ap: Option<f64>,
 
-    /// Distance of anchor and negative
+    /// Set the distance of anchor and negative, at least 0
     #[arg(long, value_name = "NUMBER", requires = "d_ap", allow_hyphen_values = true)]
     d_an: Option<f64>,
 
-    /// The margin, in units of the distance
+    /// Set the margin, at least 0, in units of the distance
     #[arg(long, value_name = "NUMBER", default_value_t = 0.2, allow_hyphen_values = true)]
     margin: f64,
 
-    /// ln(1 + e^(d_ap - d_an)) instead of the hinge; has no margin
+    /// Use ln(1 + e^(d_ap - d_an)) instead of the hinge; it has no margin
     #[arg(long, conflicts_with = "margin")]
     soft_margin: bool,
 
-    /// Which triplets: all valid ones, the hardest of each anchor, or the semi-hard ones of FaceNet; all need the hinge
+    /// Select triplets: all valid ones (hinge only), the hardest of each anchor, or FaceNet's semi-hard ones
     /// [default: all; hard with --soft-margin]
     #[arg(long, value_name = "NAME", conflicts_with = "d_ap",
           value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard"]))]
     mining: Option<String>,
 
-    /// What the sum is divided by: the selected triplets, or those with a loss greater than 0
+    /// Divide the sum by the number of selected triplets (valid), or of those with a loss above 0 (active)
     #[arg(long, value_name = "NAME", default_value = "valid", conflicts_with = "d_ap",
           value_parser = PossibleValuesParser::new(Average::NAMES))]
     average: String,
 
-    /// The distance
+    /// Choose the distance between embeddings
     #[arg(long, value_name = "NAME", default_value = "euclidean", conflicts_with = "d_ap",
           value_parser = PossibleValuesParser::new(Distance::NAMES))]
     distance: String,
 
-    /// Print JSON, numbers in full precision
+    /// Print JSON with numbers in full precision
     #[arg(long)]
     json: bool,
 }
 
-const PAIRWISE_HELP: &str = "\
+/// The forms of the contrastive loss, with their earlier names.
+fn forms() -> PossibleValuesParser {
+    let earlier = |name| if name == "linear" { "lecture" } else { "hadsell" };
+    PossibleValuesParser::new(
+        PairForm::NAMES.iter().map(|name| PossibleValue::new(*name).alias(earlier(*name))),
+    )
+}
+
+const CONTRASTIVE_HELP: &str = "\
 Examples:
-  mentor loss pairwise --distance 0.5 --same yes
-      d = 0.5: a pair of one class is pulled together
-  mentor loss pairwise --distance 0.5 --same no --margin 1
-      max(0, 1 - 0.5) = 0.5: a pair of two classes is pushed apart up to the margin
-  mentor loss pairwise --distance 0.5 --same no --form hadsell --json
+  mentor loss contrastive --distance 0.5 --same yes
+      d = 0.5: the loss of a pair of one class grows with its distance
+  mentor loss contrastive --distance 0.5 --same no --margin 1
+      max(0, 1 - 0.5) = 0.5: the loss of a pair of two classes is 0 from the margin on
+  mentor loss contrastive --distance 0.5 --same no --form squared --json
 
 JSON: loss, gradient[] (with respect to the distance).";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = PAIRWISE_HELP)]
-pub(super) struct PairwiseArgs {
-    /// The distance of the pair
+#[command(after_help = CONTRASTIVE_HELP)]
+pub(super) struct ContrastiveArgs {
+    /// Set the distance of the pair, at least 0
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     distance: f64,
 
-    /// Whether the pair is of one class
+    /// Say whether the two samples are of the same class
     #[arg(long, value_name = "YES|NO", value_parser = PossibleValuesParser::new(["yes", "no"]))]
     same: String,
 
-    /// The margin, in units of the distance
+    /// Set the margin, at least 0, in units of the distance
     #[arg(long, value_name = "NUMBER", default_value_t = 1.0, allow_hyphen_values = true)]
     margin: f64,
 
-    /// The lecture's form, y*d + (1-y)*max(0, m-d), or Hadsell's, squared and halved
-    #[arg(long, value_name = "NAME", default_value = "lecture",
-          value_parser = PossibleValuesParser::new(PairForm::NAMES))]
+    /// Choose the form: linear, y*d + (1-y)*max(0, m-d), or squared, half of y*d² + (1-y)*max(0, m-d)²
+    #[arg(long, value_name = "NAME", default_value = "linear", value_parser = forms())]
     form: String,
 
-    /// Print JSON, numbers in full precision
+    /// Print JSON with numbers in full precision
     #[arg(long)]
     json: bool,
 }
@@ -237,14 +246,14 @@ fn summary(ranked: &Ranked, average: Average, (num_rows, dim): (usize, usize)) -
     lines.push(format!("mean distance of negative pairs {}", mean(ranked.mean_negative_distance)));
     lines.push(format!("norm of the gradient {}", rounded(norm)));
     if num_valid == 0 {
-        lines.push("No triplet: that takes two samples of one class and one of another.".to_owned());
+        lines.push("No triplet: a triplet needs two samples of one class and one of another.".to_owned());
     }
     lines.join("\n")
 }
 
-pub(super) fn pairwise(args: &PairwiseArgs) -> Result<(), Failure> {
+pub(super) fn contrastive(args: &ContrastiveArgs) -> Result<(), Failure> {
     check_distance("--distance", args.distance)?;
-    let form: PairForm = args.form.parse()?;
+    let form: PairForm = present_name(&args.form).parse()?;
     let pairs = PairwiseRanking::new(form, args.margin, Distance::Euclidean)?;
     let same = args.same == "yes";
     let (loss, slope) = (pairs.value(args.distance, same), pairs.slope(args.distance, same));
@@ -253,10 +262,10 @@ pub(super) fn pairwise(args: &PairwiseArgs) -> Result<(), Failure> {
     }
     let (d, m) = (args.distance, args.margin);
     let formula = match (form, same) {
-        (PairForm::Lecture, true) => "d".to_owned(),
-        (PairForm::Lecture, false) => format!("max(0, m − d) = max(0, {m} − {d})"),
-        (PairForm::Hadsell, true) => format!("½·d² = ½·{d}²"),
-        (PairForm::Hadsell, false) => format!("½·max(0, m − d)² = ½·max(0, {m} − {d})²"),
+        (PairForm::Linear, true) => "d".to_owned(),
+        (PairForm::Linear, false) => format!("max(0, m − d) = max(0, {m} − {d})"),
+        (PairForm::Squared, true) => format!("½·d² = ½·{d}²"),
+        (PairForm::Squared, false) => format!("½·max(0, m − d)² = ½·max(0, {m} − {d})²"),
     };
     output::text(&format!("L = {formula} = {}\ndL/dd = {}", rounded(loss), rounded(slope)))
 }

@@ -74,8 +74,7 @@ pub(super) fn comparison(svm: &Explained, softmax: &Explained, samples: &[Sample
     if content > 0 {
         let noun = if content == 1 { "1 sample".to_owned() } else { format!("{content} samples") };
         text.push_str(&format!(
-            "\nOn {noun} the SVM is content: the target leads every class by the margin, and nothing pushes\n\
-             any more. Softmax is never content: it pushes as long as its loss is not 0.\n"
+            "\nOn {noun} the SVM loss is 0: the target leads every class by the margin. The softmax loss and its\ngradient are above 0.\n"
         ));
     }
     text

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use mentor_data::shown_path;
 use mentor_loss::NamedLoss;
-use mentor_run::Config;
+use mentor_run::{Config, present_name};
 
 use crate::commands::data::FORMS;
 use crate::device::DeviceChoice;
@@ -18,84 +18,91 @@ Examples:
   mentor train --data digits --model linear --loss svm --l2 1e-3 --optimizer gd --out runs/a
       a linear SVM by gradient descent, as in the textbook
   mentor train --data photos/ --model cnn --epochs 10 --augment standard --out runs/b
-      photos/ holds one folder a class, or train/, val/ and test/ with one folder a class each
+      photos/ holds a folder for each class, or train/, val/ and test/ with such folders
   mentor train photos/ --model resnet-18 --size 64
-      the data may stand alone, and 64 is 64x64
+      --data may be left out before the path, and 64 is 64x64
   mentor train --config run.toml --set optimizer.learning_rate=0.05
       a configuration from a file, changed in one place
 
-Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues, and \
-ends in the same weights as if nothing had happened; that holds after a power cut too.
+Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues the run, \
+after a power cut too. The weights are then the same, bit for bit, as those of a run that was never interrupted.
 
-summary.json: val_loss, val_accuracy, train_loss and train_accuracy are of epoch best_epoch, whose weights \
-are kept; last_train_loss and last_train_accuracy are of the last one.";
+summary.json: val_loss, val_accuracy, train_loss and train_accuracy are those of epoch best_epoch, whose weights \
+are kept. last_train_loss and last_train_accuracy are those of the last epoch.";
 
 /// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"))]
 #[group(id = "training")]
 pub(crate) struct Args {
-    /// The data, as --data names it
+    /// Train on this data, as with --data
     #[arg(value_name = "DATA", conflicts_with = "data")]
     pub(super) source: Option<String>,
 
-    /// `digits`, or an image folder, a folder of IDX files, a CSV manifest or an npz file; see below
+    /// Train on this data: `digits`, an image folder, a folder of IDX files, a CSV manifest or an npz file
+    /// (see below)
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(super) data: Option<String>,
 
-    /// Change the training images at random: none, flip (left to right), shift or shift:N (by up to N
-    /// pixels), shift+flip or shift:N+flip, standard (shifts, flips, small rotations, erased patches), or
-    /// rand-augment:N,M (N operations of magnitude M, 0 to 10) [default: none]
+    /// Augment the training images at random: none, flip (left to right), shift or shift:N (pad and crop by
+    /// up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, standard (shifts, flips, rotations by up
+    /// to 10 degrees, random erasing), or rand-augment:N,M (N operations of magnitude M, 0 to 10) [default:
+    /// none]
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     pub(super) augment: Option<String>,
 
-    /// Divide images, or whole classes, so that embeddings are tested on classes never seen [default: sample]
+    /// Split by sample, or by class to test embeddings on classes that training never sees [default: sample]
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(["sample", "class"]), help_heading = "Data")]
     pub(super) split_by: Option<String>,
 
-    /// Share of the training images kept for validation, where the data has none of its own [default: 0.1]
+    /// Hold out this share of the training images for validation, from 0 to below 1, if the data has no
+    /// validation split [default: 0.1]
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Data")]
     pub(super) val_fraction: Option<f64>,
 
-    /// Share of the images kept for testing, where the data has no splits [default: 0.2]
+    /// Hold out this share of the images for the test, from 0 to below 1, if the data has no splits [default:
+    /// 0.2]
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Data")]
     pub(super) test_fraction: Option<f64>,
 
-    /// What to do with a file that cannot be decoded: stop, leave it out, or leave it out and list it
-    /// in quarantine.txt of the run [default: error]
+    /// Choose what happens to a file that cannot be decoded: error stops, skip leaves it out, quarantine
+    /// leaves it out and lists it in quarantine.txt of the run [default: error]
     #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["error", "skip", "quarantine"]), help_heading = "Data")]
     pub(super) on_bad_image: Option<String>,
 
-    /// Pixels of the largest image file that is read [default: 64000000]
+    /// Refuse image files of more pixels than this [default: 64000000]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Data")]
     pub(super) max_pixels: Option<u64>,
 
-    /// Size that images are brought to; one number for both sides [default: theirs if all agree, else 32x32]
+    /// Resize the images to this height and width in pixels, such as 28x28, or 28 for both [default: their
+    /// own size if all agree, else 32x32]
     #[arg(long, value_name = "HxW", value_parser = size, help_heading = "Data")]
     pub(super) size: Option<[usize; 2]>,
 
-    /// How images of another size are brought to it [default: stretch]
+    /// Choose how images of another size are resized: stretch changes their proportions, fit-pad adds black
+    /// bars, crop-center cuts their edges off [default: stretch]
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["stretch", "fit-pad", "crop-center"]), help_heading = "Data")]
     pub(super) resize: Option<String>,
 
-    /// 1 for gray, 3 for colour [default: what the images are]
+    /// Convert the images to 1 channel (gray) or 3 (colour) [default: 3 if any image is in colour, else 1]
     #[arg(long, value_name = "COUNT", value_parser = PossibleValuesParser::new(["1", "3"]), help_heading = "Data")]
     pub(super) channels: Option<String>,
 
-    /// Keep training images whose pixels validation or test has too
+    /// Keep training images whose pixels are also those of a validation or test image
     #[arg(long, help_heading = "Data")]
     pub(super) keep_duplicates: bool,
 
-    /// linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; see `mentor models` [default:
-    /// linear]
+    /// Choose the network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; `mentor
+    /// models` lists them [default: linear]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub(super) model: Option<String>,
 
-    /// Probability of dropping a hidden unit in training [default: 0]
+    /// Drop each hidden unit with this probability in training, from 0 to below 1 [default: 0]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
     pub(super) dropout: Option<f64>,
 
-    /// Probability of dropping the last residual block in training, less for earlier ones [default: 0]
+    /// Drop the last residual block with this probability in training, from 0 to below 1; earlier blocks less
+    /// often [default: 0]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
     pub(super) stochastic_depth: Option<f64>,
 
@@ -113,97 +120,105 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = losses(), help_heading = "Loss and penalty")]
     pub(super) loss: Option<String>,
 
-    /// Margin of all losses but softmax [default: 1; triplet 0.2; pairwise with unit norm 0.5]
+    /// Set the margin of the loss, at least 0; softmax has none [default: 1; triplet 0.2; contrastive with
+    /// unit norm 0.5]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Loss and penalty")]
     pub(super) margin: Option<f64>,
 
-    /// Share of the target's probability given to all classes alike; softmax only [default: 0]
+    /// Spread this share of the target's probability evenly over all classes, from 0 to below 1; softmax only
+    /// [default: 0]
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Loss and penalty")]
     pub(super) label_smoothing: Option<f64>,
 
-    /// Which triplets of a batch count: all, the hardest of each image, semi-hard ones, or none but those of
-    /// --triplets [default: semi-hard]
+    /// Choose the triplets of a batch that count: all, the hardest of each anchor, semi-hard ones, or none
+    /// but those of --triplets [default: semi-hard]
     #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard", "none"]), help_heading = "Embeddings")]
     pub(super) mining: Option<String>,
 
-    /// What the sum of a ranking loss is divided by: all valid pairs or triplets, or those with a loss
-    /// [default: active; triplet valid]
+    /// Divide the sum of the loss by the number of all valid pairs or triplets, or of the active ones, whose
+    /// loss is above 0 [default: active; triplet valid]
     #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["valid", "active"]), help_heading = "Embeddings")]
     pub(super) average: Option<String>,
 
-    /// Distance between embeddings [default: euclidean]
+    /// Choose the distance between embeddings [default: euclidean]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["euclidean", "squared", "cosine"]), help_heading = "Embeddings")]
     pub(super) distance: Option<String>,
 
-    /// pairwise: lecture (y d + (1 - y) max(0, m - d)) or hadsell, which squares; triplet: hinge or
-    /// soft-margin [default: lecture; hinge]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["lecture", "hadsell", "hinge", "soft-margin"]), help_heading = "Embeddings")]
+    /// Choose the form of the loss: contrastive has linear, y d + (1 - y) max(0, m - d), or squared, half of
+    /// y d² + (1 - y) max(0, m - d)²; triplet has hinge or soft-margin [default: linear; hinge]
+    #[arg(long, value_name = "NAME", value_parser = forms(), help_heading = "Embeddings")]
     pub(super) form: Option<String>,
 
-    /// Dimension of the embeddings [default: 64]
+    /// Set the dimension of the embeddings, at least 1 [default: 64]
     #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
     pub(super) embedding_size: Option<usize>,
 
-    /// Whether embeddings are divided by their norm [default: true; pairwise false]
+    /// Divide each embedding by its Euclidean norm, or not [default: true; contrastive false]
     #[arg(long, value_name = "BOOL", help_heading = "Embeddings")]
     pub(super) unit_norm: Option<bool>,
 
-    /// Classes of one batch; fewer where the data has fewer [default: 16]
+    /// Draw this many classes for a batch, at least 2; all of them if the data has fewer [default: 16]
     #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
     pub(super) classes_per_batch: Option<usize>,
 
-    /// Images of each class of a batch; fewer where the classes have fewer [default: 8]
+    /// Draw this many images of each class of a batch, at least 2; fewer if every class is smaller [default:
+    /// 8]
     #[arg(long, value_name = "COUNT", help_heading = "Embeddings")]
     pub(super) samples_per_class: Option<usize>,
 
-    /// CSV file of triplets of training images, with the columns anchor, positive and negative; with --mining
-    /// none
+    /// Read triplets of training images from this CSV file with the columns anchor, positive and negative;
+    /// needs --mining none
     #[arg(long, value_name = "FILE", help_heading = "Embeddings")]
     pub(super) triplets: Option<PathBuf>,
 
-    /// λ of the penalty λ Σ|w|, which makes weights exactly zero [default: 0]
+    /// Penalise λ Σ|w| with this λ, at least 0; it makes weights exactly zero [default: 0]
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true, help_heading = "Loss and penalty")]
     pub(super) l1: Option<f64>,
 
-    /// λ of the penalty λ Σw² (half of a weight decay) [default: 0]
+    /// Penalise λ Σw² with this λ, at least 0; half of what others call weight decay [default: 0]
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true, help_heading = "Loss and penalty")]
     pub(super) l2: Option<f64>,
 
-    /// sgd: one update a minibatch; gd: one an epoch, from the exact gradient of all training images
-    /// [default: sgd]
+    /// Choose the optimiser: sgd makes an update for each batch, gd one for each epoch, from the exact
+    /// gradient of all training images [default: sgd]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["sgd", "gd"]), help_heading = "Optimiser")]
     pub(super) optimizer: Option<String>,
 
-    /// Step size [default: one that suits the model and the loss, in proportion to --batch-size below 128]
+    /// Set the step size, above 0 [default: one that suits the model and the loss, in proportion to
+    /// --batch-size below 128]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Optimiser")]
     pub(super) learning_rate: Option<f64>,
 
-    /// Share of the last step in the next [default: 0.9]
+    /// Set the momentum of the optimiser, from 0 to below 1 [default: 0.9]
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Optimiser")]
     pub(super) momentum: Option<f64>,
 
-    /// Plain momentum instead of Nesterov's
+    /// Use plain momentum instead of Nesterov's
     #[arg(long, help_heading = "Optimiser")]
     pub(super) no_nesterov: bool,
 
-    /// Images of one update; of gd, of one part of it, which bounds memory [default: 128; gd 1024]
+    /// Take this many images for an update of sgd, or for a part of gd's sum, at least 1; fewer need less
+    /// memory [default: 128; gd 1024]
     #[arg(long, value_name = "COUNT", help_heading = "Optimiser")]
     pub(super) batch_size: Option<usize>,
 
-    /// Largest norm of a gradient, longer ones are scaled down; 0 leaves all as they are [default: 0]
+    /// Scale a gradient down to this Euclidean norm if it is longer, at least 0; 0 never does [default: 0]
     #[arg(long, value_name = "NORM", allow_hyphen_values = true, help_heading = "Optimiser")]
     pub(super) clip_norm: Option<f64>,
 
-    /// How the learning rate changes over the run [default: cosine; gd constant]
+    /// Choose how the learning rate falls over the run: constant does not, step by a factor, cosine to 0
+    /// [default: cosine; gd constant]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["constant", "step", "cosine"]), help_heading = "Length")]
     pub(super) schedule: Option<String>,
 
-    /// Epochs over which the learning rate rises to its full value [default: a tenth of the run, at most 5 of
-    /// the --epochs given, for convolutional networks and transformers; else 0]
+    /// Raise the learning rate linearly over this many epochs, at least 0; fractions are allowed [default: a
+    /// tenth of the run, at most 5 of the --epochs given, for convolutional networks and transformers; else
+    /// 0]
     #[arg(long, value_name = "EPOCHS", allow_hyphen_values = true, help_heading = "Length")]
     pub(super) warmup_epochs: Option<f64>,
 
-    /// Passes over the training images [default: 20; on few images as many as make 300 updates; gd 300]
+    /// Pass this many times over the training images, at least 1 [default: 20; on few images as many as make
+    /// 300 updates; gd 300]
     #[arg(long, value_name = "COUNT", help_heading = "Length")]
     pub(super) epochs: Option<usize>,
 
@@ -211,11 +226,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EPOCHS", help_heading = "Length")]
     pub(super) patience: Option<usize>,
 
-    /// Seed of the first weights, the order, augmentation and dropout [default: 0]
+    /// Seed the first weights, the order of images, augmentation and dropout with this number [default: 0]
     #[arg(long, value_name = "NUMBER", help_heading = "Length")]
     pub(super) seed: Option<u64>,
 
-    /// TOML file with the configuration; flags and --set win over it
+    /// Read the configuration from this TOML file; --set and the other flags win over it
     #[arg(long, value_name = "FILE", help_heading = "Configuration and output")]
     pub(super) config: Option<PathBuf>,
 
@@ -223,12 +238,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Configuration and output")]
     pub(super) set: Vec<String>,
 
-    /// cpu, wgpu[:i], vulkan[:i] or cuda[:i]; all but cpu need a mentor built with the feature of that name
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]; all but cpu need a mentor built with
+    /// the feature of that name
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Configuration and output")]
     pub(in crate::commands) device: DeviceChoice,
 
-    /// Directory of the run; the same one continues it [default: runs/ and a name made from the
-    /// configuration]
+    /// Write the run to this directory, or continue the one that is there [default: runs/ and a name made
+    /// from the configuration]
     #[arg(long, value_name = "DIR", help_heading = "Configuration and output")]
     pub(super) out: Option<PathBuf>,
 
@@ -241,10 +257,23 @@ pub(crate) struct Args {
     pub(super) json: bool,
 }
 
-/// The names of all losses: those on scores, and those on distances.
+/// The losses on scores and those on distances, with the earlier name of one.
 fn losses() -> PossibleValuesParser {
-    let on_scores = NamedLoss::all().iter().map(|loss| loss.name);
-    PossibleValuesParser::new(on_scores.chain(["pairwise", "triplet"]))
+    let names = NamedLoss::all().iter().map(|loss| loss.name).chain(["contrastive", "triplet"]);
+    PossibleValuesParser::new(names.map(|name| match name {
+        "contrastive" => PossibleValue::new(name).alias("pairwise"),
+        name => PossibleValue::new(name),
+    }))
+}
+
+/// The forms of the losses of embeddings, with the earlier names of two.
+fn forms() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        PossibleValue::new("linear").alias("lecture"),
+        PossibleValue::new("squared").alias("hadsell"),
+        PossibleValue::new("hinge"),
+        PossibleValue::new("soft-margin"),
+    ])
 }
 
 /// Reads `HxW`, or the side of a square.
@@ -284,6 +313,9 @@ impl Args {
         take(&self.average, &mut loss.average);
         take(&self.distance, &mut loss.distance);
         take(&self.form, &mut loss.form);
+        for name in [&mut loss.name, &mut loss.form].into_iter().flatten() {
+            *name = present_name(name).to_owned();
+        }
         take(&self.embedding_size, &mut model.embedding_size);
         take(&self.unit_norm, &mut model.unit_norm);
         take(&self.classes_per_batch, &mut data.classes_per_batch);

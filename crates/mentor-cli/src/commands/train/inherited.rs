@@ -81,7 +81,7 @@ mod tests {
                 &[
                     "--loss svm",
                     "--loss crammer-singer",
-                    "--loss pairwise",
+                    "--loss contrastive",
                     "--loss triplet",
                     "--loss triplet --mining none --triplets t.csv",
                     "--loss triplet --triplets t.csv",
@@ -96,7 +96,7 @@ mod tests {
                     "--mode relational",
                     "--mode cosine",
                     "--mode relational --hard-weight 1",
-                    "--mode relational --hard-weight 1 --loss pairwise",
+                    "--mode relational --hard-weight 1 --loss contrastive",
                     "--mode relational --hard-weight 1 --mining none",
                     "--mode relational --hard-weight 1 --triplets t.csv",
                     "--model wrn-16-2",
@@ -136,7 +136,7 @@ mod tests {
             | "momentum"
             | "val_fraction"
             | "test_fraction"
-            | "canary_fraction"
+            | "audit_fraction"
             | "threshold" => "0.25",
             // Of batches of two classes or two images at least.
             _ => "4",
@@ -175,10 +175,10 @@ mod tests {
     fn field(command: &str, id: &str) -> Option<(&'static str, &'static str)> {
         let ranking =
             if command == "distill" { "--mode relational --hard-weight 1" } else { "--loss triplet" };
-        let pairwise = if command == "distill" {
-            "--mode relational --hard-weight 1 --loss pairwise"
+        let contrastive = if command == "distill" {
+            "--mode relational --hard-weight 1 --loss contrastive"
         } else {
-            "--loss pairwise"
+            "--loss contrastive"
         };
         Some(match id {
             "augment" => ("data.augment", ""),
@@ -196,9 +196,9 @@ mod tests {
             "margin" => ("loss.margin", ranking),
             "label_smoothing" => ("loss.label_smoothing", ""),
             "mining" => ("loss.mining", ranking),
-            "average" => ("loss.average", pairwise),
+            "average" => ("loss.average", contrastive),
             "distance" => ("loss.distance", ranking),
-            "form" => ("loss.form", pairwise),
+            "form" => ("loss.form", contrastive),
             "embedding_size" => ("model.embedding_size", ranking),
             "unit_norm" => ("model.unit_norm", ranking),
             "classes_per_batch" => ("data.classes_per_batch", ranking),
@@ -217,7 +217,7 @@ mod tests {
             "soft_weight" => ("distill.soft_weight", ""),
             "hard_weight" => ("distill.hard_weight", ""),
             "mode" => ("distill.mode", ""),
-            "views" => ("distill.views", "--augment shift"),
+            "augmentations" => ("distill.augmentations", "--augment shift"),
             "method" => ("self_train.method", ""),
             "rounds" => ("self_train.rounds", ""),
             "threshold" => ("self_train.threshold", ""),
@@ -227,7 +227,7 @@ mod tests {
             "noise_augment" => ("self_train.augment", ""),
             "noise_dropout" => ("self_train.dropout", "--model cnn"),
             "noise_stochastic_depth" => ("self_train.stochastic_depth", "--model wrn-16-2"),
-            "canary_fraction" => ("self_train.canary_fraction", ""),
+            "audit_fraction" => ("self_train.audit_fraction", ""),
             // Their defaults are a rule in words, of the data or of other flags.
             "learning_rate" | "warmup_epochs" | "size" | "channels" | "out" | "student" | "top_k"
             | "per_class" => return None,

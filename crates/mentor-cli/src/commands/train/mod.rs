@@ -1,4 +1,4 @@
-//! `mentor train`: a configuration becomes a run directory.
+//! `mentor train`: trains a model into a run directory.
 
 mod flags;
 mod inherited;
@@ -71,7 +71,7 @@ fn check_outside_of_data(plan: &Plan, out: &Path) -> Result<(), Failure> {
 
 /// A complete run.
 pub(super) struct Trained {
-    summary: Summary,
+    pub(super) summary: Summary,
     /// Whether it was complete before.
     already: bool,
 }
@@ -106,7 +106,7 @@ pub(super) fn train_into(
         Outcome::Complete(summary) if !interruption.end_at_once() => {
             return Ok(Trained { summary, already: false });
         }
-        Outcome::Complete(_) => "interrupted; the run is complete, but for its report".to_owned(),
+        Outcome::Complete(_) => "interrupted; the run is complete, except for its report".to_owned(),
         Outcome::AlreadyComplete(summary) => return Ok(Trained { summary, already: true }),
         Outcome::Interrupted { step: None } => "interrupted; what was finished is kept".to_owned(),
         Outcome::Interrupted { step: Some(step) } => format!(

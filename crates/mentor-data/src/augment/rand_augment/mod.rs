@@ -24,7 +24,7 @@ use crate::format::ImageFormat;
 /// direction with probability ½ each, and apply it to what the one before has left.
 ///
 /// **Parameters.** `num_ops` from 1 to 14, default 2. `magnitude` from 0 to 10, default 9: 0 leaves the image
-/// as it is but for automatic contrast and equalisation, 10 is the end of AutoAugment's ranges, which each
+/// as it is except for automatic contrast and equalisation, 10 is the end of AutoAugment's ranges, which each
 /// operation lists. The defaults are the paper's for ResNet-50 on ImageNet, where small networks on
 /// small images did better with (1, 2) to (2, 5).
 ///

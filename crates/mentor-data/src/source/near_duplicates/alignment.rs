@@ -1,5 +1,4 @@
-//! How alike two thumbnails are once one of them may be shifted and scaled a little, as a crop by a pixel or
-//! two does.
+//! The correlation of two thumbnails after one of them is shifted and scaled a little, as by a crop of a pixel or two.
 
 /// Side of a thumbnail.
 pub(super) const SIDE: usize = 16;

@@ -1,4 +1,4 @@
-//! What is kept of an image to recognise it again after it was scaled, compressed or brightened.
+//! The fingerprint of an image, by which scaled, compressed or brightened copies are found.
 
 use std::sync::LazyLock;
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! y[b, o, i, j]  = bias[o] + Σ_{c,p,q} w[o, c, p, q] · x[b, c, s i + d p − padding, s j + d q − padding]
-//! dx[b, c, h, v] = Σ_{o,p,q} w[o, c, p, q] · dy[b, o, i, j]      over s i + d p − padding = h, s j + d q − padding = v
+//! dx[b, c, h, v] = Σ_{o,p,q} w[o, c, p, q] · dy[b, o, i, j]
+//!                  over s i + d p − padding = h, s j + d q − padding = v
 //! dw[o, c, p, q] = Σ_{b,i,j} dy[b, o, i, j] · x[b, c, s i + d p − padding, s j + d q − padding]
 //! db[o]          = Σ_{b,i,j} dy[b, o, i, j]
 //! ```

@@ -15,7 +15,7 @@ pub(crate) mod outer;
 pub(crate) mod rows;
 pub(crate) mod tiles;
 
-/// Vectors in the width of a full panel or tile: with six rows, the sums fill the registers but for what a step loads.
+/// Vectors in the width of a full panel or tile: with six rows, the sums fill the registers except for what a step loads.
 pub(crate) const fn panel_vectors(lanes: usize) -> usize {
     if lanes == 16 { 4 } else { 2 }
 }

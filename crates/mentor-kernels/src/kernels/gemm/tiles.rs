@@ -23,7 +23,7 @@ const BAND: usize = 128;
 /// Columns of the widest panel.
 const MAX_WIDTH: usize = 64;
 
-/// The product of two matrices, and what becomes of it on its way to memory.
+/// The product of two matrices, with what is applied to it before it is stored.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     pub(crate) left: Matrix<'a>,

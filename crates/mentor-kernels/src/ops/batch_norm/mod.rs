@@ -3,8 +3,8 @@
 //! ```text
 //! μ = Σ x / n, σ² = Σ (x − μ)² / n        over the n = B·H·W values of a channel, or running statistics
 //! y = γ (x − μ) / √(σ² + ε) + β           and its positive part with the ReLU
-//! dβ = Σ g, dγ = Σ g x̂                    x̂ = (x − μ) / √(σ² + ε); with the ReLU g is 0 where y is not positive
-//! dx = γ / √(σ² + ε) · (g − dβ / n − x̂ dγ / n)        the last two terms only with the statistics of the batch
+//! dβ = Σ g, dγ = Σ g x̂                  x̂ = (x − μ) / √(σ² + ε); with the ReLU g is 0 if y is not positive
+//! dx = γ / √(σ² + ε) · (g − dβ / n − x̂ dγ / n)     the last two terms only with the batch's statistics
 //! ```
 //!
 //! Residual networks add a shortcut s next to the normalisation: x = s + branch before it (pre-activation), or y + s before the ReLU

@@ -1,4 +1,4 @@
-//! What becomes of a channel, in a few numbers.
+//! Mean, variance and their sums for each channel.
 
 use crate::host::buffer::{CpuTensor, to_tensor, values};
 

@@ -301,7 +301,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
         #[test]
-        fn kernel_and_burn_agree_in_all_shapes(rows in 1..140usize, inputs in 1..90usize, outputs in 1..80usize, which in 0..3usize) {
+        fn kernel_and_burn_agree_in_all_shapes(
+            rows in 1..140usize,
+            inputs in 1..90usize,
+            outputs in 1..80usize,
+            which in 0..3usize,
+        ) {
             check([rows, inputs, outputs], ALL[which], [true; 3]);
         }
     }

@@ -112,7 +112,7 @@ impl<'a> Fits<'a> {
         let within = *batch < self.batches_per_epoch && (*batch == 0 || !self.training.optimizer.full_batch);
         let over = *epoch > self.epochs || (*epoch == self.epochs && *batch > 0);
         if over || !within || updates != Some(*step) {
-            return Err(format!("epoch {epoch}, batch {batch} and step {step} are no moment of this run"));
+            return Err(format!("epoch {epoch}, batch {batch} and step {step} do not occur in this run"));
         }
         let EpochTotals {
             num_samples,
@@ -151,7 +151,7 @@ const MAX_SAMPLES: u64 = 1 << 40;
 fn finite(what: &str, tensors: &[NamedTensor]) -> Result<(), String> {
     let wrong = |tensor: &&NamedTensor| !tensor.values.iter().all(|value| value.is_finite());
     match tensors.iter().find(wrong) {
-        Some(tensor) => Err(format!("its {what} {} holds what is no finite number", tensor.path)),
+        Some(tensor) => Err(format!("its {what} {} holds a number that is not finite", tensor.path)),
         None => Ok(()),
     }
 }

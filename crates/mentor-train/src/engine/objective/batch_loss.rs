@@ -45,7 +45,8 @@ impl Measure {
         Self { name, sum: Sum::Device(Box::new(values)), weight }
     }
 
-    /// `sum` of this batch; the mean of an epoch divides by the sum of the weights, and is left out if that is 0.
+    /// `sum` of this batch; the mean of an epoch divides by the sum of the weights, and is left out if that
+    /// is 0.
     pub fn of_sum(name: &'static str, sum: f64, weight: f64) -> Self {
         Self { name, sum: Sum::Host(sum), weight }
     }

@@ -21,8 +21,8 @@ use crate::inference::device::targets_to_device;
 
 /// What is minimised, and how a model is judged.
 ///
-/// Only [`Objective::batch_loss`] must be written; the loop of [`Trainer`](crate::Trainer) is the one that recipes
-/// use too. A [`ScoreLoss`] is an objective: the mean of the loss, judged by accuracy.
+/// Only [`Objective::batch_loss`] must be written; the loop of [`Trainer`](crate::Trainer) is the one that
+/// recipes use too. A [`ScoreLoss`] is an objective: the mean of the loss, judged by accuracy.
 ///
 /// ```
 /// use burn::tensor::Tensor;
@@ -48,7 +48,7 @@ use crate::inference::device::targets_to_device;
 /// ```
 pub trait Objective {
     /// The data loss of a batch, with its graph; `images` `[B, C, H, W]` are its pixels, on the device that
-    /// computes. `pass` tells the model whether it trains, and [`Pass::epoch`] the number of the draw of
+    /// computes. `pass` tells the model whether it trains, and [`Pass::draw`] the number of the draw of
     /// augmentation and dropout.
     ///
     /// # Errors
@@ -62,8 +62,8 @@ pub trait Objective {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError>;
 
-    /// Judges a model without gradients. By default the mean of [`Objective::batch_loss`] in inference, and of
-    /// labelled samples with scores their accuracy, which is then what chooses the model.
+    /// Judges a model without gradients. By default the mean of [`Objective::batch_loss`] in inference, and
+    /// of labelled samples with scores their accuracy, which is then what chooses the model.
     ///
     /// # Errors
     ///
@@ -77,7 +77,8 @@ pub trait Objective {
         Ok(judged.validation(val.dataset()))
     }
 
-    /// In which order the training samples come.
+    /// In which order the training samples come. The loader panics if the data has no such order
+    /// ([`Loader::new`](mentor_data::Loader::new)).
     fn order(&self) -> Order {
         Order::Shuffled
     }
@@ -117,6 +118,9 @@ impl Objective for ScoreLoss {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
+        if batch.targets.is_empty() {
+            return Err(TrainError::Other("a loss on scores needs labels, and the images have none".into()));
+        }
         let targets = targets_to_device(&batch.targets, &images.device());
         let scores = model.scores(images, pass);
         let losses = self.per_sample(scores.clone(), targets); // [B]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use mentor_data::{Dataset, HostBatch, Preprocessing};
+use mentor_data::{Dataset, HostBatch, Loader, Preprocessing};
 use mentor_model::Model;
 
 use crate::engine::error::TrainError;
@@ -32,8 +32,8 @@ impl ValidationSet<'_> {
         self.device
     }
 
-    /// Calls `work` with the images `[B, C, H, W]` of each batch, on the device, and with what else is known of
-    /// it.
+    /// Calls `work` with the images `[B, C, H, W]` of each batch, on the device, and with what else is known
+    /// of it.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl ValidationSet<'_> {
         &self,
         mut work: impl FnMut(Tensor<4>, &HostBatch) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
-        for batch in in_order(self.dataset, self.preprocessing, self.batch_size).epoch(0, 0) {
+        for batch in self.loader().epoch(0, 0) {
             let mut batch = batch?;
             let images = images_to_device(&mut batch, self.device);
             work(images, &batch)?;
@@ -56,8 +56,7 @@ impl ValidationSet<'_> {
     ///
     /// When an image cannot be read.
     pub fn scores(&self, model: &Model) -> Result<Vec<f32>, TrainError> {
-        let Self { dataset, preprocessing, batch_size, device } = *self;
-        Ok(score_samples(model, &in_order(dataset, preprocessing, batch_size), device, &NEVER)?)
+        Ok(score_samples(model, &self.loader(), self.device, &NEVER)?)
     }
 
     /// Embeddings of all samples: `[N, D]`, row-major.
@@ -66,7 +65,10 @@ impl ValidationSet<'_> {
     ///
     /// When an image cannot be read.
     pub fn embeddings(&self, model: &Model) -> Result<Vec<f32>, TrainError> {
-        let Self { dataset, preprocessing, batch_size, device } = *self;
-        Ok(embed_samples(model, &in_order(dataset, preprocessing, batch_size), device, &NEVER)?)
+        Ok(embed_samples(model, &self.loader(), self.device, &NEVER)?)
+    }
+
+    fn loader(&self) -> Loader {
+        in_order(self.dataset, self.preprocessing, self.batch_size)
     }
 }

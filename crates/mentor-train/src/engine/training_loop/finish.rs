@@ -1,7 +1,7 @@
 //! The end of a run: the chosen model, what is found in it, the summary.
 
 use mentor_model::{Model, to_safetensors, weights_blake3, with_parameters};
-use mentor_run::{MODEL_FORMAT, Summary};
+use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
 use crate::engine::analysed::{Ended, Findings};
 use crate::engine::error::TrainError;
@@ -13,12 +13,12 @@ use crate::inference::model_loss::ModelLoss;
 use crate::inference::weights::WeightStatistics;
 
 impl Run<'_> {
-    /// Chooses the model, analyses it, and writes the files of a complete run; `summary.json` last, because it
-    /// marks the run complete. Once training is to stop it ends with [`TrainError::Interrupted`], and the same
-    /// run finishes when it is called again.
+    /// Chooses the model, analyses it, and writes the files of a complete run; `summary.json` last, because
+    /// it marks the run complete. Once training is to stop it ends with [`TrainError::Interrupted`], and the
+    /// same run finishes when it is called again.
     ///
-    /// The chosen weights are those of the best epoch on the validation split, and the last ones without it or
-    /// where nothing is defined on it.
+    /// The chosen weights are those of the best epoch on the validation split, and the last ones without it
+    /// or where nothing is defined on it.
     pub(super) fn finish(&self, last: &Model) -> Result<Trained, TrainError> {
         let job = self.job;
         let last = self.judged(last)?;
@@ -86,15 +86,15 @@ impl Run<'_> {
 
 /// The description that stands beside the weights.
 fn model_file(job: &Job<'_>, files: &Files<'_>, chosen: &Model, weights_blake3: String) -> ModelFile {
-    let config = files.config.clone();
+    let DataConfig { source, options, .. } = files.config.data.clone();
     ModelFile {
         format: MODEL_FORMAT,
         spec: chosen.spec().clone(),
         classes: job.data.classes().to_vec(),
         preprocessing: job.data.preprocessing.clone(),
-        loss: ModelLoss::try_from(config.loss).expect("a checked plan states every parameter of its loss"),
+        loss: ModelLoss::from(job.loss),
         penalty: job.training.penalty,
-        data: ModelData { source: config.data.source, options: config.data.options },
+        data: ModelData { source, options },
         source_blake3: Some(job.data.source_blake3.clone()),
         weights_blake3,
         calibration: None,

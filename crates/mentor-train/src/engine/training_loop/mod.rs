@@ -1,5 +1,5 @@
-//! The training loop: `Run::epochs`. How a run begins is in `start`, what an epoch ends with in `epoch_end`, and what
-//! a run ends with in `finish`.
+//! The training loop: `Run::epochs`. How a run begins is in `start`, what an epoch ends with in `epoch_end`,
+//! and what a run ends with in `finish`.
 //!
 //! A batch is a forward and a backward pass. With `sgd` each batch is an update; with `gd` the gradients
 //! of all batches of an epoch are summed into one. Everything that decides the weights is a function of the
@@ -119,7 +119,7 @@ impl Run<'_> {
         let num_samples = batch.samples.len();
         let samples_of_update = if training.optimizer.full_batch { data.train.len() } else { num_samples };
         let images = images_to_device(&mut batch, device);
-        let noise = Noise { seed: training.seed, epoch: batch.version, samples: &batch.samples };
+        let noise = Noise { seed: training.seed, draw: batch.draw, samples: &batch.samples };
         let loss = objective.batch_loss(model, images, &batch, &Pass::Training(&noise))?;
         let num_losses = loss.losses.dims()[0];
         let denominator = samples_of_update as f64 * (num_losses as f64 / num_samples as f64);

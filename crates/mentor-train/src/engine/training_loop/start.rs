@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
             min_updates: training.min_updates.filter(|_| epochs > training.epochs),
             steps_per_epoch,
             batches_per_epoch: run.batches_per_epoch,
-            margin: job.margin,
+            margin: job.loss.ranking_margin(),
             resumed_step: run.progress.step,
         };
         execution.tell(&TrainEvent::Started(started));

@@ -24,8 +24,8 @@ pub fn update_average(average: &mut [NamedTensor], current: &[NamedTensor], deca
     }
 }
 
-/// The decay of update `step`, counted from 0: min(`decay`, (1 + step)/(10 + step)), so that a short run's average is not
-/// its first weights. TensorFlow's `ExponentialMovingAverage` with `num_updates`.
+/// The decay of update `step`, counted from 0: min(`decay`, (1 + step)/(10 + step)), so that a short run's
+/// average is not its first weights. TensorFlow's `ExponentialMovingAverage` with `num_updates`.
 pub fn ema_decay(decay: f64, step: u64) -> f64 {
     let step = step as f64;
     decay.min((1.0 + step) / (10.0 + step))

@@ -15,8 +15,8 @@ impl ParameterTensors {
         Self::default()
     }
 
-    /// The gradients of a model's parameters, taken out of those of a backward pass. A parameter that the loss does not
-    /// depend on has none.
+    /// The gradients of a model's parameters, taken out of those of a backward pass. A parameter that the
+    /// loss does not depend on has none.
     pub fn of_gradients(mut gradients: Gradients, model: &Model) -> Self {
         let mut taken = Self::new();
         model.visit(&mut Take { from: &mut gradients, to: &mut taken });

@@ -13,9 +13,10 @@
 //! Nesterov are those of PyTorch and Optax (Sutskever et al., ICML 2013); the proximal step is that of
 //! Beck and Teboulle (SIAM J. Imaging Sciences 2009, equation 1.4), and makes weights exactly zero.
 //!
-//! The last assignment makes the minimum that of J. Without it the velocity would sum up the gradient, to
-//! g / (1 − μ), but not the threshold, and the weights would settle where λ₁ (1 − μ) is the penalty. Nesterov's form
-//! counts the newest gradient more than once, and has no such correction: a plan with L1 does not use it.
+//! The last assignment makes the minimum that of J. Without it the velocity would sum up the gradient, to g /
+//! (1 − μ), but not the threshold, and the weights would settle where λ₁ (1 − μ) is the penalty. Nesterov's
+//! form counts the newest gradient more than once, and has no such correction: a plan with L1 does not use
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,8 @@ impl Optimizer {
     pub fn step(&mut self, model: Model, mut gradients: ParameterTensors, learning_rate: f64) -> Model {
         let clip_norm = self.plan.clip_norm;
         if clip_norm.is_some() && self.penalty.l2() > 0.0 {
-            // The norm is that of the whole gradient; without clipping the update adds the penalty's part itself.
+            // The norm is that of the whole gradient; without clipping the update adds the penalty's part
+            // itself.
             model.visit(&mut AddL2 { gradients: &mut gradients, penalty: &self.penalty });
         }
         let scale = clip_norm.map_or(1.0, |clip_norm| {
@@ -170,7 +172,8 @@ impl ModuleMapper for Update<'_> {
 impl Update<'_> {
     /// The proximal step of L1, which enters the velocity as the gradient that it stands for.
     fn shrink<const D: usize>(&mut self, id: ParamId, weights: Tensor<D>) -> Tensor<D> {
-        // Late in a schedule the rate may be too small for an f32, and a step of 0 has no subgradient to divide by it.
+        // Late in a schedule the rate may be too small for an f32, and a step of 0 has no subgradient to
+        // divide by it.
         if self.update.learning_rate as f32 == 0.0 {
             return weights;
         }

@@ -182,7 +182,7 @@ impl Objective for DistilledEmbeddings<'_> {
         batch: &HostBatch,
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
-        let draw = pass.epoch();
+        let draw = pass.draw();
         let embeddings = model.embeddings(images, pass);
         let mut measures = Vec::new();
         let mut measure = |name, loss: &Tensor<1>| {

@@ -54,7 +54,7 @@ pub(super) struct Distilled<'a> {
     pub(super) device: Device,
 }
 
-/// The samples on which student and teachers are compared: those of validation, or where there are none of
+/// The samples on which student and teachers are compared: those of validation, or if there are none of
 /// training.
 pub(super) fn judged(data: &TrainingData) -> (&'static str, &Arc<Dataset>) {
     match &data.val {

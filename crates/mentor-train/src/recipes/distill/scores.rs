@@ -19,8 +19,9 @@ use crate::teachers::images::AugmentedImages;
 use crate::teachers::outputs::TeacherOutputs;
 use crate::teachers::teacher::{Teacher, fingerprint};
 
-/// The distillation loss of a student that learns from the scores of teachers, and from labels beside them; an
-/// objective of [`Trainer`](crate::Trainer). It is judged by accuracy on the labels of the validation split.
+/// The distillation loss of a student that learns from the scores of teachers, and from labels beside them;
+/// an objective of [`Trainer`](crate::Trainer). It is judged by accuracy on the labels of the validation
+/// split.
 pub struct DistillationObjective<'a> {
     pub(super) loss: Loss,
     /// Of the training samples; empty if the teachers' part has weight 0.
@@ -92,7 +93,7 @@ impl Objective for DistillationObjective<'_> {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError> {
         let device = images.device();
-        let draw = pass.epoch() % self.num_augmentations;
+        let draw = pass.draw() % self.num_augmentations;
         let labelled = !batch.targets.is_empty();
         let targets = labelled.then(|| targets_to_device(&batch.targets, &device));
         let mut teachers = Vec::with_capacity(self.outputs.len());

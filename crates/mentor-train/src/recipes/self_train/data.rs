@@ -1,5 +1,4 @@
-//! The images of self-training: labelled ones, of these the canary, and unlabelled ones without what must not
-//! leak.
+//! The images of self-training: labelled ones, the audit set among them, and unlabelled ones without those that would leak.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +17,8 @@ use crate::engine::training_data::TrainingData;
 use crate::plan::Plan;
 use crate::plan::self_train::{Pool, SelfTrainPlan};
 
-/// Canary images of a class, unless it has too few labels.
-const MIN_CANARY: usize = 5;
+/// Audit images of a class, unless it has too few labels.
+const MIN_AUDIT: usize = 5;
 /// Leaks that are named.
 const NUM_EXAMPLES: usize = 5;
 
@@ -27,11 +26,11 @@ const NUM_EXAMPLES: usize = 5;
 pub(super) struct Images {
     /// Every labelled training image: what the baseline learns from.
     pub(super) labelled: TrainingData,
-    /// Without the canary.
+    /// Without the audit set.
     pub(super) taught: TrainingData,
     pub(super) val: Arc<Dataset>,
     /// Empty where each class has fewer than five labels, or none is wanted.
-    pub(super) canary: Dataset,
+    pub(super) audit_set: Dataset,
     /// Without labels.
     pub(super) pool: Dataset,
     /// Place of each image of the pool among those that were offered.
@@ -51,7 +50,7 @@ impl Images {
     pub(super) fn load(plan: &Plan, self_train: &SelfTrainPlan) -> Result<Self, TrainError> {
         let source = Source::open(&plan.source, &plan.options)?;
         let all = TrainingData::of(&source)?;
-        // Students are compared on it; loading it says what is wrong where there is none.
+        // Students are compared on it; loading it says what is wrong if there is none.
         let val = match &all.val {
             Some(val) => val.clone(),
             None => Arc::new(source.load(Split::Val)?),
@@ -63,7 +62,7 @@ impl Images {
                 take_labels(&source, &all.train, *labels_per_class, plan.training.seed)?
             }
             Pool::Data(data) => {
-                // All of it is training, but for splits that the folder itself has.
+                // All of it is training, except for splits that the folder itself has.
                 let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..plan.options.clone() };
                 let pool = Source::open_unlabelled(data, &options)?;
                 let offered = pool.load_as(Split::Train, source.format())?;
@@ -73,13 +72,13 @@ impl Images {
                 ((*all.train).clone(), offered)
             }
         };
-        let (taught, canary) = split_canary(&labelled, self_train.canary_fraction, plan.training.seed);
-        if self_train.canary_fraction > 0.0 {
-            warnings.extend(canary_warning(&canary, labelled.classes().len()));
+        let (taught, audit_set) = split_audit_set(&labelled, self_train.audit_fraction, plan.training.seed);
+        if self_train.audit_fraction > 0.0 {
+            warnings.extend(audit_warning(&audit_set, labelled.classes().len()));
         }
         let test = if source.has(Split::Test) { Some(source.load(Split::Test)?) } else { None };
         let offered_blake3 = offered.images_blake3();
-        let guard = Guard { labelled: &labelled, val: &val, test: test.as_ref(), canary: &canary };
+        let guard = Guard { labelled: &labelled, val: &val, test: test.as_ref(), audit_set: &audit_set };
         let (kept, leaks) = guard.look(&offered, plan.options.keep_duplicates)?;
         warnings.extend(leak_warning(&leaks));
         let pool = offered.subset(&kept);
@@ -108,7 +107,7 @@ impl Images {
             labelled: of(labelled),
             taught: of(taught),
             val,
-            canary,
+            audit_set,
             pool,
             offered: kept,
             offered_blake3,
@@ -142,10 +141,10 @@ impl Images {
         }
     }
 
-    /// What is labelled in a round: the pool, and after it the canary, which goes the same way.
+    /// What is labelled in a round: the pool, and after it the audit set, which goes the same way.
     pub(super) fn to_label(&self) -> Dataset {
-        let parts = vec![self.pool.clone(), self.canary.clone().without_labels()];
-        let targets = vec![0; self.pool.len() + self.canary.len()];
+        let parts = vec![self.pool.clone(), self.audit_set.clone().without_labels()];
+        let targets = vec![0; self.pool.len() + self.audit_set.len()];
         Dataset::join(parts, self.taught.classes(), targets).without_labels()
     }
 }
@@ -231,27 +230,27 @@ fn too_many_labels(source: &Source, reason: String) -> TrainError {
     TrainError::SelfTrain { what: source.name().to_owned(), reason, help }
 }
 
-/// What is trained on, and the canary.
-fn split_canary(labelled: &Dataset, fraction: f64, seed: u64) -> (Dataset, Dataset) {
-    let (mut taught, mut canary) = (Vec::new(), Vec::new());
+/// What is trained on, and the audit set.
+fn split_audit_set(labelled: &Dataset, fraction: f64, seed: u64) -> (Dataset, Dataset) {
+    let (mut taught, mut audit_set) = (Vec::new(), Vec::new());
     for (class, members) in members(labelled).into_iter().enumerate() {
-        let (taken, left) = draw(&members, canary_size(members.len(), fraction), seed, class, 1);
-        canary.extend(taken);
+        let (taken, left) = draw(&members, audit_size(members.len(), fraction), seed, class, 1);
+        audit_set.extend(taken);
         taught.extend(left);
     }
     taught.sort_unstable();
-    canary.sort_unstable();
-    (labelled.subset(&taught), labelled.subset(&canary))
+    audit_set.sort_unstable();
+    (labelled.subset(&taught), labelled.subset(&audit_set))
 }
 
 /// The share of a class, at least five, but never more than a fifth of few labels: they teach more than they
 /// audit. At least one label teaches.
-fn canary_size(num_labels: usize, fraction: f64) -> usize {
+fn audit_size(num_labels: usize, fraction: f64) -> usize {
     if fraction == 0.0 {
         return 0;
     }
     let share = (num_labels as f64 * fraction).round() as usize;
-    share.max(MIN_CANARY).min((num_labels / 5).max(share)).min(num_labels.saturating_sub(1))
+    share.max(MIN_AUDIT).min((num_labels / 5).max(share)).min(num_labels.saturating_sub(1))
 }
 
 /// The samples of each class.
@@ -271,16 +270,16 @@ fn draw(members: &[u32], count: usize, seed: u64, class: usize, purpose: u64) ->
     (drawn.by_ref().take(count).collect(), drawn.collect())
 }
 
-fn canary_warning(canary: &Dataset, num_classes: usize) -> Option<String> {
-    let fewest = canary.class_counts().into_iter().min().unwrap_or(0);
+fn audit_warning(audit_set: &Dataset, num_classes: usize) -> Option<String> {
+    let fewest = audit_set.class_counts().into_iter().min().unwrap_or(0);
     match fewest {
-        0 if canary.is_empty() => Some(
-            "there is no canary, so that nothing audits the pseudo-labels: a class needs five labels or more"
+        0 if audit_set.is_empty() => Some(
+            "there is no audit set, so that nothing audits the pseudo-labels: a class needs five labels or more"
                 .into(),
         ),
-        0..MIN_CANARY => Some(format!(
-            "the canary has only {} of {num_classes} classes, so that its intervals are wide: more labels audit better",
-            counted(canary.len(), "image", "images")
+        0..MIN_AUDIT => Some(format!(
+            "the audit set has only {} of {num_classes} classes, so that its intervals are wide: more labels audit better",
+            counted(audit_set.len(), "image", "images")
         )),
         _ => None,
     }
@@ -296,7 +295,7 @@ fn leak_warning(leaks: &Leaks) -> Option<String> {
         (_, false) => "are left out",
     };
     Some(format!(
-        "of {}: {} of labelled, validation or test images and left out; {} the same picture as a validation, test or canary \
+        "of {}: {} of labelled, validation or test images and left out; {} the same picture as a validation, test or audit \
          image and {near} (such as {first} = {second})",
         counted(*num_offered, "unlabelled image", "unlabelled images"),
         counted(*num_exact, "is a copy", "are copies"),
@@ -309,19 +308,19 @@ struct Guard<'a> {
     labelled: &'a Dataset,
     val: &'a Dataset,
     test: Option<&'a Dataset>,
-    canary: &'a Dataset,
+    audit_set: &'a Dataset,
 }
 
 impl Guard<'_> {
     /// The places of the images of `offered` that stay, and what was found.
     fn look(&self, offered: &Dataset, keep_near: bool) -> Result<(Vec<u32>, Leaks), DataError> {
-        let Self { labelled, val, test, canary } = *self;
+        let Self { labelled, val, test, audit_set } = *self;
         let mut known: HashMap<[u8; 32], &str> = HashMap::new();
         for dataset in [Some(labelled), Some(val), test].into_iter().flatten() {
             known.extend((0..dataset.len()).map(|index| (*dataset.image_blake3(index), dataset.id(index))));
         }
         let (mut protected, mut names) = (Vec::new(), Vec::new());
-        for dataset in [Some(val), test, Some(canary)].into_iter().flatten() {
+        for dataset in [Some(val), test, Some(audit_set)].into_iter().flatten() {
             protected.extend(pictures(dataset)?);
             names.extend((0..dataset.len()).map(|index| dataset.id(index)));
         }
@@ -373,8 +372,8 @@ mod tests {
 
     #[test]
     fn few_labels_give_few_canaries() {
-        let sizes = [1, 4, 5, 9, 10, 25, 100, 1000].map(|labels| canary_size(labels, 0.05));
+        let sizes = [1, 4, 5, 9, 10, 25, 100, 1000].map(|labels| audit_size(labels, 0.05));
         assert_eq!(sizes, [0, 0, 1, 1, 2, 5, 5, 50]);
-        assert_eq!((canary_size(1000, 0.0), canary_size(10, 0.5), canary_size(1, 0.5)), (0, 5, 0));
+        assert_eq!((audit_size(1000, 0.0), audit_size(10, 0.5), audit_size(1, 0.5)), (0, 5, 0));
     }
 }

@@ -143,7 +143,7 @@ impl Work<'_> {
             method: self.self_train.method.to_string(),
             classes: images.taught.classes().to_vec(),
             num_labelled: images.taught.train.len(),
-            num_canary: images.canary.len(),
+            num_canary: images.audit_set.len(),
             num_unlabelled: images.pool.len(),
             leaks: images.leaks.clone(),
             stages: measured.iter().map(|model| model.stage.clone()).collect(),

@@ -1,5 +1,4 @@
-//! What self-training is about to do, and about how long it takes: the updates of each stage, and the time of
-//! a few of them.
+//! The estimate of a self-training: the updates of each stage, and its time from a few updates.
 
 use std::path::Path;
 use std::time::Instant;
@@ -155,7 +154,7 @@ impl Work<'_> {
         for (index, batch) in loader.epoch(0, 0).take(1 + NUM_TIMED).enumerate() {
             let mut batch = batch?;
             let images = images_to_device(&mut batch, &device);
-            let noise = Noise { seed: training.seed, epoch: batch.version, samples: &batch.samples };
+            let noise = Noise { seed: training.seed, draw: batch.draw, samples: &batch.samples };
             let loss = objective.batch_loss(&model, images, &batch, &Pass::Training(&noise))?;
             let gradients = ParameterTensors::of_gradients(loss.losses.mean().backward(), &model);
             model = optimizer.step(model, gradients, training.optimizer.learning_rate);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mentor_data::{DataError, Dataset, OpenOptions, ReadObserver, Source, Split, counted};
+use mentor_data::{DataError, Dataset, Note, OpenOptions, ReadObserver, Source, Split, counted};
 
 use crate::engine::error::TrainError;
 use crate::engine::execution::Execution;
@@ -42,7 +42,7 @@ pub enum Labelling {
 /// Labels `shard` of the images `given` with the model of the complete run `run`, into the file `out`.
 ///
 /// Labels that they may have are not looked at; of data with splits, the training images are labelled. A file
-/// that is complete, intact and of this shard is left as it is. Scores are stored raw, but for class biases
+/// that is complete, intact and of this shard is left as it is. Scores are stored raw, except for class biases
 /// of the model's calibration; its temperature is in the header. Each image's scores do not depend on the
 /// shard that it is in.
 ///
@@ -68,14 +68,21 @@ pub fn label(
     options.limits.max_pixels = given.max_pixels.unwrap_or(options.limits.max_pixels);
     let read = || {
         let source = Source::open_unlabelled(given.data, &options)?;
-        let images = source.load_as(Split::Train, &file.preprocessing.format)?;
+        let format = &file.preprocessing.format;
+        // Without splits of its own nothing was drawn from it, and nobody has to hear of training.
+        let images = match source.has_own_splits() {
+            true => source.load_as(Split::Train, format)?,
+            false => source.load_all_as(format)?,
+        };
         Ok((source, images))
     };
     let (source, images) = match read() {
         Err(DataError::Interrupted) => return Ok(Labelling::Interrupted),
         read => read?,
     };
-    for note in source.notes().iter().chain(images.notes()) {
+    // The size is the teacher's.
+    let told = |note: &&Note| !matches!(note, Note::Resized { .. });
+    for note in source.notes().iter().chain(images.notes()).filter(told) {
         execution.warn(note.to_string());
     }
     let header = LabelsHeader {

@@ -77,17 +77,17 @@ impl Calibrated {
         Ok(Self { teacher, temperature, classes_on_val, on_val })
     }
 
-    /// What the model calls the canary; `None` where there is none.
+    /// What the model calls the audit set; `None` if there is none.
     pub(super) fn audit(&self, work: &Work<'_>) -> Result<Option<Audit>, TrainError> {
-        let canary = &work.images.canary;
-        let samples: Vec<u32> = (0..canary.len() as u32).collect();
-        let scores = self.teacher.outputs(&AugmentedImages::plain(canary), 0, &samples)?;
+        let audit_set = &work.images.audit_set;
+        let samples: Vec<u32> = (0..audit_set.len() as u32).collect();
+        let scores = self.teacher.outputs(&AugmentedImages::plain(audit_set), 0, &samples)?;
         let num_classes = self.teacher.classes().len();
         let mut audit = Audit::new(num_classes);
-        for (row, &target) in scores.chunks_exact(num_classes).zip(canary.targets()) {
+        for (row, &target) in scores.chunks_exact(num_classes).zip(audit_set.targets()) {
             audit.push(target, confident(row, self.temperature, work.self_train.threshold));
         }
-        Ok((!canary.is_empty()).then_some(audit))
+        Ok((!audit_set.is_empty()).then_some(audit))
     }
 }
 
@@ -97,7 +97,7 @@ fn confident(row: &[f32], temperature: f64, threshold: f64) -> Option<u32> {
     (prediction.confidence() >= threshold).then_some(prediction.label)
 }
 
-/// Whether the canary's labels are worse than those of validation by more than chance: the Wilson intervals
+/// Whether the audit set's labels are worse than those of validation by more than chance: the Wilson intervals
 /// of the two precisions do not touch. Both saw the same model, so that only damaged labels do this. The
 /// model was chosen on validation, which flatters it there; one interval against a number would call that
 /// damage.
@@ -105,7 +105,7 @@ pub(super) fn contradicts_validation(audit: &Audit, on_val: &ClassAudit) -> bool
     audit.overall().interval(LEVEL).high < on_val.interval(LEVEL).low
 }
 
-/// Writes the labels of the pool and the canary, shard by shard; finished shards are kept.
+/// Writes the labels of the pool and the audit set, shard by shard; finished shards are kept.
 pub(super) fn write(
     work: &Work<'_>,
     calibrated: &Calibrated,
@@ -150,20 +150,20 @@ pub(super) fn write(
 pub(super) struct Chosen {
     /// Its rows are places in the pool.
     pub(super) selection: Selection,
-    /// The canary's labels; `None` without one, and of given labels.
+    /// The audit set's labels; `None` without one, and of given labels.
     pub(super) audit: Option<Audit>,
 }
 
-/// Reads labels once, row by row: those of the pool are chosen from, those of the canary audited.
+/// Reads labels once, row by row: those of the pool are chosen from, those of the audit set audited.
 ///
-/// Of `given` labels the rows are the offered images, which may be more than the pool, and no canary.
+/// Of `given` labels the rows are the offered images, which may be more than the pool, and no audit set.
 pub(super) fn choose(work: &Work<'_>, set: &LabelSet, given: bool) -> Result<Chosen, TrainError> {
     let Work { images, self_train, .. } = work;
-    let Images { pool, canary, offered, .. } = images;
+    let Images { pool, audit_set, offered, .. } = images;
     let num_classes = images.taught.classes().len();
     let temperature = set.header().temperature;
     let mut selector = Selector::new(options(self_train, pool.len(), num_classes, temperature), num_classes)?;
-    let mut audit = (!given && !canary.is_empty()).then(|| Audit::new(num_classes));
+    let mut audit = (!given && !audit_set.is_empty()).then(|| Audit::new(num_classes));
     let mut next = 0;
     for (row_number, row) in set.rows().enumerate() {
         let row = row?;
@@ -174,7 +174,7 @@ pub(super) fn choose(work: &Work<'_>, set: &LabelSet, given: bool) -> Result<Cho
             selector.push(pool.id(next), &row.scores)?;
             next += 1;
         } else if let Some(audit) = &mut audit {
-            let target = canary.targets()[row_number - pool.len()];
+            let target = audit_set.targets()[row_number - pool.len()];
             audit.push(target, confident(&row.scores, temperature, self_train.threshold));
         }
     }
@@ -246,14 +246,14 @@ mod tests {
     #[test]
     fn a_flattered_validation_is_no_alarm_and_a_wrong_class_order_is() {
         let on_val = ClassAudit { num_labelled: 145, num_correct: 136 };
-        let canary = |num_correct: u32| {
+        let audit_set = |num_correct: u32| {
             let mut audit = Audit::new(2);
             (0..40).for_each(|index| audit.push(0, Some(u32::from(index >= num_correct))));
             audit
         };
-        assert!(!contradicts_validation(&canary(33), &on_val));
-        assert!(contradicts_validation(&canary(12), &on_val));
+        assert!(!contradicts_validation(&audit_set(33), &on_val));
+        assert!(contradicts_validation(&audit_set(12), &on_val));
         assert!(!contradicts_validation(&Audit::new(2), &on_val), "nothing labelled says nothing");
-        assert!(!contradicts_validation(&canary(0), &ClassAudit::default()));
+        assert!(!contradicts_validation(&audit_set(0), &ClassAudit::default()));
     }
 }

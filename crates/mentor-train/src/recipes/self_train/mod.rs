@@ -6,7 +6,7 @@
 //! labels                 ─▶ teacher/                        also baseline/, without unlabelled images
 //! teacher, unlabelled    ─▶ round-1/labels/                 calibrated, without noise
 //! labels, pseudo-labels  ─▶ round-1/student/                filtered, balanced; with noise
-//! validation, canary     ─▶ round-1/round.json              accepted: the student is the next teacher; or rolled back
+//! validation, audit set  ─▶ round-1/round.json              the student is the next teacher, or rolled back
 //! … round-2 …            ─▶ the best model, in the run directory itself; the test split is opened
 //! ```
 //!

@@ -31,7 +31,7 @@ pub(super) struct NoisyStudent<'a> {
     pub(super) supervised: Supervised<'a>,
     pub(super) num_labelled: u32,
     pub(super) unlabelled: Unlabelled,
-    /// Weight of the unlabelled images' loss, but for Lee's.
+    /// Weight of the unlabelled images' loss, except for Lee's.
     pub(super) ratio: f64,
     /// With label smoothing, if any.
     pub(super) labelled_loss: SoftmaxCrossEntropy,
@@ -62,7 +62,7 @@ impl NoisyStudent<'_> {
             }
             Unlabelled::Own { ramp, steps_per_epoch } => {
                 // Cycled batches have a draw an update.
-                let step = pass.epoch() as f64;
+                let step = pass.draw() as f64;
                 let own = scores.clone().detach().argmax(1).squeeze_dim(1);
                 (self.labelled_loss.per_sample(scores, own), ramp.weight(step / steps_per_epoch))
             }

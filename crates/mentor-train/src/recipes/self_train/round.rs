@@ -28,7 +28,7 @@ struct Before<'a> {
     /// Place of the teacher, below the run.
     teacher: &'a str,
     teacher_val_accuracy: f64,
-    /// The canary's labels in the last accepted round.
+    /// The audit set's labels in the last accepted round.
     reference: Option<&'a Audit>,
     /// Files of pseudo-labels for this round.
     given: Option<&'a LabelSet>,
@@ -164,7 +164,7 @@ impl Work<'_> {
         let number = before.number;
         if before.given.is_some() {
             self.execution.warn(format!(
-                "round {number}: the labels are given, so that no canary audits them; the student's audit is the first"
+                "round {number}: the labels are given, so that no audit set audits them; the student's audit is the first"
             ));
         }
         let empty = round.selection.empty_classes();
@@ -180,7 +180,7 @@ impl Work<'_> {
         }
     }
 
-    /// Why nobody should learn from these labels, if so.
+    /// Why these labels must not be learned from, if so.
     fn refused(
         &self,
         before: &Before<'_>,
@@ -195,7 +195,7 @@ impl Work<'_> {
         let precision = audit.overall().precision().unwrap_or(0.0);
         if contradicts_validation(audit, &calibrated.on_val) {
             let reason = format!(
-                "the audit raises its alarm: only {precision:.3} of the canary's labels are right, and {:.3} of the teacher's on validation",
+                "the audit raises its alarm: only {precision:.3} of the audit set's labels are right, and {:.3} of the teacher's on validation",
                 calibrated.on_val.precision().unwrap_or(0.0)
             );
             return Some((reason, Vec::new()));
@@ -211,7 +211,7 @@ impl Work<'_> {
         };
         let first = &found[0];
         format!(
-            "the audit raises its alarm: the precision {} on the canary fell from {:.3} to {:.3}, below its interval from {:.3}",
+            "the audit raises its alarm: the precision {} on the audit set fell from {:.3} to {:.3}, below its interval from {:.3}",
             whose(first),
             first.before,
             first.now,

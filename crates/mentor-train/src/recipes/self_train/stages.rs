@@ -121,14 +121,17 @@ impl Work<'_> {
             self.model(&self.distilled(&self.out.join(TEACHER))?)?;
         }
         let mut warnings = Vec::new();
-        if student.num_params() < teacher.num_params() {
+        // A linear one knows less, however few weights its teacher has.
+        let simpler = self.self_train.student.is_linear() && !self.plan.architecture.is_linear();
+        let smaller = student.num_params() < teacher.num_params();
+        if smaller || simpler {
             warnings.push(format!(
-                "the student {} has {} parameters and its teacher {} {}: a smaller student forgets what it is taught; give \
-                 --student one as large, and --distill-to the small one",
+                "the student {} has {} parameters and its teacher {} {}: {} cannot learn all pseudo-labels; name a network as large with --student, and the small one with --distill-to",
                 self.self_train.student,
                 student.num_params(),
                 self.plan.architecture,
-                teacher.num_params()
+                teacher.num_params(),
+                if smaller { "a smaller student" } else { "a simpler student" },
             ));
         }
         Ok(warnings)
@@ -196,7 +199,7 @@ impl Work<'_> {
         self.train_on_labels(TEACHER, "teacher on the labels", self.plain(), data)
     }
 
-    /// The student's network on all labels, the canary's too, and no other images.
+    /// The student's network on all labels, those of the audit set too, and no other images.
     pub(super) fn train_baseline(&self, models: &mut Vec<StageModel>) -> Result<(), Halt> {
         if self.self_train.baseline {
             let data = &self.images.labelled;
@@ -251,8 +254,8 @@ impl Work<'_> {
         Ok(Done { models, chosen, rounds: Vec::new() })
     }
 
-    /// The plan of the small network that learns from the final model in `teacher`: as `mentor distill` makes it of soft targets
-    /// alone, with the optimiser and schedule of the other stages.
+    /// The plan of the small network that learns from the final model in `teacher`: as `mentor distill` makes
+    /// it of soft targets alone, with the optimiser and schedule of the other stages.
     pub(super) fn distilled(&self, teacher: &Path) -> Result<Plan, PlanError> {
         let mut config = self.plain().to_config();
         let small = self.self_train.distill_to.as_ref().unwrap_or(&self.self_train.student);

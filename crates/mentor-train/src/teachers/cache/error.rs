@@ -55,7 +55,9 @@ pub enum CacheError {
         value: f32,
     },
     /// The scores are more than a file can hold.
-    #[error("{num_samples} samples of {num_classes} classes in {views} views are too many for one file")]
+    #[error(
+        "{num_samples} samples of {num_classes} classes in {views} augmentations are too many for one file"
+    )]
     TooLarge {
         /// Samples.
         num_samples: usize,
@@ -76,7 +78,7 @@ impl CacheError {
             Self::Damaged { .. } => &["delete the file, so that it is built again"],
             Self::Locked { .. } => &["wait for it", "choose another `out`"],
             Self::NotFinite { .. } => &["choose another teacher"],
-            Self::TooLarge { .. } => &["use fewer `distill.views`"],
+            Self::TooLarge { .. } => &["use fewer `distill.augmentations`"],
         };
         ways.iter().map(|&way| way.to_owned()).collect()
     }

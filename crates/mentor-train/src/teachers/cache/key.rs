@@ -45,7 +45,7 @@ const FIELDS: [(&str, &str); 10] = [
     ("images", "the images"),
     ("num_samples", "the number of samples"),
     ("num_classes", "the number of classes"),
-    ("views", "the number of views"),
+    ("views", "the number of augmentations"),
 ];
 
 /// What a header says, as flat JSON: the key, the shape, and the version that augmented and decoded.
@@ -126,6 +126,6 @@ pub(crate) mod tests {
         assert_eq!(found.len(), FIELDS.len() - 1);
         assert_eq!(found[0], "the teacher's weights (cached aaaaaaaaaaaa…, now caaaaaaaaaaa…)");
         assert_eq!(found[3], "the augmentation (cached shift, now standard)");
-        assert_eq!(found[8], "the number of views (cached 2, now 3)");
+        assert_eq!(found[8], "the number of augmentations (cached 2, now 3)");
     }
 }

@@ -1,4 +1,4 @@
-//! Where things are in the file of a cache.
+//! The layout of a cache file.
 
 use std::io::{self, Read};
 use std::ops::Range;

@@ -66,7 +66,11 @@ impl TeacherCache {
     /// # let format = ImageFormat::new(1, 1, 1);
     /// # let key = CacheKey {
     /// #     teacher_weights: "1f".to_owned(),
-    /// #     teacher_preprocessing: Preprocessing { format: format.clone(), mean: vec![0.5], std: vec![0.5] },
+    /// #     teacher_preprocessing: Preprocessing {
+    /// #         format: format.clone(),
+    /// #         mean: vec![0.5],
+    /// #         std: vec![0.5],
+    /// #     },
     /// #     student_format: format, augment: Augment::None, seed: 0, images: "2e".to_owned(),
     /// # };
     /// let shape = CacheShape { num_samples: 3, num_classes: 2, views: 1.try_into()? };

@@ -39,7 +39,7 @@ pub(crate) struct Tiling {
 }
 
 impl Tiling {
-    /// The rows of tiles of `images` images, one after the other, in bands of nearly equal size: whole units but for the last.
+    /// The rows of tiles of `images` images, one after the other, in bands of nearly equal size: whole units except for the last.
     pub(crate) fn bands(&self, images: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, unit) = (images * self.tiles[0], self.unit);
         let (units, count) = (rows.div_ceil(unit), rows.div_ceil(self.band));

@@ -38,7 +38,12 @@ pub(crate) fn forward(sizes: Sizes, x: &[f32], w: &[f32], bias: &[f32]) -> Vec<f
         let x = &x[part * ROWS * inputs..][..rows * inputs];
         let w = &w;
         // SAFETY: the machine has the level, and the slices hold `rows` rows.
-        unsafe { with_simd!(w.level, scores_of_rows(rows: usize, x: &[f32], w: &Columns, bias: &[f32], scores: &mut [f32])) }
+        unsafe {
+            with_simd!(
+                w.level,
+                scores_of_rows(rows: usize, x: &[f32], w: &Columns, bias: &[f32], scores: &mut [f32])
+            )
+        }
     });
     scores
 }
@@ -56,7 +61,10 @@ pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], g: &[f32]) -> Vec<f32> {
         let start = part * STRIP;
         // SAFETY: the machine has the level, and the strip lies within the inputs.
         unsafe {
-            with_simd!(level, gradient_of_strip(sizes: Sizes, start: usize, x: &[f32], g: &[f32], gradient: &mut [f32]))
+            with_simd!(
+                level,
+                gradient_of_strip(sizes: Sizes, start: usize, x: &[f32], g: &[f32], gradient: &mut [f32])
+            )
         }
     });
     gradient

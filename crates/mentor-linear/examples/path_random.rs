@@ -1,0 +1,51 @@
+//! How long a path takes: 20 values of λ and 5 folds on random data, and prints one JSON object.
+//!
+//! ```text
+//! path_random [SAMPLES [FEATURES [CLASSES]]]      1000 1280 10
+//! ```
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::time::Instant;
+
+use mentor_linear::{Loss, PathOptions, Problem, path};
+use mentor_random::{Purpose, Stream};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let numbers: Vec<usize> = std::env::args().skip(1).map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let number = |place: usize, default: usize| numbers.get(place).copied().unwrap_or(default);
+    let (num_samples, num_features, num_classes) = (number(0, 1000), number(1, 1280), number(2, 10));
+    let mut stream = Stream::new(0, Purpose::Split, &[]);
+    let centres: Vec<f32> = (0..num_classes * num_features).map(|_| 0.1 * stream.normal()).collect();
+    let targets: Vec<u32> = (0..num_samples).map(|sample| (sample % num_classes) as u32).collect();
+    let mut features = Vec::with_capacity(num_samples * num_features);
+    for &target in &targets {
+        let centre = &centres[target as usize * num_features..][..num_features];
+        features.extend(centre.iter().map(|centre| centre + stream.normal()));
+    }
+    let problem = Problem {
+        features: &features,
+        num_features,
+        targets: &targets,
+        num_classes,
+        sample_weights: None,
+        class_weights: None,
+        loss: Loss::Softmax,
+        l2: 0.0,
+        l1: 0.0,
+        bias: true,
+    };
+    let penalties = (0..20).map(|place| (10.0_f64.powf(1.0 - 7.0 * f64::from(place) / 19.0), 0.0)).collect();
+    let options = PathOptions { penalties, folds: 5, seed: 0, relative_gap: 1e-3, max_iterations: 100 };
+    let start = Instant::now();
+    let found = path(&problem, &options, &|| false)?;
+    let secs = start.elapsed().as_secs_f64();
+    let worst = found.points.iter().map(|point| point.relative_gap).fold(0.0, f64::max);
+    let best = found.points[found.best];
+    println!(
+        "{{\"secs\": {secs}, \"largest_relative_gap\": {worst:e}, \"best_l2\": {:e}, \
+         \"validation_accuracy\": {}}}",
+        best.l2, best.validation_accuracy
+    );
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Linear classifiers trained to a proven distance from the optimum, on plain slices.
+//!
+//! The objective of a linear classifier, mean loss + λR(W), is convex. [`solve`] minimises it and says how
+//! far from the minimum its weights can be at most: the gap between their objective and a lower bound on
+//! all objectives, with what rounding can have added. [`path`] does so for many λ and chooses one by
+//! cross-validation.
+//!
+//! Data are `f32`, results `f64`. Losses are softmax cross-entropy, Weston and Watkins's and Crammer and
+//! Singer's hinge; penalties are L2, L1 and both. The equations are in `docs/definitions.md`, "Certified
+//! optima".
+//!
+//! # Memory
+//!
+//! The data stay where they are. Beside them [`solve`] holds four to six numbers of 8 bytes for each sample
+//! and class (classes rounded up to a multiple of 16), and matrices of D² numbers of 4 bytes: one for each
+//! class if they are together no larger than the data or than 4 MiB, else one. That is less than the data
+//! from some hundred features on, if there are more samples than features. [`path`] holds a copy of the
+//! data for each fold.
+
+mod balance;
+mod error;
+mod factor;
+mod gap;
+mod objective;
+mod path;
+mod problem;
+mod products;
+mod record;
+mod solve;
+mod solvers;
+mod vectors;
+
+pub use error::LinearError;
+pub use path::{Path, PathOptions, PathPoint, path};
+pub use problem::{Loss, Problem};
+pub use record::{Progress, Reason, Solution, SolveOptions, Start};
+pub use solve::solve;

@@ -1,0 +1,100 @@
+//! `solve`: one problem, to a proven gap.
+
+use std::ops::ControlFlow;
+
+use crate::error::LinearError;
+use crate::gap::Certifier;
+use crate::problem::{Checked, Loss, Problem};
+use crate::record::{Progress, Record, Solution, SolveOptions, State};
+use crate::solvers;
+
+/// Minimises the objective of `problem` until the gap is proven.
+///
+/// `observe` sees each outer iteration and stops the solver by `ControlFlow::Break`. The result has the
+/// same bits for any number of threads.
+///
+/// | penalty | loss | method |
+/// |---|---|---|
+/// | `l2` | softmax | Newton's method, each step by preconditioned conjugate gradients |
+/// | `l2` | hinges | proximal point method in the dual, semismooth Newton steps |
+/// | `l1`, both | softmax | accelerated proximal steps in the Hessian's metric, with screening |
+///
+/// # Errors
+///
+/// If the problem is not well defined, or has no optimum.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use mentor_linear::{Loss, Problem, SolveOptions, solve};
+///
+/// // Two samples at −1 and 1: by symmetry w = (−u, u) with 2·l2·u = 1/(1 + e^{2u}).
+/// let problem = Problem {
+///     features: &[-1.0, 1.0],
+///     num_features: 1,
+///     targets: &[0, 1],
+///     num_classes: 2,
+///     sample_weights: None,
+///     class_weights: None,
+///     loss: Loss::Softmax,
+///     l2: 0.05,
+///     l1: 0.0,
+///     bias: true,
+/// };
+/// let options = SolveOptions { relative_gap: 1e-9, ..SolveOptions::default() };
+/// let solution = solve(&problem, &options, &mut |_| ControlFlow::Continue(()))?;
+/// let u = solution.weights[1];
+/// assert!(solution.certified && (0.1 * u - 1.0 / (1.0 + (2.0 * u).exp())).abs() < 1e-4);
+///
+/// let refused = Problem { features: &[f32::NAN, 1.0], ..problem };
+/// assert!(solve(&refused, &options, &mut |_| ControlFlow::Continue(())).is_err());
+/// # Ok::<(), mentor_linear::LinearError>(())
+/// ```
+pub fn solve(
+    problem: &Problem<'_>,
+    options: &SolveOptions,
+    observe: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Solution, LinearError> {
+    let checked = problem.check()?;
+    let mut state = State { weights: options.check(&checked)?, dual: Vec::new() };
+    match checked.check_penalty() {
+        Err(LinearError::NoPenalty) => return Err(without_penalty(problem, options)),
+        other => other?,
+    }
+    Ok(solve_checked(&checked, options, &mut state, observe))
+}
+
+pub(crate) fn solve_checked(
+    checked: &Checked<'_>,
+    options: &SolveOptions,
+    state: &mut State,
+    observe: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Solution {
+    let certifier = Certifier::new(checked);
+    let mut record = Record::new(&certifier, options, observe);
+    let reason = match checked.loss {
+        Loss::Softmax if checked.l1 == 0.0 => solvers::newton_cg(&certifier, state, &mut record),
+        Loss::Softmax => solvers::proximal_newton(&certifier, state, &mut record),
+        _ => solvers::proximal_point(&certifier, state, &mut record),
+    };
+    record.into_solution(reason)
+}
+
+/// λ = 0: whether the classes can be separated, by a solution with a tiny penalty.
+fn without_penalty(problem: &Problem<'_>, options: &SolveOptions) -> LinearError {
+    let nearly = Problem { l2: 1e-9, ..problem.clone() };
+    let options = SolveOptions { max_iterations: 50, ..options.clone() };
+    let Ok(solution) = solve(&nearly, &options, &mut |_| ControlFlow::Continue(())) else {
+        return LinearError::NoPenalty;
+    };
+    let separated = (0..problem.targets.len()).all(|sample| {
+        let row = &problem.features[sample * problem.num_features..][..problem.num_features];
+        let score = |class: usize| {
+            let weights = &solution.weights[class * problem.num_features..][..problem.num_features];
+            solution.bias[class] + weights.iter().zip(row).map(|(w, &x)| w * f64::from(x)).sum::<f64>()
+        };
+        let target = problem.targets[sample] as usize;
+        let own = score(target);
+        (0..problem.num_classes).all(|class| class == target || score(class) < own)
+    });
+    if separated { LinearError::Separable } else { LinearError::NoPenalty }
+}

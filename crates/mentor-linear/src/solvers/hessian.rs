@@ -1,0 +1,201 @@
+//! The Hessian of a smooth loss at a point: products with it, and matrices that approximate its diagonal
+//! blocks.
+//!
+//! ```text
+//! (H V)_c = Σ_i h_i p_ic (u_ic − Σ_j p_ij u_ij) x̃_i + 2 l2 V_c          u = X̃V
+//! H_cc    = Σ_i h_i p_ic (1 − p_ic) x̃_i x̃_iᵀ + 2 l2 I
+//!
+//! softmax                    p = softmax(s), h_i = a_i/N
+//! smoothed Crammer–Singer    p = 1/|F| on the classes F with q > 0, h_i = σ |F| a_i/N
+//! smoothed Weston–Watkins    σ a_i/N p_ij (u_ij − u_iy) for j ≠ y, minus their sum for y; p = 1 where 0 <
+//! γ < 1, else 0
+//! ```
+//!
+//! The last two are elements of the generalised Hessian (Clarke): the derivative where there is one.
+
+use rayon::prelude::*;
+
+use crate::factor::Symmetric;
+use crate::problem::{Checked, Loss};
+use crate::products::PANEL;
+use crate::vectors::Real;
+
+/// Rows of a block's sum, as a multiple of the features.
+const ROWS_A_FEATURE: usize = 3;
+/// Numbers of 4 bytes that are few even if the data are fewer.
+const SMALL: usize = 1 << 20;
+
+pub(crate) struct Hessian<'a> {
+    pub(crate) problem: &'a Checked<'a>,
+    /// p, `[N, stride]`.
+    probs: Vec<f32>,
+    /// h, `[N]`.
+    scales: Vec<f64>,
+    /// What is added to the curvature of the bias.
+    pub(crate) bias_ridge: f64,
+}
+
+impl<'a> Hessian<'a> {
+    pub(crate) fn new(problem: &'a Checked<'a>) -> Self {
+        Self { problem, probs: Vec::new(), scales: problem.sample_scales.clone(), bias_ridge: 0.0 }
+    }
+
+    /// Whether rows have the form of Weston and Watkins.
+    fn is_star(&self) -> bool {
+        matches!(self.problem.loss, Loss::WestonWatkins { .. })
+    }
+
+    /// Moves to the point of a smoothed hinge with this γ.
+    pub(crate) fn move_to_hinge(&mut self, dual: &[f64], sharpness: f64) {
+        let Checked { rows, targets, sample_scales, .. } = self.problem;
+        let (stride, num_classes) = (rows.stride(), rows.num_classes);
+        self.probs.resize(dual.len(), 0.0);
+        let is_star = self.is_star();
+        let rows = self.probs.chunks_exact_mut(stride).zip(dual.chunks_exact(stride));
+        for (sample, (probs, dual)) in rows.enumerate() {
+            let target = targets[sample] as usize;
+            let dual = &dual[..num_classes];
+            let scale = sharpness * sample_scales[sample];
+            if is_star {
+                let free = |value: f64| f32::from(u8::from(value > 0.0 && value < 1.0));
+                probs.iter_mut().zip(dual).for_each(|(prob, &value)| *prob = free(value));
+                probs[target] = 0.0;
+                self.scales[sample] = scale;
+            } else {
+                let rest = 1.0 - dual.iter().sum::<f64>();
+                let positive = |class: usize| if class == target { rest > 1e-12 } else { dual[class] > 0.0 };
+                let count = (0..num_classes).filter(|&class| positive(class)).count().max(1) as f64;
+                for class in 0..num_classes {
+                    probs[class] = if positive(class) { (1.0 / count) as f32 } else { 0.0 };
+                }
+                self.scales[sample] = scale * count;
+            }
+        }
+    }
+
+    /// Moves to the point with these probabilities of the classes other than the target.
+    pub(crate) fn move_to(&mut self, dual: &[f64]) {
+        let stride = self.problem.rows.stride();
+        self.probs.resize(dual.len(), 0.0);
+        let rows = self.probs.chunks_exact_mut(stride).zip(dual.chunks_exact(stride));
+        for ((probs, dual), &target) in rows.zip(self.problem.targets) {
+            probs.iter_mut().zip(dual).for_each(|(prob, &value)| *prob = value as f32);
+            probs[target as usize] = (1.0 - dual.iter().sum::<f64>()).max(0.0) as f32;
+        }
+    }
+
+    /// H V, in the layout of weights: sums in `f32` over parts of the data, unless the data are small.
+    pub(crate) fn product(&self, direction: &[f64]) -> Vec<f64> {
+        let Checked { rows, l2, bias, .. } = self.problem;
+        let is_small = rows.num_samples * rows.num_features <= SMALL >> 4;
+        let mut product =
+            if is_small { self.through::<f64>(direction) } else { self.through::<f32>(direction) };
+        let panels = product.chunks_exact_mut(rows.panel_len()).zip(direction.chunks_exact(rows.panel_len()));
+        for (product, direction) in panels {
+            let (product, bias_row) = product.split_at_mut(rows.num_features * PANEL);
+            product.iter_mut().zip(direction).for_each(|(product, value)| *product += 2.0 * l2 * value);
+            let directions = &direction[rows.num_features * PANEL..];
+            bias_row
+                .iter_mut()
+                .zip(directions)
+                .for_each(|(product, value)| *product += self.bias_ridge * value);
+            if !bias {
+                bias_row.fill(0.0);
+            }
+        }
+        product
+    }
+
+    /// H V without the penalty.
+    fn through<T: Real>(&self, direction: &[f64]) -> Vec<f64> {
+        let Checked { rows, targets, .. } = self.problem;
+        let stride = rows.stride();
+        let is_star = self.is_star();
+        let rounded: Vec<T> = direction.iter().map(|&value| T::round(value)).collect();
+        rows.through(&rounded, |samples, values| {
+            for (sample, values) in samples.zip(values.chunks_exact_mut(stride)) {
+                let probs = &self.probs[sample * stride..][..stride];
+                let (scale, target) = (self.scales[sample], targets[sample] as usize);
+                let weighted = |(&p, &u): (&f32, &T)| f64::from(p) * u.into();
+                let centre = if is_star {
+                    values[target].into()
+                } else {
+                    probs.iter().zip(&*values).map(weighted).sum()
+                };
+                let mut total = 0.0;
+                for (value, &p) in values.iter_mut().zip(probs) {
+                    let after = scale * f64::from(p) * ((*value).into() - centre);
+                    total += after;
+                    *value = T::round(after);
+                }
+                if is_star {
+                    values[target] = T::round(-total);
+                }
+            }
+        })
+    }
+
+    /// Whether the matrices of all classes are smaller than the data, or small.
+    pub(crate) fn has_a_block_for_each_class(&self) -> bool {
+        let rows = &self.problem.rows;
+        let values = rows.num_classes * rows.num_features * rows.num_features;
+        values <= (rows.num_samples * rows.num_features).max(SMALL)
+    }
+
+    /// Approximations of the diagonal blocks: one for each class, or one that stands for all.
+    ///
+    /// A block is a sum over a few samples, drawn in proportion to their weight in it at equal distances,
+    /// which makes its expectation that of all samples.
+    pub(crate) fn blocks(&self) -> Vec<Symmetric> {
+        if self.has_a_block_for_each_class() {
+            (0..self.problem.rows.num_classes).into_par_iter().map(|class| self.block(Some(class))).collect()
+        } else {
+            vec![self.block(None)]
+        }
+    }
+
+    fn block(&self, class: Option<usize>) -> Symmetric {
+        let Checked { rows, targets, l2, bias, .. } = self.problem;
+        let stride = rows.stride();
+        let is_star = self.is_star();
+        let curvature = |sample: usize| {
+            let probs = &self.probs[sample * stride..][..rows.num_classes];
+            let of = |class: usize| match probs[class] {
+                p if !is_star => f64::from(p * (1.0 - p).max(0.0)),
+                _ if class == targets[sample] as usize => f64::from(probs.iter().sum::<f32>()),
+                p => f64::from(p),
+            };
+            let mean = || (0..rows.num_classes).map(of).sum::<f64>() / rows.num_classes as f64;
+            self.scales[sample] * class.map_or_else(mean, of)
+        };
+        let total: f64 = (0..rows.num_samples).map(curvature).sum();
+        let len = rows.num_features + 1;
+        let wanted = (ROWS_A_FEATURE * len).min(rows.num_samples);
+        // Where nothing curves the penalty is all there is.
+        let distance = if total > 0.0 { total / wanted as f64 } else { 1.0 };
+        let mut chosen = Vec::with_capacity(wanted * Symmetric::stride_of(len));
+        let mut place = 0.5 * distance;
+        for sample in 0..rows.num_samples {
+            // All samples with their weights if there are few, else the ones at equal distances along the
+            // sum of weights.
+            let weight = if wanted == rows.num_samples {
+                curvature(sample) / distance
+            } else {
+                place -= curvature(sample);
+                let hits = if place < 0.0 { (-place / distance).ceil() } else { 0.0 };
+                place += hits * distance;
+                hits
+            };
+            if weight > 0.0 && weight.is_finite() {
+                let factor = weight.sqrt() as f32;
+                chosen.extend(rows.row(sample).iter().map(|value| factor * value));
+                chosen.push(if *bias { factor } else { 0.0 });
+                chosen.resize(chosen.len().next_multiple_of(Symmetric::stride_of(len)), 0.0);
+            }
+        }
+        // The bias has no penalty; a small one keeps the matrix positive definite.
+        let ridge =
+            |row: usize| if row < rows.num_features { 2.0 * l2 } else { self.bias_ridge + 1e-6 * total };
+        Symmetric::gram(&chosen, len, distance as f32, |row| ridge(row) as f32)
+    }
+}

@@ -1,0 +1,9 @@
+//! Solutions against optima found by other means.
+#![allow(missing_docs)]
+
+mod bad_input;
+mod golden;
+mod oracle;
+mod paths;
+mod random_problems;
+mod threads;
