@@ -56,7 +56,7 @@ fn simplex_threshold(len: usize, value: impl Fn(usize) -> f64) -> f64 {
     for _ in 0..len {
         let above = || (0..len).map(&value).filter(|&value| value > threshold);
         let next = (above().sum::<f64>() - 1.0) / above().count().max(1) as f64;
-        if !(next > threshold) {
+        if next <= threshold {
             break;
         }
         threshold = next;

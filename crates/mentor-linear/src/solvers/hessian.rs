@@ -65,8 +65,8 @@ impl<'a> Hessian<'a> {
                 let rest = 1.0 - dual.iter().sum::<f64>();
                 let positive = |class: usize| if class == target { rest > 1e-12 } else { dual[class] > 0.0 };
                 let count = (0..num_classes).filter(|&class| positive(class)).count().max(1) as f64;
-                for class in 0..num_classes {
-                    probs[class] = if positive(class) { (1.0 / count) as f32 } else { 0.0 };
+                for (class, prob) in probs.iter_mut().enumerate().take(num_classes) {
+                    *prob = if positive(class) { (1.0 / count) as f32 } else { 0.0 };
                 }
                 self.scales[sample] = scale * count;
             }

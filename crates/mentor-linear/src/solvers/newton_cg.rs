@@ -111,7 +111,8 @@ pub(super) fn conjugate_gradients(
     for step in 1..=MOST_STEPS {
         let product = hessian.product(&search);
         let curvature = dot(&search, &product);
-        if !(curvature > 0.0) {
+        // Not a number where rounding has the last word.
+        if curvature <= 0.0 || curvature.is_nan() {
             return (direction, step);
         }
         let size = energy / curvature;
@@ -189,12 +190,14 @@ pub(super) fn on_a_part(problem: &Checked<'_>, solver: Solver) -> Option<Vec<f64
     if !seen.iter().all(|&seen| seen) {
         return None;
     }
+    // What few samples say is as uncertain as their gradients: which a penalty of this size covers.
+    let mean_square = features.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / features.len() as f64;
+    let noise = 0.5 * mean_square / (targets.len() as f64).sqrt();
     let part = Checked {
         rows: Rows::new(&features, rows.num_features, rows.num_classes),
         targets: &targets,
         sample_scales,
-        // What fewer samples say needs more of a penalty.
-        l2: COARSE as f64 * problem.l2,
+        l2: problem.l2 + noise,
         ..*problem
     };
     let options = SolveOptions { relative_gap: 0.05, max_iterations: 8, start: None };

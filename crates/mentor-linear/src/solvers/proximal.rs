@@ -33,7 +33,7 @@ use crate::solvers::hessian::Hessian;
 /// Steps with one metric.
 const STEPS_A_METRIC: usize = 15;
 /// Rounds of coordinate descent of one step at most.
-const MOST_ROUNDS: usize = 40;
+const MOST_ROUNDS: usize = 200;
 
 pub(crate) fn proximal_newton(
     certifier: &Certifier<'_>,
