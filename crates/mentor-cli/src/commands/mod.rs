@@ -1,5 +1,7 @@
 //! One file a command: its flags, and what it does with them.
 
+mod backbone_features;
+pub(crate) mod backbones;
 pub(crate) mod calibrate;
 pub(crate) mod completions;
 pub(crate) mod data;
