@@ -134,8 +134,9 @@ def by_transformers(architecture, model, size, features):
     """Names are those of the file that save_pretrained writes."""
     global gain
     gain = 1.0
-    for parameter in model.parameters():
-        torch.nn.init.uniform_(parameter)
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            torch.nn.init.uniform_(tensor)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         saved = load_file(f"{folder}/model.safetensors")

@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backbones, calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict, report, search,
-    self_train, train,
+    backbones, calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict,
+    report, search, self_train, train,
 };
 use crate::terminal::error::Failure;
 

@@ -25,23 +25,20 @@ fn name(layout: Layout, network: &Vit, timm: &str) -> String {
     if layout != Layout::HuggingFace {
         return timm.to_owned();
     }
-    let is_dinov2 = network.layer_scale;
     if let Some((index, part)) = timm.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')) {
-        let (part, end) = part.rsplit_once('.').unwrap_or((part, ""));
-        let part = match (part, is_dinov2) {
-            ("norm1", false) => "layernorm_before",
-            ("norm2", false) => "layernorm_after",
-            ("mlp.fc1", false) => "intermediate.dense",
-            ("mlp.fc2", false) => "output.dense",
-            ("attn.proj", _) => "attention.output.dense",
-            ("attn.query", _) => "attention.attention.query",
-            ("attn.key", _) => "attention.attention.key",
-            ("attn.value", _) => "attention.attention.value",
-            ("ls1", _) => return format!("encoder.layer.{index}.layer_scale1.lambda1"),
-            ("ls2", _) => return format!("encoder.layer.{index}.layer_scale2.lambda1"),
-            (part, _) => part,
-        };
-        return format!("encoder.layer.{index}.{part}.{end}");
+        let mut part = part
+            .replace("attn.proj", "attention.output.dense")
+            .replace("attn.", "attention.attention.")
+            .replace("ls1.gamma", "layer_scale1.lambda1")
+            .replace("ls2.gamma", "layer_scale2.lambda1");
+        if !network.layer_scale {
+            part = part
+                .replace("norm1", "layernorm_before")
+                .replace("norm2", "layernorm_after")
+                .replace("mlp.fc1", "intermediate.dense")
+                .replace("mlp.fc2", "output.dense");
+        }
+        return format!("encoder.layer.{index}.{part}");
     }
     match timm {
         "cls_token" => "embeddings.cls_token".to_owned(),

@@ -51,7 +51,7 @@ pub(crate) struct Filters {
 }
 
 /// Values of rows whose results are finished together.
-const BLOCK_VALUES: usize = 96 << 10;
+const BLOCK_VALUES: usize = 256 << 10;
 
 /// A convolution over all channels.
 pub(crate) struct Convolution {

@@ -1,8 +1,8 @@
 //! Networks that only compute: from normalised pixels to features.
 //!
 //! Batch normalisation is folded into the weights when they are read, so that a convolution is one product and what
-//! happens to its results on the way to memory. Images are computed in groups, each group by one thread: the bits of a
-//! feature depend neither on the number of threads nor on the images beside it.
+//! happens to its results on the way to memory. An image is computed by one thread, so that its maps stay near the core: the
+//! bits of a feature depend neither on the number of threads nor on the images beside it.
 
 pub(crate) mod convolution;
 pub(crate) mod image_batch;
@@ -21,9 +21,6 @@ use self::image_batch::{ImageBatch, Scratch};
 use self::layers::Layer;
 use self::transformer::Transformer;
 
-/// Images that a thread computes together: late layers have few pixels an image, and a tile of a product many.
-const GROUP: usize = 4;
-
 /// What stands between pixels and features.
 pub(crate) enum Body {
     Layers(Vec<Layer>),
@@ -37,7 +34,7 @@ pub struct Network {
     num_features: usize,
     /// From features to the scores of the classes that the network was trained on.
     head: Option<Convolution>,
-    /// Memory that threads leave for the next group.
+    /// Memory that threads leave for the next image.
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -66,8 +63,8 @@ impl Network {
         let image = height * width * 3;
         assert!(image > 0 && pixels.len().is_multiple_of(image), "images of {height}x{width} pixels");
         let mut features = vec![0.0; pixels.len() / image * self.num_features];
-        let groups = pixels.par_chunks(GROUP * image).zip(features.par_chunks_mut(GROUP * self.num_features));
-        groups.for_each(|(pixels, features)| {
+        let images = pixels.par_chunks(image).zip(features.par_chunks_mut(self.num_features));
+        images.for_each(|(pixels, feature)| {
             let mut scratch = self.lent().pop().unwrap_or_default();
             let batch = ImageBatch::of_pixels(pixels, [height, width], &mut scratch);
             let result = match &self.body {
@@ -76,10 +73,7 @@ impl Network {
                 }
                 Body::Transformer(transformer) => transformer.forward(self.level, batch, &mut scratch),
             };
-            let rows = result.values.chunks_exact(result.stride);
-            for (feature, row) in features.chunks_exact_mut(self.num_features).zip(rows) {
-                feature.copy_from_slice(&row[..self.num_features]);
-            }
+            feature.copy_from_slice(&result.values[..self.num_features]);
             scratch.give(result.values);
             self.lent().push(scratch);
         });

@@ -85,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_plane_stays_a_plane_inside_and_equal_sizes_are_left_alone() {
-        let grid: Vec<f32> = (0..64).map(|at| (at / 8) as f32 + 10.0 * (at % 8) as f32).collect();
+        let grid: Vec<f32> = (0..256).map(|at| (at / 16) as f32 + 10.0 * (at % 16) as f32).collect();
         for interpolation in [Interpolation::Points { offset: 0.0 }, Interpolation::Antialiased] {
-            assert_eq!(interpolation.apply(&grid, [8, 8], [8, 8], 1), grid);
-            let half = interpolation.apply(&grid, [8, 8], [4, 4], 1);
-            // The middle of the pixels 2 and 3 is 2.5.
-            assert!((half[5] - 27.5).abs() < 1e-4, "{interpolation:?} {half:?}");
+            assert_eq!(interpolation.apply(&grid, [16, 16], [16, 16], 1), grid);
+            let half = interpolation.apply(&grid, [16, 16], [8, 8], 1);
+            // The middle of the pixels 6 and 7 is 6.5.
+            assert!((half[3 * 8 + 3] - 71.5).abs() < 1e-4, "{interpolation:?} {half:?}");
         }
     }
 }

@@ -126,3 +126,62 @@ fn wrappers_and_counters_do_not_matter() {
     assert_eq!(plain.network.features(&pixels, [32, 32]), wrapped.network.features(&pixels, [32, 32]));
     assert_eq!(plain.network.num_classes(), Some(10));
 }
+
+/// A file of the older form with one tensor `w`: a view of a storage of `len` values.
+fn view_of(len: i32, offset: i32, size: i32, stride: i32) -> Vec<u8> {
+    let number = |value: i32| [&b"J"[..], &value.to_le_bytes()].concat();
+    let text = |text: &str| [&[b'U', text.len() as u8], text.as_bytes()].concat();
+    let storage =
+        [text("storage"), b"ctorch\nFloatStorage\n".to_vec(), text("0"), text("cpu"), number(len)].concat();
+    let parts: [&[u8]; 13] = [
+        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02}",
+        &text("w"),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((",
+        &storage,
+        b"tQ",
+        &number(offset),
+        &number(size),
+        b"\x85",
+        &number(stride),
+        b"\x85\x89}tRs.\x80\x02]",
+        &text("0"),
+        b"a.",
+        &i64::from(len).to_le_bytes(),
+    ];
+    let mut file = parts.concat();
+    file.resize(file.len() + 4 * len.clamp(0, 1000) as usize, 0);
+    file
+}
+
+#[test]
+fn a_view_beyond_its_storage_is_refused() {
+    assert_eq!(error(&view_of(6, 1, 3, 2)), "is of no known network: its 1 tensors begin with w");
+    for [offset, size, stride] in [[2, 3, 2], [6, 1, 1], [0, 7, 1], [0, i32::MAX, i32::MAX], [i32::MAX, 1, 0]]
+    {
+        assert_eq!(error(&view_of(6, offset, size, stride)), "is damaged: w reaches beyond its storage");
+    }
+    for [offset, size, stride] in [[-1, 1, 1], [0, -1, 1], [1, 2, -1]] {
+        assert!(error(&view_of(6, offset, size, stride)).starts_with("holds a tensor with a negative size"));
+    }
+}
+
+#[test]
+fn no_file_takes_more_than_its_limits() {
+    // One value, read two thousand million times.
+    assert_eq!(error(&view_of(1, 0, i32::MAX, 0)), "is damaged: more values than any of the networks");
+    // A storage that the file does not hold.
+    assert_eq!(error(&view_of(i32::MAX, 0, 1, 1)), "is damaged: it ends before its storages do");
+    let mut long = view_of(6, 0, 1, 1)[..14].to_vec();
+    long.extend_from_slice(b".\x80\x02X\xff\xff\xff\x7f");
+    assert_eq!(error(&long), "holds a text of 2147483647 bytes, which torch.save does not write for weights");
+    // Lists in lists, as deep as the file is long.
+    let mut deep = view_of(6, 0, 1, 1)[..15].to_vec();
+    deep.extend_from_slice(b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02");
+    deep.extend(std::iter::repeat_n(*b"]", 500_000).flatten());
+    deep.extend(std::iter::repeat_n(*b"a", 499_999).flatten());
+    deep.extend_from_slice(b".\x80\x02].");
+    assert_eq!(
+        error(&deep),
+        "holds a list instead of tensors by name, which torch.save does not write for weights"
+    );
+}

@@ -67,7 +67,9 @@ fn check(case: &Case) -> Result<(), String> {
             lines.concat()
         ));
     }
-    let tensors = shapes.into_iter().map(|(name, shape)| {
+    // By which weights of the authors are known from timm's.
+    let mask = (case.layout == "dinov2").then(|| ("mask_token".to_owned(), vec![1, 384]));
+    let tensors = shapes.into_iter().chain(mask).map(|(name, shape)| {
         let values = crate::made_weights::weight(&name, &shape, case.gain);
         (name, shape, values)
     });

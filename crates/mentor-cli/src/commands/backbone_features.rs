@@ -79,7 +79,8 @@ impl Classes {
     /// Of one folder: what lies below a folder at its top has that folder's name.
     fn of(paths: &[PathBuf], files: &[PathBuf]) -> Result<Self, Failure> {
         let [root] = paths else {
-            let error = anyhow!("--labels takes one folder of class folders, and {} paths are named", paths.len());
+            let error =
+                anyhow!("--labels takes one folder of class folders, and {} paths are named", paths.len());
             return Err(Failure::usage(error));
         };
         let of_file = |file: &PathBuf| {
@@ -88,14 +89,13 @@ impl Classes {
             let first = parts.next()?;
             parts.next().map(|_| class_name(&first.as_os_str().to_string_lossy()))
         };
-        let classes = files
-            .iter()
-            .map(|file| of_file(file).ok_or(file))
-            .collect::<Result<Vec<String>, _>>()
-            .map_err(|file| {
-                Failure::data(anyhow!("{}: lies in no class folder", shown_path(file)))
-                    .help("leave --labels out, or move the file into the folder of its class")
-            })?;
+        let classes =
+            files.iter().map(|file| of_file(file).ok_or(file)).collect::<Result<Vec<String>, _>>().map_err(
+                |file| {
+                    Failure::data(anyhow!("{}: lies in no class folder", shown_path(file)))
+                        .help("leave --labels out, or move the file into the folder of its class")
+                },
+            )?;
         let mut names = classes.clone();
         names.sort_by(|a, b| natural_order(a, b));
         names.dedup();

@@ -155,7 +155,8 @@ fn table(of: &Description) -> Table {
         [first, ..] => format!("{} such as {first}", of.skipped.len()),
     };
     let mut table = Table::new(&[("network", Align::Left), (of.architecture, Align::Left)]);
-    let head = of.num_classes.map_or("none".to_owned(), |classes| format!("{} classes", count(classes as u64)));
+    let head =
+        of.num_classes.map_or("none".to_owned(), |classes| format!("{} classes", count(classes as u64)));
     for (name, value) in [
         ("names of tensors", of.layout.to_owned()),
         ("form", of.form.to_owned()),
@@ -165,7 +166,14 @@ fn table(of: &Description) -> Table {
         ("head", head),
         ("tensors used", of.num_used.to_string()),
         ("tensors skipped", skipped),
-        ("image", format!("{size}x{size}, {:.1} % of the shorter side, {}", 100.0 * crop, format!("{filter:?}").to_lowercase())),
+        (
+            "image",
+            format!(
+                "{size}x{size}, {:.1} % of the shorter side, {}",
+                100.0 * crop,
+                format!("{filter:?}").to_lowercase()
+            ),
+        ),
         ("mean", numbers(mean)),
         ("standard deviation", numbers(std)),
         ("known by", known_by.to_owned()),

@@ -67,7 +67,7 @@ pub(crate) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
-/// The error function, to 3e-7: a ratio of polynomials on [-4, 4], the one of Eigen's `generic_fast_erf_float`.
+/// The error function, to 5e-7: a ratio of polynomials on [-4, 4], the one of Eigen's `generic_fast_erf_float`.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
@@ -248,7 +248,7 @@ mod tests {
             assert!((found - 1.0).abs() < 3e-7, "exp {x}: {found}");
             if x.abs() <= 4.0 {
                 let error = f64::from(erf(x)) - erf_series(f64::from(x));
-                assert!(error.abs() < 3e-7, "erf {x}: {error}");
+                assert!(error.abs() < 5e-7, "erf {x}: {error}");
             }
         }
         assert_eq!(
