@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict, report, search,
-    self_train, train,
+    backbones, calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict,
+    report, search, self_train, train,
 };
 use crate::terminal::error::Failure;
 
@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Data(data::Args),
     Loss(loss::Args),
     Models(models::Args),
+    Backbones(backbones::Args),
     Completions(completions::Args),
 }
 
@@ -82,6 +83,7 @@ impl Command {
             Self::Data(args) => data::run(&args),
             Self::Loss(args) => loss::run(&args),
             Self::Models(args) => models::run(&args),
+            Self::Backbones(args) => backbones::run(&args),
             Self::Completions(args) => completions::run(&args, Cli::command()),
         }
     }

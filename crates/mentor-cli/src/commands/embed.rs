@@ -8,6 +8,7 @@ use mentor_data::{Note, OpenOptions, Source, Split, escape, shown_path};
 use mentor_run::write_atomically;
 use mentor_train::TrainedModel;
 
+use crate::commands::backbone_features;
 use crate::device::DeviceChoice;
 use crate::files::images::{self, EmbeddedFiles};
 use crate::files::limits::ImageLimits;
@@ -25,6 +26,8 @@ Examples:
       embed a split of a data set, as mentor train reads it
   mentor embed runs/faces photos/ --out vectors.parquet
       write one file with the columns id and embedding, and with --split the class
+  mentor embed --backbone lite0.pth photos/ --out f.npy --ids ids.csv --labels y.npy
+      write features of a pretrained network, without a run; the folders in photos/ are the classes
 
 vectors.npy holds a matrix of 32-bit floats with a row for each image. The embedding of a classifier is the input of \
 its last layer. mentor loss triplet --embeddings vectors.npy --labels labels.npy measures the embeddings.";
@@ -33,26 +36,35 @@ its last layer. mentor loss triplet --embeddings vectors.npy --labels labels.npy
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Use the model of this complete run
+    /// Use the model of this complete run; with --backbone, this is the first path
     #[arg(value_name = "RUN")]
-    run: PathBuf,
+    pub(super) run: PathBuf,
 
     /// Embed these image files and those in these folders; with --split, one data set as mentor train reads
     /// it
-    #[arg(value_name = "PATH", required = true)]
-    paths: Vec<PathBuf>,
+    #[arg(value_name = "PATH", required_unless_present = "backbone")]
+    pub(super) paths: Vec<PathBuf>,
+
+    /// Take the features of the pretrained network in this file of weights; see mentor backbones
+    #[arg(long, value_name = "FILE", conflicts_with = "split")]
+    pub(super) backbone: Option<PathBuf>,
+
+    /// Take the file of weights for this network, if its tensors fit several [default: the likeliest]
+    #[arg(long, value_name = "NAME", requires = "backbone")]
+    pub(super) architecture: Option<String>,
 
     /// Write to this file: Parquet if its name ends in .parquet, else npy
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// Write the id of each row to this CSV file, and with --split its class
+    /// Write the id of each row to this CSV file, and with --split or --labels its class
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
 
-    /// Write the class index of each row to this npy file; needs --split
-    #[arg(long, value_name = "FILE", requires = "split")]
-    labels: Option<PathBuf>,
+    /// Write the class index of each row to this npy file; needs --split, or --backbone and a folder of class
+    /// folders
+    #[arg(long, value_name = "FILE")]
+    pub(super) labels: Option<PathBuf>,
 
     /// Embed this split of a data set
     #[arg(long, value_name = "SPLIT", value_parser = super::part::split_parser())]
@@ -60,10 +72,10 @@ pub(crate) struct Args {
 
     /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
-    batch_size: usize,
+    pub(super) batch_size: usize,
 
     #[command(flatten)]
-    limits: ImageLimits,
+    pub(super) limits: ImageLimits,
 
     /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
@@ -71,13 +83,13 @@ pub(crate) struct Args {
 }
 
 /// Rows of embeddings, and what they are of.
-struct Embedded {
-    values: Vec<f32>,
-    ids: Vec<String>,
+pub(super) struct Embedded {
+    pub(super) values: Vec<f32>,
+    pub(super) ids: Vec<String>,
     /// Of a data set: class indices and names.
-    labels: Option<(Vec<u32>, Vec<String>)>,
+    pub(super) labels: Option<(Vec<u32>, Vec<String>)>,
     /// Files that could not be embedded.
-    num_failed: usize,
+    pub(super) num_failed: usize,
 }
 
 impl Embedded {
@@ -98,16 +110,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             return Err(Failure::usage(error).help("give each its own file"));
         }
     }
-    let device = args.device.open()?;
-    let mut trained = TrainedModel::load(&args.run, &device.device)?;
-    args.limits.apply(&mut trained.file.data.options.limits);
-    let embedded = match args.split {
-        Some(split) => embed_split(args, &trained, split)?,
-        None => {
-            let EmbeddedFiles { names, rows, num_failed } =
-                images::embed(&args.paths, &trained, args.batch_size);
-            Embedded { values: rows.concat(), ids: names, labels: None, num_failed }
-        }
+    if args.labels.is_some() && args.split.is_none() && args.backbone.is_none() {
+        return Err(Failure::usage(anyhow!("--labels needs --split or --backbone")));
+    }
+    let embedded = match &args.backbone {
+        Some(backbone) => backbone_features::embed(args, backbone)?,
+        None => embed_by_run(args)?,
     };
     if embedded.ids.is_empty() {
         // What is wrong with each path was said.
@@ -131,6 +139,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let rows = count(embedded.ids.len() as u64);
     output::note(&format!("{}: {rows} embeddings of {columns} values", shown_path(&args.out)));
     if embedded.num_failed > 0 { Err(Failure::status_only(BAD_DATA)) } else { Ok(()) }
+}
+
+fn embed_by_run(args: &Args) -> Result<Embedded, Failure> {
+    let device = args.device.open()?;
+    let mut trained = TrainedModel::load(&args.run, &device.device)?;
+    args.limits.apply(&mut trained.file.data.options.limits);
+    if let Some(split) = args.split {
+        return embed_split(args, &trained, split);
+    }
+    let EmbeddedFiles { names, rows, num_failed } = images::embed(&args.paths, &trained, args.batch_size);
+    Ok(Embedded { values: rows.concat(), ids: names, labels: None, num_failed })
 }
 
 fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embedded, Failure> {

@@ -1,5 +1,7 @@
 //! The commands, one file each, with their flags.
 
+mod backbone_features;
+pub(crate) mod backbones;
 pub(crate) mod calibrate;
 pub(crate) mod completions;
 pub(crate) mod data;

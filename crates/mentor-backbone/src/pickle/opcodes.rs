@@ -1,0 +1,46 @@
+//! The instructions of pickle protocols 2 to 5 that `torch.save` writes (CPython's `Lib/pickletools.py`).
+
+macro_rules! opcodes {
+    ($($name:ident = $byte:literal,)*) => { $(pub(crate) const $name: u8 = $byte;)* };
+}
+
+opcodes! {
+    PROTO = 0x80,
+    FRAME = 0x95,
+    STOP = b'.',
+    MARK = b'(',
+    POP = b'0',
+    NONE = b'N',
+    TRUE = 0x88,
+    FALSE = 0x89,
+    BININT = b'J',
+    BININT1 = b'K',
+    BININT2 = b'M',
+    LONG1 = 0x8a,
+    BINFLOAT = b'G',
+    BINUNICODE = b'X',
+    SHORT_BINUNICODE = 0x8c,
+    BINSTRING = b'T',
+    SHORT_BINSTRING = b'U',
+    EMPTY_TUPLE = b')',
+    TUPLE = b't',
+    TUPLE1 = 0x85,
+    TUPLE2 = 0x86,
+    TUPLE3 = 0x87,
+    EMPTY_LIST = b']',
+    APPEND = b'a',
+    APPENDS = b'e',
+    EMPTY_DICT = b'}',
+    SETITEM = b's',
+    SETITEMS = b'u',
+    BINPUT = b'q',
+    LONG_BINPUT = b'r',
+    MEMOIZE = 0x94,
+    BINGET = b'h',
+    LONG_BINGET = b'j',
+    GLOBAL = b'c',
+    STACK_GLOBAL = 0x93,
+    REDUCE = b'R',
+    BUILD = b'b',
+    BINPERSID = b'Q',
+}

@@ -1,0 +1,120 @@
+//! Features of images by a pretrained network: `mentor embed --backbone`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use mentor_backbone::{Backbone, BackboneError, read_picture};
+use mentor_data::{Limits, Reading, class_name, escape, natural_order, shown_path};
+
+use crate::commands::embed::{Args, Embedded};
+use crate::files::images;
+use crate::terminal::error::Failure;
+use crate::terminal::output;
+use crate::terminal::reading::ReadingBar;
+
+/// Pixels of images that are held at once take a few dozen megabytes.
+const MAX_BATCH: usize = 64;
+
+/// Opens a file of weights; what is wrong with it names the file.
+pub(super) fn open(path: &Path, architecture: Option<&str>) -> Result<Backbone, Failure> {
+    Backbone::open(path, architecture).map_err(|error| {
+        let help = error.help();
+        let failure = match error {
+            BackboneError::Io { .. } => Failure::data(error),
+            BackboneError::OtherArchitecture { .. } => {
+                Failure::usage(anyhow!("{}: {error}", shown_path(path)))
+            }
+            error => Failure::data(anyhow!("{}: {error}", shown_path(path))),
+        };
+        failure.ways(help)
+    })
+}
+
+/// The features of every image that the paths name.
+pub(super) fn embed(args: &Args, weights: &Path) -> Result<Embedded, Failure> {
+    let paths: Vec<PathBuf> = std::iter::once(&args.run).chain(&args.paths).cloned().collect();
+    let backbone = open(weights, args.architecture.as_deref())?;
+    let mut limits = Limits::default();
+    args.limits.apply(&mut limits);
+    let found = images::find(&paths);
+    found.say();
+    let classes = match &args.labels {
+        Some(_) => Some(Classes::of(&paths, &found.files)?),
+        None => None,
+    };
+    let (bar, total) = (ReadingBar::new(false), found.files.len() as u64);
+    let batch = args.batch_size.min(MAX_BATCH);
+    let read = |path: &PathBuf| read_picture(path, limits.max_pixels, limits.max_file_bytes);
+    let progress = |done: usize| bar.show(Reading { what: "computing features", done: done as u64, total });
+    let results = backbone.extract(&found.files, batch, read, progress);
+    let mut embedded =
+        Embedded { values: Vec::new(), ids: Vec::new(), labels: None, num_failed: found.problems.len() };
+    let mut labels = Vec::new();
+    for (index, (path, result)) in found.files.iter().zip(results).enumerate() {
+        match result {
+            Ok(feature) => {
+                embedded.values.extend(feature);
+                embedded.ids.push(path.to_string_lossy().into_owned());
+                labels.extend(classes.as_ref().map(|classes| classes.targets[index]));
+            }
+            Err(error) => {
+                output::note(&format!("error: {}", escape(&error.to_string())));
+                embedded.num_failed += 1;
+            }
+        }
+    }
+    embedded.labels = classes.map(|classes| (labels, classes.names));
+    Ok(embedded)
+}
+
+/// The classes of files in class folders.
+struct Classes {
+    /// In natural order, which is that of every data set.
+    names: Vec<String>,
+    /// The class of each file.
+    targets: Vec<u32>,
+}
+
+impl Classes {
+    /// Of one folder: what lies below a folder at its top has that folder's name.
+    fn of(paths: &[PathBuf], files: &[PathBuf]) -> Result<Self, Failure> {
+        let [root] = paths else {
+            let error =
+                anyhow!("--labels takes one folder of class folders, and {} paths are named", paths.len());
+            return Err(Failure::usage(error));
+        };
+        let of_file = |file: &PathBuf| {
+            let below = file.strip_prefix(root).ok()?;
+            let mut parts = below.components();
+            let first = parts.next()?;
+            parts.next().map(|_| class_name(&first.as_os_str().to_string_lossy()))
+        };
+        let classes =
+            files.iter().map(|file| of_file(file).ok_or(file)).collect::<Result<Vec<String>, _>>().map_err(
+                |file| {
+                    Failure::data(anyhow!("{}: lies in no class folder", shown_path(file)))
+                        .help("leave --labels out, or move the file into the folder of its class")
+                },
+            )?;
+        let mut names = classes.clone();
+        names.sort_by(|a, b| natural_order(a, b));
+        names.dedup();
+        let target = |class: &String| names.iter().position(|name| name == class).unwrap_or_default() as u32;
+        let targets = classes.iter().map(target).collect();
+        Ok(Self { names, targets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_the_top_folders_in_natural_order() {
+        let files = ["d/10/a.png", "d/2/b/c.png", "d/2/d.png"].map(PathBuf::from);
+        let classes = Classes::of(&["d".into()], &files).unwrap();
+        assert_eq!((classes.names, classes.targets), (vec!["2".to_owned(), "10".to_owned()], vec![1, 0, 0]));
+        assert!(Classes::of(&["d".into()], &["d/a.png".into()]).is_err());
+        assert!(Classes::of(&["d".into(), "e".into()], &files).is_err());
+    }
+}
