@@ -80,7 +80,7 @@ fn margin(from: usize, to: usize) -> usize {
 
 /// The picture in colour, without the ends of a very long one.
 fn middle(picture: &Picture) -> (usize, usize, Vec<u8>) {
-    let Picture { channels, height, width, bytes } = picture;
+    let Picture { channels, height, width, bytes, .. } = picture;
     let (high, wide) = ((*height).min(MAX_RATIO * width), (*width).min(MAX_RATIO * height));
     let (top, left) = ((height - high) / 2, (width - wide) / 2);
     let rows = bytes.chunks_exact(channels * width).skip(top).take(high);
