@@ -117,7 +117,7 @@ mod tests {
 
     fn picture(height: usize, width: usize) -> Picture {
         let bytes = (0..height * width * 3).map(|at| (at * 7 % 251) as u8).collect();
-        Picture { channels: 3, height, width, bytes }
+        Picture { channels: 3, height, width, bytes, extent: None }
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         for (height, width) in [(1, 1), (1, 100_000), (100_000, 1), (31, 77), (500, 32)] {
             assert_eq!(preprocessing.apply(&picture(height, width)).len(), 32 * 32 * 3, "{height}x{width}");
         }
-        let gray = Picture { channels: 1, height: 2, width: 2, bytes: vec![51; 4] };
+        let gray = Picture { channels: 1, height: 2, width: 2, bytes: vec![51; 4], extent: None };
         assert!(preprocessing.apply(&gray).iter().all(|value| (value - 0.2).abs() < 1e-6));
     }
 }

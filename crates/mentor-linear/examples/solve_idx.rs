@@ -66,7 +66,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let (secs, cpu_secs) = (start.elapsed().as_secs_f64(), cpu_secs() - cpu_before);
     println!(
-        "{{\"secs\": {secs}, \"cpu_secs\": {cpu_secs}, \"primal\": {:.17e}, \"dual\": {:.17e}, \"gap\": {:e}, \
+        "{{\"secs\": {secs}, \"cpu_secs\": {cpu_secs}, \"primal\": {:.17e}, \
+         \"dual\": {:.17e}, \"gap\": {:e}, \
          \"relative_gap\": {:e}, \"rounding\": {:e}, \"certified\": {}, \"num_iterations\": {}, \
          \"reason\": \"{}\", \"num_nonzero_weights\": {}, \"trace\": {trace:?}}}",
         solution.primal,

@@ -129,7 +129,8 @@ impl TensorNames {
 /// use burn::tensor::Device;
 /// use mentor_model::{Model, ModelSpec, TensorNames, init_from, parameters, to_safetensors};
 ///
-/// let model = |seed, classes| Model::new(&ModelSpec::new("mlp:8", [1, 4, 4], classes), seed, &Device::flex());
+/// let spec = |classes| ModelSpec::new("mlp:8", [1, 4, 4], classes);
+/// let model = |seed, classes| Model::new(&spec(classes), seed, &Device::flex());
 /// let file = to_safetensors(&model(1, 10)?)?;
 ///
 /// // Three classes instead of ten: the head starts anew.

@@ -45,7 +45,8 @@ pub struct Output {
 /// }
 ///
 /// let weight = Param::from_tensor(Tensor::from_floats([[1.0, -1.0]], &Device::flex()));
-/// let model = Model::custom("brightness", [1, 8, 8], Head::Classifier { num_classes: 2 }, Brightness { weight })?;
+/// let head = Head::Classifier { num_classes: 2 };
+/// let model = Model::custom("brightness", [1, 8, 8], head, Brightness { weight })?;
 /// let scores = model.scores(Tensor::ones([3, 1, 8, 8], &Device::flex()), &Pass::Inference);
 /// assert_eq!(scores.dims(), [3, 2]);
 /// assert_eq!(parameters(&model)[0].path, "weight");

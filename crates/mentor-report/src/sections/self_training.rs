@@ -97,7 +97,11 @@ fn curve(found: &SelfTraining, id: &str) -> String {
         series: vec![
             Series::line("val", "validation accuracy", points(|stage| Some(stage.val_accuracy))),
             Series::line("train dashed", "test accuracy", points(|stage| stage.test_accuracy)),
-            Series::line("penalty dotted", "precision on the audit set", first.into_iter().chain(audits).collect()),
+            Series::line(
+                "penalty dotted",
+                "precision on the audit set",
+                first.into_iter().chain(audits).collect(),
+            ),
         ],
         keys: None,
         mark: None,
