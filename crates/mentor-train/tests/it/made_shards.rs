@@ -122,7 +122,8 @@ fn a_few_bytes_do_not_become_many_rows() {
 fn a_few_bytes_do_not_take_hours() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path());
-    // A field that the library does not know, with lists of two thousand million booleans, which take no byte.
+    // A field that the library does not know, with lists of two thousand million booleans, which take no
+    // byte.
     let list = [0xf1, 0xff, 0xff, 0xff, 0xff, 0x07];
     let footer = [&[0xd9, 0xf9, 0xff, 0x01][..], &list.repeat(255)].concat();
     let length = footer.len() as u32;
