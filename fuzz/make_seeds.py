@@ -99,13 +99,21 @@ def tables():
     seed("manifest", "commas", rows)
     seed("manifest", "semicolons", "sep=;\r\n" + rows.replace(",", ";").replace("\n", "\r\n"))
     seed("manifest", "tabs-utf-16", rows.replace(",", "\t").encode("utf-16"))
-    seed("manifest", "splits", 'label,path,split,more\nx,"./a.pgm",train,1\ny,file://b.pgm,train,\nx,c%2Epgm,test,"2\n"\ny,d.pgm,val,3\n')
+    splits = [
+        "label,path,split,more",
+        'x,"./a.pgm",train,1',
+        "y,file://b.pgm,train,",
+        'x,c%2Epgm,test,"2\n"',
+        "y,d.pgm,val,3\n",
+    ]
+    seed("manifest", "splits", "\n".join(splits))
     seed("triplets", "commas", "anchor,positive,negative\n", "digits[0],digits[1],digits[2]\n0,1,2\n")
 
 
 def pictures():
     for name in [
-        "gray-2.png", "palette-2-interlaced.png", "bits.pbm", "gray-progressive.jpg", "pillow-2.jpg", "gray.jpg",
+        "gray-2.png", "palette-2-interlaced.png", "bits.pbm", "gray-progressive.jpg", "pillow-2.jpg",
+        "gray.jpg",
         "lossy.webp", "lossless.webp", "fax-4.tif", "gray-lzw.tif", "gray-deflate.tif", "gray-packbits.tif",
         "rle-4.bmp", "palette-1.bmp", "plain.gif", "orientation-6.webp",
     ]:  # fmt: skip

@@ -24,7 +24,8 @@ for name in "$@"; do
     mkdir -p "$target/fuzz-corpus/$name" "regressions/$name"
     dictionary=
     [ -f "dictionaries/$name.dict" ] && dictionary=-dict=dictionaries/$name.dict
-    RAYON_NUM_THREADS=1 "$target/fuzz/$host/release/$name" "$target/fuzz-corpus/$name" "seeds/$name" "regressions/$name" $dictionary \
+    RAYON_NUM_THREADS=1 "$target/fuzz/$host/release/$name" \
+        "$target/fuzz-corpus/$name" "seeds/$name" "regressions/$name" $dictionary \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512 -max_len=16384 \
         -artifact_prefix="artifacts/$name-" -print_final_stats=1 2>"artifacts/$name.log" ||
         echo "$name: see fuzz/artifacts/$name.log"

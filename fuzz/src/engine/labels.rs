@@ -40,7 +40,8 @@ fn read(shard: &[u8], manifest: &[u8]) {
     }
 }
 
-/// A cache, or one half built if the first byte is odd. Its second bit makes the checksum of the header right.
+/// A cache, or one half built if the first byte is odd. Its second bit makes the checksum of the header
+/// right.
 pub fn teacher_cache(bytes: &[u8]) {
     let Some((&kind, cache)) = bytes.split_first() else { return };
     let mut cache = cache.to_vec();

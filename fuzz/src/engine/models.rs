@@ -58,7 +58,8 @@ pub fn model_json(bytes: &[u8]) {
     }
 }
 
-/// The only checkpoint of a run, which goes on from it or refuses it. An odd first byte makes its checksum right.
+/// The only checkpoint of a run, which goes on from it or refuses it. An odd first byte makes its checksum
+/// right.
 pub fn checkpoint(bytes: &[u8]) {
     let Some((&kind, checkpoint)) = bytes.split_first() else { return };
     let place = folder("checkpoint", |place| {

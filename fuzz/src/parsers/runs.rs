@@ -7,7 +7,8 @@ use mentor_run::{Config, RunDir};
 
 use super::place::{folder, put};
 
-/// A configuration, and its first line as an assignment of `--set`. What is read can be written and read again.
+/// A configuration, and its first line as an assignment of `--set`. What is read can be written and read
+/// again.
 pub fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let assignments: Vec<String> = text.lines().take(1).map(str::to_owned).collect();

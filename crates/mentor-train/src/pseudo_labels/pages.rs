@@ -1,6 +1,6 @@
 //! What the Parquet library is shown of a file: no more than lies in it, and no form that the writer does not
-//! use. The library takes memory and time for what a header claims, and a dictionary makes any number of rows of
-//! a few bytes.
+//! use. The library takes memory and time for what a header claims, and a dictionary makes any number of
+//! rows of a few bytes.
 
 use std::fs::File;
 use std::io::BufReader;

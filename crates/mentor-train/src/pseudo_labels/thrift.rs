@@ -1,8 +1,9 @@
-//! Which Thrift structures of a file the Parquet library is shown: those that mentor's writer makes, field by
-//! field. It reads known fields whatever type the file gives them and skips others, and a list of two thousand
-//! million booleans takes it seconds to skip and no byte of the file.
+//! Which Thrift structures of a file the Parquet library is shown: those that mentor's writer makes, field
+//! by field. The library reads known fields whatever type the file gives them, and skips others. A list of two
+//! thousand million booleans takes it seconds to skip, and the file a few bytes.
 //!
-//! Source: the compact protocol of Apache Thrift, and `parquet.thrift` of Apache Parquet, whose numbers these are.
+//! Source: the compact protocol of Apache Thrift, and `parquet.thrift` of Apache Parquet, whose numbers
+//! these are.
 
 /// What a field holds.
 enum Field {
@@ -56,7 +57,8 @@ pub(super) fn is_footer(bytes: &[u8]) -> bool {
     Scan { rest: bytes }.fields(FOOTER, &mut |_, _| ()).is_some()
 }
 
-/// The length of the header of a data page that mentor writes, and of the page behind it; `None` of other bytes.
+/// The length of the header of a data page that mentor writes, and of the page behind it; `None` of other
+/// bytes.
 pub(super) fn page_header(bytes: &[u8]) -> Option<(u64, u64)> {
     let (mut scan, mut size) = (Scan { rest: bytes }, None);
     scan.fields(PAGE_HEADER, &mut |field, value| {
