@@ -1,4 +1,5 @@
-//! A network of the caller's own in the real loop: optimiser, moving average, checkpoints, and back from its files.
+//! A network of the caller's own in the real loop: optimiser, moving average, checkpoints, and back from its
+//! files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ fn digits(split: Split) -> Arc<Dataset> {
 fn trained(out: &Path, freeze: &[String], steps: u64) -> Outcome<Trained> {
     let head = Head::Classifier { num_classes: 10 };
     let model = Model::custom("own", [1, 8, 8], head, Own::new(12)).unwrap().freeze(freeze).unwrap();
-    let text = "penalty = { l1 = 1e-5, l2 = 1e-4 }\ntraining = { epochs = 3, ema = 0.9, checkpoint_secs = 0.0 }";
+    let text =
+        "penalty = { l1 = 1e-5, l2 = 1e-4 }\ntraining = { epochs = 3, ema = 0.9, checkpoint_secs = 0.0 }";
     let stop = AtomicBool::new(false);
     let execution = Execution::new(&Device::flex()).with_stop(&stop).with_observer(|event| {
         if let TrainEvent::Step(metrics) = event {
