@@ -10,7 +10,8 @@ use crate::init::Init;
 use crate::network::erased::ErasedNetwork;
 use crate::{ModelError, ModelSpec};
 
-/// A network by name. [`FromStr`] and [`fmt::Display`] are inverse to each other, but that the short name `vit` is read
+/// A network by name. [`FromStr`] and [`fmt::Display`] are inverse to each other, but that the short name
+/// `vit` is read
 /// and its long form `vit-4-192-4` written.
 ///
 /// ```
@@ -122,7 +123,8 @@ impl FromStr for Architecture {
     }
 }
 
-/// The name as it is spelt here, if it is spelt otherwise: `ResNet18` and `resnet_18` are `resnet-18`, `wrn16x2` is `wrn-16-2`.
+/// The name as it is spelt here, if it is spelt otherwise: `ResNet18` and `resnet_18` are `resnet-18`,
+/// `wrn16x2` is `wrn-16-2`.
 fn spelling(name: &str) -> Option<String> {
     let lower = name.trim().to_lowercase().replace(['_', ' '], "-");
     let (family, numbers) = ["resnet", "wrn", "wideresnet", "wide-resnet", "vit", "mlp"]

@@ -1,7 +1,8 @@
 //! Network families by name, with weights in and out.
 //!
 //! A [`ModelSpec`] (a name such as `wrn-16-2`, the input's shape, the [`Head`]) and a seed give a [`Model`];
-//! [`Model::scores`] and [`Model::embeddings`] turn a batch of images into one row an image. Whether the network trains or infers is an argument of the call, [`Pass`], never a hidden switch.
+//! [`Model::scores`] and [`Model::embeddings`] turn a batch of images into one row an image. Whether the
+//! network trains or infers is an argument of the call, [`Pass`], never a hidden switch.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -18,8 +19,10 @@
 //!
 //! A network of the caller's own is a type with the trait [`Network`]; [`Model::custom`] makes a model of it.
 //!
-//! Files, from the outside in: `weights` (safetensors, hashes), `model` (the one type that others hold), `architecture`
-//! (names), one file a family in `families`, `layers` (what the families are built from; the one place where a device
+//! Files, from the outside in: `weights` (safetensors, hashes), `model` (the one type that others hold),
+//! `architecture`
+//! (names), one file a family in `families`, `layers` (what the families are built from; the one place where
+//! a device
 //! would get a faster kernel), `init` (first values), `network` (what all of them are).
 
 mod architecture;

@@ -16,7 +16,8 @@ const MAX_PARAMS: u64 = 1 << 31;
 ///
 /// A clone is a snapshot: training goes on without changing it, running statistics included. It is also
 /// a Burn [`Module`]; the paths that its visitors see (`blocks.0.conv1.weight`) are those of the safetensors
-/// file. In mentor's families the identities of the parameters are their positions in the network, the same in every
+/// file. In mentor's families the identities of the parameters are their positions in the network, the same
+/// in every
 /// process. Two models therefore share identities: each needs an optimiser of its own.
 ///
 /// For evaluation, [`Model::inference`] gives a copy without autodiff.
@@ -55,10 +56,12 @@ impl Model {
         Ok(Self { spec: spec.clone(), network })
     }
 
-    /// A model of a network of the caller's own, for images `input` (channels, height, width); `name` stands for its
+    /// A model of a network of the caller's own, for images `input` (channels, height, width); `name` stands
+    /// for its
     /// architecture in files.
     ///
-    /// The network must give one value for each of the head's [`size`](Head::size); the model divides embeddings by their
+    /// The network must give one value for each of the head's [`size`](Head::size); the model divides
+    /// embeddings by their
     /// norm if the head says so.
     ///
     /// # Errors
@@ -92,7 +95,8 @@ impl Model {
     /// # Panics
     ///
     /// If the model has no classifier; if the images have another shape than the specification's `input`, or
-    /// the noise names another number of samples than there are images; if a network of the caller's own gives another
+    /// the noise names another number of samples than there are images; if a network of the caller's own
+    /// gives another
     /// number of values than its head has.
     pub fn scores(&self, images: Tensor<4>, pass: &Pass<'_>) -> Tensor<2> {
         assert!(matches!(self.spec.head, Head::Classifier { .. }), "an embedding model gives no scores");
@@ -137,12 +141,14 @@ impl Model {
         trainable.map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
-    /// The model with the parameters whose paths begin with one of `prefixes` held fixed: they get no gradient, so that no
+    /// The model with the parameters whose paths begin with one of `prefixes` held fixed: they get no
+    /// gradient, so that no
     /// optimiser changes them. Running statistics go on following the batches. An empty list changes nothing.
     ///
     /// # Errors
     ///
-    /// [`ModelError::NothingFrozen`] for a prefix that no trainable parameter has, and [`ModelError::AllFrozen`] if none is left
+    /// [`ModelError::NothingFrozen`] for a prefix that no trainable parameter has, and
+    /// [`ModelError::AllFrozen`] if none is left
     /// to be trained.
     pub fn freeze(self, prefixes: &[String]) -> Result<Self, ModelError> {
         if prefixes.is_empty() {
@@ -162,7 +168,8 @@ impl Model {
         Ok(self.map(&mut Freeze { prefixes, path: Vec::new() }))
     }
 
-    /// A snapshot without autodiff, for evaluation: operations record no graph. Call it with images on a device
+    /// A snapshot without autodiff, for evaluation: operations record no graph. Call it with images on a
+    /// device
     /// without autodiff and [`Pass::Inference`].
     pub fn inference(&self) -> Self {
         self.valid()

@@ -21,16 +21,19 @@ impl Pass<'_> {
     }
 }
 
-/// The key of a batch's noise: every mask is a pure function of `(seed, draw, sample, layer)`, whatever else is in the
+/// The key of a batch's noise: every mask is a pure function of `(seed, draw, sample, layer)`, whatever else
+/// is in the
 /// batch.
 ///
-/// The same sample in the same draw has the same mask. A caller who wants two masks for a sample in one draw, or who
+/// The same sample in the same draw has the same mask. A caller who wants two masks for a sample in one draw,
+/// or who
 /// feeds samples of two data sets whose indices overlap, gives them different seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise<'a> {
     /// The run's seed.
     pub seed: u64,
-    /// The number of the draw, from 0: the epoch, or the batch if a sample may occur several times in an epoch.
+    /// The number of the draw, from 0: the epoch, or the batch if a sample may occur several times in an
+    /// epoch.
     pub draw: u64,
     /// Index in the data set of each image of the batch.
     pub samples: &'a [u32],

@@ -27,7 +27,8 @@ pub fn tensor_shapes(module: &impl Module) -> Vec<(String, Vec<usize>)> {
     shapes.found
 }
 
-/// Whether the first names of `path` are those of `prefix`: `blocks.1` is not the beginning of `blocks.10.weight`.
+/// Whether the first names of `path` are those of `prefix`: `blocks.1` is not the beginning of
+/// `blocks.10.weight`.
 pub(crate) fn begins_with(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

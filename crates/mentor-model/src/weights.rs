@@ -42,20 +42,23 @@ impl NamedTensor {
     }
 }
 
-/// Whether L1 and L2 apply to a parameter of this shape: weights, and a transformer's positions, have two axes or more, while biases
+/// Whether L1 and L2 apply to a parameter of this shape: weights, and a transformer's positions, have two
+/// axes or more, while biases
 /// and the parameters of a normalisation have one and are never penalised.
 pub fn is_penalised(shape: &[usize]) -> bool {
     shape.len() >= 2
 }
 
-/// All tensors of the model in the order of its layers, running statistics included. Reads them from the device.
+/// All tensors of the model in the order of its layers, running statistics included. Reads them from the
+/// device.
 pub fn parameters(model: &Model) -> Vec<NamedTensor> {
     let mut reader = Reader::default();
     model.visit(&mut reader);
     reader.tensors
 }
 
-/// The model's tensors as the bytes of a safetensors file: F32, little-endian, sorted by path, no metadata. Equal
+/// The model's tensors as the bytes of a safetensors file: F32, little-endian, sorted by path, no metadata.
+/// Equal
 /// weights give equal bytes.
 ///
 /// # Errors
@@ -79,7 +82,8 @@ pub fn to_safetensors(model: &Model) -> Result<Vec<u8>, ModelError> {
 ///
 /// # Errors
 ///
-/// A file that is cut short or damaged; a tensor that is missing, unknown, of another shape or of another type
+/// A file that is cut short or damaged; a tensor that is missing, unknown, of another shape or of another
+/// type
 /// than F32; a value that is not finite, or a negative running variance. The file holds the model's tensors
 /// exactly, or it is refused.
 pub fn load_safetensors(model: Model, bytes: &[u8]) -> Result<Model, ModelError> {
@@ -93,12 +97,15 @@ pub fn load_safetensors(model: Model, bytes: &[u8]) -> Result<Model, ModelError>
 /// Which tensor of a file becomes which of a model, where they are not the same by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TensorNames {
-    /// What names in the file begin with, and what stands for it in the model. Of those that fit a name the first is
-    /// taken; a beginning is of whole names, as `blocks.1` of `blocks.1.weight`. An empty one fits every name.
+    /// What names in the file begin with, and what stands for it in the model. Of those that fit a name the
+    /// first is
+    /// taken; a beginning is of whole names, as `blocks.1` of `blocks.1.weight`. An empty one fits every
+    /// name.
     pub rename: Vec<(String, String)>,
     /// Beginnings of names in the file, before they are renamed, that are not used.
     pub skip: Vec<String>,
-    /// Beginnings of names in the model that keep their first values, whether or not the file has such tensors.
+    /// Beginnings of names in the model that keep their first values, whether or not the file has such
+    /// tensors.
     pub keep: Vec<String>,
 }
 
@@ -116,10 +123,13 @@ impl TensorNames {
     }
 }
 
-/// The model with the weights of a safetensors file of a network that need not be quite the same, to start training from.
+/// The model with the weights of a safetensors file of a network that need not be quite the same, to start
+/// training from.
 ///
-/// Every tensor of the file is used, named in [`TensorNames::skip`], or one that the model keeps as it is; every tensor of
-/// the model is in the file or named in [`TensorNames::keep`]. What is left over is a mistake in a name, and an error.
+/// Every tensor of the file is used, named in [`TensorNames::skip`], or one that the model keeps as it is;
+/// every tensor of
+/// the model is in the file or named in [`TensorNames::keep`]. What is left over is a mistake in a name, and
+/// an error.
 ///
 /// # Errors
 ///

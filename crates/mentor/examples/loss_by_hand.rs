@@ -1,4 +1,5 @@
-//! Three images of the course CS231n, in three ways: by hand, in f64 with every term, and on tensors with autodiff.
+//! Three images of the course CS231n, in three ways: by hand, in f64 with every term, and on tensors with
+//! autodiff.
 //!
 //! `cargo run --example loss_by_hand`
 

@@ -1,4 +1,5 @@
-//! Trains on a data set type of the program's own: images that are made when they are asked for, as a database, an
+//! Trains on a data set type of the program's own: images that are made when they are asked for, as a
+//! database, an
 //! archive or a video would give them.
 //!
 //! `cargo run --release --example own_data_set`
@@ -47,7 +48,8 @@ impl ImageStore for Bars {
     }
 
     fn read(&self, index: usize, out: &mut [u8]) -> Result<(), DataError> {
-        // An error of a database would become one of the data set: `.map_err(|error| DataError::store(self.id(index), error))`.
+        // An error of a database would become one of the data set: `.map_err(|error|
+        // DataError::store(self.id(index), error))`.
         let number = (self.range.start + index) / 2;
         for (place, byte) in out.iter_mut().enumerate() {
             let along = if index % 2 == 1 { place % 8 } else { place / 8 };

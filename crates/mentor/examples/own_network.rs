@@ -13,7 +13,8 @@ use mentor::loss::ScoreLoss;
 use mentor::model::{Head, Model, Network, Output, Pass, load_safetensors, to_safetensors, weights_blake3};
 use mentor::train::{Execution, Trainer};
 
-/// Two layers, and a shortcut from the image to the scores. The names of its parameters are those of its fields.
+/// Two layers, and a shortcut from the image to the scores. The names of its parameters are those of its
+/// fields.
 #[derive(Module, Debug)]
 struct Shortcut {
     hidden: Param<Tensor<2>>,

@@ -15,14 +15,16 @@ use mentor::data::{Limits, OpenOptions, Source, Split, decode};
 use mentor::run::Config;
 use mentor::train::{Execution, Plan, TrainedModel, train};
 
-/// Answers every image of a connection, its length as four bytes and then the file, with a line: class and probability.
+/// Answers every image of a connection, its length as four bytes and then the file, with a line: class and
+/// probability.
 fn answer(model: &TrainedModel, mut stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut length = [0; 4];
     while stream.read_exact(&mut length).is_ok() {
         let mut file = Vec::new();
         let limit = u64::from(u32::from_le_bytes(length)).min(1 << 20);
         (&mut stream).take(limit).read_to_end(&mut file)?;
-        // Any format that mentor reads, brought to the model's size and channels; nothing here panics on a bad file.
+        // Any format that mentor reads, brought to the model's size and channels; nothing here panics on a
+        // bad file.
         let answer = match decode(&file, model.format(), &Limits::default()) {
             Ok(image) => match model.predict(&[image])?.best(0) {
                 Some((class, probability)) => format!("{class} {probability:.4}"),

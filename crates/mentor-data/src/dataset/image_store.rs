@@ -7,11 +7,13 @@ use std::sync::Arc;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 
-/// Images with labels that a [`Loader`](crate::Loader) makes batches of: a [`Dataset`](crate::Dataset), or a type of the
+/// Images with labels that a [`Loader`](crate::Loader) makes batches of: a [`Dataset`](crate::Dataset), or a
+/// type of the
 /// caller's own, such as a database, a tar archive or the frames of a video. An example is at
 /// [`Dataset::from_store`](crate::Dataset::from_store), which makes any store one that mentor trains on.
 ///
-/// Several threads read at once. The same index must always give the same image: runs are resumed, and repeated, on
+/// Several threads read at once. The same index must always give the same image: runs are resumed, and
+/// repeated, on
 /// that promise.
 pub trait ImageStore: fmt::Debug + Send + Sync {
     /// Number of images, at most `u32::MAX`.
@@ -41,7 +43,8 @@ pub trait ImageStore: fmt::Debug + Send + Sync {
     /// If the image cannot be read; [`DataError::store`] wraps an error of the caller's own.
     fn read(&self, index: usize, out: &mut [u8]) -> Result<(), DataError>;
 
-    /// Whether reading an image takes no more time than copying it. Otherwise a loader reads ahead on threads of its own.
+    /// Whether reading an image takes no more time than copying it. Otherwise a loader reads ahead on threads
+    /// of its own.
     fn in_memory(&self) -> bool {
         false
     }

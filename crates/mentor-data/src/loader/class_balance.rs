@@ -1,13 +1,17 @@
-//! Batches of P classes with K samples each (Hermans, Beyer and Leibe, 2017): what ranking losses need, whose terms
+//! Batches of P classes with K samples each (Hermans, Beyer and Leibe, 2017): what ranking losses need, whose
+//! terms
 //! compare samples of one class with samples of others.
 //!
 //! An epoch is planned as a whole, as a pure function of seed and epoch:
 //!
-//! 1. Each class is shuffled and cut into groups of K. The last group is filled up from the start of the same order; a
+//! 1. Each class is shuffled and cut into groups of K. The last group is filled up from the start of the same
+//! order; a
 //!    class with fewer than K samples makes one group of all it has, never one sample twice.
-//! 2. There are B = max(⌈groups / P⌉, most groups of a class) batches, so that every sample comes at least once. Where that
+//! 2. There are B = max(⌈groups / P⌉, most groups of a class) batches, so that every sample comes at least
+//! once. Where that
 //!    leaves places over, classes go through a second order, those with at least two samples first.
-//! 3. Each batch takes P different classes, drawn in proportion to the groups that they have left; a class that must be in
+//! 3. Each batch takes P different classes, drawn in proportion to the groups that they have left; a class
+//! that must be in
 //!    every batch that is left is taken first, so that all groups find a place.
 
 use mentor_random::{Purpose, Stream};
@@ -29,7 +33,8 @@ impl ClassBalance {
     ///
     /// # Errors
     ///
-    /// [`DataError::InvalidOption`] if either number is below 2; [`DataError::ClassBalance`] if the data set has fewer
+    /// [`DataError::InvalidOption`] if either number is below 2; [`DataError::ClassBalance`] if the data set
+    /// has fewer
     /// classes with samples than `classes_per_batch`, or no class with `samples_per_class` samples.
     pub fn of(
         dataset: &Dataset,
@@ -133,7 +138,8 @@ pub(crate) fn plan(
     (samples, ends)
 }
 
-/// How many batches each class is part of: at least its groups, at most all, `num_batches · classes_per_batch` in sum.
+/// How many batches each class is part of: at least its groups, at most all, `num_batches ·
+/// classes_per_batch` in sum.
 fn slots(
     counts: &[usize],
     num_batches: usize,
@@ -161,7 +167,8 @@ fn slots(
     slots
 }
 
-/// Different classes for one batch: those that must be in all `batches_left`, then others by what they have left.
+/// Different classes for one batch: those that must be in all `batches_left`, then others by what they have
+/// left.
 fn choose(left: &[usize], batches_left: usize, classes_per_batch: usize, draws: &mut Stream) -> Vec<usize> {
     let mut chosen: Vec<usize> = (0..left.len()).filter(|&class| left[class] == batches_left).collect();
     let mut weights = left.to_vec();

@@ -29,7 +29,8 @@ pub(crate) trait LossOnScores {
     /// If there are no scores, one is not finite, or the target is none of them.
     fn explain(&self, scores: &[f64], target: usize) -> Result<Explanation, LossError>;
 
-    /// The mean loss of samples whose scores are all zero: what no weights at all have. Of weighted classes as if all had
+    /// The mean loss of samples whose scores are all zero: what no weights at all have. Of weighted classes
+    /// as if all had
     /// the largest weight.
     fn of_zero_scores(&self, num_classes: usize) -> f64;
 

@@ -10,7 +10,8 @@ use super::loss_on_scores::LossOnScores;
 use super::parameters::{Parameter, Parameters, Range, Value, number, numbers};
 use crate::{Hinge, LossError, MulticlassSvm, SoftmaxCrossEntropy};
 
-/// A loss on scores `[N, C]` with class targets `[N]`: what `--loss` names. Files hold its name and its parameters.
+/// A loss on scores `[N, C]` with class targets `[N]`: what `--loss` names. Files hold its name and its
+/// parameters.
 ///
 /// ```
 /// use mentor_loss::{Parameters, ScoreLoss};
@@ -43,7 +44,8 @@ pub struct NamedLoss {
     pub name: &'static str,
     /// The parameters that the loss has.
     pub parameters: &'static [Parameter],
-    /// What the learning rate that suits softmax is multiplied by: a loss whose gradient is several times as large takes
+    /// What the learning rate that suits softmax is multiplied by: a loss whose gradient is several times as
+    /// large takes
     /// shorter steps.
     pub rate_factor: f64,
     /// The loss, from every one of its parameters.
@@ -105,7 +107,8 @@ impl NamedLoss {
     ///
     /// # Errors
     ///
-    /// [`LossError::ForeignParameter`] for a parameter that the loss does not have; the error of the loss for a value that it refuses.
+    /// [`LossError::ForeignParameter`] for a parameter that the loss does not have; the error of the loss for
+    /// a value that it refuses.
     pub fn with(&self, mut parameters: Parameters) -> Result<ScoreLoss, LossError> {
         if let Some(name) = parameters.keys().find(|name| !self.has(name)) {
             return Err(LossError::ForeignParameter { name: name.clone(), loss: self.name });
@@ -166,7 +169,8 @@ impl ScoreLoss {
         self.inner().explain(scores, target)
     }
 
-    /// The mean loss of samples whose scores are all zero: what no weights at all have. Of weighted classes as if all had
+    /// The mean loss of samples whose scores are all zero: what no weights at all have. Of weighted classes
+    /// as if all had
     /// the largest weight.
     pub fn of_zero_scores(&self, num_classes: usize) -> f64 {
         self.inner().of_zero_scores(num_classes)

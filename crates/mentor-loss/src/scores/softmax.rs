@@ -44,13 +44,15 @@ use crate::{LossError, shapes};
 /// Where the target leads, M is 0 and the loss is `log1p` of a small sum: it keeps its digits down to the
 /// underflow of `f32` (a lead of 87), where log-sum-exp minus `s_y` is 0 from a lead of 17 on. So does the
 /// gradient of the target, −Σ_{j≠y} p_j, where `p_y − 1` would be rounded. Holding M constant changes no
-/// gradient: the derivative of the whole with respect to M is exactly 0. Scores of ±1e4 give finite values and
+/// gradient: the derivative of the whole with respect to M is exactly 0. Scores of ±1e4 give finite values
+/// and
 /// gradients. Soft targets use the log-softmax shifted by the largest score, accurate to about 1e-7 of
 /// the largest difference of scores.
 ///
 /// # Parameters
 ///
-/// `label_smoothing` ε: from 0 (default, off) to 1. `class_weights` w: one for each class, each at least 0 and finite,
+/// `label_smoothing` ε: from 0 (default, off) to 1. `class_weights` w: one for each class, each at least 0
+/// and finite,
 /// one at least greater than 0 (default: all 1).
 ///
 /// # Example
@@ -75,8 +77,10 @@ use crate::{LossError, shapes};
 ///
 /// # Differs from
 ///
-/// - PyTorch `CrossEntropyLoss` has the same values for each sample (`reduction="none"`), weights and smoothing
-///   included, but its weighted mean over class targets divides by Σ_i w_{y_i} where the mean here divides by N:
+/// - PyTorch `CrossEntropyLoss` has the same values for each sample (`reduction="none"`), weights and
+///   smoothing
+///   included, but its weighted mean over class targets divides by Σ_i w_{y_i} where the mean here divides by
+/// N:
 ///   doubling all weights doubles this loss and leaves PyTorch's as it is.
 /// - Burn `CrossEntropyLoss` divides like PyTorch; it and PyTorch compute log-sum-exp minus `s_y`.
 /// - scikit-learn `log_loss` takes probabilities, clipped at the machine epsilon.
@@ -84,9 +88,12 @@ use crate::{LossError, shapes};
 ///
 /// # Source
 ///
-/// J. S. Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990, for the softmax
-/// with its likelihood. C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7, for label
-/// smoothing. P. Blanchard, D. Higham, N. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA
+/// J. S. Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990, for the
+/// softmax
+/// with its likelihood. C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7, for
+/// label
+/// smoothing. P. Blanchard, D. Higham, N. Higham, "Accurately computing the log-sum-exp and softmax
+/// functions", IMA
 /// J. Numer. Anal. 41 (2021), for the shift and the `log1p`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SoftmaxCrossEntropy {
@@ -223,8 +230,10 @@ impl SoftmaxCrossEntropy {
     ///
     /// # Errors
     ///
-    /// [`LossError::NoScores`], [`LossError::Score`] and [`LossError::Target`] for scores that are empty or not
-    /// finite and for a target that is not among them; [`LossError::ClassWeightCount`] if the class weights do not fit the scores.
+    /// [`LossError::NoScores`], [`LossError::Score`] and [`LossError::Target`] for scores that are empty or
+    /// not
+    /// finite and for a target that is not among them; [`LossError::ClassWeightCount`] if the class weights
+    /// do not fit the scores.
     ///
     /// # Example
     ///

@@ -54,7 +54,8 @@ const CHANNELS: [usize; 3] = [32, 64, 128];
 const NUM_FEATURES: usize = 256;
 
 /// conv 3x3 (32), conv 3x3 (64), max-pool 2, conv 3x3 (128), max-pool 2, 256 units (the features), dropout,
-/// head; a ReLU after each convolution and after the hidden layer. `cnn:wide` has twice the channels and units.
+/// head; a ReLU after each convolution and after the hidden layer. `cnn:wide` has twice the channels and
+/// units.
 ///
 /// Without batch normalisation: a sample's scores depend on that sample alone, so the gradient of a whole
 /// training set, accumulated in chunks, is exact.

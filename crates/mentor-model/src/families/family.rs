@@ -30,7 +30,8 @@ pub struct Family {
     pub learning_rate: f64,
     /// How the list of an error shows it; empty if another line of the catalogue stands for it.
     pub(crate) summary: &'static str,
-    /// What a name of the family means: `None` if it is none, else the network or what is wrong with the name.
+    /// What a name of the family means: `None` if it is none, else the network or what is wrong with the
+    /// name.
     pub(crate) parse: fn(&str) -> Option<Parsed>,
 }
 

@@ -87,7 +87,8 @@ const SMALL_IMAGE: usize = 64;
 
 /// Two forms of one network of basic blocks, chosen by the depth.
 ///
-/// **6n+2** (section 4.2, for 32x32 images): a 3x3 stem, three stages of n blocks with 16, 32 and 64 channels,
+/// **6n+2** (section 4.2, for 32x32 images): a 3x3 stem, three stages of n blocks with 16, 32 and 64
+/// channels,
 /// and shortcuts without parameters (the paper's option A: subsample, then zeros for the new channels), which
 /// gives `resnet-20` its 0.27 million parameters.
 ///

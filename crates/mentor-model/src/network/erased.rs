@@ -1,4 +1,5 @@
-//! Any network behind a pointer. Burn's visitors and mappers are generic, and so no trait objects: here each rank that a
+//! Any network behind a pointer. Burn's visitors and mappers are generic, and so no trait objects: here each
+//! rank that a
 //! parameter may have is tried in turn.
 
 use std::any::Any;
@@ -66,7 +67,8 @@ impl<N: Network> ErasedNetwork for N {
     }
 }
 
-/// A visitor of parameters whose type is not known. Flags and tensors of integers are no parameters of a model.
+/// A visitor of parameters whose type is not known. Flags and tensors of integers are no parameters of a
+/// model.
 pub(crate) trait ErasedVisitor {
     fn enter(&mut self, name: &str, container: &str);
     fn exit(&mut self, name: &str, container: &str);

@@ -1,4 +1,5 @@
-//! `model.json` of version 2, which held the configuration of the loss, the penalty and the data as they were written.
+//! `model.json` of version 2, which held the configuration of the loss, the penalty and the data as they were
+//! written.
 
 use mentor_data::Preprocessing;
 use mentor_metrics::calibration::Calibration;

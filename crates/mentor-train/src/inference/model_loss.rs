@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::checker::{Checker, PlanError};
 use crate::plan::loss::{LossPlan, RankingLoss, config_of, score_loss_of};
 
-/// The data loss that a model was trained with, every parameter of it known. A file that names another loss, or leaves a
+/// The data loss that a model was trained with, every parameter of it known. A file that names another loss,
+/// or leaves a
 /// parameter out, is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "LossConfig", into = "LossConfig")]
@@ -20,7 +21,8 @@ pub enum ModelLoss {
 }
 
 impl ModelLoss {
-    /// Reads what a file of the oldest version says of the loss, in which a field that is not stated has its default.
+    /// Reads what a file of the oldest version says of the loss, in which a field that is not stated has its
+    /// default.
     ///
     /// # Errors
     ///
@@ -76,7 +78,8 @@ impl TryFrom<LossConfig> for ModelLoss {
 
     fn try_from(config: LossConfig) -> Result<Self, PlanError> {
         let loss = Self::of_config(&config, false)?;
-        // A field that is missing, or spelt otherwise, would be a default that another version fills in otherwise.
+        // A field that is missing, or spelt otherwise, would be a default that another version fills in
+        // otherwise.
         if LossConfig::from(loss.clone()) == config {
             return Ok(loss);
         }

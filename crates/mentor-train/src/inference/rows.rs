@@ -54,7 +54,8 @@ impl Predictions {
         &self.classes
     }
 
-    /// Every class of image `index` with its probability, the likeliest first; of equal ones the first in the order of the
+    /// Every class of image `index` with its probability, the likeliest first; of equal ones the first in the
+    /// order of the
     /// classes. `None` if there is no such image.
     pub fn ranked(&self, index: usize) -> Option<Vec<(&str, f64)>> {
         let scores = self.scores.iter().nth(index)?;

@@ -30,7 +30,8 @@ pub(crate) const MAX_WEIGHTS: u64 = (1 << 33) + MAX_HEADER;
 
 /// A model with everything that its use needs: classes, preprocessing, loss.
 ///
-/// It is `Send` and `Sync`, and no call changes it: a server holds one in an `Arc` and asks it from many threads. On the
+/// It is `Send` and `Sync`, and no call changes it: a server holds one in an `Arc` and asks it from many
+/// threads. On the
 /// CPU a call shares its work among Rayon's threads.
 #[derive(Debug)]
 pub struct TrainedModel {
@@ -92,7 +93,8 @@ impl TrainedModel {
         Self::of_run(&run_dir, file, model, device)
     }
 
-    /// As [`TrainedModel::load`], of a run that trained a network of the caller's own ([`Model::custom`]); `network` is one
+    /// As [`TrainedModel::load`], of a run that trained a network of the caller's own ([`Model::custom`]);
+    /// `network` is one
     /// of the same shape, of any weights, on `device`.
     ///
     /// # Errors
@@ -106,7 +108,8 @@ impl TrainedModel {
         Self::of_run(&run_dir, file, model, device)
     }
 
-    /// Loads the two files `model.json` and `model.safetensors` of a folder, which need not be a run: all that a program
+    /// Loads the two files `model.json` and `model.safetensors` of a folder, which need not be a run: all
+    /// that a program
     /// needs to use a model.
     ///
     /// # Errors
@@ -118,11 +121,13 @@ impl TrainedModel {
         Self::from_bytes(&description, &weights, device)
     }
 
-    /// A model from the bytes of its `model.json` and its `model.safetensors`, such as ones in the program itself.
+    /// A model from the bytes of its `model.json` and its `model.safetensors`, such as ones in the program
+    /// itself.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Description`] if the first are no description of a model, [`LoadError::Model`] if the second are not its
+    /// [`LoadError::Description`] if the first are no description of a model, [`LoadError::Model`] if the
+    /// second are not its
     /// weights, and [`LoadError::OtherWeights`] if they are those of another model.
     pub fn from_bytes(model_json: &[u8], safetensors: &[u8], device: &Device) -> Result<Self, LoadError> {
         let file = ModelFile::parse(model_json, None).map_err(|reason| LoadError::Description { reason })?;
@@ -202,14 +207,16 @@ impl TrainedModel {
         self.file.loss.metric()
     }
 
-    /// The classes of images in the model's format, bytes `[channels, height, width]` each, with their probabilities: those
+    /// The classes of images in the model's format, bytes `[channels, height, width]` each, with their
+    /// probabilities: those
     /// of the calibration, if the model has one.
     ///
     /// Any number of images; 256 go through the network at once.
     ///
     /// # Errors
     ///
-    /// [`PredictError::NoScores`] of an embedding model, [`PredictError::WrongLength`] for an image of another size.
+    /// [`PredictError::NoScores`] of an embedding model, [`PredictError::WrongLength`] for an image of
+    /// another size.
     pub fn predict<I: AsRef<[u8]>>(&self, images: &[I]) -> Result<Predictions, PredictError> {
         let Head::Classifier { num_classes } = self.file.spec.head else {
             return Err(PredictError::NoScores);
@@ -277,7 +284,8 @@ impl TrainedModel {
         )
     }
 
-    /// Embeddings of images, as [`TrainedModel::predict`] takes them, in one pass: one row an image. Of a classifier, its
+    /// Embeddings of images, as [`TrainedModel::predict`] takes them, in one pass: one row an image. Of a
+    /// classifier, its
     /// features.
     ///
     /// # Errors

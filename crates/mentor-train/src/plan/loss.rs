@@ -174,7 +174,8 @@ impl LossPlan {
     }
 }
 
-/// A loss on distances without the batches and the network that a plan gives it: what a model's file says of it.
+/// A loss on distances without the batches and the network that a plan gives it: what a model's file says of
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RankingLoss {
     /// Of pairs or of triplets.
@@ -210,7 +211,8 @@ impl RankingLoss {
                 "mining all needs the hinge form, whose sum over all triplets is exact".into()
             });
         }
-        // Most pairs of a batch are negatives that are soon far enough: a mean over all of them would learn slowly.
+        // Most pairs of a batch are negatives that are soon far enough: a mean over all of them would learn
+        // slowly.
         let average = if pairwise { Average::Active } else { Average::Valid };
         let margin = config.margin.unwrap_or(default_margin);
         Self {
@@ -298,7 +300,8 @@ fn score_loss(named: &'static NamedLoss, config: &LossConfig, check: &mut Checke
     })
 }
 
-/// The fields of a loss that are stated, but its name; the value of one that is text is none of a loss on scores.
+/// The fields of a loss that are stated, but its name; the value of one that is text is none of a loss on
+/// scores.
 fn stated(config: &LossConfig) -> Vec<(String, Option<Value>)> {
     // JSON has no number for NaN and the infinities, of which none is in any range.
     let number = |value: &serde_json::Value| match value {

@@ -51,7 +51,8 @@ impl<'a> Opened<'a> {
         Ok(dataset)
     }
 
-    /// Warns if the model may have been trained on images that evaluate it, and if the split is drawn at random. Random splits change if the data does.
+    /// Warns if the model may have been trained on images that evaluate it, and if the split is drawn at
+    /// random. Random splits change if the data does.
     pub(super) fn warn(&self, part: Part) {
         let Self { trained, source, own, same } = self;
         if matches!(part, Part::All | Part::Split(Split::Train)) && (*own || *same) {
@@ -110,7 +111,8 @@ pub(in crate::commands) fn labelled(
     Ok(dataset)
 }
 
-/// The same samples with the classes of the model, found by their names. Prints the classes of the model that have no sample.
+/// The same samples with the classes of the model, found by their names. Prints the classes of the model that
+/// have no sample.
 ///
 /// # Errors
 ///
