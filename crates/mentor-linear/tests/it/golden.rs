@@ -13,10 +13,10 @@ const GOLDEN: &str = include_str!("../../../../reference/golden/linear_optima.js
 /// Pixels from 0 to 1, `[1797, 64]`, and targets.
 pub(crate) fn digits() -> (Vec<f32>, Vec<u32>) {
     let mut text = String::new();
-    GzDecoder::new(DIGITS).read_to_string(&mut text).unwrap();
+    GzDecoder::new(DIGITS).read_to_string(&mut text).expect("the digits are text");
     let (mut features, mut targets) = (Vec::new(), Vec::new());
     for line in text.lines() {
-        let values: Vec<u32> = line.split(',').map(|value| value.parse().unwrap()).collect();
+        let values: Vec<u32> = line.split(',').map(|value| value.parse().expect("a number")).collect();
         features.extend(values[..64].iter().map(|&value| value as f32 / 16.0));
         targets.push(values[64]);
     }

@@ -142,7 +142,7 @@ impl Barrier<'_> {
             let mut step: Vec<f64> = gradient.iter().map(|slope| -slope).collect();
             solve(&mut hessian, &mut step);
             let decrement: f64 = -gradient.iter().zip(&step).map(|(g, s)| g * s).sum::<f64>();
-            if !(decrement > 1e-11) {
+            if decrement <= 1e-11 || decrement.is_nan() {
                 return;
             }
             let here = self.value(point, sharpness);
