@@ -1,6 +1,6 @@
 //! Which network and whose names: from a few tensors that one layout alone has.
 
-use super::Layout;
+use super::layout::Layout;
 use crate::architecture::{ARCHITECTURES, Architecture, Family};
 use crate::error::BackboneError;
 use crate::tensor::Tensors;
@@ -171,7 +171,8 @@ fn resnet(
     let counts = [0, 1, 2, 3].map(|stage| count(|block| tensors.contains_key(&name(stage, block))));
     let has_bottleneck = tensors.contains_key(bottleneck);
     let known = ARCHITECTURES.iter().find(|known| {
-        matches!(known.family, Family::ResNet { blocks, bottleneck } if blocks == counts && bottleneck == has_bottleneck)
+        matches!(known.family, Family::ResNet { blocks, bottleneck }
+            if blocks == counts && bottleneck == has_bottleneck)
     });
     match known {
         Some(known) => Ok(known.name),
