@@ -92,7 +92,7 @@ fn check(case: &Case) -> Result<(), String> {
         let errors: Vec<f64> = std::iter::once(norm_error).chain(apart).collect();
         // A NaN is below nothing.
         if !errors.iter().all(|error| *error < TOLERANCE) {
-            return Err(format!("{name}: norm and values of image {image} differ by {errors:.1e?}"));
+            return Err(format!("{name}: norm and values of image {image} differ by {errors:?}"));
         }
     }
     Ok(())
