@@ -1,5 +1,5 @@
-//! The class of each image by the head that came with the weights: `classify FILE IMAGE…` prints path, class index and
-//! probability. A check of weights and preprocessing together, where a file has a head.
+//! The class of each image by the head that came with the weights: `classify FILE IMAGE…` prints path, class
+//! index and probability. A check of weights and preprocessing together, where a file has a head.
 #![allow(clippy::print_stdout, reason = "it tells what it finds")]
 
 use mentor_backbone::{Backbone, read_picture};

@@ -53,7 +53,8 @@ pub(crate) struct Stage {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) channels: usize,
-    /// Of each block: what its channels are expanded to, as a multiple of its input, or as a number of channels.
+    /// Of each block: what its channels are expanded to, as a multiple of its input, or as a number of
+    /// channels.
     pub(crate) expansion: Expansion,
     pub(crate) repeats: usize,
     pub(crate) squeezed: bool,

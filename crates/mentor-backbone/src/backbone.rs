@@ -50,7 +50,8 @@ pub enum KnownBy {
 }
 
 impl Backbone {
-    /// Reads a file. `architecture` decides between networks with equal tensors, such as `deit-small` and `vit-small`.
+    /// Reads a file. `architecture` decides between networks with equal tensors, such as `deit-small` and
+    /// `vit-small`.
     ///
     /// # Errors
     ///

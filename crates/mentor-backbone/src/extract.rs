@@ -8,9 +8,9 @@ use crate::backbone::Backbone;
 impl Backbone {
     /// The features of each item, or why it has none, in order.
     ///
-    /// `read` gives the picture of an item, and is called by several threads. `batch` images are held as pixels, and as many
-    /// are decoded meanwhile: memory does not grow with the number of items, but for the features. `progress` hears how
-    /// many items are done.
+    /// `read` gives the picture of an item, and is called by several threads. `batch` images are held as
+    /// pixels, and as many are decoded meanwhile: memory does not grow with the number of items, but for the
+    /// features. `progress` hears how many items are done.
     pub fn extract<T: Sync, E: Send>(
         &self,
         items: &[T],

@@ -1,10 +1,12 @@
 //! Pretrained networks: a file of weights in, features of images out, on the CPU.
 //!
-//! [`Backbone::open`] reads safetensors and both forms of `torch.save`, without running what a pickle names. It finds out whose
-//! names the tensors have and which network they are of, folds normalisation into the weights, and knows what an image
-//! must be: [`Backbone::preprocessing`]. [`Network::features`] computes; its bits do not depend on the number of threads.
+//! [`Backbone::open`] reads safetensors and both forms of `torch.save`, without running what a pickle names.
+//! It finds out whose names the tensors have and which network they are of, folds normalisation into the
+//! weights, and knows what an image must be: [`Backbone::preprocessing`]. [`Network::features`] computes; its
+//! bits do not depend on the number of threads.
 //!
-//! No tensor library stands below: arithmetic is on slices, in the vectors that the processor has, without unsafe code.
+//! No tensor library stands below: arithmetic is on slices, in the vectors that the processor has, without
+//! unsafe code.
 
 mod architecture;
 mod backbone;

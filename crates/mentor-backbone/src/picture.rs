@@ -40,8 +40,8 @@ pub fn read_picture(path: &Path, max_pixels: u64, max_file_bytes: u64) -> Result
 }
 
 impl BackbonePreprocessing {
-    /// Values `[size, size, 3]`, in the order of torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize` on a picture
-    /// of Pillow: bytes are resized to bytes.
+    /// Values `[size, size, 3]`, in the order of torchvision's `Resize`, `CenterCrop`, `ToTensor` and
+    /// `Normalize` on a picture of Pillow: bytes are resized to bytes.
     #[must_use]
     pub fn apply(&self, picture: &Picture) -> Vec<f32> {
         let size = self.size;

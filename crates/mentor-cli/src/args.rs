@@ -95,7 +95,8 @@ mod tests {
 
     use super::*;
 
-    /// The commands in a text: its lines that begin with `mentor`, also after a prompt, or within a line's quotes.
+    /// The commands in a text: its lines that begin with `mentor`, also after a prompt, or within a line's
+    /// quotes.
     fn commands(text: &str) -> Vec<String> {
         let line = |line: &str| {
             let line = line.trim_start().trim_start_matches("$ ");

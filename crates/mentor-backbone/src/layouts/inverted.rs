@@ -3,8 +3,8 @@
 use mentor_simd::Level;
 
 use super::inverted_names::{self as names, Place};
+use super::layout::{Layout, ONE_BY_ONE};
 use super::source::{Source, biased, folded, head};
-use super::{Layout, ONE_BY_ONE};
 use crate::architecture::{Expansion, Inverted, Last, Squeeze};
 use crate::error::BackboneError;
 use crate::network::convolution::{Activation, Convolution, DepthwiseConvolution};

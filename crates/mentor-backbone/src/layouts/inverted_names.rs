@@ -1,6 +1,6 @@
 //! How the parts of inverted residuals are called in each layout.
 
-use super::Layout;
+use super::layout::Layout;
 
 /// Which block.
 #[derive(Clone, Copy, Debug)]

@@ -1,16 +1,18 @@
 //! Whose names a file's tensors have, and which network they are of.
 //!
-//! Recognition is strict: every tensor of the network must be there in its shape, and every tensor of the file must have a
-//! place in the network, or be one of the few that are skipped by name.
+//! Recognition is strict: every tensor of the network must be there in its shape, and every tensor of the
+//! file must have a place in the network, or be one of the few that are skipped by name.
 
 mod inverted;
 mod inverted_names;
+mod layout;
 pub(crate) mod preprocessing;
 mod recognise;
 mod resnet;
 pub(crate) mod source;
 mod vit;
 
+pub use layout::Layout;
 pub(crate) use recognise::{Recognised, without_prefix};
 
 use mentor_simd::Level;
@@ -19,55 +21,6 @@ use self::source::{Recorder, Source};
 use crate::architecture::{Architecture, Family};
 use crate::error::BackboneError;
 use crate::network::Network;
-use crate::network::kernels::columns::{Padding, Window};
-
-/// A dense layer.
-const ONE_BY_ONE: Window = Window { kernel: 1, stride: 1, padding: Padding::Each(0) };
-
-/// Who named the tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// timm; its residual networks have torchvision's names.
-    Timm,
-    /// torchvision's MobileNetV3 and residual networks.
-    Torchvision,
-    /// torchvision's MobileNetV2.
-    TorchvisionV2,
-    /// torchvision's EfficientNet.
-    TorchvisionEfficientNet,
-    /// MobileNetV2 with one sequence a block: torchvision before 0.5, and others.
-    Flat,
-    /// The packages `efficientnet_pytorch` and `efficientnet_lite_pytorch`.
-    EfficientNetPytorch,
-    /// Hugging Face's transformers.
-    HuggingFace,
-    /// The authors' own: DINOv2 as its repository saves it.
-    Original,
-}
-
-/// All layouts.
-const LAYOUTS: [(Layout, &str); 8] = [
-    (Layout::Timm, "timm"),
-    (Layout::Torchvision, "torchvision"),
-    (Layout::TorchvisionV2, "torchvision, MobileNetV2"),
-    (Layout::TorchvisionEfficientNet, "torchvision, EfficientNet"),
-    (Layout::Flat, "flat MobileNetV2"),
-    (Layout::EfficientNetPytorch, "efficientnet_pytorch"),
-    (Layout::HuggingFace, "transformers"),
-    (Layout::Original, "dinov2"),
-];
-
-impl Layout {
-    /// For people.
-    pub fn name(self) -> &'static str {
-        LAYOUTS.iter().find(|(layout, _)| *layout == self).map_or("", |(_, name)| name)
-    }
-
-    /// The layout of that name.
-    pub fn find(name: &str) -> Option<Self> {
-        LAYOUTS.iter().find(|(_, known)| *known == name).map(|(layout, _)| *layout)
-    }
-}
 
 /// Reads a network's tensors.
 pub(crate) fn build(
@@ -83,8 +36,8 @@ pub(crate) fn build(
     }
 }
 
-/// The tensors that a file of this network and layout has, with a head of ten classes where the head can be used: what
-/// the network asks for, in its order. Counters and other skipped tensors are not among them.
+/// The tensors that a file of this network and layout has, with a head of ten classes where the head can be
+/// used: what the network asks for, in its order. Counters and other skipped tensors are not among them.
 ///
 /// ```
 /// use mentor_backbone::{Architecture, Layout, tensor_shapes};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Layout;
+use super::layout::Layout;
 use crate::architecture::{Architecture, Family, Last};
 
 /// How pixels between pixels are found.
@@ -17,7 +17,8 @@ pub enum Filter {
     Bicubic,
 }
 
-/// What is done to an image: the shorter side to `size / crop`, the middle `size × size`, `(x / 255 - mean) / std`.
+/// What is done to an image: the shorter side to `size / crop`, the middle `size × size`, `(x / 255 - mean) /
+/// std`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BackbonePreprocessing {
     /// Pixels of a side.

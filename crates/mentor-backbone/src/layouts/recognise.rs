@@ -1,6 +1,6 @@
 //! Which network and whose names: from a few tensors that one layout alone has.
 
-use super::Layout;
+use super::layout::Layout;
 use crate::architecture::{ARCHITECTURES, Architecture, Family};
 use crate::error::BackboneError;
 use crate::tensor::Tensors;

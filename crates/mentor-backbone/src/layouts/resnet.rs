@@ -2,7 +2,7 @@
 
 use mentor_simd::Level;
 
-use super::Layout;
+use super::layout::Layout;
 use super::source::{Source, folded, head};
 use crate::error::BackboneError;
 use crate::network::convolution::{Activation, Convolution};
@@ -97,6 +97,6 @@ pub(crate) fn build(
     }
     layers.push(Layer::AveragePool);
     let head = head(source, if layout == Layout::HuggingFace { "classifier.1" } else { "fc" }, channels)?;
-    let dense = |filters| Convolution::new(level, &filters, super::ONE_BY_ONE, Activation::None);
+    let dense = |filters| Convolution::new(level, &filters, super::layout::ONE_BY_ONE, Activation::None);
     Ok(Network::new(level, Body::Layers(layers), channels, head.map(dense)))
 }

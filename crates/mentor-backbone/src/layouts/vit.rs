@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use mentor_simd::Level;
 
+use super::layout::{Layout, ONE_BY_ONE};
 use super::source::{Source, biased, head};
-use super::{Layout, ONE_BY_ONE};
 use crate::architecture::Vit;
 use crate::error::BackboneError;
 use crate::network::convolution::{Activation, Convolution, Filters};
@@ -71,7 +71,7 @@ pub(crate) fn build(
     reader.skip();
     let num_pooled = if distilled { 2 } else { 1 };
     let transformer = Transformer { width, heads, patches, tokens, num_pooled, positions, blocks, norm };
-    Ok(Network::new(level, Body::Transformer(transformer), width, head))
+    Ok(Network::new(level, Body::Transformer(Box::new(transformer)), width, head))
 }
 
 struct Reader<'a> {

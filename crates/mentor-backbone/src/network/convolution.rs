@@ -42,7 +42,8 @@ impl Activation {
     }
 }
 
-/// Filters as they lie in a file, `[filters, channels, kernel, kernel]`, after the normalisation was folded in.
+/// Filters as they lie in a file, `[filters, channels, kernel, kernel]`, after the normalisation was folded
+/// in.
 #[derive(Clone, Debug)]
 pub(crate) struct Filters {
     pub(crate) shape: [usize; 4],

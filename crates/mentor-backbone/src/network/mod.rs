@@ -1,8 +1,9 @@
 //! Networks that only compute: from normalised pixels to features.
 //!
-//! Batch normalisation is folded into the weights when they are read, so that a convolution is one product and what
-//! happens to its results on the way to memory. An image is computed by one thread, so that its maps stay near the core: the
-//! bits of a feature depend neither on the number of threads nor on the images beside it.
+//! Batch normalisation is folded into the weights when they are read, so that a convolution is one product
+//! and what happens to its results on the way to memory. An image is computed by one thread, so that its maps
+//! stay near the core: the bits of a feature depend neither on the number of threads nor on the images beside
+//! it.
 
 pub(crate) mod convolution;
 pub(crate) mod image_batch;
@@ -24,7 +25,7 @@ use self::transformer::Transformer;
 /// What stands between pixels and features.
 pub(crate) enum Body {
     Layers(Vec<Layer>),
-    Transformer(Transformer),
+    Transformer(Box<Transformer>),
 }
 
 /// A network with its weights.

@@ -1,12 +1,15 @@
 //! Embeddings of positions for another number of patches than they were trained with.
 
-/// How a grid of embeddings is brought to another size. All are bicubic; networks were trained with one of them.
+/// How a grid of embeddings is brought to another size. All are bicubic; networks were trained with one of
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Interpolation {
-    /// Keys' kernel with a = -0.75 at the four nearest points (PyTorch without antialiasing). The step between results is
-    /// `from / (to + offset)`: DINO and DINOv2 without registers have an offset of 0.1, others 0.
+    /// Keys' kernel with a = -0.75 at the four nearest points (PyTorch without antialiasing). The step
+    /// between results is `from / (to + offset)`: DINO and DINOv2 without registers have an offset of 0.1,
+    /// others 0.
     Points { offset: f64 },
-    /// Keys' kernel with a = -0.5, as wide as the step (PyTorch with antialiasing): timm, and DINOv2 with registers.
+    /// Keys' kernel with a = -0.5, as wide as the step (PyTorch with antialiasing): timm, and DINOv2 with
+    /// registers.
     Antialiased,
 }
 

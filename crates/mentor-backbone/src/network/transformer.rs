@@ -19,7 +19,8 @@ pub(crate) struct Norm {
     pub(crate) epsilon: f32,
 }
 
-/// Attention and two dense layers, each added to what came in. Scales of layers are folded into the last weights of each.
+/// Attention and two dense layers, each added to what came in. Scales of layers are folded into the last
+/// weights of each.
 pub(crate) struct Block {
     pub(crate) norm1: Norm,
     /// To queries, keys and values, one beside the other, each head after head.
@@ -31,6 +32,9 @@ pub(crate) struct Block {
     pub(crate) reduce: Convolution,
 }
 
+/// Embeddings of positions for a number of rows and columns.
+pub(crate) type Grid = ([usize; 2], Arc<[f32]>);
+
 /// Embeddings of positions, for the grid that they were trained on.
 pub(crate) struct Positions {
     /// `[rows, columns, width]`.
@@ -38,7 +42,7 @@ pub(crate) struct Positions {
     pub(crate) size: [usize; 2],
     pub(crate) interpolation: Interpolation,
     /// The grid for the last size that was asked for.
-    pub(crate) last: Mutex<Option<([usize; 2], Arc<[f32]>)>>,
+    pub(crate) last: Mutex<Option<Grid>>,
 }
 
 /// A vision transformer whose feature is the class token after the last normalisation.

@@ -1,6 +1,5 @@
 //! The names that weights need. Everything else is refused.
 
-use super::value::{Arena, TensorView, Value};
 use crate::error::BackboneError;
 use crate::tensor::Scalar;
 
@@ -35,41 +34,6 @@ impl Global {
             },
             _ => return refused(module, name),
         })
-    }
-
-    /// What a call of it with these arguments builds.
-    pub(crate) fn call(self, arguments: &[Value], arena: &mut Arena) -> Result<Value, BackboneError> {
-        match (self, arguments) {
-            (Self::OrderedDict, []) => {
-                arena.dicts.push(Vec::new());
-                Ok(Value::Dict(arena.dicts.len() - 1))
-            }
-            // Python 2 wrote the pairs as an argument.
-            (Self::OrderedDict, [pairs]) => {
-                let pair = |&pair: &Value| match arena.items(pair) {
-                    Some([key, value]) => Some((*key, *value)),
-                    _ => None,
-                };
-                let pairs = arena.items(*pairs).and_then(|pairs| pairs.iter().map(pair).collect());
-                let pairs =
-                    pairs.ok_or_else(|| unsupported("an ordered dictionary of something else than pairs"))?;
-                arena.dicts.push(pairs);
-                Ok(Value::Dict(arena.dicts.len() - 1))
-            }
-            (Self::RebuildTensor, [Value::Storage(storage), Value::Int(offset), shape, strides, ..]) => {
-                let offset = usize::try_from(*offset).ok();
-                let (Some(offset), Some(shape), Some(strides)) =
-                    (offset, arena.sizes(*shape), arena.sizes(*strides))
-                else {
-                    return Err(unsupported("a tensor with a negative size, stride or offset"));
-                };
-                arena.tensors.push(TensorView { storage: *storage, offset, shape, strides });
-                Ok(Value::Tensor(arena.tensors.len() - 1))
-            }
-            (Self::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => Ok(*tensor),
-            (Self::Size, [sizes @ (Value::Tuple(_) | Value::List(_))]) => Ok(*sizes),
-            _ => Err(unsupported("a call with other arguments")),
-        }
     }
 }
 

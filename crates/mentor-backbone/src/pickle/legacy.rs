@@ -1,4 +1,5 @@
-//! The form that `torch.save` wrote before PyTorch 1.6: five pickles, and the bytes of each storage after them.
+//! The form that `torch.save` wrote before PyTorch 1.6: five pickles, and the bytes of each storage after
+//! them.
 
 use std::collections::HashMap;
 

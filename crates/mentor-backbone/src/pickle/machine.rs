@@ -1,5 +1,6 @@
 //! The stack machine.
 
+use super::calls::call;
 use super::globals::{Global, unsupported};
 use super::opcodes as op;
 use super::value::{Arena, StorageName, Value};
@@ -139,7 +140,7 @@ impl Machine<'_, '_> {
                     return Err(unsupported(format!("a call of {}", callee.kind())));
                 };
                 let arguments = self.arena.tuples[arguments].clone();
-                self.stack.push(global.call(&arguments, self.arena)?);
+                self.stack.push(call(global, &arguments, self.arena)?);
             }
             // Attributes of a dictionary or tensor, such as `_metadata`, are no weights.
             op::BUILD => self.pop().map(drop)?,

@@ -1,9 +1,11 @@
 //! Files of `torch.save`, read without running anything.
 //!
-//! A pickle is a program for a stack machine that may name any function and call it. [`machine`] knows the instructions
-//! that `torch.save` writes for weights, and [`globals`] the few names that those need; a file with anything else is
-//! refused by that name. Calls build values of this module and nothing else. All sizes are checked before memory is taken.
+//! A pickle is a program for a stack machine that may name any function and call it. [`machine`] knows the
+//! instructions that `torch.save` writes for weights, and [`globals`] the few names that those need; a file
+//! with anything else is refused by that name. Calls build values of this module and nothing else. All sizes
+//! are checked before memory is taken.
 
+mod calls;
 mod globals;
 mod legacy;
 mod machine;

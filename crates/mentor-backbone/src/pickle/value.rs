@@ -38,8 +38,8 @@ impl Value {
     }
 }
 
-/// Values with parts, in the order of their making. They name their parts by number: nothing is freed by recursion, and a
-/// list may hold itself.
+/// Values with parts, in the order of their making. They name their parts by number: nothing is freed by
+/// recursion, and a list may hold itself.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     pub(crate) texts: Vec<String>,

@@ -1,4 +1,5 @@
-//! The form that `torch.save` writes since PyTorch 1.6: a zip file with `data.pkl`, and each storage as a file.
+//! The form that `torch.save` writes since PyTorch 1.6: a zip file with `data.pkl`, and each storage as a
+//! file.
 
 use std::io::{Cursor, Read};
 

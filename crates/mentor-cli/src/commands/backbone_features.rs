@@ -6,8 +6,9 @@ use anyhow::anyhow;
 use mentor_backbone::{Backbone, BackboneError, read_picture};
 use mentor_data::{Limits, Reading, class_name, escape, natural_order, shown_path};
 
-use crate::commands::embed::{Args, Embedded};
+use crate::files::embeddings::Embedded;
 use crate::files::images;
+use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::reading::ReadingBar;
@@ -30,20 +31,29 @@ pub(super) fn open(path: &Path, architecture: Option<&str>) -> Result<Backbone, 
     })
 }
 
+/// The images whose features are wanted.
+pub(super) struct Images<'a> {
+    pub(super) paths: &'a [PathBuf],
+    /// Whether their classes are wanted too.
+    pub(super) labelled: bool,
+    pub(super) batch_size: usize,
+    pub(super) limits: ImageLimits,
+}
+
 /// The features of every image that the paths name.
-pub(super) fn embed(args: &Args, weights: &Path) -> Result<Embedded, Failure> {
-    let paths: Vec<PathBuf> = std::iter::once(&args.run).chain(&args.paths).cloned().collect();
-    let backbone = open(weights, args.architecture.as_deref())?;
+pub(super) fn embed(
+    weights: &Path,
+    architecture: Option<&str>,
+    wanted: &Images<'_>,
+) -> Result<Embedded, Failure> {
+    let backbone = open(weights, architecture)?;
     let mut limits = Limits::default();
-    args.limits.apply(&mut limits);
-    let found = images::find(&paths);
+    wanted.limits.apply(&mut limits);
+    let found = images::find(wanted.paths);
     found.say();
-    let classes = match &args.labels {
-        Some(_) => Some(Classes::of(&paths, &found.files)?),
-        None => None,
-    };
+    let classes = wanted.labelled.then(|| Classes::of(wanted.paths, &found.files)).transpose()?;
     let (bar, total) = (ReadingBar::new(false), found.files.len() as u64);
-    let batch = args.batch_size.min(MAX_BATCH);
+    let batch = wanted.batch_size.min(MAX_BATCH);
     let read = |path: &PathBuf| read_picture(path, limits.max_pixels, limits.max_file_bytes);
     let progress = |done: usize| bar.show(Reading { what: "computing features", done: done as u64, total });
     let results = backbone.extract(&found.files, batch, read, progress);

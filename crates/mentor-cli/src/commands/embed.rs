@@ -10,9 +10,10 @@ use mentor_train::TrainedModel;
 
 use crate::commands::backbone_features;
 use crate::device::DeviceChoice;
+use crate::files::embeddings::{self, Embedded};
 use crate::files::images::{self, EmbeddedFiles};
 use crate::files::limits::ImageLimits;
-use crate::files::{embeddings, npy};
+use crate::files::npy;
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
 use crate::terminal::reading::reading_bar;
@@ -38,20 +39,20 @@ its last layer. mentor loss triplet --embeddings vectors.npy --labels labels.npy
 pub(crate) struct Args {
     /// Use the model of this complete run; with --backbone, this is the first path
     #[arg(value_name = "RUN")]
-    pub(super) run: PathBuf,
+    run: PathBuf,
 
     /// Embed these image files and those in these folders; with --split, one data set as mentor train reads
     /// it
     #[arg(value_name = "PATH", required_unless_present = "backbone")]
-    pub(super) paths: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
 
     /// Take the features of the pretrained network in this file of weights; see mentor backbones
     #[arg(long, value_name = "FILE", conflicts_with = "split")]
-    pub(super) backbone: Option<PathBuf>,
+    backbone: Option<PathBuf>,
 
     /// Take the file of weights for this network, if its tensors fit several [default: the likeliest]
     #[arg(long, value_name = "NAME", requires = "backbone")]
-    pub(super) architecture: Option<String>,
+    architecture: Option<String>,
 
     /// Write to this file: Parquet if its name ends in .parquet, else npy
     #[arg(long, value_name = "FILE")]
@@ -64,7 +65,7 @@ pub(crate) struct Args {
     /// Write the class index of each row to this npy file; needs --split, or --backbone and a folder of class
     /// folders
     #[arg(long, value_name = "FILE")]
-    pub(super) labels: Option<PathBuf>,
+    labels: Option<PathBuf>,
 
     /// Embed this split of a data set
     #[arg(long, value_name = "SPLIT", value_parser = super::part::split_parser())]
@@ -72,32 +73,14 @@ pub(crate) struct Args {
 
     /// Pass this many images through the network at a time, at least 1; fewer need less memory
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = super::eval::batch_size)]
-    pub(super) batch_size: usize,
+    batch_size: usize,
 
     #[command(flatten)]
-    pub(super) limits: ImageLimits,
+    limits: ImageLimits,
 
     /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
-}
-
-/// Rows of embeddings, and what they are of.
-pub(super) struct Embedded {
-    pub(super) values: Vec<f32>,
-    pub(super) ids: Vec<String>,
-    /// Of a data set: class indices and names.
-    pub(super) labels: Option<(Vec<u32>, Vec<String>)>,
-    /// Files that could not be embedded.
-    pub(super) num_failed: usize,
-}
-
-impl Embedded {
-    /// The name of each row's class.
-    fn classes(&self) -> Option<Vec<&str>> {
-        let (labels, names) = self.labels.as_ref()?;
-        Some(labels.iter().map(|&label| names.get(label as usize).map_or("", String::as_str)).collect())
-    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -114,7 +97,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage(anyhow!("--labels needs --split or --backbone")));
     }
     let embedded = match &args.backbone {
-        Some(backbone) => backbone_features::embed(args, backbone)?,
+        Some(weights) => {
+            let paths: Vec<PathBuf> = std::iter::once(&args.run).chain(&args.paths).cloned().collect();
+            let images = backbone_features::Images {
+                paths: &paths,
+                labelled: args.labels.is_some(),
+                batch_size: args.batch_size,
+                limits: args.limits,
+            };
+            backbone_features::embed(weights, args.architecture.as_deref(), &images)?
+        }
         None => embed_by_run(args)?,
     };
     if embedded.ids.is_empty() {

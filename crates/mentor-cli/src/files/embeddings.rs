@@ -9,10 +9,29 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 
+/// Rows of embeddings, and what they are of.
+pub(crate) struct Embedded {
+    pub(crate) values: Vec<f32>,
+    pub(crate) ids: Vec<String>,
+    /// Of a data set: class indices and names.
+    pub(crate) labels: Option<(Vec<u32>, Vec<String>)>,
+    /// Files that could not be embedded.
+    pub(crate) num_failed: usize,
+}
+
+impl Embedded {
+    /// The name of each row's class.
+    pub(crate) fn classes(&self) -> Option<Vec<&str>> {
+        let (labels, names) = self.labels.as_ref()?;
+        Some(labels.iter().map(|&label| names.get(label as usize).map_or("", String::as_str)).collect())
+    }
+}
+
 /// Rows of a row group.
 const GROUP_ROWS: usize = 16_384;
 
-/// The file of the embeddings `values` `[rows, columns]`, of the images `ids`. `classes` has a name for each row.
+/// The file of the embeddings `values` `[rows, columns]`, of the images `ids`. `classes` has a name for each
+/// row.
 ///
 /// # Errors
 ///
@@ -20,7 +39,8 @@ const GROUP_ROWS: usize = 16_384;
 ///
 /// # Panics
 ///
-/// If the number of values is not `ids.len()` times `columns`, or there is another number of classes than ids.
+/// If the number of values is not `ids.len()` times `columns`, or there is another number of classes than
+/// ids.
 pub(crate) fn parquet(
     ids: &[String],
     classes: Option<&[&str]>,

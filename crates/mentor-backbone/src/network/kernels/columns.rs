@@ -13,8 +13,8 @@ pub(crate) struct Window {
 pub(crate) enum Padding {
     /// As many on each side, as PyTorch pads.
     Each(usize),
-    /// TensorFlow's SAME: as many as make `⌈size / stride⌉` results; of an odd number the greater part is below and at the
-    /// right.
+    /// TensorFlow's SAME: as many as make `⌈size / stride⌉` results; of an odd number the greater part is
+    /// below and at the right.
     Same,
 }
 
@@ -46,7 +46,8 @@ pub(crate) struct Pixels<'a> {
     pub(crate) stride: usize,
 }
 
-/// Writes a row `[kernel row, kernel column, channel]` for each result from number `first` on, until `out` is full.
+/// Writes a row `[kernel row, kernel column, channel]` for each result from number `first` on, until `out` is
+/// full.
 pub(crate) fn gather(pixels: &Pixels<'_>, window: Window, first: usize, out: &mut [f32]) {
     let Pixels { values, height, width, channels, stride } = *pixels;
     let ((top, _), (left, columns)) = (window.along(height), window.along(width));

@@ -20,7 +20,8 @@ impl<F: Fn(f32) -> f32> WithSimd for Each<'_, F> {
     }
 }
 
-/// eˣ with a relative error below 3e-7; x is brought to [-87, 88] first. Cephes' `expf`: 2ⁿ · eʳ with |r| ≤ ln 2 / 2.
+/// eˣ with a relative error below 3e-7; x is brought to [-87, 88] first. Cephes' `expf`: 2ⁿ · eʳ with |r| ≤
+/// ln 2 / 2.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     /// Adding it rounds to a whole number, which its last bits then hold.
@@ -67,14 +68,15 @@ pub(crate) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
-/// The error function, to 5e-7: a ratio of polynomials on [-4, 4], the one of Eigen's `generic_fast_erf_float`.
+/// The error function, to 5e-7: a ratio of polynomials on [-4, 4], the one of Eigen's
+/// `generic_fast_erf_float`.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
     let square = x * x;
     let mut numerator = -2.726_142_3e-10;
     for coefficient in
-        [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906_4e-4, -2.954_599_8e-3, -1.609_603_3e-2]
+        [2.770_681_4e-8, -2.101_024e-6, -5.692_506_4e-5, -7.349_906_4e-4, -2.954_6e-3, -1.609_603_3e-2]
     {
         numerator = numerator * square + coefficient;
     }

@@ -1,7 +1,7 @@
 //! Arithmetic on slices, in vectors as wide as the processor has, without unsafe code.
 //!
-//! Images lie as `[image, row, column, channel]`. A pixel takes [`padded`] values, the last of them zeros, so that no
-//! kernel has a remainder of channels; the zeros stay zeros through every layer.
+//! Images lie as `[image, row, column, channel]`. A pixel takes [`padded`] values, the last of them zeros, so
+//! that no kernel has a remainder of channels; the zeros stay zeros through every layer.
 
 pub(crate) mod columns;
 pub(crate) mod depthwise;

@@ -4,7 +4,8 @@ use mentor_simd::Level;
 
 use super::padded;
 
-/// Vectors and rows of a full tile at a level: its sums, the vectors of a step and one broadcast fill the registers.
+/// Vectors and rows of a full tile at a level: its sums, the vectors of a step and one broadcast fill the
+/// registers.
 pub(crate) const fn tile(lanes: usize) -> (usize, usize) {
     match lanes {
         16 => (2, 12),

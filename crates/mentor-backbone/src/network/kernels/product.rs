@@ -4,7 +4,8 @@
 //! out[m, n] = min(high, max(low, bias[n] + Σ_k left[m, k] · right[k, n] + add[m, n]))
 //! ```
 //!
-//! Each result is one sum in the order of its terms: its bits depend neither on the rows beside it nor on threads.
+//! Each result is one sum in the order of its terms: its bits depend neither on the rows beside it nor on
+//! threads.
 
 use pulp::{Simd, WithSimd};
 
