@@ -113,9 +113,10 @@ impl BackboneError {
     pub fn help(&self) -> Vec<String> {
         let one = |text: &str| vec![text.to_owned()];
         match self {
-            Self::Refused { .. } | Self::Unsupported { .. } => one(
-                "save the weights alone: torch.save(model.state_dict(), path), or safetensors.torch.save_file",
-            ),
+            Self::Refused { .. } | Self::Unsupported { .. } => {
+                one("save the weights alone: torch.save(model.state_dict(), path), or \
+                 safetensors.torch.save_file")
+            }
             Self::NotWeights { .. } => one("name a safetensors file, or one of torch.save"),
             Self::Unknown { .. } => one("mentor backbones lists the networks"),
             Self::Damaged { .. } => one("fetch the file again"),

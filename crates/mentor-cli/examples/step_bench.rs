@@ -35,7 +35,11 @@ struct Args {
     model: String,
     #[arg(long, default_value_t = 128)]
     batch_size: usize,
-    #[arg(long, default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(
+        long,
+        default_value_t = 20,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..)
+    )]
     steps: usize,
     /// softmax or svm.
     #[arg(long, default_value = "softmax")]
@@ -145,7 +149,8 @@ fn report(
     sorted.sort_by(f64::total_cmp);
     let milliseconds = |secs: f64| Duration::from_secs_f64(secs).as_secs_f64() * 1e3;
     println!(
-        "{} batch {}: median {:.2} ms, least {:.2} ms, waiting for the loader {:.2} %, peak {} MiB, {} page faults a step",
+        "{} batch {}: median {:.2} ms, least {:.2} ms, waiting for the loader {:.2} %, peak {} MiB, {} page \
+         faults a step",
         args.model,
         args.batch_size,
         milliseconds(sorted[sorted.len() / 2]),
@@ -163,8 +168,8 @@ fn peak_rss_bytes() -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Pages that the system had to find for this process so far, without reading a disk; Linux only. A step that allocates what the last
-/// one freed needs none.
+/// Pages that the system had to find for this process so far, without reading a disk; Linux only. A step that
+/// allocates what the last one freed needs none.
 fn page_faults() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // Behind the name, which may hold spaces: state, five numbers, flags, and the faults.

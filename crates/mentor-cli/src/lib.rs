@@ -30,7 +30,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed = matches.and_then(|matches| Ok((args::Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
-        // Help and the version are "errors" of the parser too; it knows where each goes, and with which status.
+        // Help and the version are "errors" of the parser too; it knows where each goes, and with which
+        // status.
         Err(error) => return usage_status(&error),
     };
     match cli.command.run() {

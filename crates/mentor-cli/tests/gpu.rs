@@ -6,8 +6,9 @@
 //! cargo test --release -p mentor-cli --features wgpu --test gpu
 //! ```
 //!
-//! It needs a Vulkan, Metal or DirectX driver; Mesa's software driver will do (Debian: `mesa-vulkan-drivers`).
-//! `MENTOR_TEST_DEVICE` names another device that the binary was built with, such as `cuda`.
+//! It needs a Vulkan, Metal or DirectX driver; Mesa's software driver will do (Debian:
+//! `mesa-vulkan-drivers`). `MENTOR_TEST_DEVICE` names another device that the binary was built with, such as
+//! `cuda`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Why a file cannot be decoded.
 
-/// Why a file cannot be decoded. Displayed as a reason without the file's name; [`Fault::advice`] says what to
-/// do.
+/// Why a file cannot be decoded. Displayed as a reason without the file's name; [`Fault::advice`] says what
+/// to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {

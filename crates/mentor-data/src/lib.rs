@@ -1,9 +1,9 @@
 //! Files to samples to batches: the only part of mentor that reads data sets.
 //!
-//! One image takes this way: [`Source::open`] lists it and assigns its [`Split`]; [`Source::load`]
-//! decodes it into a [`Dataset`] of bytes; a [`Loader`] gathers it into a [`HostBatch`], changed by
-//! [`Augment`] and normalised by [`Preprocessing`]. Images from elsewhere enter as an [`ImageStore`]. Labels, shapes and ranges are checked on the way in,
-//! nowhere else.
+//! One image takes this way: [`Source::open`] lists it and assigns its [`Split`]; [`Source::load`] decodes it
+//! into a [`Dataset`] of bytes; a [`Loader`] gathers it into a [`HostBatch`], changed by [`Augment`] and
+//! normalised by [`Preprocessing`]. Images from elsewhere enter as an [`ImageStore`]. Labels, shapes and
+//! ranges are checked on the way in, nowhere else.
 //!
 //! Everything is deterministic: splits are a pure function of `split_seed`, order and augmentation of
 //! `(seed, epoch, sample)`. The number of threads decides only how fast it goes.

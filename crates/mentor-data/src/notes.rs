@@ -324,7 +324,8 @@ impl fmt::Display for Note {
                 let lines = counted(*count, "line", "lines");
                 write!(
                     f,
-                    "took the label {class:?} of {lines} for a class; remove the lines if it says that the label is missing"
+                    "took the label {class:?} of {lines} for a class; remove the lines if it says that the \
+                     label is missing"
                 )
             }
             Self::Dialect { dialect } => write!(f, "read the manifest as {dialect}"),
@@ -375,7 +376,8 @@ impl fmt::Display for Note {
                 let files = counted(*num_files, "file lacks", "files lack");
                 write!(
                     f,
-                    "{files} the mark that ends an image (such as {}); all pixels are there, or decoding fails",
+                    "{files} the mark that ends an image (such as {}); all pixels are there, or decoding \
+                     fails",
                     shown(example)
                 )
             }
@@ -445,7 +447,8 @@ mod tests {
         let note = Note::LeaksRemoved { from: Split::Train, pairs, num_other_bytes: 0 };
         assert_eq!(
             note.to_string(),
-            "removed 1 image from train with a byte-identical twin in a later split (such as train/a.png = test/b.png)"
+            "removed 1 image from train with a byte-identical twin in a later split (such as train/a.png = \
+             test/b.png)"
         );
         let resized = |split, num_sizes| Note::Resized { split, num_sizes, size: [2, 5] }.to_string();
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Names of files, classes and columns in messages: on one line, without control characters and marks of direction, and shortened. Counts with their nouns.
+//! Names of files, classes and columns in messages: on one line, without control characters and marks of
+//! direction, and shortened. Counts with their nouns.
 
 use std::borrow::Cow;
 use std::path::Path;

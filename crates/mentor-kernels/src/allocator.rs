@@ -5,8 +5,8 @@ use std::ffi::{c_int, c_long};
 // Its static library holds the functions below; its own declarations of them need one more crate.
 use libmimalloc_sys as _;
 
-/// `mi_option_purge_delay` of mimalloc 3: milliseconds until freed pages go back to the system. A test checks the
-/// number by its default.
+/// `mi_option_purge_delay` of mimalloc 3: milliseconds until freed pages go back to the system. A test checks
+/// the number by its default.
 const PURGE_DELAY: c_int = 15;
 /// Pages that a step freed are there for the next one, and a program that waits still gives them back.
 const MILLISECONDS: c_long = 10_000;
@@ -18,12 +18,12 @@ unsafe extern "C" {
 /// Lets mimalloc, where it is the global allocator, keep freed memory for ten seconds instead of one.
 ///
 /// Every training step frees what the next one allocates. Once a second mimalloc would hand all of that to
-/// the system, and each page of it would be faulted in and cleared anew. `MIMALLOC_PURGE_DELAY` in the environment
-/// (milliseconds; −1 for ever) takes precedence. Call it first in `main`, before there are other threads: mimalloc
-/// does not guard its options against them.
+/// the system, and each page of it would be faulted in and cleared anew. `MIMALLOC_PURGE_DELAY` in the
+/// environment (milliseconds; −1 for ever) takes precedence. Call it first in `main`, before there are other
+/// threads: mimalloc does not guard its options against them.
 pub fn keep_freed_memory() {
-    // SAFETY: the function is mimalloc's, with this signature in `mimalloc.h`; it checks the option's number. It stores a
-    // word without a lock, which the caller keeps other threads from reading meanwhile.
+    // SAFETY: the function is mimalloc's, with this signature in `mimalloc.h`; it checks the option's number.
+    // It stores a word without a lock, which the caller keeps other threads from reading meanwhile.
     unsafe { mi_option_set_default(PURGE_DELAY, MILLISECONDS) }
 }
 

@@ -1,8 +1,8 @@
 //! Faster operations on the CPU, behind Burn's backend extension. The only crate of mentor with `unsafe`.
 //!
-//! Every function takes and gives Burn tensors, with or without gradients. On the `flex` device, in `f32`, a kernel
-//! and a backward pass of this crate run; on any other device Burn's own operations do. A model calls one function
-//! and does not know which.
+//! Every function takes and gives Burn tensors, with or without gradients. On the `flex` device, in `f32`, a
+//! kernel and a backward pass of this crate run; on any other device Burn's own operations do. A model calls
+//! one function and does not know which.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -17,10 +17,11 @@
 //!
 //! # Invariants
 //!
-//! - The bits of a result do not depend on the number of threads: a sum is taken in the order of its terms, or over
-//!   chunks of a fixed size, which are then added in their order. They do depend on the instruction set.
-//! - One product is still the engine's, whose bits may depend on the size of the caches as well: fewer rows than a tile
-//!   times a weight of more than 32 columns.
+//! - The bits of a result do not depend on the number of threads: a sum is taken in the order of its terms,
+//!   or over chunks of a fixed size, which are then added in their order. They do depend on the instruction
+//!   set.
+//! - One product is still the engine's, whose bits may depend on the size of the caches as well: fewer rows
+//!   than a tile times a weight of more than 32 columns.
 //! - AVX-512, or AVX2 with FMA, is chosen at run time; every kernel has a portable form, and all are tested.
 
 #[cfg(feature = "mimalloc")]

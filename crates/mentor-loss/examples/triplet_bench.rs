@@ -4,7 +4,8 @@
 //! triplet_bench batch|streamed embeddings.f32 labels.u32 seconds
 //! ```
 //!
-//! The files hold little-endian numbers, nothing else. Repeats until the seconds are over, at least once, and prints one JSON object.
+//! The files hold little-endian numbers, nothing else. Repeats until the seconds are over, at least once, and
+//! prints one JSON object.
 
 #![allow(clippy::print_stdout, reason = "what a benchmark is for")]
 

@@ -113,8 +113,8 @@ impl AddAssign for Census {
 
 /// What the mean of a ranking loss divides by.
 ///
-/// The two differ by the share of active terms, and so do their gradients: with [`Valid`](Self::Valid) the steps
-/// shrink as a model learns, with [`Active`](Self::Active) they do not.
+/// The two differ by the share of active terms, and so do their gradients: with [`Valid`](Self::Valid) the
+/// steps shrink as a model learns, with [`Active`](Self::Active) they do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Average {

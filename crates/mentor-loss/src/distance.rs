@@ -1,4 +1,5 @@
-//! Distances between embeddings. This module reads tensors back: [`Distance::matrix`] asks which pairs are near.
+//! Distances between embeddings. This module reads tensors back: [`Distance::matrix`] asks which pairs are
+//! near.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,9 +23,9 @@ use crate::LossError;
 ///
 /// # Gradient
 ///
-/// Zero where d = 0, also for the Euclidean distance, whose derivative does not exist there: two equal points do
-/// not push each other. The root is taken of a masked square, and nothing is added to a value. A zero vector
-/// gets no gradient from the cosine.
+/// Zero where d = 0, also for the Euclidean distance, whose derivative does not exist there: two equal points
+/// do not push each other. The root is taken of a masked square, and nothing is added to a value. A zero
+/// vector gets no gradient from the cosine.
 ///
 /// # Example
 ///
@@ -43,8 +44,8 @@ use crate::LossError;
 ///
 /// # Differs from
 ///
-/// PyTorch `pairwise_distance` adds 1e-6 to each difference; `cdist` takes a Gram matrix from 26 rows on, which is wrong
-/// near 0; the gradient of `torch.norm` at 0 was NaN before 2.0.
+/// PyTorch `pairwise_distance` adds 1e-6 to each difference; `cdist` takes a Gram matrix from 26 rows on,
+/// which is wrong near 0; the gradient of `torch.norm` at 0 was NaN before 2.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Distance {
@@ -93,10 +94,11 @@ impl Distance {
         }
     }
 
-    /// The distances of all pairs of rows: `[N, D]` gives `[N, N]`, exactly symmetric, with a diagonal of exactly 0.
+    /// The distances of all pairs of rows: `[N, D]` gives `[N, N]`, exactly symmetric, with a diagonal of
+    /// exactly 0.
     ///
-    /// From a Gram matrix of the embeddings about their mean; pairs that are so near that its digits cancel are
-    /// measured directly. To find them, one mask is read back from the device.
+    /// From a Gram matrix of the embeddings about their mean; pairs that are so near that its digits cancel
+    /// are measured directly. To find them, one mask is read back from the device.
     pub fn matrix(self, embeddings: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Euclidean => root(square_matrix(embeddings)),
@@ -140,7 +142,8 @@ fn squares(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     a.sub(b).square().sum_dim(1)
 }
 
-/// The square root with derivative 0 at 0: the mask comes before the root, whose derivative there is infinite.
+/// The square root with derivative 0 at 0: the mask comes before the root, whose derivative there is
+/// infinite.
 fn root(squares: Tensor<2>) -> Tensor<2> {
     let zero = squares.clone().lower_equal_elem(0.0);
     squares.mask_fill(zero.clone(), 1.0).sqrt().mask_fill(zero, 0.0)
@@ -168,7 +171,8 @@ fn square_matrix(embeddings: Tensor<2>) -> Tensor<2> {
     let norms = centred.clone().square().sum_dim(1);
     let sums = norms.clone().add(norms.transpose());
     let gram = centred.clone().matmul(centred.transpose());
-    // A product of a matrix with itself is symmetric except for the order of sums: take the mean of both halves.
+    // A product of a matrix with itself is symmetric except for the order of sums: take the mean of both
+    // halves.
     let gram = gram.clone().add(gram.transpose()).mul_scalar(0.5);
     let squares = sums.clone().sub(gram.mul_scalar(2.0));
     let near = squares.clone().detach().lower(sums.detach().mul_scalar(NEAR));

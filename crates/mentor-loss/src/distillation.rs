@@ -10,8 +10,8 @@ use crate::{LossError, SoftmaxCrossEntropy, shapes};
 /// has no digits left there, and the largest temperatures live there.
 const SERIES_BELOW: f32 = 0.5;
 
-/// The distillation loss: cross-entropy with the targets, and the divergence of the student's softened probabilities
-/// from the teacher's.
+/// The distillation loss: cross-entropy with the targets, and the divergence of the student's softened
+/// probabilities from the teacher's.
 ///
 /// # Definition
 ///
@@ -25,9 +25,9 @@ const SERIES_BELOW: f32 = 0.5;
 /// hard labels (DeiT):  soft_i = CE(s, argmax_c p_c)              at temperature 1, without T²
 /// ```
 ///
-/// In nats. The caller's mean divides by the number of samples only, never by the number of classes. T² multiplies the soft
-/// term alone, also with `hard_weight` 0: it makes the size of the soft gradient, which falls as 1/T², independent
-/// of the temperature.
+/// In nats. The caller's mean divides by the number of samples only, never by the number of classes. T²
+/// multiplies the soft term alone, also with `hard_weight` 0: it makes the size of the soft gradient, which
+/// falls as 1/T², independent of the temperature.
 ///
 /// # Shapes
 ///
@@ -35,9 +35,10 @@ const SERIES_BELOW: f32 = 0.5;
 ///
 /// # Gradient
 ///
-/// Of the soft term T·(q − p); exactly 0, in every bit, for a student whose scores are its teacher's. None flows into the
-/// teacher. Of the others that of [`SoftmaxCrossEntropy`]. A term of weight 0 is not computed and leaves no
-/// graph, so that with `soft_weight` 0 and `hard_weight` 1 value and gradient are those of the plain loss bit for bit.
+/// Of the soft term T·(q − p); exactly 0, in every bit, for a student whose scores are its teacher's. None
+/// flows into the teacher. Of the others that of [`SoftmaxCrossEntropy`]. A term of weight 0 is not computed
+/// and leaves no graph, so that with `soft_weight` 0 and `hard_weight` 1 value and gradient are those of the
+/// plain loss bit for bit.
 ///
 /// # Numerics
 ///
@@ -48,15 +49,16 @@ const SERIES_BELOW: f32 = 0.5;
 /// q_c − p_c = p_c (x_c + (e^x_c − 1 − x_c))
 /// ```
 ///
-/// with e^x − 1 − x as a series for |x| < ½. The textbook sum Σ p (ln p − ln q) cancels to 1e-7, which T² = 400 blows up
-/// to 4e-5; this one holds six digits at T = 20 and while the student closes in on its teacher. Log-probabilities are
-/// shifted by the largest score, so that scores of ±1e4 are finite. The mean of several teachers is taken in log
-/// space, where no probability underflows.
+/// with e^x − 1 − x as a series for |x| < ½. The textbook sum Σ p (ln p − ln q) cancels to 1e-7, which T² =
+/// 400 blows up to 4e-5; this one holds six digits at T = 20 and while the student closes in on its teacher.
+/// Log-probabilities are shifted by the largest score, so that scores of ±1e4 are finite. The mean of several
+/// teachers is taken in log space, where no probability underflows.
 ///
 /// # Parameters
 ///
-/// `temperature` T: greater than 0, such that `f32` holds T²; 1 to 20, where 20 suits wide perceptrons, 4 convolutional
-/// nets, 2.5 to 4 tiny students. `soft_weight`, `hard_weight`: at least 0, not both 0; 0.9 and 0.1 are usual.
+/// `temperature` T: greater than 0, such that `f32` holds T²; 1 to 20, where 20 suits wide perceptrons, 4
+/// convolutional nets, 2.5 to 4 tiny students. `soft_weight`, `hard_weight`: at least 0, not both 0; 0.9 and
+/// 0.1 are usual.
 ///
 /// # Example
 ///
@@ -78,17 +80,20 @@ const SERIES_BELOW: f32 = 0.5;
 ///
 /// # Differs from
 ///
-/// - PyTorch `kl_div(reduction="mean")` divides by N·C, a gradient smaller by C; `"batchmean"` divides by N, as the mean here.
-/// - Many scripts leave out T² (the soft gradient then falls with the temperature), or multiply the hard term by it too.
+/// - PyTorch `kl_div(reduction="mean")` divides by N·C, a gradient smaller by C; `"batchmean"` divides by N,
+///   as the mean here.
+/// - Many scripts leave out T² (the soft gradient then falls with the temperature), or multiply the hard term
+///   by it too.
 /// - Scripts with one `alpha` set hard_weight = 1 − soft_weight; the two are independent here.
-/// - Hinton's cross-entropy with soft targets is KL plus the teacher's entropy: the same gradient, another value.
+/// - Hinton's cross-entropy with soft targets is KL plus the teacher's entropy: the same gradient, another
+///   value.
 /// - The mean of the teachers' *scores* (a geometric mean of probabilities) is another ensemble.
 ///
 /// # Source
 ///
-/// G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", arXiv 1503.02531, section 2.
-/// H. Touvron et al., "Training data-efficient image transformers & distillation through attention", ICML 2021,
-/// equation 3, for hard labels.
+/// G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", arXiv 1503.02531,
+/// section 2. H. Touvron et al., "Training data-efficient image transformers & distillation through
+/// attention", ICML 2021, equation 3, for hard labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distillation {
     temperature: f64,
@@ -112,8 +117,8 @@ impl Distillation {
     ///
     /// # Errors
     ///
-    /// [`LossError::Parameter`] if the temperature is not greater than 0 or its square not finite in `f32`, or a weight is
-    /// negative or not finite; [`LossError::NoWeight`] if both weights are 0.
+    /// [`LossError::Parameter`] if the temperature is not greater than 0 or its square not finite in `f32`,
+    /// or a weight is negative or not finite; [`LossError::NoWeight`] if both weights are 0.
     pub fn new(temperature: f64, soft_weight: f64, hard_weight: f64) -> Result<Self, LossError> {
         let square = (temperature * temperature) as f32;
         if !(temperature > 0.0 && square.is_normal()) {
@@ -216,8 +221,8 @@ impl Distillation {
         self.weigh(self.terms(scores, teacher_scores, targets))
     }
 
-    /// The Euclidean norm of each weighted term's derivative with respect to a sample's scores, `[N]`: which of the two
-    /// drives the student. The gradient of the batch mean has the norm √(Σ_i n_i²) / N.
+    /// The Euclidean norm of each weighted term's derivative with respect to a sample's scores, `[N]`: which
+    /// of the two drives the student. The gradient of the batch mean has the norm √(Σ_i n_i²) / N.
     ///
     /// # Panics
     ///
@@ -255,7 +260,8 @@ impl Distillation {
             return SoftmaxCrossEntropy::new().per_sample(scores, labels);
         }
         let student = self.log_probs(scores.clone().detach());
-        let x = student.clone().sub(teacher.clone()); // [N, C], exactly 0 where the student equals its teacher
+        // [N, C], exactly 0 where the student equals its teacher
+        let x = student.clone().sub(teacher.clone());
         let (p, q) = (teacher.exp(), student.exp());
         let near = x.clone().abs().lower_scalar(SERIES_BELOW);
 

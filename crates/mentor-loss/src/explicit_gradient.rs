@@ -2,10 +2,12 @@
 
 use burn::tensor::Tensor;
 
-/// The per-sample losses `values` `[N]`, with `gradient` `[N, D]` as their derivative with respect to `inputs` `[N, D]`.
+/// The per-sample losses `values` `[N]`, with `gradient` `[N, D]` as their derivative with respect to
+/// `inputs` `[N, D]`.
 ///
-/// Row i of the gradient is the derivative of loss i, so losses must not depend on other rows; a loss of a whole batch
-/// is a `values` of shape `[1]` with the derivative of that number. Neither `values` nor `gradient` may carry a graph.
+/// Row i of the gradient is the derivative of loss i, so losses must not depend on other rows; a loss of a
+/// whole batch is a `values` of shape `[1]` with the derivative of that number. Neither `values` nor
+/// `gradient` may carry a graph.
 pub(crate) fn with_gradient(values: Tensor<1>, inputs: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
     let num_losses = values.dims()[0];
     // Exactly 0 in value for finite inputs, and the identity in the graph.

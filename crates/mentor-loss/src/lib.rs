@@ -23,13 +23,13 @@
 //! # Invariants
 //!
 //! - No file, clock, print, environment variable, global state or random number.
-//! - No value is read back from the device, except in the modules that say so in their first line (`distance`,
-//!   `triplet_loss`): a loss is a handful of tensor operations, and its result stays where its input is. [`ScoreLoss::explain`] and
-//!   [`ranking`] work on plain slices, without tensors.
+//! - No value is read back from the device, except in the modules that say so in their first line
+//!   (`distance`, `triplet_loss`): a loss is a handful of tensor operations, and its result stays where its
+//!   input is. [`ScoreLoss::explain`] and [`ranking`] work on plain slices, without tensors.
 //! - Losses check shapes and nothing else. Targets are checked once, where data enters: a target outside
 //!   `0..C` is a programmer's error here, and what a device does with it is not defined.
-//! - A loss on scores reduces over classes, never over samples: the caller takes the mean, so that one place decides
-//!   the denominator. Ranking losses of a batch name theirs: [`Average`].
+//! - A loss on scores reduces over classes, never over samples: the caller takes the mean, so that one place
+//!   decides the denominator. Ranking losses of a batch name theirs: [`Average`].
 
 pub mod ranking;
 

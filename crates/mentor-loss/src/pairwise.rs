@@ -57,17 +57,18 @@ impl FromStr for PairForm {
 /// squared:   L = ½y·d²   + ½(1 − y)·max(0, m − d)²
 /// ```
 ///
-/// A batch has N(N − 1)/2 pairs; [`of_batch`](Self::of_batch) takes the mean over all of them, or over the active ones, whose loss
-/// is greater than 0.
+/// A batch has N(N − 1)/2 pairs; [`of_batch`](Self::of_batch) takes the mean over all of them, or over the
+/// active ones, whose loss is greater than 0.
 ///
 /// # Shapes
 ///
-/// Pairs: `[N, D]`, `[N, D]` and a mask `[N]` of 1 (same) and 0 give `[N]`. Batch: `[N, D]` and labels `[N]` give `[1]`.
+/// Pairs: `[N, D]`, `[N, D]` and a mask `[N]` of 1 (same) and 0 give `[N]`. Batch: `[N, D]` and labels `[N]`
+/// give `[1]`.
 ///
 /// # Gradient
 ///
-/// With respect to d: 1 for a positive pair, −1 for a negative one nearer than the margin, else 0 (squared: d, d − m,
-/// 0). At d = m (the kink) and at d = 0 it is 0.
+/// With respect to d: 1 for a positive pair, −1 for a negative one nearer than the margin, else 0 (squared:
+/// d, d − m, 0). At d = m (the kink) and at d = 0 it is 0.
 ///
 /// # Numerics
 ///
@@ -94,12 +95,13 @@ impl FromStr for PairForm {
 /// # Differs from
 ///
 /// - sentence-transformers `ContrastiveLoss` is the squared form with the cosine distance and margin 0.5.
-/// - pytorch-metric-learning `ContrastiveLoss` is the linear form with a margin for positives too (0 by default), of
-///   unit vectors, the means over active positives and over active negatives added up.
+/// - pytorch-metric-learning `ContrastiveLoss` is the linear form with a margin for positives too (0 by
+///   default), of unit vectors, the means over active positives and over active negatives added up.
 ///
 /// # Source
 ///
-/// R. Hadsell, S. Chopra, Y. LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006, eq. 4.
+/// R. Hadsell, S. Chopra, Y. LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006,
+/// eq. 4.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairwiseRanking {
     form: PairForm,
@@ -148,7 +150,8 @@ impl PairwiseRanking {
         }
     }
 
-    /// The loss of each pair: `a` and `b` `[N, D]` and `same` `[N]`, 1 for a positive pair and 0 for a negative, give `[N]`.
+    /// The loss of each pair: `a` and `b` `[N, D]` and `same` `[N]`, 1 for a positive pair and 0 for a
+    /// negative, give `[N]`.
     ///
     /// # Panics
     ///
@@ -165,8 +168,8 @@ impl PairwiseRanking {
         self.losses(distances.unsqueeze(), same.float().unsqueeze()).reshape([num_pairs])
     }
 
-    /// The mean over the pairs of a batch that `average` names: `embeddings` `[N, D]` and `labels` `[N]` give `[1]`; 0 if there is
-    /// no pair.
+    /// The mean over the pairs of a batch that `average` names: `embeddings` `[N, D]` and `labels` `[N]` give
+    /// `[1]`; 0 if there is no pair.
     ///
     /// # Panics
     ///
@@ -176,8 +179,8 @@ impl PairwiseRanking {
         self.of_batch_with_share(embeddings, labels, average).0
     }
 
-    /// As [`of_batch`](Self::of_batch), and the share of the pairs whose loss is above 0, `[1]`, which is not differentiable; 0 if there
-    /// is no pair.
+    /// As [`of_batch`](Self::of_batch), and the share of the pairs whose loss is above 0, `[1]`, which is not
+    /// differentiable; 0 if there is no pair.
     ///
     /// # Panics
     ///

@@ -15,9 +15,9 @@ use crate::error::check_non_negative;
 /// J(W)  = (1/N) Σ_i L_i + λR(W)
 /// ```
 ///
-/// Over the weights of linear and convolutional layers and a transformer's positions. Biases and the parameters of normalisation are never
-/// penalised; choosing what to pass is the caller's part. L2 has no factor ½, and neither is divided by the
-/// number of samples or of weights.
+/// Over the weights of linear and convolutional layers and a transformer's positions. Biases and the
+/// parameters of normalisation are never penalised; choosing what to pass is the caller's part. L2 has no
+/// factor ½, and neither is divided by the number of samples or of weights.
 ///
 /// # Shapes
 ///
@@ -25,9 +25,9 @@ use crate::error::check_non_negative;
 ///
 /// # Gradient
 ///
-/// L2: `2·l2·w`, by [`gradient_l2`](Self::gradient_l2) without a graph. L1 has none at 0 and is not meant to be
-/// differentiated: gradient steps with sign(w) jump over 0 and leave no weight there. Apply [`soft_threshold`]
-/// after the update instead.
+/// L2: `2·l2·w`, by [`gradient_l2`](Self::gradient_l2) without a graph. L1 has none at 0 and is not meant to
+/// be differentiated: gradient steps with sign(w) jump over 0 and leave no weight there. Apply
+/// [`soft_threshold`] after the update instead.
 ///
 /// # Numerics
 ///
@@ -53,16 +53,17 @@ use crate::error::check_non_negative;
 ///
 /// # Differs from
 ///
-/// - PyTorch and Burn `weight_decay` d adds d·w to the gradient: d = 2·l2. AdamW and other decoupled decays are
-///   no penalty at all.
+/// - PyTorch and Burn `weight_decay` d adds d·w to the gradient: d = 2·l2. AdamW and other decoupled decays
+///   are no penalty at all.
 /// - scikit-learn `SGDClassifier`: alpha = 2·l2 (its penalty is alpha/2 · Σ w²), alpha = l1.
-/// - scikit-learn `LogisticRegression`, `LinearSVC` and LIBLINEAR multiply the data instead, by C = 1/(2·l2·N).
+/// - scikit-learn `LogisticRegression`, `LinearSVC` and LIBLINEAR multiply the data instead, by C =
+///   1/(2·l2·N).
 ///
 /// # Source
 ///
-/// A. Hoerl, R. Kennard, "Ridge Regression", Technometrics 12 (1970). R. Tibshirani, "Regression Shrinkage and
-/// Selection via the Lasso", JRSS B 58 (1996). H. Zou, T. Hastie, "Regularization and Variable Selection via the
-/// Elastic Net", JRSS B 67 (2005), for both together.
+/// A. Hoerl, R. Kennard, "Ridge Regression", Technometrics 12 (1970). R. Tibshirani, "Regression Shrinkage
+/// and Selection via the Lasso", JRSS B 58 (1996). H. Zou, T. Hastie, "Regularization and Variable Selection
+/// via the Elastic Net", JRSS B 67 (2005), for both together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Penalty {
@@ -158,8 +159,8 @@ impl Penalty {
 ///
 /// # Differs from
 ///
-/// PyTorch, Optax and Keras regularisers add `l1·sign(w)` to the gradient, after which no weight is exactly 0.
-/// scikit-learn's SGD truncates cumulatively (Tsuruoka et al. 2009), which zeroes weights too.
+/// PyTorch, Optax and Keras regularisers add `l1·sign(w)` to the gradient, after which no weight is
+/// exactly 0. scikit-learn's SGD truncates cumulatively (Tsuruoka et al. 2009), which zeroes weights too.
 ///
 /// # Source
 ///

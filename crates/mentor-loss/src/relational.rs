@@ -6,8 +6,8 @@ use crate::distance::{MAX_DIFFERENCES, sum_of_rows};
 use crate::explicit_gradient::with_gradient;
 use crate::shapes;
 
-/// Relational distillation of distances: the student's distances between the images of a batch shall be the teacher's, up to
-/// one factor.
+/// Relational distillation of distances: the student's distances between the images of a batch shall be the
+/// teacher's, up to one factor.
 ///
 /// # Definition
 ///
@@ -17,9 +17,9 @@ use crate::shapes;
 /// h(x) = ½x² for |x| ≤ 1, |x| − ½ beyond                                    (Huber, δ = 1)
 /// ```
 ///
-/// Distances are Euclidean, and relative to their mean: embeddings of other lengths and of another dimension agree if their
-/// proportions do. If all embeddings of a side are equal, μ and with it every ψ of that side is 0. With one sample there
-/// is no pair, and L is 0.
+/// Distances are Euclidean, and relative to their mean: embeddings of other lengths and of another dimension
+/// agree if their proportions do. If all embeddings of a side are equal, μ and with it every ψ of that side
+/// is 0. With one sample there is no pair, and L is 0.
 ///
 /// # Shapes
 ///
@@ -27,14 +27,14 @@ use crate::shapes;
 ///
 /// # Gradient
 ///
-/// Through the distances and through μ. Zero at a distance of 0, which has no direction, and exactly 0 where all
-/// relative distances agree bit for bit. None flows into the teacher.
+/// Through the distances and through μ. Zero at a distance of 0, which has no direction, and exactly 0 where
+/// all relative distances agree bit for bit. None flows into the teacher.
 ///
 /// # Numerics
 ///
-/// Distances are those of the differences themselves, not of a Gram matrix, so that close embeddings keep their digits.
-/// Rows are taken in blocks: beside the `[N, N]` distances at most 8 MiB of differences exist at a time, or one row's.
-/// Coordinates from 1e-18 to 1e18 neither overflow nor vanish.
+/// Distances are those of the differences themselves, not of a Gram matrix, so that close embeddings keep
+/// their digits. Rows are taken in blocks: beside the `[N, N]` distances at most 8 MiB of differences exist
+/// at a time, or one row's. Coordinates from 1e-18 to 1e18 neither overflow nor vanish.
 ///
 /// # Example
 ///
@@ -56,8 +56,8 @@ use crate::shapes;
 /// # Differs from
 ///
 /// - The paper sums over the pairs; this is the mean, so that the weight does not depend on the batch.
-/// - The authors' code takes the mean over all N² entries with the zeros of the diagonal, a factor (N − 1)/N, and the mean
-///   distance over pairs that are not at distance 0. It adds an epsilon of 1e-12 below the root.
+/// - The authors' code takes the mean over all N² entries with the zeros of the diagonal, a factor (N − 1)/N,
+///   and the mean distance over pairs that are not at distance 0. It adds an epsilon of 1e-12 below the root.
 ///
 /// # Source
 ///
@@ -81,7 +81,8 @@ impl RelationalDistance {
         let ([num_samples, dim], [num_teacher, teacher_dim]) = (student.dims(), teacher.dims());
         assert!(
             num_samples == num_teacher && dim > 0 && teacher_dim > 0,
-            "RelationalDistance: student [N, D] and teacher [N, E] need the same N, D >= 1 and E >= 1, got {:?} and {:?}",
+            "RelationalDistance: student [N, D] and teacher [N, E] need the same N, D >= 1 and E >= 1, got \
+             {:?} and {:?}",
             student.dims(),
             teacher.dims(),
         );
@@ -106,8 +107,8 @@ impl RelationalDistance {
         let huber = clipped.clone().mul(errors.sub(clipped.clone().div_scalar(2.0)));
         let value = sum_of_rows(huber).div_scalar(num_pairs);
 
-        // dL/dd_ij = (h'_ij − m) / (P·μ), m = mean of h'·ψ: the share of the common scale. Over the distance it is the
-        // factor of e_i − e_j; each pair counts in both orders.
+        // dL/dd_ij = (h'_ij − m) / (P·μ), m = mean of h'·ψ: the share of the common scale. Over the distance
+        // it is the factor of e_i − e_j; each pair counts in both orders.
         let common = sum_of_rows(clipped.clone().mul(relative)).div_scalar(num_pairs).reshape([1, 1]);
         let same = distances.clone().equal_scalar(0.0);
         let factors = clipped.sub(common).div(distances.mask_fill(same.clone(), 1.0)).mask_fill(same, 0.0);
@@ -115,7 +116,8 @@ impl RelationalDistance {
         let gradient = Tensor::cat(
             row_blocks(num_samples, dim)
                 .map(|(start, count)| {
-                    let factors = factors.clone().narrow(0, start, count).unsqueeze_dim::<3>(2); // [rows, N, 1]
+                    // [rows, N, 1]
+                    let factors = factors.clone().narrow(0, start, count).unsqueeze_dim::<3>(2);
                     differences(&values, start, count).mul(factors).sum_dim(1).reshape([count, dim])
                 })
                 .collect(),
@@ -154,7 +156,8 @@ fn relative_to_mean(distances: Tensor<2>, num_pairs: f64) -> (Tensor<2>, Tensor<
     (distances.div(mean.clone().reshape([1, 1])), mean)
 }
 
-/// Cosine distillation of embeddings: the student's embedding of an image shall point where the teacher's does.
+/// Cosine distillation of embeddings: the student's embedding of an image shall point where the teacher's
+/// does.
 ///
 /// # Definition
 ///
@@ -170,13 +173,13 @@ fn relative_to_mean(distances: Tensor<2>, num_pairs: f64) -> (Tensor<2>, Tensor<
 ///
 /// # Gradient
 ///
-/// (cos·ŝ − t̂)/‖s‖ with unit vectors ŝ and t̂: at a right angle to s. Zero where either length is 0, and exactly 0 for equal
-/// embeddings. None flows into the teacher.
+/// (cos·ŝ − t̂)/‖s‖ with unit vectors ŝ and t̂: at a right angle to s. Zero where either length is 0, and
+/// exactly 0 for equal embeddings. None flows into the teacher.
 ///
 /// # Numerics
 ///
-/// The second form of the definition: 1 minus a cosine near 1 would have no digits. Lengths are taken after division by the
-/// largest coordinate, so that squares neither overflow nor vanish.
+/// The second form of the definition: 1 minus a cosine near 1 would have no digits. Lengths are taken after
+/// division by the largest coordinate, so that squares neither overflow nor vanish.
 ///
 /// # Example
 ///
@@ -196,12 +199,13 @@ fn relative_to_mean(distances: Tensor<2>, num_pairs: f64) -> (Tensor<2>, Tensor<
 ///
 /// # Differs from
 ///
-/// PyTorch `CosineEmbeddingLoss` with targets 1 has the same value, with a cosine that clamps lengths at 1e-8, and its gradient
-/// loses its digits near 0. Burn 0.22's gives NaN for equal embeddings.
+/// PyTorch `CosineEmbeddingLoss` with targets 1 has the same value, with a cosine that clamps lengths at
+/// 1e-8, and its gradient loses its digits near 0. Burn 0.22's gives NaN for equal embeddings.
 ///
 /// # Source
 ///
-/// The cosine loss on the teacher's embeddings as in V. Sanh et al., "DistilBERT", arXiv 1910.01108, section 3.
+/// The cosine loss on the teacher's embeddings as in V. Sanh et al., "DistilBERT", arXiv 1910.01108,
+/// section 3.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EmbeddingCosine;
 

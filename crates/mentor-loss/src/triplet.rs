@@ -21,18 +21,18 @@ use crate::{Case, Distance, LossError};
 ///
 /// # Gradient
 ///
-/// Hinge: with respect to d(a, p) it is 1 and to d(a, n) −1 if the triplet is active (`d_ap + m > d_an`), else 0; at
-/// the kink 0. Soft margin: σ(d_ap − d_an), which is 0 nowhere. A distance of 0 has gradient 0.
+/// Hinge: with respect to d(a, p) it is 1 and to d(a, n) −1 if the triplet is active (`d_ap + m > d_an`),
+/// else 0; at the kink 0. Soft margin: σ(d_ap − d_an), which is 0 nowhere. A distance of 0 has gradient 0.
 ///
 /// # Numerics
 ///
-/// Distances of given pairs are sums of squared differences, so that nothing cancels. The soft margin does not overflow:
-/// at distances of ±1e4 it is the difference itself, or 0.
+/// Distances of given pairs are sums of squared differences, so that nothing cancels. The soft margin does
+/// not overflow: at distances of ±1e4 it is the difference itself, or 0.
 ///
 /// # Parameters
 ///
-/// `margin` m, at least 0 and finite, in units of the distance. 0.2 is usual for vectors of length 1. The soft margin has
-/// none.
+/// `margin` m, at least 0 and finite, in units of the distance. 0.2 is usual for vectors of length 1. The
+/// soft margin has none.
 ///
 /// # Example
 ///
@@ -51,15 +51,16 @@ use crate::{Case, Distance, LossError};
 ///
 /// # Differs from
 ///
-/// - PyTorch `TripletMarginLoss` adds 1e-6 to each difference before the norm, so that equal points are not 0 apart.
+/// - PyTorch `TripletMarginLoss` adds 1e-6 to each difference before the norm, so that equal points are not 0
+///   apart.
 /// - Burn 0.22 `TripletMarginLoss` gives NaN gradients where the anchor equals the positive.
 /// - FaceNet, and TensorFlow Addons, use squared distances: `Distance::SquaredEuclidean`.
 ///
 /// # Source
 ///
-/// F. Schroff, D. Kalenichenko, J. Philbin, "FaceNet", CVPR 2015, eq. 1. K. Weinberger, L. Saul, "Distance Metric Learning
-/// for Large Margin Nearest Neighbor Classification", JMLR 10 (2009), for the unsquared hinge's origin. Soft margin:
-/// A. Hermans, L. Beyer, B. Leibe, arXiv 1703.07737, section 2.
+/// F. Schroff, D. Kalenichenko, J. Philbin, "FaceNet", CVPR 2015, eq. 1. K. Weinberger, L. Saul, "Distance
+/// Metric Learning for Large Margin Nearest Neighbor Classification", JMLR 10 (2009), for the unsquared
+/// hinge's origin. Soft margin: A. Hermans, L. Beyer, B. Leibe, arXiv 1703.07737, section 2.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TripletRanking {
     distance: Distance,

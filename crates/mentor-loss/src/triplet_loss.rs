@@ -1,4 +1,5 @@
-//! A triplet loss with its mining, for training. This module reads tensors back: triplets are chosen on the host.
+//! A triplet loss with its mining, for training. This module reads tensors back: triplets are chosen on the
+//! host.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -20,8 +21,8 @@ use crate::{Average, LossError, TripletRanking};
 ///
 /// # Numerics
 ///
-/// Everything is computed on the host in `f64`, with [`AllTriplets`] for all triplets and one by one for chosen ones; the
-/// tensor form hands that value and that gradient to automatic differentiation.
+/// Everything is computed on the host in `f64`, with [`AllTriplets`] for all triplets and one by one for
+/// chosen ones; the tensor form hands that value and that gradient to automatic differentiation.
 ///
 /// # Parameters
 ///
@@ -29,8 +30,8 @@ use crate::{Average, LossError, TripletRanking};
 ///
 /// # Gradient
 ///
-/// As [`AllTriplets`] and [`TripletRanking`]; the choice of triplets is not differentiated. A batch without a valid triplet has
-/// loss exactly 0 and gradient exactly 0.
+/// As [`AllTriplets`] and [`TripletRanking`]; the choice of triplets is not differentiated. A batch without a
+/// valid triplet has loss exactly 0 and gradient exactly 0.
 ///
 /// # Example
 ///
@@ -54,8 +55,8 @@ use crate::{Average, LossError, TripletRanking};
 ///
 /// # Source
 ///
-/// All and hard: A. Hermans, L. Beyer, B. Leibe, arXiv 1703.07737, equations 5 and 6. Semi-hard: F. Schroff, D. Kalenichenko,
-/// J. Philbin, "FaceNet", CVPR 2015, section 3.2, in the form of TensorFlow Addons.
+/// All and hard: A. Hermans, L. Beyer, B. Leibe, arXiv 1703.07737, equations 5 and 6. Semi-hard: F. Schroff,
+/// D. Kalenichenko, J. Philbin, "FaceNet", CVPR 2015, section 3.2, in the form of TensorFlow Addons.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TripletLoss {
     ranking: TripletRanking,
@@ -90,8 +91,8 @@ impl TripletLoss {
         self.mining
     }
 
-    /// The loss of a batch `[N, D]`, row-major, with labels `[N]`. With [`Mining::None`] there is nothing to choose
-    /// from labels, and the batch has no valid triplet: see [`of_triplets`](Self::of_triplets).
+    /// The loss of a batch `[N, D]`, row-major, with labels `[N]`. With [`Mining::None`] there is nothing to
+    /// choose from labels, and the batch has no valid triplet: see [`of_triplets`](Self::of_triplets).
     ///
     /// # Errors
     ///
@@ -117,7 +118,8 @@ impl TripletLoss {
     ///
     /// # Errors
     ///
-    /// As [`of_slices`](Self::of_slices), and [`LossError::SampleIndex`] for a triplet of samples that do not exist.
+    /// As [`of_slices`](Self::of_slices), and [`LossError::SampleIndex`] for a triplet of samples that do not
+    /// exist.
     pub fn of_triplets<T: Copy + Into<f64>>(
         &self,
         embeddings: &[T],

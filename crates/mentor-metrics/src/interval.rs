@@ -11,12 +11,14 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The interval of Wilson for `num_hits` of `num_trials` at the two-sided `level`, such as 0.95; all of [0, 1] without trials.
+/// The interval of Wilson for `num_hits` of `num_trials` at the two-sided `level`, such as 0.95; all of [0,
+/// 1] without trials.
 ///
 /// **Definition.** With z the (1 + level)/2 quantile of the normal distribution, p = hits/n:
 /// `(p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)`.
 ///
-/// **Source.** E. B. Wilson. Probable Inference, the Law of Succession, and Statistical Inference. JASA 22, 1927.
+/// **Source.** E. B. Wilson. Probable Inference, the Law of Succession, and Statistical Inference. JASA
+/// 22, 1927.
 ///
 /// ```
 /// use mentor_metrics::wilson_interval;
@@ -43,7 +45,8 @@ pub fn wilson_interval(num_hits: u64, num_trials: u64, level: f64) -> Interval {
     Interval { low: ((middle - half) / scale).max(0.0), high: ((middle + half) / scale).min(1.0) }
 }
 
-/// The inverse of the standard normal distribution, for p in (0, 1), to nine digits (P. J. Acklam's rational approximation).
+/// The inverse of the standard normal distribution, for p in (0, 1), to nine digits (P. J. Acklam's rational
+/// approximation).
 fn normal_quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
         -3.969683028665376e1,

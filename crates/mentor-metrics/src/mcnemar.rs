@@ -20,8 +20,8 @@ pub struct McNemar {
 /// p    = min(1, 2 · P(X ≤ min(b, c))),   X ~ Binomial(n, ½)
 /// ```
 ///
-/// Samples that both have right, or both wrong, say nothing. With b = c p is 1, also where n is 0. Sums of binomial
-/// terms by their ratios, from the largest down; good to about 12 digits.
+/// Samples that both have right, or both wrong, say nothing. With b = c p is 1, also where n is 0. Sums of
+/// binomial terms by their ratios, from the largest down; good to about 12 digits.
 ///
 /// # Panics
 ///
@@ -38,13 +38,13 @@ pub struct McNemar {
 ///
 /// # Differs from
 ///
-/// The chi-squared approximation (b − c)²/n, with or without a correction, which needs n of at least 25. The same number
-/// as statsmodels `mcnemar(table, exact=True)` and SciPy `binomtest(b, b + c).pvalue`.
+/// The chi-squared approximation (b − c)²/n, with or without a correction, which needs n of at least 25. The
+/// same number as statsmodels `mcnemar(table, exact=True)` and SciPy `binomtest(b, b + c).pvalue`.
 ///
 /// # Source
 ///
-/// Q. McNemar, Psychometrika 12 (1947). T. Dietterich, "Approximate Statistical Tests for Comparing Supervised
-/// Classification Learning Algorithms", Neural Computation 10 (1998), for its use on classifiers.
+/// Q. McNemar, Psychometrika 12 (1947). T. Dietterich, "Approximate Statistical Tests for Comparing
+/// Supervised Classification Learning Algorithms", Neural Computation 10 (1998), for its use on classifiers.
 pub fn mcnemar(targets: &[u32], first: &[u32], second: &[u32]) -> McNemar {
     assert_eq!([targets.len(); 2], [first.len(), second.len()], "predictions and targets");
     let (mut only_first, mut only_second) = (0, 0);
@@ -60,7 +60,8 @@ fn p_value(only_first: u64, only_second: u64) -> f64 {
     if only_first == only_second {
         return 1.0;
     }
-    // ln of C(n, k)/2ⁿ at k = fewer, as a sum over factors; the terms below follow by their ratios k/(n − k + 1).
+    // ln of C(n, k)/2ⁿ at k = fewer, as a sum over factors; the terms below follow by their ratios k/(n − k +
+    // 1).
     let mut log_largest = -(num as f64) * std::f64::consts::LN_2;
     for factor in 1..=fewer {
         log_largest += (((num - fewer + factor) as f64) / factor as f64).ln();

@@ -1,7 +1,7 @@
 //! First values of the parameters: a pure function of (seed, position of the parameter in its network).
 //!
-//! Values are drawn on the host by `mentor_random`, so that every device starts at the same bits, and lazily, so
-//! that counting the parameters of a network, or loading its weights, draws nothing.
+//! Values are drawn on the host by `mentor_random`, so that every device starts at the same bits, and lazily,
+//! so that counting the parameters of a network, or loading its weights, draws nothing.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};

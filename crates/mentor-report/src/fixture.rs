@@ -55,8 +55,10 @@ pub(super) fn metrics(epochs: usize) -> Vec<MetricsLine> {
 
 /// A linear softmax classifier with L2.
 pub(super) fn config() -> Config {
-    let text = "[data]\nsource = 'digits'\n[model]\nname = 'linear'\n[loss]\nname = 'softmax'\n[penalty]\nl2 = 1e-3\n\
-                [optimizer]\nname = 'sgd'\nlearning_rate = 0.1\nbatch_size = 32\n[training]\nepochs = 40\nseed = 0\n";
+    let text = "[data]\nsource = 'digits'\n[model]\nname = 'linear'\n[loss]\nname = 'softmax'\n[penalty]\nl2 \
+                = 1e-3\n\
+                [optimizer]\nname = 'sgd'\nlearning_rate = 0.1\nbatch_size = 32\n[training]\nepochs = \
+                40\nseed = 0\n";
     Config::from_toml(text, "fixture", &[]).unwrap()
 }
 

@@ -85,7 +85,8 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
             let note =
                 if note.is_empty() { String::new() } else { format!(" <small>{}</small>", escape(note)) };
             html += &format!(
-                "<section><{level} class=\"part\">{title}{note}</{level}><div class=\"grid\">{panels}</div></section>"
+                "<section><{level} class=\"part\">{title}{note}</{level}><div \
+                 class=\"grid\">{panels}</div></section>"
             );
         }
     };

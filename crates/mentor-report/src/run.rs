@@ -78,7 +78,8 @@ impl RunReport {
         })
     }
 
-    /// What else the recipe measures by this name: of the weights that were kept, or of the last epoch so far.
+    /// What else the recipe measures by this name: of the weights that were kept, or of the last epoch so
+    /// far.
     pub(crate) fn measure(&self, name: &str) -> Option<f64> {
         let measures = match &self.summary {
             Some(summary) => &summary.measures,

@@ -20,7 +20,8 @@ impl Level {
         [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|level| level.exists()).collect()
     }
 
-    /// The level that kernels called on this thread use: the machine's best, or what [`with_level`] asked for.
+    /// The level that kernels called on this thread use: the machine's best, or what [`with_level`] asked
+    /// for.
     #[must_use]
     pub fn current() -> Level {
         FORCED.get().unwrap_or_else(best)
@@ -31,8 +32,8 @@ impl Level {
         self <= best()
     }
 
-    /// Of the levels up to this one, that with the shortest vector that holds `count` values: on a longer one a short row costs as
-    /// much as a long one. This level if none does.
+    /// Of the levels up to this one, that with the shortest vector that holds `count` values: on a longer one
+    /// a short row costs as much as a long one. This level if none does.
     pub fn narrowest(self, count: usize) -> Level {
         let levels = [Level::Portable, Level::Avx2, Level::Avx512].into_iter();
         levels.filter(|level| *level <= self).find(|level| level.lanes() >= count).unwrap_or(self)

@@ -11,9 +11,9 @@ use crate::vectors::{WIDTH, dispatch};
 pub enum PairTerm {
     /// Σ_k (a_k − b_k)².
     ///
-    /// Differences, not a Gram matrix: nothing cancels, equal points are exactly 0 apart, the result does not depend on
-    /// which of the two is the row, and numbers without rounding (a lattice) give distances without. On processors
-    /// that add and multiply side by side it costs what a matrix product costs.
+    /// Differences, not a Gram matrix: nothing cancels, equal points are exactly 0 apart, the result does not
+    /// depend on which of the two is the row, and numbers without rounding (a lattice) give distances
+    /// without. On processors that add and multiply side by side it costs what a matrix product costs.
     SquaredDistance,
     /// The root of it.
     Distance,
@@ -71,14 +71,16 @@ impl Panels {
         self.stride
     }
 
-    /// Writes the `term` of each of these `rows` with the rows of `others` from `columns` on: `out` is `[rows, a whole
-    /// number of panels]`. What stands past the last row of `others` is that of a row of zeros.
+    /// Writes the `term` of each of these `rows` with the rows of `others` from `columns` on: `out` is
+    /// `[rows, a whole number of panels]`. What stands past the last row of `others` is that of a row of
+    /// zeros.
     ///
     /// Sums are taken in `f64` and in the order of the coordinates: the same pair has the same bits anywhere.
     ///
     /// # Panics
     ///
-    /// If `rows` or `columns` do not start at a panel (a multiple of eight), do not exist, or differ in width.
+    /// If `rows` or `columns` do not start at a panel (a multiple of eight), do not exist, or differ in
+    /// width.
     pub fn sums(
         &self,
         term: PairTerm,

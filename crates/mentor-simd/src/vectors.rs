@@ -10,7 +10,8 @@ use crate::level::Level;
 /// What rows are padded to: a vector of AVX-512, two of AVX2.
 pub const WIDTH: usize = 8;
 
-/// Runs `operation` with the vectors of [`Level::current`], the best of this machine unless a test asks for others.
+/// Runs `operation` with the vectors of [`Level::current`], the best of this machine unless a test asks for
+/// others.
 #[inline(always)]
 pub fn dispatch<Op: WithSimd>(operation: Op) -> Op::Output {
     #[cfg(target_arch = "x86_64")]

@@ -1,6 +1,7 @@
 //! The distillation losses as nested loops in `f64`, written without looking at the code they check.
 
-/// T²·KL(p ‖ softmax(s/T)) of each sample, with p the mean of the teachers' softmax(t/T). All row-major `[N, C]`.
+/// T²·KL(p ‖ softmax(s/T)) of each sample, with p the mean of the teachers' softmax(t/T). All row-major
+/// `[N, C]`.
 pub fn soft(scores: &[f64], teachers: &[&[f64]], num_classes: usize, temperature: f64) -> Vec<f64> {
     let mut losses = Vec::new();
     for (sample, row) in scores.chunks_exact(num_classes).enumerate() {
@@ -49,7 +50,8 @@ fn log_prob(row: &[f64], temperature: f64, c: usize) -> f64 {
     (row[c] - largest) / temperature - sum.ln()
 }
 
-/// The mean over ordered pairs of the Huber error of distances over their mean; embeddings row-major `[N, dims[·]]`.
+/// The mean over ordered pairs of the Huber error of distances over their mean; embeddings row-major
+/// `[N, dims[·]]`.
 pub fn relational_distance(student: &[f64], teacher: &[f64], dims: [usize; 2]) -> f64 {
     let num_samples = student.len() / dims[0];
     let (student, teacher) = (relative(student, dims[0]), relative(teacher, dims[1]));
@@ -105,7 +107,8 @@ mod tests {
         assert!((soft(&student, &[&teacher], 2, 1.0)[0] - divergence).abs() < 1e-15);
         let gradient = soft_gradient(&student, &[&teacher], 2, 1.0);
         assert!((gradient[0] + 0.3).abs() < 1e-15 && (gradient[1] - 0.3).abs() < 1e-15);
-        // At T = 2 a teacher with scores (2 ln 4, 0) has the same p, and T² is 4; with its mirror image p is even.
+        // At T = 2 a teacher with scores (2 ln 4, 0) has the same p, and T² is 4; with its mirror image p is
+        // even.
         let teacher = [2.0 * 4f64.ln(), 0.0];
         assert!((soft(&student, &[&teacher], 2, 2.0)[0] - 4.0 * divergence).abs() < 1e-15);
         assert!(soft(&student, &[&teacher, &[0.0, 2.0 * 4f64.ln()]], 2, 2.0)[0].abs() < 1e-15);

@@ -1,12 +1,13 @@
 //! Is the gradient of a loss the derivative of its definition?
 //!
-//! Differences of an `f32` function are rounding noise: with a step of 1e-3 they are good to two or three digits.
-//! So the numeric side is a plain `f64` function (an oracle), whose central differences hold about nine
-//! digits, and the comparison is as tight as `f32` itself.
+//! Differences of an `f32` function are rounding noise: with a step of 1e-3 they are good to two or three
+//! digits. So the numeric side is a plain `f64` function (an oracle), whose central differences hold about
+//! nine digits, and the comparison is as tight as `f32` itself.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Central differences of `f` at `at`: `(f(x + h) − f(x − h)) / 2h` for each coordinate, with h = 1e-5·max(1, |x|).
+/// Central differences of `f` at `at`: `(f(x + h) − f(x − h)) / 2h` for each coordinate, with h = 1e-5·max(1,
+/// |x|).
 ///
 /// For a smooth function of size 1 the error is about 1e-10. Keep away from kinks by more than h.
 pub fn central_differences(f: impl Fn(&[f64]) -> f64, at: &[f64]) -> Vec<f64> {
@@ -38,7 +39,8 @@ pub fn autodiff(values: &[f32], shape: [usize; 2], loss: impl Fn(Tensor<2>) -> T
 ///
 /// # Errors
 ///
-/// The first coordinate where they differ by more than `tolerance·max(1, |numeric|)`, or where one is not finite.
+/// The first coordinate where they differ by more than `tolerance·max(1, |numeric|)`, or where one is not
+/// finite.
 ///
 /// ```
 /// use mentor_testkit::gradient::gradient_check;
@@ -66,7 +68,8 @@ pub fn gradient_check(
         if error.is_nan() || error > tolerance * numeric.abs().max(1.0) {
             let (row, column) = (k / shape[1], k % shape[1]);
             return Err(format!(
-                "at [{row}, {column}] (input {}): autodiff {automatic}, differences {numeric}, apart by {error:e}",
+                "at [{row}, {column}] (input {}): autodiff {automatic}, differences {numeric}, apart by \
+                 {error:e}",
                 values[k]
             ));
         }

@@ -1,7 +1,7 @@
 //! Helpers for the tests of all crates. Nothing here is shipped.
 //!
-//! - [`gradient`]: automatic differentiation of a tensor loss in `f32` against central differences of a plain `f64`
-//!   function;
+//! - [`gradient`]: automatic differentiation of a tensor loss in `f32` against central differences of a plain
+//!   `f64` function;
 //! - [`oracle`]: the losses once more, as nested loops in `f64` that a reader can check against the
 //!   definition line by line;
 //! - [`ranking`]: ranking losses in the same way, every triplet one by one;

@@ -63,7 +63,8 @@ pub struct Triplets {
 pub fn all_triplets(distances: &[f64], labels: &[u32], margin: f64) -> Triplets {
     let n = labels.len();
     let mut all = Triplets { coefficients: vec![0; n * n], ..Triplets::default() };
-    // What each addition to the sum lost (Kahan): a million equal terms would lose more digits than a test wants to see.
+    // What each addition to the sum lost (Kahan): a million equal terms would lose more digits than a test
+    // wants to see.
     let mut lost = 0.0;
     for a in 0..n {
         for p in 0..n {
@@ -98,7 +99,8 @@ pub fn all_triplets(distances: &[f64], labels: &[u32], margin: f64) -> Triplets 
     all
 }
 
-/// For each anchor the farthest positive and the nearest negative, the first of equal ones: (anchor, positive, negative).
+/// For each anchor the farthest positive and the nearest negative, the first of equal ones: (anchor,
+/// positive, negative).
 pub fn batch_hard(distances: &[f64], labels: &[u32]) -> Vec<[usize; 3]> {
     let n = labels.len();
     let mut triplets = Vec::new();

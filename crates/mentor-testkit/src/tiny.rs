@@ -1,7 +1,7 @@
 //! The smallest real data set: a few images whose class a linear model can see.
 //!
-//! Images are gray squares with one bright quarter; the class says which. Each of 256 samples has its own background, so
-//! that no two are byte-identical.
+//! Images are gray squares with one bright quarter; the class says which. Each of 256 samples has its own
+//! background, so that no two are byte-identical.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,8 @@ use std::path::Path;
 /// Names of the classes, in natural order.
 pub const CLASSES: [&str; 4] = ["lower-left", "lower-right", "upper-left", "upper-right"];
 
-/// One image: `side`×`side` gray pixels, row-major, bright in the quarter that `class` (an index of [`CLASSES`]) names.
+/// One image: `side`×`side` gray pixels, row-major, bright in the quarter that `class` (an index of
+/// [`CLASSES`]) names.
 ///
 /// # Panics
 ///
@@ -24,7 +25,8 @@ pub fn image(class: usize, sample: usize, side: usize) -> Vec<u8> {
             let (lower, right) = (row >= half, column >= half);
             let quarter = usize::from(right) + if lower { 0 } else { 2 };
             let base = if quarter == class { 200 } else { 20 };
-            // Texture from the sample's number: different at least in the first pixels, never near the signal.
+            // Texture from the sample's number: different at least in the first pixels, never near the
+            // signal.
             base + ((sample >> (pixel % 8)) & 1) as u8 * 16 + ((sample * 7 + pixel * 13) % 16) as u8
         })
         .collect()

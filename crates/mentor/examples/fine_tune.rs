@@ -58,7 +58,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     // Three classes of ten images each: the head, which told ten apart, begins anew, and says so.
     few_digits(&place("few"), 7, 9)?;
     let text = format!(
-        "data.source = {:?}\nmodel = {{ name = 'mlp:64,32', init_from = {:?}, freeze = ['hidden.0'] }}\ntraining.epochs = 20",
+        "data.source = {:?}\nmodel = \
+         {{ name = 'mlp:64,32', init_from = {:?}, freeze = ['hidden.0'] }}\ntraining.epochs = 20",
         place("few"),
         place("first")
     );

@@ -13,7 +13,8 @@
 //! | [`train`] | plan, optimisers, the loop, checkpoints, recipes, trained models | run directories |
 //! | [`report`] | one HTML file from one or several runs | run directories |
 //!
-//! The binary `mentor` is a command line for the same crates. Training is deterministic: on one machine the same plan and data end in the same weights, bit for bit, also after a crash.
+//! The binary `mentor` is a command line for the same crates. Training is deterministic: on one machine the
+//! same plan and data end in the same weights, bit for bit, also after a crash.
 //!
 //! # From images to predictions
 //!

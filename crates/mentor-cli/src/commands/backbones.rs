@@ -21,7 +21,8 @@ Examples:
       DeiT and ViT have equal tensors and other preprocessing
 
 Files are safetensors, or of torch.save in both of its forms; no code in them is run. Names of tensors are \
-those of timm, torchvision, transformers, efficientnet_pytorch or the authors. The config.json of timm beside \
+those of timm, torchvision, transformers, efficientnet_pytorch or the authors. The config.json of timm \
+beside \
 a file is read too.
 
 Exit status 3: the file is of no known network.";

@@ -24,13 +24,18 @@ Examples:
       fit class biases too, for a student whose training images lacked a class
   mentor calibrate runs/small --prior 0.2,0.3,0.5
 
-Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. A fit is \
-kept only if cross-validation confirms it, and if neither NLL (mean negative log-likelihood, in nats) nor calibration \
-error of these images rises. No temperature can be fitted to images that are all recognised. If the fit is not kept, \
+Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. \
+A fit is \
+kept only if cross-validation confirms it, and if neither NLL (mean negative log-likelihood, in nats) nor \
+calibration \
+error of these images rises. No temperature can be fitted to images that are all recognised. If the fit is \
+not kept, \
 nothing is written. Do not fit on the test split: mentor eval measures on it afterwards.
 
-JSON: calibration (in use: temperature, biases), fitted (the result of the fit), not_kept (null, no-errors, none-right, not-confirmed or worse), \
-at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, accuracy_after (after: with \
+JSON: calibration (in use: temperature, biases), fitted (the result of the fit), not_kept (null, no-errors, \
+none-right, not-confirmed or worse), \
+at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, \
+accuracy_after (after: with \
 the fit), classes[] (prior, mean_before, mean_after, recall_before, recall_after).";
 
 /// Fit a temperature, and class biases, to a trained classifier
@@ -119,7 +124,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if written && fit.accuracy_after < fit.accuracy_before - NOTABLE_FALL {
         output::note(&format!(
-            "warning: accuracy falls from {:.4} to {:.4} on these images, whose classes have other shares than the prior; calibrate on \
+            "warning: accuracy falls from {:.4} to {:.4} on these images, whose classes have other shares \
+             than the prior; calibrate on \
              images that have it, or without one",
             fit.accuracy_before, fit.accuracy_after
         ));
@@ -200,16 +206,31 @@ fn text(args: &Args, data: &str, fit: &CalibrationFit, file: &ModelFile) -> Stri
 /// Why the fit is not kept, or how far to trust it.
 fn reason(fit: &CalibrationFit) -> Option<String> {
     Some(match fit.not_kept {
-        Some(NotKept::NoErrors) => "all of these images are right: every lower temperature fits better than the last, so that none is best; calibrate on harder images, or on more"
+        Some(NotKept::NoErrors) => "all of these images are right: every lower temperature fits better than \
+                                    the last, so that none is best; calibrate on harder images, or on more"
             .to_owned(),
-        Some(NotKept::NoneRight) => "none of these images is right: every higher temperature fits better than the last, so that none is best; calibrate on images that the model can classify"
+        Some(NotKept::NoneRight) => "none of these images is right: every higher temperature fits better \
+                                     than the last, so that none is best; calibrate on images that the model \
+                                     can classify"
             .to_owned(),
         Some(NotKept::NotConfirmed) => {
-            let found = fit.nll_cross_validated.map_or(String::new(), |nll| format!(", their NLL is {nll:.4}"));
-            format!("cross-validation does not confirm the fit{found}: there are too few images, or nothing to gain")
+            let found = fit.nll_cross_validated.map_or(String::new(), |nll| {
+                format!(
+                    ", their NLL is \
+                {nll:.4}"
+                )
+            });
+            format!(
+                "cross-validation does not confirm the fit{found}: there are too few images, or nothing \
+                     to gain"
+            )
         }
         Some(NotKept::Worse) => "it would raise NLL or calibration error of these images".to_owned(),
-        None if fit.at_limit => "the temperature is at the end of its range: the scores are far too large or too small, or do not depend on the class".to_owned(),
+        None if fit.at_limit => {
+            "the temperature is at the end of its range: the scores are far too large or \
+                                 too small, or do not depend on the class"
+                .to_owned()
+        }
         None => return None,
     })
 }

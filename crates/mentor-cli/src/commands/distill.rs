@@ -23,19 +23,26 @@ Examples:
 --out runs/e
       an embedding model learns its teacher's distances, up to a factor, in fewer dimensions
 
-The loss is soft-weight · T² · KL(teacher ‖ student) at temperature T, plus hard-weight · cross-entropy of the \
-labels. The teacher scores each image once, into a file in --out. The same network is also trained from scratch, \
+The loss is soft-weight · T² · KL(teacher ‖ student) at temperature T, plus hard-weight · cross-entropy of \
+the \
+labels. The teacher scores each image once, into a file in --out. The same network is also trained from \
+scratch, \
 in OUT/baseline with the same plan, so that the result says what distillation gained. Ctrl-C stops; the same \
 command resumes. Gradients are clipped to norm 5 by default (--clip-norm), because the first steps towards a \
 confident teacher can be very large.
 
-A teacher that is an embedding model needs a student that is one. --mode relational matches the distances within a \
-batch, divided by their mean, so that student and teacher may differ in --embedding-size. --mode cosine matches \
-directions and needs the teacher's size. The labels' part of the loss is then --loss triplet or contrastive, and \
---hard-weight is 0 by default. The teacher's classes may differ from those of the data. With several teachers, the \
+A teacher that is an embedding model needs a student that is one. --mode relational matches the distances \
+within a \
+batch, divided by their mean, so that student and teacher may differ in --embedding-size. --mode cosine \
+matches \
+directions and needs the teacher's size. The labels' part of the loss is then --loss triplet or contrastive, \
+and \
+--hard-weight is 0 by default. The teacher's classes may differ from those of the data. With several \
+teachers, the \
 mean of their losses is minimised.
 
-summary.json has, in addition to what training writes: agreement, mean_kl, teacher (val_accuracy, num_params), \
+summary.json has, in addition to what training writes: agreement, mean_kl, teacher (val_accuracy, \
+num_params), \
 baseline (val_accuracy, only_student, only_baseline, p_value). For embeddings it has val_map_at_r, \
 val_precision_at_1 and val_r_precision, in teacher (the best of several) and baseline too. only_student and \
 only_baseline then count the samples whose nearest other one is of their class.";
@@ -55,7 +62,12 @@ pub(crate) struct Args {
 
     /// Start from values that suit together: hinton (mlp:800,800, T = 20), conv (cnn, T = 4) or tiny (mlp:32,
     /// T = 3); other flags win over them
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["hinton", "conv", "tiny"]), help_heading = "Distillation")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(["hinton", "conv", "tiny"]),
+        help_heading = "Distillation"
+    )]
     preset: Option<String>,
 
     /// Soften the probabilities of teacher and student with the temperature T, above 0 [default: 4; 20 for
@@ -76,7 +88,12 @@ pub(crate) struct Args {
     /// Choose what the student learns from the teacher: soft (its probabilities) or hard-labels (its
     /// predicted class); from an embedding model, relational (its distances) or cosine (its directions)
     /// [default: soft]
-    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["soft", "hard-labels", "relational", "cosine"]), help_heading = "Distillation")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_parser = PossibleValuesParser::new(["soft", "hard-labels", "relational", "cosine"]),
+        help_heading = "Distillation"
+    )]
     mode: Option<String>,
 
     /// Augment each image in this many fixed ways, at least 1; the teacher scores each once; needs --augment
@@ -102,17 +119,20 @@ const INHERITED: Inherited = Inherited {
     help: &[
         (
             "model",
-            "Choose the student's network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; \
+            "Choose the student's network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, \
+             ...; \
              `mentor models` lists them [default: linear; that of --preset]",
         ),
         (
             "loss",
-            "Choose the loss of the labels: softmax for a classifier, triplet or contrastive for an embedding model \
+            "Choose the loss of the labels: softmax for a classifier, triplet or contrastive for an \
+             embedding model \
              [default: softmax; triplet with --mode relational or cosine]",
         ),
         (
             "margin",
-            "Set the margin of triplet or contrastive, at least 0 [default: 0.2; contrastive 1, with unit norm 0.5]",
+            "Set the margin of triplet or contrastive, at least 0 [default: 0.2; contrastive 1, with unit \
+             norm 0.5]",
         ),
         ("batch_size", "Take this many images for an update, at least 1 [default: 128]"),
         (
@@ -122,7 +142,8 @@ const INHERITED: Inherited = Inherited {
         ),
         (
             "schedule",
-            "Choose how the learning rate falls over the run: constant does not, step by a factor, cosine to 0 \
+            "Choose how the learning rate falls over the run: constant does not, step by a factor, cosine to \
+             0 \
              [default: cosine]",
         ),
         (

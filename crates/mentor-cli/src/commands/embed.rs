@@ -30,7 +30,8 @@ Examples:
   mentor embed --backbone lite0.pth photos/ --out f.npy --ids ids.csv --labels y.npy
       write features of a pretrained network, without a run; the folders in photos/ are the classes
 
-vectors.npy holds a matrix of 32-bit floats with a row for each image. The embedding of a classifier is the input of \
+vectors.npy holds a matrix of 32-bit floats with a row for each image. The embedding of a classifier is the \
+input of \
 its last layer. mentor loss triplet --embeddings vectors.npy --labels labels.npy measures the embeddings.";
 
 /// Write the embeddings of images to an npy or Parquet file

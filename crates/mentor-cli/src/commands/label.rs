@@ -25,7 +25,8 @@ Examples:
   mentor label runs/ns --data photos/ --out labels/ --shard 3/16
       write the part with index 3 of 16, as labels/labels-00003-of-00016.parquet
   sbatch --array=0-15 --wrap 'mentor label runs/ns --data photos/ --out labels/'
-      in a SLURM array, a Kubernetes indexed job (with --num-shards) or an AWS Batch array, each process finds its \
+      in a SLURM array, a Kubernetes indexed job (with --num-shards) or an AWS Batch array, each process \
+finds its \
 own part
   mentor self-train --data labelled/ --unlabelled photos/ --labels labels/ --out runs/next
       train a student on the labels
@@ -33,8 +34,10 @@ own part
 The probabilities of a row are softmax(scores / temperature). The scores are those of the model, plus \
 temperature · bias if mentor calibrate has stored class biases.
 
-A file is written whole or not at all, and then its manifest FILE.json with the teacher's hash. The same command \
-skips files that are complete and intact, and writes those that are missing or damaged. It refuses a complete file of \
+A file is written whole or not at all, and then its manifest FILE.json with the teacher's hash. The same \
+command \
+skips files that are complete and intact, and writes those that are missing or damaged. It refuses a \
+complete file of \
 another teacher or of other images.";
 
 /// Label images with a trained classifier, one shard a process
@@ -61,7 +64,12 @@ pub(crate) struct Args {
     shard: Option<Shard>,
 
     /// Divide the images into this many parts, at least 1, for schedulers that tell a process only its index
-    #[arg(long, value_name = "COUNT", conflicts_with = "shard", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        conflicts_with = "shard",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     num_shards: Option<u32>,
 
     #[command(flatten)]

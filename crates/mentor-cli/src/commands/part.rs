@@ -39,8 +39,8 @@ impl Part {
         }
     }
 
-    /// The images, in `format`. Of data that the model was trained on these are the images of training, without
-    /// those that a later split has too; of other data all.
+    /// The images, in `format`. Of data that the model was trained on these are the images of training,
+    /// without those that a later split has too; of other data all.
     ///
     /// # Errors
     ///

@@ -27,22 +27,32 @@ Examples:
   mentor self-train --data digits --labels-per-class 5 --distill-to mlp:100 --out runs/small
       end with a small model in OUT/distilled
 
-A round has three steps. First the teacher labels every image without noise; its confidence is calibrated on the \
-validation images. Then confident images are chosen, the same number for each class, the most confident first; they \
-are repeated if a class has too few. Last a student with noise learns from both kinds of labels, with the loss \
-mean CE(labelled) + ratio x mean CE(pseudo-labelled). The student becomes the next teacher if it has more validation \
+A round has three steps. First the teacher labels every image without noise; its confidence is calibrated on \
+the \
+validation images. Then confident images are chosen, the same number for each class, the most confident \
+first; they \
+are repeated if a class has too few. Last a student with noise learns from both kinds of labels, with the \
+loss \
+mean CE(labelled) + ratio x mean CE(pseudo-labelled). The student becomes the next teacher if it has more \
+validation \
 images right and the audit raises no alarm. Otherwise the round is rolled back.
 
-The audit uses a held-out set: labelled images (5 %, at least five of a class, at most a fifth of few labels) that \
-nobody trains on and that are pseudo-labelled like the others. Copies of validation and test images are left out of \
+The audit uses a held-out set: labelled images (5 %, at least five of a class, at most a fifth of few \
+labels) that \
+nobody trains on and that are pseudo-labelled like the others. Copies of validation and test images are left \
+out of \
 the unlabelled ones.
 
-OUT holds the best model, so that eval, predict and embed work on it. OUT/baseline holds the same network, trained on \
-the labels alone. If a student makes more than 600 updates, teacher and baseline make fewer: short trials on the \
-labels find how many, in OUT/length.json. The test split is opened once, at the end. Ctrl-C stops; the same command \
+OUT holds the best model, so that eval, predict and embed work on it. OUT/baseline holds the same network, \
+trained on \
+the labels alone. If a student makes more than 600 updates, teacher and baseline make fewer: short trials on \
+the \
+labels find how many, in OUT/length.json. The test split is opened once, at the end. Ctrl-C stops; the same \
+command \
 resumes at any stage.
 
-The weights that are judged and kept are a moving average over the updates, with the decay training.ema=0.999 (--set).
+The weights that are judged and kept are a moving average over the updates, with the decay \
+training.ema=0.999 (--set).
 
 summary.json has, in addition to what training writes: test_accuracy, baseline (val_accuracy, test_accuracy, \
 only_student, only_baseline, p_value of McNemar's test), rounds[] (round, val_accuracy, test_accuracy, \
@@ -73,7 +83,12 @@ pub(crate) struct Args {
     labels: Option<PathBuf>,
 
     /// Choose the method: noisy-student (Xie et al. 2020) or pseudo-label (Lee 2013) [default: noisy-student]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["noisy-student", "pseudo-label"]), help_heading = "Self-training")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(["noisy-student", "pseudo-label"]),
+        help_heading = "Self-training"
+    )]
     method: Option<String>,
 
     /// Make this many rounds of labelling and learning, at least 1 [default: 3]
@@ -90,7 +105,12 @@ pub(crate) struct Args {
 
     /// Choose the pseudo-labels: soft (the teacher's probabilities) or hard (its predicted class) [default:
     /// soft]
-    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(["soft", "hard"]), help_heading = "Self-training")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_parser = PossibleValuesParser::new(["soft", "hard"]),
+        help_heading = "Self-training"
+    )]
     label_kind: Option<String>,
 
     /// Keep the probabilities of this many classes in a soft label, at least 1, and spread the rest evenly
@@ -131,7 +151,11 @@ pub(crate) struct Args {
     noise_stochastic_depth: Option<f64>,
 
     /// Train the student without any noise, to see what the noise contributes
-    #[arg(long, conflicts_with_all = ["noise_augment", "noise_dropout", "noise_stochastic_depth"], help_heading = "Self-training")]
+    #[arg(
+        long,
+        conflicts_with_all = ["noise_augment", "noise_dropout", "noise_stochastic_depth"],
+        help_heading = "Self-training"
+    )]
     no_noise: bool,
 
     /// Hold out this share of the labelled images to audit the pseudo-labels, from 0 to below 1; 0 makes no
@@ -166,23 +190,29 @@ const INHERITED: Inherited = Inherited {
     help: &[
         (
             "augment",
-            "Augment the labelled images at random, for teacher and baseline: none, flip (left to right), shift or \
-             shift:N (pad and crop by up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, standard (shifts, \
-             flips, rotations by up to 10 degrees, random erasing), or rand-augment:N,M (N operations of magnitude M, \
+            "Augment the labelled images at random, for teacher and baseline: none, flip (left to right), \
+             shift or \
+             shift:N (pad and crop by up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, standard \
+             (shifts, \
+             flips, rotations by up to 10 degrees, random erasing), or rand-augment:N,M (N operations of \
+             magnitude M, \
              0 to 10) [default: shift]",
         ),
         (
             "model",
-            "Choose the teacher's network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; \
+            "Choose the teacher's network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, \
+             ...; \
              `mentor models` lists them [default: cnn]",
         ),
         (
             "dropout",
-            "Drop each hidden unit of teacher and baseline with this probability, from 0 to below 1 [default: 0]",
+            "Drop each hidden unit of teacher and baseline with this probability, from 0 to below 1 \
+             [default: 0]",
         ),
         (
             "stochastic_depth",
-            "Drop the last residual block of teacher and baseline with this probability, from 0 to below 1; earlier \
+            "Drop the last residual block of teacher and baseline with this probability, from 0 to below 1; \
+             earlier \
              blocks less often [default: 0]",
         ),
         (
@@ -191,11 +221,13 @@ const INHERITED: Inherited = Inherited {
         ),
         (
             "learning_rate",
-            "Set the step size, above 0 [default: one that suits the model, in proportion to --batch-size below 32]",
+            "Set the step size, above 0 [default: one that suits the model, in proportion to --batch-size \
+             below 32]",
         ),
         (
             "batch_size",
-            "Take this many labelled images for an update, at least 1; --ratio adds pseudo-labelled ones [default: 32]",
+            "Take this many labelled images for an update, at least 1; --ratio adds pseudo-labelled ones \
+             [default: 32]",
         ),
         (
             "clip_norm",
@@ -204,12 +236,14 @@ const INHERITED: Inherited = Inherited {
         ),
         (
             "schedule",
-            "Choose how the learning rate falls over each stage: constant does not, step by a factor, cosine to 0 \
+            "Choose how the learning rate falls over each stage: constant does not, step by a factor, cosine \
+             to 0 \
              [default: cosine]",
         ),
         (
             "epochs",
-            "Let a student pass this many times over the larger of labelled and unlabelled images, at least 1 \
+            "Let a student pass this many times over the larger of labelled and unlabelled images, at least \
+             1 \
              [default: 6]",
         ),
     ],
@@ -307,8 +341,10 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_configuration() {
-        let flags = "--data digits --unlabelled u --labels l --method pseudo-label --rounds 2 --student cnn --threshold 0.4 \
-            --label-kind soft --top-k 3 --per-class 7 --max-copies 2 --ratio 3 --noise-augment shift --noise-dropout 0.1 \
+        let flags = "--data digits --unlabelled u --labels l --method pseudo-label --rounds 2 --student cnn \
+                     --threshold 0.4 \
+            --label-kind soft --top-k 3 --per-class 7 --max-copies 2 --ratio 3 --noise-augment shift \
+                     --noise-dropout 0.1 \
             --noise-stochastic-depth 0.3 --audit-fraction 0.2 --no-baseline --distill-to linear";
         let expected = "data.source = 'digits'
             [self_train]

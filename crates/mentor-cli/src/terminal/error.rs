@@ -82,8 +82,8 @@ impl Failure {
         self.status
     }
 
-    /// The `error:` line, the causes and the `help:` line; nothing where only the status matters. `command` is the one that
-    /// failed: messages have its flags.
+    /// The `error:` line, the causes and the `help:` line; nothing where only the status matters. `command`
+    /// is the one that failed: messages have its flags.
     pub(crate) fn render(&self, command: &Command) -> Option<String> {
         let error = self.error.as_ref()?;
         let mut lines: Vec<String> = Vec::new();

@@ -1,7 +1,7 @@
 //! The options that messages of the libraries name, as the flags of a command.
 //!
-//! A library names an option by its key in the configuration, in backquotes: `` `optimizer.learning_rate` ``. A command may have
-//! a flag for it, or `--set`, or no way to it at all.
+//! A library names an option by its key in the configuration, in backquotes: `` `optimizer.learning_rate` ``.
+//! A command may have a flag for it, or `--set`, or no way to it at all.
 
 use clap::Command;
 

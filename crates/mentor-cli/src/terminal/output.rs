@@ -42,7 +42,8 @@ pub(crate) fn note(line: &str) {
 /// Characters of a line on standard error; what a user's data holds may be of any length.
 pub(crate) const MAX_LINE: usize = 2000;
 
-/// The same lines with escapes for what cannot be seen, which may move a terminal's cursor, and a long one without its middle.
+/// The same lines with escapes for what cannot be seen, which may move a terminal's cursor, and a long one
+/// without its middle.
 pub(crate) fn printable(text: &str, max_chars: usize) -> String {
     let lines: Vec<_> = text.split('\n').map(|line| shorten(escape(line), max_chars)).collect();
     lines.join("\n")

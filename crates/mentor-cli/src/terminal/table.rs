@@ -27,8 +27,8 @@ impl Table {
         Self { aligns: columns.iter().map(|(_, align)| *align).collect(), rows: vec![header] }
     }
 
-    /// Adds a row; cells beyond the columns are left out, missing ones are empty. A cell is one line of what can be seen,
-    /// whatever name it holds.
+    /// Adds a row; cells beyond the columns are left out, missing ones are empty. A cell is one line of what
+    /// can be seen, whatever name it holds.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cell = |text: String| shorten(escape(&text), MAX_CELL).into_owned();
         let mut row: Vec<String> = cells.into_iter().take(self.aligns.len()).map(cell).collect();

@@ -114,14 +114,16 @@ fn images_without_labels_teach_softly_and_refuse_a_hard_weight() {
     assert!(evaluation["accuracy"].is_f64());
 }
 
-const FACES: &str = "distill --teacher faces --data data --model mlp:4 --epochs 2 --batch-size 8 --classes-per-batch 2 \
+const FACES: &str = "distill --teacher faces --data data --model mlp:4 --epochs 2 --batch-size 8 \
+                     --classes-per-batch 2 \
     --samples-per-class 4 --out near";
 
 #[test]
 fn an_embedding_model_teaches_distances_and_directions() {
     let dir = tempfile::tempdir().unwrap();
     image_folder(&dir.path().join("data"), &["cat", "dog"]);
-    let teacher = "train --data data --loss triplet --model mlp:8 --embedding-size 4 --epochs 4 --samples-per-class 4 --out faces";
+    let teacher = "train --data data --loss triplet --model mlp:8 --embedding-size 4 --epochs 4 \
+                   --samples-per-class 4 --out faces";
     let output = mentor(dir.path(), teacher);
     assert!(output.status.success(), "{}", stderr(&output));
     let soft = "distill --teacher faces --data data --model mlp:4 --epochs 2 --out near";

@@ -15,7 +15,8 @@ fn an_embedding_model_is_trained_evaluated_embedded_and_searched() {
     image_folder(&dir.path().join("photos"), &["cat", "dog"]);
     let trained = mentor(
         dir.path(),
-        "train --data photos --loss triplet --model mlp:8 --embedding-size 4 --epochs 4 --samples-per-class 4 --out run",
+        "train --data photos --loss triplet --model mlp:8 --embedding-size 4 --epochs 4 --samples-per-class \
+         4 --out run",
     );
     assert!(trained.status.success(), "{}", stderr(&trained));
     assert!(

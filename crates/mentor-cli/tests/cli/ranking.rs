@@ -78,7 +78,8 @@ fn ugly_batches_have_finite_losses_and_gradients() {
             ] {
                 for distance in ["euclidean", "squared", "cosine"] {
                     let command = format!(
-                        "loss triplet --embeddings {embeddings} --labels {labels}.npy {flags} --distance {distance} --json"
+                        "loss triplet --embeddings {embeddings} --labels {labels}.npy {flags} --distance \
+                         {distance} --json"
                     );
                     let batch = json(&mentor(dir.path(), &command));
                     let loss = batch["loss"].as_f64().unwrap_or_else(|| panic!("{command}: {batch}"));

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::fixtures::image_folder;
 use crate::{assert_fails, json, mentor, stderr, stdout};
 
-const DIGITS: &str = "self-train --data digits --labels-per-class 25 --model mlp:16 --noise-dropout 0.1 --epochs 3 --batch-size 64 \
+const DIGITS: &str = "self-train --data digits --labels-per-class 25 --model mlp:16 --noise-dropout 0.1 \
+                      --epochs 3 --batch-size 64 \
     --rounds 2 --out run";
 
 /// Labelled cats and dogs in `data`, and in `loose` other images without labels.
@@ -25,7 +26,8 @@ fn folders(dir: &Path) {
     }
 }
 
-const FOLDERS: &str = "self-train --data data --unlabelled loose --model mlp:8 --noise-augment shift --noise-dropout 0 --epochs 4 \
+const FOLDERS: &str = "self-train --data data --unlabelled loose --model mlp:8 --noise-augment shift \
+                       --noise-dropout 0 --epochs 4 \
     --batch-size 8 --rounds 1 --out run";
 
 #[test]

@@ -360,7 +360,8 @@ fn small_runs(dir: &Path) -> Vec<PathBuf> {
         format!("train {common} --loss triplet --embedding-size 2 --model linear --out triplet"),
         format!("distill {common} --teacher linear --model mlp:4 --no-baseline --out student"),
         format!(
-            "distill {common} --teacher triplet --mode relational --embedding-size 2 --model mlp:4 --no-baseline --out near"
+            "distill {common} --teacher triplet --mode relational --embedding-size 2 --model mlp:4 \
+             --no-baseline --out near"
         ),
         format!("self-train {common} --labels-per-class 5 --model mlp:4 --rounds 1 --no-baseline --out self"),
     ] {

@@ -1,4 +1,5 @@
-//! Augmentation: small random changes of an image that keep its class, a pure function of `(seed, draw, sample)`.
+//! Augmentation: small random changes of an image that keep its class, a pure function of
+//! `(seed, draw, sample)`.
 
 pub(crate) mod rand_augment;
 
@@ -15,8 +16,8 @@ use crate::format::ImageFormat;
 
 /// What is done to training images. Pixels that come from outside the image are 0 (black).
 ///
-/// Written, in configurations too, as `none`, `flip`, `shift`, `shift:2`, `shift+flip`, `shift:2+flip`, `standard` or
-/// [`RandAugment`]'s form.
+/// Written, in configurations too, as `none`, `flip`, `shift`, `shift:2`, `shift+flip`, `shift:2+flip`,
+/// `standard` or [`RandAugment`]'s form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Augment {
@@ -27,14 +28,16 @@ pub enum Augment {
     Flip,
     /// Padded and cropped at a random place.
     Shift {
-        /// Most pixels in each direction. `None`: 1 for sides under 12, 2 for sides under 24, else 4. A network that does
-        /// not share its weights over places learns from small moves and is held up by large ones.
+        /// Most pixels in each direction. `None`: 1 for sides under 12, 2 for sides under 24, else 4. A
+        /// network that does not share its weights over places learns from small moves and is held up by
+        /// large ones.
         reach: Option<NonZeroU8>,
         /// Also as [`Flip`](Self::Flip): the usual recipe for small photographs.
         flip: bool,
     },
-    /// Moved by up to the usual number of pixels, half of the images mirrored left to right, turned by up to 10 degrees about
-    /// the centre, and in a quarter of them a rectangle with sides from an eighth to a half of the image's erased.
+    /// Moved by up to the usual number of pixels, half of the images mirrored left to right, turned by up to
+    /// 10 degrees about the centre, and in a quarter of them a rectangle with sides from an eighth to a half
+    /// of the image's erased.
     Standard,
     /// Some of fourteen operations, drawn at random. The strong noise of self-training.
     RandAugment(RandAugment),
@@ -66,7 +69,8 @@ impl FromStr for Augment {
             _ => parse_shift(text).ok_or_else(|| DataError::InvalidOption {
                 name: "augment",
                 value: text.to_owned(),
-                allowed: "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, standard or rand-augment",
+                allowed: "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, \
+                          standard or rand-augment",
             }),
         }
     }
@@ -199,8 +203,8 @@ fn flip_half(format: &ImageFormat, image: &mut [u8], stream: &mut Stream) {
     }
 }
 
-/// Turns about the centre, then mirrors, then shifts, in one pass: for each target pixel the place in the source
-/// is found and read between its four neighbours.
+/// Turns about the centre, then mirrors, then shifts, in one pass: for each target pixel the place in the
+/// source is found and read between its four neighbours.
 fn turn(
     format: &ImageFormat,
     src: &[u8],
@@ -389,7 +393,8 @@ mod tests {
             ["mirror", "flip+shift", "shiftflip", "shift:0", "shift:-1", "shift:256", "shift:", "+flip"]
         {
             let error = wrong.parse::<Augment>().unwrap_err().to_string();
-            let allowed = "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, standard or rand-augment";
+            let allowed = "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, \
+                           standard or rand-augment";
             assert_eq!(error, format!("augment = {wrong}: must be {allowed}"));
         }
     }

@@ -5,8 +5,8 @@ use crate::shown::shown;
 /// Names shown of one list; of more, their number.
 const NUM_SHOWN: usize = 8;
 
-/// Says of each list which of its names the other lacks, after the words that go with the list; that the order differs,
-/// where no name does.
+/// Says of each list which of its names the other lacks, after the words that go with the list; that the
+/// order differs, where no name does.
 ///
 /// ```
 /// let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();

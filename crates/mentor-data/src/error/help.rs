@@ -36,9 +36,10 @@ impl DataError {
                 return vec![inside, "give every class the same folders".to_owned()];
             }
             Self::TooDeep { .. } => &["name a folder further down", "move the images up"],
-            Self::IdxName { .. } => &[
-                "name it and its partner as those of MNIST: train-images-idx3-ubyte and train-labels-idx1-ubyte",
-            ],
+            Self::IdxName { .. } => {
+                &["name it and its partner as those of MNIST: train-images-idx3-ubyte and \
+                 train-labels-idx1-ubyte"]
+            }
             Self::SeveralSets { example, .. } => {
                 return vec![format!("name a file of one of them, such as {}", shown_path(example))];
             }

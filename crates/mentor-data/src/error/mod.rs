@@ -83,7 +83,8 @@ pub enum DataError {
     },
     /// A folder that may be a split or a class.
     #[error(
-        "{}: {folder:?} may be a split or a class: it holds folders, as a split does, and lies beside {others}",
+        "{}: {folder:?} may be a split or a class: it holds folders, as a split does, and lies beside \
+         {others}",
         shown_path(path)
     )]
     SplitOrClass {
@@ -106,7 +107,8 @@ pub enum DataError {
     },
     /// Folders of splits lie in some of the class folders, or have class folders of their own.
     #[error(
-        "{}: {class:?} holds folders named for splits ({splits}), but not every folder beside it holds just such folders with images",
+        "{}: {class:?} holds folders named for splits ({splits}), but not every folder beside it holds just \
+         such folders with images",
         shown_path(path)
     )]
     SplitsInClass {

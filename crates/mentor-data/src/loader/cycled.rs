@@ -1,4 +1,5 @@
-//! Batches that take a fixed number of samples of each of several parts of a data set: few labelled images beside many others.
+//! Batches that take a fixed number of samples of each of several parts of a data set: few labelled images
+//! beside many others.
 
 use std::ops::Range;
 

@@ -15,7 +15,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use crate::error::DataError;
 use crate::loader::batch::HostBatch;
 
-/// The batches of one epoch. Dropping it stops the threads that make them, and waits for those that are the loader's own.
+/// The batches of one epoch. Dropping it stops the threads that make them, and waits for those that are the
+/// loader's own.
 #[derive(Debug)]
 pub struct Epoch {
     work: Arc<Work>,
@@ -51,15 +52,16 @@ enum Makers {
     Threads(Option<Sender<Job>>, Vec<JoinHandle<()>>),
 }
 
-/// A batch to make, and where to put it: a slot of its own, so that batches come out in order whichever is made faster.
+/// A batch to make, and where to put it: a slot of its own, so that batches come out in order whichever is
+/// made faster.
 struct Job {
     batch: usize,
     slot: Sender<Outcome>,
 }
 
 impl Epoch {
-    /// `make(i)` makes batch i of `batches`, on Rayon's threads or, if there are any, on `num_workers` of its own; up to
-    /// `prefetch` are made before they are asked for.
+    /// `make(i)` makes batch i of `batches`, on Rayon's threads or, if there are any, on `num_workers` of its
+    /// own; up to `prefetch` are made before they are asked for.
     pub(crate) fn new(
         make: impl Fn(usize) -> Result<HostBatch, DataError> + Send + Sync + 'static,
         batches: Range<usize>,

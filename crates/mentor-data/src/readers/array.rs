@@ -24,8 +24,8 @@ impl Array {
     ///
     /// # Errors
     ///
-    /// [`DataError`] for a file that cannot be read, is no plain array, is larger than `max_memory_bytes` allows, is shorter
-    /// or longer than its header declares, or holds a number that is not finite.
+    /// [`DataError`] for a file that cannot be read, is no plain array, is larger than `max_memory_bytes`
+    /// allows, is shorter or longer than its header declares, or holds a number that is not finite.
     pub fn read(path: &Path, limits: &Limits) -> Result<Self, DataError> {
         let damaged = |reason: String| DataError::Damaged { path: path.to_owned(), reason };
         let file = File::open(path).map_err(|error| DataError::io(path, error))?;

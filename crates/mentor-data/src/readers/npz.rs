@@ -349,7 +349,8 @@ fn for_each_chunk(
 fn layout(header: &Header) -> Result<(ImageFormat, bool), String> {
     let wrong = || {
         format!(
-            "has the shape {:?}, but images must have the shape (N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3",
+            "has the shape {:?}, but images must have the shape (N, H, W), (N, H, W, C) or (N, C, H, W) with \
+             C = 1 or 3",
             header.shape
         )
     };

@@ -91,7 +91,8 @@ impl PixelStatistics {
         if min * range.scale() < -255.0 * OVERSHOOT || max * range.scale() > 255.0 * (1.0 + OVERSHOOT) {
             return refuse(match (fractional, min < 0.0) {
                 (true, true) => {
-                    "pixels must be 0 to 255, or floats from 0 to 1: subtract the minimum and divide by the range"
+                    "pixels must be 0 to 255, or floats from 0 to 1: subtract the minimum and divide by the \
+                     range"
                 }
                 (true, false) => "pixels must be 0 to 255, or floats from 0 to 1: divide by the maximum",
                 (false, _) if max > 255.0 && max <= 65_535.0 && min >= 0.0 => {
@@ -110,7 +111,8 @@ impl PixelStatistics {
             let level = |value: f64| (value * range.scale()).round().clamp(0.0, 255.0);
             let levels = level(max) - level(min) + 1.0;
             return refuse(&format!(
-                "rounded to bytes, at most {levels} different ones would be left of them: subtract the minimum and divide by the range, so \
+                "rounded to bytes, at most {levels} different ones would be left of them: subtract the \
+                 minimum and divide by the range, so \
                  that they are floats from 0 to 1"
             ));
         }

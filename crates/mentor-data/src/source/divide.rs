@@ -34,9 +34,9 @@ pub(crate) fn stratify(targets: &[u32], test_fraction: f64, val_fraction: f64, s
     splits
 }
 
-/// The split of each of `num_classes` classes: first `test_fraction` of them for test, then `val_fraction` of what is
-/// left for validation, the rest for training. Each split that is asked for has at least two classes, since with one there
-/// is nothing to tell apart; `None` if there are too few. A pure function of the seed.
+/// The split of each of `num_classes` classes: first `test_fraction` of them for test, then `val_fraction` of
+/// what is left for validation, the rest for training. Each split that is asked for has at least two classes,
+/// since with one there is nothing to tell apart; `None` if there are too few. A pure function of the seed.
 pub(crate) fn divide_classes(
     num_classes: usize,
     test_fraction: f64,

@@ -94,8 +94,8 @@ impl Source {
         self.load_whole(records, None, format)
     }
 
-    /// Every image of a split, also one that a later split has too: for evaluation on data of which nothing was
-    /// trained on. Nothing is left out but what cannot be decoded, and that only if the options say so.
+    /// Every image of a split, also one that a later split has too: for evaluation on data of which nothing
+    /// was trained on. Nothing is left out but what cannot be decoded, and that only if the options say so.
     ///
     /// # Errors
     ///

@@ -241,8 +241,8 @@ impl Source {
         self.num_samples(split) > 0
     }
 
-    /// Number of images of the split, also of those that [`Source::load`] leaves out because a later split has
-    /// them too.
+    /// Number of images of the split, also of those that [`Source::load`] leaves out because a later split
+    /// has them too.
     pub fn num_images(&self, split: Split) -> usize {
         self.splits[split.index()].len()
     }
@@ -265,7 +265,8 @@ impl Source {
     }
 
     /// What the user should hear about the data as a whole, such as files left out. What there is to say of
-    /// one split, such as images that it shares with another, is in [`Dataset::notes`](crate::Dataset::notes).
+    /// one split, such as images that it shares with another, is in
+    /// [`Dataset::notes`](crate::Dataset::notes).
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }

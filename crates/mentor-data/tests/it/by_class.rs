@@ -1,5 +1,5 @@
-//! What retrieval and ranking losses need of data: splits without a class in common, batches of P classes with K
-//! samples, triplets from a file.
+//! What retrieval and ranking losses need of data: splits without a class in common, batches of P classes
+//! with K samples, triplets from a file.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Images of a store of the caller's own: batches as of a data set, and what a store that breaks its promise gets.
+//! Images of a store of the caller's own: batches as of a data set, and what a store that breaks its promise
+//! gets.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;

@@ -167,7 +167,8 @@ fn doubtful_labels_and_rows_are_warned_of() {
         "the classes \"0\", \"0.0\" look alike",
         "the classes \"Cat\", \"cat\" look alike",
         "took the label \"nan\" of 2 lines for a class",
-        "2 lines name the file of an earlier line (such as images/3.png, lines 5 and 15), 1 of them with another label",
+        "2 lines name the file of an earlier line (such as images/3.png, lines 5 and 15), 1 of them with \
+         another label",
         "left out the column \"size\"",
     ] {
         assert!(notes.contains(said), "{said:?} is missing in: {notes}");

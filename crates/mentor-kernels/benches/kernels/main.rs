@@ -1,7 +1,8 @@
-//! The convolution kernels in GFLOP/s, beside the most that the machine's multiply-adds reach, and passes over images in GB/s.
+//! The convolution kernels in GFLOP/s, beside the most that the machine's multiply-adds reach, and passes
+//! over images in GB/s.
 //!
-//! `cargo bench -p mentor-kernels --bench kernels -- [--threads N] [--repeats N] [part of a name]…`: the least time of the repeats
-//! counts. Without `--threads`, one and two threads are measured.
+//! `cargo bench -p mentor-kernels --bench kernels -- [--threads N] [--repeats N] [part of a name]…`: the
+//! least time of the repeats counts. Without `--threads`, one and two threads are measured.
 #![allow(clippy::print_stdout, reason = "a measurement is printed")]
 
 use std::hint::black_box;
@@ -121,7 +122,8 @@ fn processor_time() -> Option<f64> {
             fn clock_gettime(clock: i32, time: *mut [i64; 2]) -> i32;
         }
         let mut time = [0; 2];
-        // SAFETY: on 64-bit Linux a `timespec` is two `i64`, and the C library is linked by the standard library.
+        // SAFETY: on 64-bit Linux a `timespec` is two `i64`, and the C library is linked by the standard
+        // library.
         let status = unsafe { clock_gettime(THREAD_CPU_TIME, &mut time) };
         (status == 0).then(|| time[0] as f64 + time[1] as f64 * 1e-9)
     }

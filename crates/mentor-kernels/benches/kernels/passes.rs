@@ -1,7 +1,7 @@
 //! Passes over images that memory bounds, in GB/s, beside the speed at which the machine copies.
 //!
-//! Counted are the bytes that a pass must read and write, each tensor once: a second reading from the cache, and a store's reading of
-//! the line that it overwrites, are not.
+//! Counted are the bytes that a pass must read and write, each tensor once: a second reading from the cache,
+//! and a store's reading of the line that it overwrites, are not.
 
 use std::hint::black_box;
 

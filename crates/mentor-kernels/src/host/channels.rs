@@ -1,7 +1,7 @@
 //! Work on the channels of `[B, C, H, W]`, whose planes lie apart in memory.
 //!
-//! A task is a few neighbouring channels, so that what it reads of each image is a run of at least [`RUN`] values: a machine fetches
-//! ahead within a page of memory, not across planes of a few lines.
+//! A task is a few neighbouring channels, so that what it reads of each image is a run of at least [`RUN`]
+//! values: a machine fetches ahead within a page of memory, not across planes of a few lines.
 
 use std::ops::Range;
 

@@ -5,8 +5,8 @@ use crate::simd::Fused;
 
 /// eˣ for x ≤ 0 to about one unit in the last place, down to the smallest subnormal; NaN for NaN.
 ///
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eʳ by the polynomial of Cephes (S. Moshier). No branch, so that the
-/// compiler vectorises a loop of it.
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eʳ by the polynomial of Cephes (S. Moshier). No branch, so that
+/// the compiler vectorises a loop of it.
 #[inline(always)]
 pub(crate) fn exp_of_non_positive<F: Fused>(x: f32) -> f32 {
     /// Adding it rounds to an integer, which then stands in the lowest bits.

@@ -1,9 +1,11 @@
-//! Kernels as plain loops that the compiler turns into vectors, in a portable form and one for AVX2: generic over
-//! [`Fused`](crate::simd::Fused), which says how a multiply-add is rounded; [`multiversion!`] chooses at run time.
+//! Kernels as plain loops that the compiler turns into vectors, in a portable form and one for AVX2: generic
+//! over [`Fused`](crate::simd::Fused), which says how a multiply-add is rounded; [`multiversion!`] chooses at
+//! run time.
 
 use crate::simd::Level;
 
-/// Whether kernels called on this thread take their AVX2 form: the machine has it, and no test forces another.
+/// Whether kernels called on this thread take their AVX2 form: the machine has it, and no test forces
+/// another.
 pub(crate) fn wide() -> bool {
     Level::current() != Level::Portable
 }
@@ -57,8 +59,8 @@ fn by_halves<const WIDTH: usize>(mut lanes: [f32; WIDTH], combine: impl Fn(f32, 
     lanes[0]
 }
 
-/// `multiversion!(name => kernel(a: A, b: B) -> R)`: a function `name(wide, a, b)` that runs `kernel::<Avx2>` if `wide`
-/// (which the caller has from [`wide`]), and `kernel::<Portable>` otherwise.
+/// `multiversion!(name => kernel(a: A, b: B) -> R)`: a function `name(wide, a, b)` that runs `kernel::<Avx2>`
+/// if `wide` (which the caller has from [`wide`]), and `kernel::<Portable>` otherwise.
 macro_rules! multiversion {
     ($(#[$doc:meta])* $name:ident => $kernel:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
         $(#[$doc])*

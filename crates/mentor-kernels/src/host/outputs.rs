@@ -1,11 +1,11 @@
 //! Operations of several outputs, on a tape that knows operations of one.
 //!
-//! The operation is a node without values. Each of its outputs is a node below it, whose backward pass only hands its gradient over.
-//! The tape runs a node after all nodes below it, so the operation's backward pass then finds the gradients of those outputs that the
-//! loss depends on.
+//! The operation is a node without values. Each of its outputs is a node below it, whose backward pass only
+//! hands its gradient over. The tape runs a node after all nodes below it, so the operation's backward pass
+//! then finds the gradients of those outputs that the loss depends on.
 //!
-//! The same values may be handed out twice. Two layers that read them then have a gradient each, and the operation adds the two while
-//! it reads them; the tape would add them in a pass of its own, on one thread.
+//! The same values may be handed out twice. Two layers that read them then have a gradient each, and the
+//! operation adds the two while it reads them; the tape would add them in a pass of its own, on one thread.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,7 +27,8 @@ impl<const N: usize> OutputGradients<N> {
         Self(Arc::new(Mutex::new([const { None }; N])))
     }
 
-    /// The outputs as nodes below `operation`, which was recorded with [`no_values`] and keeps a clone of `self`.
+    /// The outputs as nodes below `operation`, which was recorded with [`no_values`] and keeps a clone of
+    /// `self`.
     pub(crate) fn record<C: CheckpointStrategy>(
         self,
         operation: &FloatTensor<Autodiff<Flex>>,
@@ -50,7 +51,8 @@ impl<const N: usize> OutputGradients<N> {
     }
 }
 
-/// What stands for the values of an operation, and for its gradient, which tells the tape only that there is one.
+/// What stands for the values of an operation, and for its gradient, which tells the tape only that there is
+/// one.
 pub(crate) fn no_values() -> CpuTensor {
     to_tensor(vec![0.0], &[1])
 }

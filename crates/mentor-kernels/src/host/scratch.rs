@@ -22,7 +22,8 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// A buffer of `len` values: the smallest kept one that is large enough, or else the largest, which grows.
+    /// A buffer of `len` values: the smallest kept one that is large enough, or else the largest, which
+    /// grows.
     pub(crate) fn take(len: usize) -> Self {
         let count = len.div_ceil(16);
         let mut lines = FREE.with_borrow_mut(|free| {
@@ -50,7 +51,8 @@ impl Deref for Scratch {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `Line` is sixteen `f32` without padding, all initialised, and `len` is at most their number.
+        // SAFETY: `Line` is sixteen `f32` without padding, all initialised, and `len` is at most their
+        // number.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }

@@ -1,13 +1,14 @@
-//! Self-attention with several heads (Vaswani et al. 2017), from queries, keys and values that lie side by side.
+//! Self-attention with several heads (Vaswani et al. 2017), from queries, keys and values that lie side by
+//! side.
 //!
 //! ```text
 //! P = softmax(Q Kᵀ / √d) by rows, O = P V            for each head, Q, K, V and O being [N, d]
 //! dV = Pᵀ dO, dP = dO Vᵀ, dS = P ∘ (dP − rowsum(dP ∘ P)) / √d, dQ = dS K, dK = dSᵀ Q
 //! ```
 //!
-//! A sample is a task. Its heads are read and written where they lie, so that no tensor is permuted or copied, and the
-//! matrices of a head, 16 KiB each for 64 tokens, stay in the cache between the two products and the softmax. They are not kept
-//! for the backward pass, which computes P again.
+//! A sample is a task. Its heads are read and written where they lie, so that no tensor is permuted or
+//! copied, and the matrices of a head, 16 KiB each for 64 tokens, stay in the cache between the two products
+//! and the softmax. They are not kept for the backward pass, which computes P again.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -29,8 +30,8 @@ use crate::simd::{Fused, Level};
 
 /// softmax(Q Kᵀ / √d) V of each head, the heads side by side.
 ///
-/// `qkv` `[B, N, 3 · D]` holds for each token its queries, keys and values, each of `num_heads` heads of d = D / `num_heads`
-/// values; result `[B, N, D]`.
+/// `qkv` `[B, N, 3 · D]` holds for each token its queries, keys and values, each of `num_heads` heads of d =
+/// D / `num_heads` values; result `[B, N, D]`.
 ///
 /// # Panics
 ///

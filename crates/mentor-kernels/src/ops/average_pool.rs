@@ -13,7 +13,8 @@ use crate::host::buffer::{CpuTensor, contiguous, filled, is_on_cpu, to_tensor, v
 use crate::host::pointwise::TASK;
 use crate::ops::extension::KernelOps;
 
-/// `[B, C, H, W]` to `[B, C]`: Σ x / (H·W) over each plane, summed in sixteen `f32` lanes that are added up in `f64`. Its gradient is that of the mean, shared out equally.
+/// `[B, C, H, W]` to `[B, C]`: Σ x / (H·W) over each plane, summed in sixteen `f32` lanes that are added up
+/// in `f64`. Its gradient is that of the mean, shared out equally.
 ///
 /// # Panics
 ///

@@ -17,8 +17,9 @@ use crate::ops::extension::KernelOps;
 
 /// A convolution with a square stride and zeros around the image.
 ///
-/// `x` `[B, C_in, H, W]`, `weight` `[C_out, C_in, k_h, k_w]`, `bias` `[C_out]`; result `[B, C_out, H', W']` with
-/// H' = ⌊(H + 2 padding − k_h) / stride⌋ + 1, and W' alike. (As everywhere in deep learning, a correlation.)
+/// `x` `[B, C_in, H, W]`, `weight` `[C_out, C_in, k_h, k_w]`, `bias` `[C_out]`; result `[B, C_out, H', W']`
+/// with H' = ⌊(H + 2 padding − k_h) / stride⌋ + 1, and W' alike. (As everywhere in deep learning, a
+/// correlation.)
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
-//! The operations as Burn knows them: a trait of the backend, which `#[backend_extension]` routes to `flex` and to
-//! its autodiff form. The public functions ask it only for tensors that are on `flex`.
+//! The operations as Burn knows them: a trait of the backend, which `#[backend_extension]` routes to `flex`
+//! and to its autodiff form. The public functions ask it only for tensors that are on `flex`.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};

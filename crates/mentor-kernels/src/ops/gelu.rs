@@ -1,13 +1,15 @@
-//! The Gaussian error linear unit (Hendrycks and Gimpel 2016), exact: with the error function, not its tanh form.
+//! The Gaussian error linear unit (Hendrycks and Gimpel 2016), exact: with the error function, not its tanh
+//! form.
 //!
 //! ```text
 //! y = x Φ(x), dx = g (Φ(x) + x φ(x))      Φ(x) = (1 + erf(x / √2)) / 2, φ(x) = e^(−x²/2) / √(2π)
 //! ```
 //!
-//! Φ and φ share one exponential: with t = |x| the tail 1 − Φ(t) is e^(−t²/2) R(t), where R falls slowly from 1/2 and
-//! is a polynomial of degree 9 in 1 / (1 + 0.21 t), without a constant, fitted to the least largest relative error (2e-8 for t up
-//! to 14.5, where e^(−t²/2) ends). A negative x takes the tail itself, so that nothing cancels. y is within
-//! 1.5e-7 + 2e-7 |y| of the exact value, the derivative within 4e-7; the tests hold both.
+//! Φ and φ share one exponential: with t = |x| the tail 1 − Φ(t) is e^(−t²/2) R(t), where R falls slowly from
+//! 1/2 and is a polynomial of degree 9 in 1 / (1 + 0.21 t), without a constant, fitted to the least largest
+//! relative error (2e-8 for t up to 14.5, where e^(−t²/2) ends). A negative x takes the tail itself, so that
+//! nothing cancels. y is within 1.5e-7 + 2e-7 |y| of the exact value, the derivative within 4e-7; the tests
+//! hold both.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

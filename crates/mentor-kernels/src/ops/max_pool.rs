@@ -30,7 +30,8 @@ const MAX_SIDE: usize = 16;
 ///
 /// # Panics
 ///
-/// If `stride` is 0, `padding` more than half of `side`, a window larger than the padded image, or the image empty.
+/// If `stride` is 0, `padding` more than half of `side`, a window larger than the padded image, or the image
+/// empty.
 #[track_caller]
 pub fn max_pool2d(x: Tensor<4>, side: usize, stride: usize, padding: usize) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
@@ -151,7 +152,8 @@ fn exceeds(value: f32, largest: f32) -> bool {
     value > largest || (value.is_nan() && !largest.is_nan())
 }
 
-/// A plane of windows of 2 × 2 without overlap: without a branch, so that the compiler makes vectors of it, as long as `S` allows.
+/// A plane of windows of 2 × 2 without overlap: without a branch, so that the compiler makes vectors of it,
+/// as long as `S` allows.
 ///
 /// # Safety
 ///

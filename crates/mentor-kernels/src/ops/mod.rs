@@ -1,5 +1,5 @@
-//! Operations on tensors, one file or folder each: shape checks, the way back to Burn's operations on other devices, the place on
-//! the tape and the backward pass. `extension` is the trait that Burn routes by device.
+//! Operations on tensors, one file or folder each: shape checks, the way back to Burn's operations on other
+//! devices, the place on the tape and the backward pass. `extension` is the trait that Burn routes by device.
 
 pub(crate) mod attention;
 pub(crate) mod average_pool;

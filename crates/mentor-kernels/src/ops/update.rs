@@ -23,7 +23,8 @@ pub struct SgdUpdate {
 }
 
 impl SgdUpdate {
-    /// One update without autodiff: weights, gradient and velocity have one shape; no velocity is one of zeros.
+    /// One update without autodiff: weights, gradient and velocity have one shape; no velocity is one of
+    /// zeros.
     ///
     /// ```text
     /// g ← (g + l2_slope · w) · scale
@@ -31,8 +32,8 @@ impl SgdUpdate {
     /// w ← w − η d, d = g + μ v with Nesterov, else v
     /// ```
     ///
-    /// Returns the weights, and the velocity unless μ is 0. On the CPU the buffers of weights and velocity are
-    /// changed in place where nothing else holds them.
+    /// Returns the weights, and the velocity unless μ is 0. On the CPU the buffers of weights and velocity
+    /// are changed in place where nothing else holds them.
     ///
     /// # Panics
     ///

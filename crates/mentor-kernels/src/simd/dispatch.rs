@@ -8,7 +8,8 @@ macro_rules! with_simd {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn avx2($($arg: $ty),*) {
-            // SAFETY: the caller's conditions are the kernel's, and this function runs where AVX2 and FMA exist.
+            // SAFETY: the caller's conditions are the kernel's, and this function runs where AVX2 and FMA
+            // exist.
             unsafe { $kernel::<$crate::simd::Avx2>($($arg),*) }
         }
         #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,7 @@
 //! The few operations that kernels are written in.
 //!
-//! A kernel is a function generic over `Simd`. It is compiled once a [`Level`] inside a function that enables the
-//! instructions of that level, so that everything inlined into it becomes those instructions.
+//! A kernel is a function generic over `Simd`. It is compiled once a [`Level`] inside a function that enables
+//! the instructions of that level, so that everything inlined into it becomes those instructions.
 
 pub use mentor_simd::{Level, with_level};
 
@@ -23,8 +23,8 @@ pub(crate) trait Fused {
 ///
 /// # Safety
 ///
-/// All functions may be called only where the instructions of the implementing level are known to exist; `load` and
-/// `store` need `LANES` values behind the pointer, at any alignment.
+/// All functions may be called only where the instructions of the implementing level are known to exist;
+/// `load` and `store` need `LANES` values behind the pointer, at any alignment.
 #[allow(clippy::missing_safety_doc, reason = "the trait states it once for all of its functions")]
 pub(crate) trait Simd: Copy + Fused {
     type Vector: Copy;
@@ -44,9 +44,11 @@ pub(crate) trait Simd: Copy + Fused {
     /// a · b + c, rounded once where the level has the instruction.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// `sums[r][v] = Σ_k left[k · R + r] · from[v][offsets[k] …]`, the heart of a product of packed rows and vectors.
+    /// `sums[r][v] = Σ_k left[k · R + r] · from[v][offsets[k] …]`, the heart of a product of packed rows and
+    /// vectors.
     ///
-    /// `left` has `depth · R` values and `offsets` `depth`, and a vector is behind each `from[v] + offsets[k]`.
+    /// `left` has `depth · R` values and `offsets` `depth`, and a vector is behind each
+    /// `from[v] + offsets[k]`.
     #[inline(always)]
     unsafe fn sums<const R: usize, const V: usize>(
         depth: usize,

@@ -118,8 +118,8 @@ implement!(
         from: [*const f32; V],
     ) -> [[__m256; V]; R] {
         if R == 4 && V == 3 && depth > 0 {
-            // SAFETY: the caller's conditions are those of the function; `from` has its three pointers, and an array of
-            // four times three vectors is one of `R` times `V`.
+            // SAFETY: the caller's conditions are those of the function; `from` has its three pointers, and
+            // an array of four times three vectors is one of `R` times `V`.
             unsafe {
                 let sums = sums_4x3(depth, left, offsets, *from.as_ptr().cast());
                 return std::mem::transmute_copy(&sums);
@@ -130,8 +130,8 @@ implement!(
     }
 );
 
-/// [`Simd::sums`] of four rows and three vectors, which take all sixteen registers: the compiler, left to itself, moves one
-/// load too far up and then spills sums in the innermost loop, at half the speed.
+/// [`Simd::sums`] of four rows and three vectors, which take all sixteen registers: the compiler, left to
+/// itself, moves one load too far up and then spills sums in the innermost loop, at half the speed.
 ///
 /// # Safety
 ///

@@ -36,7 +36,8 @@ const SHAPES: [[usize; 10]; 29] = [
     [2, 2, 3, 2, 3, 2, 2, 1, 3, 1],
     // More panels of weights, and more positions, than a block holds.
     [1, 70, 20, 20, 100, 3, 3, 1, 1, 1],
-    // By tiles: bands that reach over images, rows shorter and longer than a vector, all paddings, odd channels.
+    // By tiles: bands that reach over images, rows shorter and longer than a vector, all paddings, odd
+    // channels.
     [5, 16, 14, 14, 20, 3, 3, 1, 1, 1],
     [9, 12, 8, 8, 13, 3, 3, 1, 1, 1],
     [2, 33, 4, 4, 12, 3, 3, 1, 1, 1],
@@ -120,8 +121,8 @@ fn oracle(shape: &ConvShape, x: &[f32], w: &[f32], dy: &[f32]) -> Oracle {
     all
 }
 
-/// Each value within 4e-6 of the sum of its terms' sizes; by tiles, whose errors come from the neighbours too, of the
-/// largest such sum.
+/// Each value within 4e-6 of the sum of its terms' sizes; by tiles, whose errors come from the neighbours
+/// too, of the largest such sum.
 #[track_caller]
 fn close(what: &str, shape: &ConvShape, found: &[f32], expected: &[Term]) {
     assert_eq!(found.len(), expected.len());

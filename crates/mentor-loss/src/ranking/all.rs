@@ -17,27 +17,28 @@ use crate::{Average, Census, Distance, LossError};
 ///
 /// M is the number of valid triplets, or that of the active ones ([`Average`]).
 ///
-/// For one anchor, let the K keys be t_i = d(a, p_i) + m. A negative at distance v is in k active triplets, k the number
-/// of keys above v; it adds their sum less k·v to the loss, ∂L/∂d(a, n) = −k/M, and each of those k positives gains
-/// 1/M. Finding k takes constant time after the keys are sorted, so that everything costs O(N²·D), as the distances alone.
+/// For one anchor, let the K keys be t_i = d(a, p_i) + m. A negative at distance v is in k active triplets, k
+/// the number of keys above v; it adds their sum less k·v to the loss, ∂L/∂d(a, n) = −k/M, and each of those
+/// k positives gains 1/M. Finding k takes constant time after the keys are sorted, so that everything costs
+/// O(N²·D), as the distances alone.
 ///
 /// # Shapes
 ///
-/// `embeddings` `[N, D]`, row-major; `labels` `[N]`, any numbers; gradient `[N, D]`. A class with one sample gives negatives
-/// only.
+/// `embeddings` `[N, D]`, row-major; `labels` `[N]`, any numbers; gradient `[N, D]`. A class with one sample
+/// gives negatives only.
 ///
 /// # Gradient
 ///
-/// M times the derivative with respect to a distance is an integer. At the kink (d_an = d_ap + m) a triplet is easy, with
-/// gradient 0. Two embeddings at distance 0 do not push each other.
+/// M times the derivative with respect to a distance is an integer. At the kink (d_an = d_ap + m) a triplet
+/// is easy, with gradient 0. Two embeddings at distance 0 do not push each other.
 ///
 /// # Numerics
 ///
-/// Distances are sums of squared differences in `f64`, not a Gram matrix: equal points are exactly 0 apart and
-/// nothing cancels. Counts are exact. Sums are in `f64`, taken in an order that does not depend on the number of
-/// threads: the same bits for any. The gradient's products are in `f64` for a batch, and in `f32` when streamed. Of
-/// pairs nearer than 1/32 of the anchor's distance to the mean, `f32` would lose the difference: they are pushed one by
-/// one in `f64`, and the push of every pair is good to 1e-5 of its size.
+/// Distances are sums of squared differences in `f64`, not a Gram matrix: equal points are exactly 0 apart
+/// and nothing cancels. Counts are exact. Sums are in `f64`, taken in an order that does not depend on the
+/// number of threads: the same bits for any. The gradient's products are in `f64` for a batch, and in `f32`
+/// when streamed. Of pairs nearer than 1/32 of the anchor's distance to the mean, `f32` would lose the
+/// difference: they are pushed one by one in `f64`, and the push of every pair is good to 1e-5 of its size.
 ///
 /// # Parameters
 ///
@@ -61,16 +62,16 @@ use crate::{Average, Census, Distance, LossError};
 ///
 /// # Differs from
 ///
-/// pytorch-metric-learning `TripletMarginLoss` (without a miner, `AvgNonZeroReducer`) and sentence-transformers
-/// `BatchAllTripletLoss` are [`Average::Active`]; both hold all triplets in memory, which grows with N³.
-/// pytorch-metric-learning makes vectors unit-norm first unless told otherwise.
+/// pytorch-metric-learning `TripletMarginLoss` (without a miner, `AvgNonZeroReducer`) and
+/// sentence-transformers `BatchAllTripletLoss` are [`Average::Active`]; both hold all triplets in memory,
+/// which grows with N³. pytorch-metric-learning makes vectors unit-norm first unless told otherwise.
 ///
 /// # Source
 ///
-/// F. Schroff et al., "FaceNet", CVPR 2015, eq. 1 to 3 (with squared distances). The sum over a sorted list: T. Joachims,
-/// "A support vector method for multivariate performance measures", ICML 2005, and "Training linear SVMs in linear
-/// time", KDD 2006; A. Airola et al., arXiv 1005.0928; C.-P. Lee, C.-J. Lin, "Large-scale linear RankSVM",
-/// Neural Computation 2014; K. Rust, T. Hocking, arXiv 2302.11062.
+/// F. Schroff et al., "FaceNet", CVPR 2015, eq. 1 to 3 (with squared distances). The sum over a sorted list:
+/// T. Joachims, "A support vector method for multivariate performance measures", ICML 2005, and "Training
+/// linear SVMs in linear time", KDD 2006; A. Airola et al., arXiv 1005.0928; C.-P. Lee, C.-J. Lin,
+/// "Large-scale linear RankSVM", Neural Computation 2014; K. Rust, T. Hocking, arXiv 2302.11062.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AllTriplets {
     distance: Distance,
@@ -92,8 +93,8 @@ impl AllTriplets {
     ///
     /// # Errors
     ///
-    /// [`LossError::EmbeddingCount`] and [`LossError::Embedding`] for embeddings that do not fit the labels or are
-    /// not finite.
+    /// [`LossError::EmbeddingCount`] and [`LossError::Embedding`] for embeddings that do not fit the labels
+    /// or are not finite.
     pub fn of_batch<T: Copy + Into<f64>>(
         &self,
         embeddings: &[T],
@@ -103,8 +104,8 @@ impl AllTriplets {
         Ok(self.ranked::<f64>(&points))
     }
 
-    /// The loss of a data set of any size: loss and census are those of [`of_batch`](Self::of_batch) to the last bit,
-    /// the gradient is a little less exact and takes half the time.
+    /// The loss of a data set of any size: loss and census are those of [`of_batch`](Self::of_batch) to the
+    /// last bit, the gradient is a little less exact and takes half the time.
     ///
     /// Memory: 3 KiB for each sample, and five times the embeddings in `f64`; nothing that grows with N².
     ///
@@ -193,8 +194,8 @@ pub struct Coefficients {
 }
 
 impl Coefficients {
-    /// That of d(anchor, other): the active triplets in which `other` is the positive, or minus those in which it is
-    /// the negative. `None` if there is no such sample.
+    /// That of d(anchor, other): the active triplets in which `other` is the positive, or minus those in
+    /// which it is the negative. `None` if there is no such sample.
     pub fn get(&self, anchor: usize, other: usize) -> Option<i32> {
         let (row, column) = (self.row_of.get(anchor)?, self.row_of.get(other)?);
         self.values.get(row * self.row_of.len() + column).copied()

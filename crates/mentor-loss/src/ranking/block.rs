@@ -1,4 +1,5 @@
-//! The sum over all triplets, block after block of anchors: distances, counts, gradient. Memory grows with N, not with N².
+//! The sum over all triplets, block after block of anchors: distances, counts, gradient. Memory grows with N,
+//! not with N².
 
 use std::ops::Range;
 
@@ -17,7 +18,8 @@ const ROWS: usize = 256;
 /// Samples that one task measures, a whole number of panels.
 const COLUMNS: usize = 128;
 
-/// What the anchors add up to. Sums are taken in the order of the anchors, so that threads do not change a bit.
+/// What the anchors add up to. Sums are taken in the order of the anchors, so that threads do not change a
+/// bit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     pub(super) value: f64,

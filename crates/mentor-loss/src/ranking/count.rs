@@ -1,9 +1,10 @@
-//! All triplets of one anchor, by sorting its positives: the coefficient of each distance in the sum of the hinges,
-//! and the cases, without enumerating a triplet.
+//! All triplets of one anchor, by sorting its positives: the coefficient of each distance in the sum of the
+//! hinges, and the cases, without enumerating a triplet.
 //!
-//! With keys t_i = d_ap,i + m, the hinge of positive i and a negative at distance v is max(0, t_i − v), and it is active
-//! iff t_i > v. A negative's coefficient is minus the number of keys above it; a positive's is the number of
-//! negatives below its key. Few positives are compared with every negative; many are sorted, see `Table`.
+//! With keys t_i = d_ap,i + m, the hinge of positive i and a negative at distance v is max(0, t_i − v), and
+//! it is active iff t_i > v. A negative's coefficient is minus the number of keys above it; a positive's is
+//! the number of negatives below its key. Few positives are compared with every negative; many are sorted,
+//! see `Table`.
 
 use std::ops::Range;
 
@@ -49,8 +50,8 @@ pub(super) struct Counter {
 impl Counter {
     /// Gives `sink` the integers that multiply the `distances` of an anchor in the sum of its hinges.
     ///
-    /// `own` are the samples of its class, with itself. Numbers from `num_samples` on are padding, and are overwritten;
-    /// other `distances` end as they were.
+    /// `own` are the samples of its class, with itself. Numbers from `num_samples` on are padding, and are
+    /// overwritten; other `distances` end as they were.
     pub(super) fn count<T: Element>(
         &mut self,
         margin: f64,

@@ -12,8 +12,8 @@ use crate::Distance;
 /// Samples that are multiplied together: their weights stay in the cache for both products.
 const COLUMNS: usize = 128;
 
-/// Samples that one task takes: enough tasks for some threads, and, since each has sums of its own for the anchors, not
-/// too many. A function of N alone, so that threads do not change the order of a sum.
+/// Samples that one task takes: enough tasks for some threads, and, since each has sums of its own for the
+/// anchors, not too many. A function of N alone, so that threads do not change the order of a sum.
 fn task_columns(num_samples: usize) -> usize {
     (num_samples / 8).clamp(COLUMNS, 2048).next_multiple_of(COLUMNS)
 }
@@ -51,8 +51,8 @@ impl<T: Element> Centred<T> {
         &self.slices[(slice * self.stride + first) * T::WIDTH..][..count * T::WIDTH]
     }
 
-    /// The distance below which the products lose too much of the difference of an embedding and another: they take
-    /// each of them by itself.
+    /// The distance below which the products lose too much of the difference of an embedding and another:
+    /// they take each of them by itself.
     pub(super) fn near(&self, distance: Distance, row: usize) -> f64 {
         let slices = (0..self.num_slices).flat_map(|slice| self.slice(slice, row, 1));
         let square = T::NEAR.powi(2) * slices.map(|x| x.widen().powi(2)).sum::<f64>();
@@ -65,8 +65,8 @@ impl<T: Element> Centred<T> {
 
     /// Adds Σ w_aj (x_a − x_j) to each anchor a from `start` on, and Σ w_aj (x_j − x_a) to each sample j.
     ///
-    /// `weights` are `[anchors, stride]`, a multiple of [`ROWS`](super::product::ROWS) anchors, 0 past the last one, and 0
-    /// for the near pairs, which are pushed one by one.
+    /// `weights` are `[anchors, stride]`, a multiple of [`ROWS`](super::product::ROWS) anchors, 0 past the
+    /// last one, and 0 for the near pairs, which are pushed one by one.
     pub(super) fn add_gradient(
         &self,
         points: &Points,
@@ -102,7 +102,8 @@ impl<T: Element> Centred<T> {
         }
     }
 
-    /// Adds to the `gradient` of the samples from `first` on; gives Σ w_aj x_j over them, `[num_slices, anchors, WIDTH]`.
+    /// Adds to the `gradient` of the samples from `first` on; gives Σ w_aj x_j over them,
+    /// `[num_slices, anchors, WIDTH]`.
     fn add_to_samples(
         &self,
         start: usize,

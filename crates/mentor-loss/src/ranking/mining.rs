@@ -19,8 +19,8 @@ pub enum Mining {
     All,
     /// Batch-hard: for each anchor its farthest positive and its nearest negative (Hermans et al. 2017).
     Hard,
-    /// FaceNet's: for each anchor and positive the nearest negative that is farther than the positive; where all
-    /// are nearer, the farthest, as TensorFlow Addons has it.
+    /// FaceNet's: for each anchor and positive the nearest negative that is farther than the positive; where
+    /// all are nearer, the farthest, as TensorFlow Addons has it.
     #[default]
     SemiHard,
     /// The triplets that were given.
@@ -85,8 +85,8 @@ pub(super) fn semi_hard(points: &Points) -> Vec<Triplet> {
     })
 }
 
-/// Calls `choose` with each anchor, its positives in the order of samples, and its negatives sorted by distance and
-/// sample. Anchors come in the order of samples.
+/// Calls `choose` with each anchor, its positives in the order of samples, and its negatives sorted by
+/// distance and sample. Anchors come in the order of samples.
 fn of_anchors(
     points: &Points,
     choose: impl Fn(usize, &[(f64, usize)], &[(f64, usize)]) -> Vec<Triplet> + Sync,

@@ -1,7 +1,7 @@
 //! Ranking losses on plain slices, on the CPU, in `f64`: all triplets exactly, and mined or given ones.
 //!
-//! A batch of N samples holds O(N³) triplets, and every one of them counts here, at the price of the distance matrix:
-//! see [`AllTriplets`]. What a training step needs is in [`TripletLoss`](crate::TripletLoss).
+//! A batch of N samples holds O(N³) triplets, and every one of them counts here, at the price of the distance
+//! matrix: see [`AllTriplets`]. What a training step needs is in [`TripletLoss`](crate::TripletLoss).
 
 mod all;
 mod block;

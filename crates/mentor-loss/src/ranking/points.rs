@@ -82,8 +82,8 @@ impl Points {
         (counts.0 > 0 && counts.1 > 0).then_some(counts)
     }
 
-    /// Distances from `rows` to all rows from `columns` on: `out` is `[rows, a whole number of panels]`, and what lies
-    /// past the last row means nothing. Both start at a panel.
+    /// Distances from `rows` to all rows from `columns` on: `out` is `[rows, a whole number of panels]`, and
+    /// what lies past the last row means nothing. Both start at a panel.
     pub(super) fn distances(&self, rows: Range<usize>, columns: usize, mut out: Vec<&mut [f64]>) {
         let term = match self.distance {
             Distance::Euclidean => PairTerm::Distance,
@@ -132,8 +132,8 @@ impl Points {
         gradient
     }
 
-    /// What rows of N numbers are padded to: an odd number of panels, because the rows of a matrix whose width is a
-    /// multiple of a power of two would all fall on the same few lines of the cache.
+    /// What rows of N numbers are padded to: an odd number of panels, because the rows of a matrix whose
+    /// width is a multiple of a power of two would all fall on the same few lines of the cache.
     pub(super) fn stride(&self) -> usize {
         stride(self.num_samples)
     }

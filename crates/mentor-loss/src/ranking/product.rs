@@ -1,8 +1,8 @@
 //! A matrix product added to what is there, the second of the two large pieces of arithmetic.
 //!
-//! Weights of anchors (rows) and samples (columns) are multiplied from both sides: what the samples give to each anchor,
-//! and what the anchors give to each sample. Vectors come in slices of [`Element::WIDTH`] coordinates, so that all
-//! that an innermost loop reads of them lies side by side.
+//! Weights of anchors (rows) and samples (columns) are multiplied from both sides: what the samples give to
+//! each anchor, and what the anchors give to each sample. Vectors come in slices of [`Element::WIDTH`]
+//! coordinates, so that all that an innermost loop reads of them lies side by side.
 
 use pulp::{Simd, WithSimd};
 
@@ -40,7 +40,8 @@ pub(super) struct AddToSamples<'a, T> {
     pub(super) out: &'a mut [T],
 }
 
-/// Calls `run` with as many rows at once as the registers hold sums for, and with the vectors in [`Element::WIDTH`] numbers.
+/// Calls `run` with as many rows at once as the registers hold sums for, and with the vectors in
+/// [`Element::WIDTH`] numbers.
 macro_rules! run_tiled {
     ($self:ident, $simd:ident) => {
         match T::WIDTH * size_of::<T>() / size_of::<T::Vector<S>>() {

@@ -11,11 +11,13 @@ pub struct Ranked {
     pub gradient: Vec<f64>,
     /// The selected triplets.
     pub census: Census,
-    /// All valid triplets of the batch, selected or not; of the soft margin, which has no easy ones, as at margin 0. Of given
-    /// triplets: the given ones.
+    /// All valid triplets of the batch, selected or not; of the soft margin, which has no easy ones, as at
+    /// margin 0. Of given triplets: the given ones.
     pub batch: Census,
-    /// Mean distance of the pairs of one class (of given triplets: of anchors and positives), if there are any.
+    /// Mean distance of the pairs of one class (of given triplets: of anchors and positives), if there are
+    /// any.
     pub mean_positive_distance: Option<f64>,
-    /// Mean distance of the pairs of two classes (of given triplets: of anchors and negatives), if there are any.
+    /// Mean distance of the pairs of two classes (of given triplets: of anchors and negatives), if there are
+    /// any.
     pub mean_negative_distance: Option<f64>,
 }

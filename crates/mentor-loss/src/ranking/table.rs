@@ -1,8 +1,8 @@
 //! The place of each negative among the sorted keys of an anchor, in constant time.
 //!
-//! The range of the keys is divided into cells of equal width, a few for each key. A cell knows its first key; its
-//! few keys are compared with the distance. Where many keys share a cell, a binary search takes over,
-//! so that the worst case is that of sorting.
+//! The range of the keys is divided into cells of equal width, a few for each key. A cell knows its first
+//! key; its few keys are compared with the distance. Where many keys share a cell, a binary search takes
+//! over, so that the worst case is that of sorting.
 
 use mentor_simd::dispatch;
 use pulp::{Simd, WithSimd};
@@ -64,7 +64,8 @@ impl Table {
                 }
             }
         }
-        // … so that after the sum each key has its place at c + 1, and that moves on to the next cell's first.
+        // … so that after the sum each key has its place at c + 1, and that moves on to the next cell's
+        // first.
         let (mut sum, mut most) = (0, 0);
         for first in &mut self.first {
             most = most.max(*first);
@@ -90,8 +91,8 @@ impl Table {
         self.spread(active.len() as u32, hard.len() as u32);
     }
 
-    /// Keys and places from the sorted keys of both kinds. Of equal ones it does not matter which is first: no negative is
-    /// between them.
+    /// Keys and places from the sorted keys of both kinds. Of equal ones it does not matter which is first:
+    /// no negative is between them.
     fn spread(&mut self, mut num_active: u32, mut num_hard: u32) {
         let num_keys = self.sorted.len();
         self.keys.clear();

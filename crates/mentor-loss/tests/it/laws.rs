@@ -42,7 +42,8 @@ proptest! {
         ];
         for (loss, expected) in pairs {
             for ((actual, expected), row) in losses(&loss, &batch).iter().zip(&expected).zip(0..) {
-                // Differences of scores of size 30 are rounded at 4e-6 and multiplied by weights of up to 3.5.
+                // Differences of scores of size 30 are rounded at 4e-6 and multiplied by weights of up to
+                // 3.5.
                 prop_assert!(
                     close(*actual, *expected, 2e-5),
                     "{:?} row {}: {} {}",

@@ -240,7 +240,8 @@ fn near_pairs_far_from_the_mean_keep_their_push() {
 #[test]
 fn every_instruction_set_gives_the_same_integers_and_nearly_the_same_gradient() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    // Lattices have exact squared distances, whatever the order of a sum; few and many positives; no whole panels.
+    // Lattices have exact squared distances, whatever the order of a sum; few and many positives; no whole
+    // panels.
     for (n, dim, classes) in [(75, 3, 9), (333, 11, 4), (601, 2, 3)] {
         let batch = Batch::tied(n, dim, 23, |i| i as u32 % classes);
         let loss = AllTriplets::new(Distance::SquaredEuclidean, 1.0, Average::Valid).unwrap();

@@ -77,8 +77,8 @@ fn blocks_of_rows_give_what_one_block_gives() {
     let expected = oracle::relational_distance(&wide(&student), &wide(&teacher), [32, 8]);
     let actual = values(relational(&teacher, 8)(tensor(&student, [700, 32], &Device::flex())));
     assert_close(&actual, &[expected], 1e-5);
-    // A common factor of all embeddings does not change the loss, nor does a common shift: so the gradient is at a
-    // right angle to both.
+    // A common factor of all embeddings does not change the loss, nor does a common shift: so the gradient is
+    // at a right angle to both.
     let gradient = autodiff(&student, [700, 32], relational(&teacher, 8));
     let along: f64 = gradient.iter().zip(&student).map(|(g, s)| f64::from(*g) * f64::from(*s)).sum();
     let shift: f64 = gradient.iter().step_by(32).map(|&g| f64::from(g)).sum();

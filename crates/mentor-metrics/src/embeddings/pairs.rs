@@ -28,8 +28,8 @@ pub struct PairDistances {
 
 /// Histograms of the distances of positive (same class) and negative pairs.
 ///
-/// All pairs where there are at most [`NUM_PAIRS`] of a kind; otherwise `NUM_PAIRS` of them, each drawn uniformly from all of its
-/// kind, with replacement: a pure function of the seed.
+/// All pairs where there are at most [`NUM_PAIRS`] of a kind; otherwise `NUM_PAIRS` of them, each drawn
+/// uniformly from all of its kind, with replacement: a pure function of the seed.
 ///
 /// # Panics
 ///

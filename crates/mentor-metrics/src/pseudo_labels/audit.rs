@@ -1,7 +1,8 @@
-//! The audit of pseudo-labels: precision on a labelled, held-out set, with intervals, and an alarm if it falls.
+//! The audit of pseudo-labels: precision on a labelled, held-out set, with intervals, and an alarm if it
+//! falls.
 //!
-//! The audit set is a small labelled set that nobody trains on. In each round it is pseudo-labelled like the unlabelled images; what the teacher
-//! calls it is then compared with what it is.
+//! The audit set is a small labelled set that nobody trains on. In each round it is pseudo-labelled like the
+//! unlabelled images; what the teacher calls it is then compared with what it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,8 @@ impl Audit {
         Self { num_seen: 0, classes: vec![ClassAudit::default(); num_classes] }
     }
 
-    /// Adds an audit image: its true class, and its pseudo-label, or `None` if its confidence was under the threshold.
+    /// Adds an audit image: its true class, and its pseudo-label, or `None` if its confidence was under the
+    /// threshold.
     ///
     /// # Panics
     ///
@@ -89,10 +91,11 @@ pub struct Alarm {
 
 /// Where `now` is below the interval of `reference`, usually the last accepted round.
 ///
-/// **Definition.** An alarm where the precision now is strictly below the lower end of the reference's Wilson interval: at the two-sided `level`
-/// for all classes together, and at 1 − (1 − level)/C for each of C classes (Bonferroni), since with ten classes and 0.95 some class
-/// falls below its own by chance in many rounds. A class with fewer than 5 labelled images, before or now, raises no alarm: one image
-/// more or less that is right would. Without any labelled images there is no precision and no alarm.
+/// **Definition.** An alarm where the precision now is strictly below the lower end of the reference's Wilson
+/// interval: at the two-sided `level` for all classes together, and at 1 − (1 − level)/C for each of C
+/// classes (Bonferroni), since with ten classes and 0.95 some class falls below its own by chance in many
+/// rounds. A class with fewer than 5 labelled images, before or now, raises no alarm: one image more or less
+/// that is right would. Without any labelled images there is no precision and no alarm.
 ///
 /// # Panics
 ///

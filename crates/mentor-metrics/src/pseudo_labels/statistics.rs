@@ -56,8 +56,8 @@ impl SelectionStatistics {
     }
 }
 
-/// ½ Σ |p − q| of two distributions given as weights, each divided by its sum: the share that would have to change
-/// its class. 0 where either has no weight.
+/// ½ Σ |p − q| of two distributions given as weights, each divided by its sum: the share that would have to
+/// change its class. 0 where either has no weight.
 ///
 /// # Panics
 ///

@@ -27,7 +27,8 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Reads scores at a temperature: p = softmax(scores / temperature). `None` if a score is not finite or there is none.
+    /// Reads scores at a temperature: p = softmax(scores / temperature). `None` if a score is not finite or
+    /// there is none.
     pub fn new(scores: &[f32], temperature: f64) -> Option<Self> {
         if !scores.iter().all(|score| score.is_finite()) {
             return None;
@@ -60,7 +61,8 @@ pub struct SoftTarget {
 }
 
 impl SoftTarget {
-    /// The `top_k` largest of softmax(scores / temperature); what is left of 1 is shared evenly by the other classes.
+    /// The `top_k` largest of softmax(scores / temperature); what is left of 1 is shared evenly by the other
+    /// classes.
     ///
     /// # Panics
     ///

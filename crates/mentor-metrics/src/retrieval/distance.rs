@@ -4,8 +4,8 @@ use super::embeddings::Metric;
 
 /// What distances are ordered by: ‖a − b‖², or 2·(1 − cosine), in `f64` from `f32` values.
 ///
-/// The differences of `f32` values are taken before squaring, so that near samples keep their digits, and the order of
-/// summation is fixed, so that equal samples have equal keys.
+/// The differences of `f32` values are taken before squaring, so that near samples keep their digits, and the
+/// order of summation is fixed, so that equal samples have equal keys.
 pub(super) fn exact_key(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     match metric {
         Metric::Euclidean => sum(a, b, |a, b| (a - b) * (a - b)),

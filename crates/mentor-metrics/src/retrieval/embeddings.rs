@@ -27,8 +27,8 @@ impl<'a> Embeddings<'a> {
     ///
     /// # Errors
     ///
-    /// If `dim` is 0 or does not divide the number of values, a value is not finite, or there are more than `u32::MAX`
-    /// samples.
+    /// If `dim` is 0 or does not divide the number of values, a value is not finite, or there are more than
+    /// `u32::MAX` samples.
     pub fn new(values: &'a [f32], dim: usize) -> Result<Self, RetrievalError> {
         if dim == 0 || !values.len().is_multiple_of(dim) {
             return Err(RetrievalError::Shape { num_values: values.len(), dim });

@@ -15,9 +15,9 @@ pub struct Neighbour {
     pub distance: f64,
 }
 
-/// The `k` samples of `index` that are nearest to `query`, nearest first, equal distances by the lower row; all of them
-/// where there are fewer. Distances are those of `f64`; a query that is itself in the index finds itself at
-/// 0, or an equal one of a lower index.
+/// The `k` samples of `index` that are nearest to `query`, nearest first, equal distances by the lower row;
+/// all of them where there are fewer. Distances are those of `f64`; a query that is itself in the index finds
+/// itself at 0, or an equal one of a lower index.
 ///
 /// Takes one pass over the index.
 ///

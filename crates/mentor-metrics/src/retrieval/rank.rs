@@ -1,7 +1,8 @@
 //! One query against the whole gallery: where the samples of its class stand among the nearest.
 //!
-//! What the metrics need is how many others are nearer than each sample of the class. So the nearest are chosen without
-//! sorting the rest, and of a good embedding most samples of the class are nearer than every other, and need no order.
+//! What the metrics need is how many others are nearer than each sample of the class. So the nearest are
+//! chosen without sorting the rest, and of a good embedding most samples of the class are nearer than every
+//! other, and need no order.
 
 use std::cmp::Reverse;
 
@@ -15,7 +16,8 @@ const CHUNK: usize = 512;
 /// What the nearest neighbours of one query are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ranked {
-    /// How many samples are nearer than the first one of the query's class; a large number where none is near.
+    /// How many samples are nearer than the first one of the query's class; a large number where none is
+    /// near.
     pub(super) first_hit: usize,
     pub(super) r_precision: f64,
     pub(super) map_at_r: f64,
@@ -78,8 +80,8 @@ impl Neighbour {
 }
 
 impl Ranking<'_> {
-    /// Ranks the gallery for `query` of class `label`, of which the gallery holds `num_relevant` ≥ 1 (the query itself
-    /// left out). `keys` are those of every gallery sample; the query's own one is overwritten.
+    /// Ranks the gallery for `query` of class `label`, of which the gallery holds `num_relevant` ≥ 1 (the
+    /// query itself left out). `keys` are those of every gallery sample; the query's own one is overwritten.
     pub(super) fn rank(
         &self,
         query: usize,
@@ -114,7 +116,8 @@ impl Ranking<'_> {
         }
     }
 
-    /// Fills `hits` and `others` with at least the `needed` nearest samples and with all that are as near as one of them.
+    /// Fills `hits` and `others` with at least the `needed` nearest samples and with all that are as near as
+    /// one of them.
     fn select(&self, label: u32, needed: usize, keys: &[f64], scratch: &mut Scratch) {
         let Scratch { sample, in_reach, hits, others, .. } = scratch;
         sample.clear();

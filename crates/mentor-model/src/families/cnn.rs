@@ -14,7 +14,8 @@ use crate::{ModelSpec, Network, Output, Pass};
 pub(crate) const FAMILY: Family = Family {
     name: "cnn",
     pattern: "cnn, cnn:wide",
-    description: "three 3x3 convolutions (32, 64, 128), two max-pools, 256 units; twice as many in the wide one",
+    description: "three 3x3 convolutions (32, 64, 128), two max-pools, 256 units; twice as many in the wide \
+                  one",
     examples: &["cnn", "cnn:wide"],
     dropout: Some("before the classifier"),
     stochastic_depth: false,

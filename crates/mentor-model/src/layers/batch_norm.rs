@@ -56,7 +56,8 @@ impl BatchNorm {
         self.apply(pass, true, |by| batch_norm(input, by)).output
     }
 
-    /// [`forward_relu`](Self::forward_relu) of a sum, which the same pass computes: it is the `input` of what is returned.
+    /// [`forward_relu`](Self::forward_relu) of a sum, which the same pass computes: it is the `input` of what
+    /// is returned.
     pub(crate) fn forward_relu_of(&self, sum: Sum, pass: &Pass<'_>) -> Normalised {
         self.apply(pass, true, |by| match sum.branch {
             Some(branch) => batch_norm_of_sum(branch, sum.shortcut, by),

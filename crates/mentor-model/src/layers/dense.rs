@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 
 use crate::init::{Fill, Init};
 
-/// y = x W + b, with W of shape `[D_in, D_out]`: row d holds what input d adds to each output. (PyTorch stores
-/// the transpose.)
+/// y = x W + b, with W of shape `[D_in, D_out]`: row d holds what input d adds to each output. (PyTorch
+/// stores the transpose.)
 #[derive(Module, Debug)]
 pub(crate) struct Dense {
     weight: Param<Tensor<2>>,
@@ -14,7 +14,8 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// A layer before a ReLU: He normal by fan-in, so that activations keep their variance on the way forward.
+    /// A layer before a ReLU: He normal by fan-in, so that activations keep their variance on the way
+    /// forward.
     pub(crate) fn hidden(init: &mut Init<'_>, inputs: usize, outputs: usize) -> Self {
         Self::new(init, inputs, outputs, Fill::HeNormal { fan: inputs })
     }
@@ -60,8 +61,8 @@ impl Dense {
         each_token(input, |rows| self.forward(rows))
     }
 
-    /// [`forward_tokens`](Self::forward_tokens) behind an exact GELU, which is computed again in the backward pass: one tensor
-    /// of the input's size is kept instead of two.
+    /// [`forward_tokens`](Self::forward_tokens) behind an exact GELU, which is computed again in the backward
+    /// pass: one tensor of the input's size is kept instead of two.
     pub(crate) fn forward_tokens_of_gelu(&self, input: Tensor<3>) -> Tensor<3> {
         each_token(input, |rows| mentor_kernels::gelu_linear(rows, self.weight.val(), self.bias.val()))
     }

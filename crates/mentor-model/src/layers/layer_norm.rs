@@ -8,8 +8,8 @@ use crate::init::{Fill, Init};
 /// That of the vision transformer's authors; PyTorch's default is 1e-5.
 const EPSILON: f64 = 1e-6;
 
-/// y = γ (x − μ) / √(σ² + 1e-6) + β, with mean and variance (divided by D) of the last axis: each token alone, the same in
-/// training and inference.
+/// y = γ (x − μ) / √(σ² + 1e-6) + β, with mean and variance (divided by D) of the last axis: each token
+/// alone, the same in training and inference.
 #[derive(Module, Debug)]
 pub(crate) struct LayerNorm {
     gamma: Param<Tensor<1>>,

@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor};
 
 /// A running statistic of one number a channel.
 ///
-/// Differs from Burn's `RunningState`: an update takes effect at once (there, a visitor sees the one before the
-/// last, and a saved model would be a step behind), it does not depend on which thread made it, and a
+/// Differs from Burn's `RunningState`: an update takes effect at once (there, a visitor sees the one before
+/// the last, and a saved model would be a step behind), it does not depend on which thread made it, and a
 /// clone is a snapshot (there, training a model also changes the copy of it that was kept as the best).
 ///
 /// The value is kept without autodiff; in an operation with tracked tensors it is a constant.

@@ -36,7 +36,8 @@ fn names_are_those_of_the_map() {
     let same = init_from(model("mlp:6,5", 4, 2), &file, &TensorNames::default()).unwrap();
     assert_eq!(parameters(&same), parameters(&model("mlp:6,5", 4, 1)));
 
-    // The second hidden layer of 6 units from the first of another network; `hidden.1` is not the start of `hidden.10`.
+    // The second hidden layer of 6 units from the first of another network; `hidden.1` is not the start of
+    // `hidden.10`.
     let file = to_safetensors(&model("mlp:64,6", 4, 1)).unwrap();
     let moved = names(&[("hidden.1", "hidden.0")], &["hidden.0", "head"], &["head"]);
     let started = init_from(model("mlp:6", 4, 2), &file, &moved).unwrap();

@@ -7,7 +7,8 @@ use crate::{assert_close, host};
 
 const GOLDEN: &str = include_str!("../../../../reference/golden/vit.txt");
 
-/// The script's formula for value `index` of parameter `parameter`, a multiple of 1/2048, so that `f32` holds it exactly.
+/// The script's formula for value `index` of parameter `parameter`, a multiple of 1/2048, so that `f32` holds
+/// it exactly.
 fn weight(parameter: usize, index: usize) -> f32 {
     ((index * 37 + parameter * 101) % 257) as f32 / 2048.0 - 128.0 / 2048.0
 }

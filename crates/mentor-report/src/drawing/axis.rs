@@ -162,7 +162,8 @@ fn linear_ticks(low: f64, high: f64, target: usize) -> Vec<f64> {
     (0..=(last - first) as usize).map(|index| (first + index as f64) * step + 0.0).collect()
 }
 
-/// Powers of ten in `[low, high]`, thinned to at most seven; over less than two decades also 2 and 5 times them.
+/// Powers of ten in `[low, high]`, thinned to at most seven; over less than two decades also 2 and 5 times
+/// them.
 fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     if high / low < 100.0 {
         let powers = (low.log10().floor() as i32)..=(high.log10().floor() as i32);

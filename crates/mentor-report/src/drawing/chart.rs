@@ -56,9 +56,9 @@ pub(crate) fn shares(label: &str, series: &[Series]) -> Axis {
     Axis::shares(label, main_values(series, true))
 }
 
-/// The values that an axis must hold: not the noise of single updates, unless there is nothing else, and where
-/// the axis is for `settled` values, not those of the first tenth of a line, or of the first half of a short one beside longer ones.
-/// The rest is outside: there the line ends at the edge.
+/// The values that an axis must hold: not the noise of single updates, unless there is nothing else, and
+/// where the axis is for `settled` values, not those of the first tenth of a line, or of the first half of a
+/// short one beside longer ones. The rest is outside: there the line ends at the edge.
 fn main_values(series: &[Series], settled: bool) -> Vec<f64> {
     let longest = series.iter().map(|line| line.points.len()).max().unwrap_or(0);
     let values = |line: &Series| -> Vec<f64> {

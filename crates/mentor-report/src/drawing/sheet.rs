@@ -20,8 +20,8 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
-    /// A sheet of the first [`MAX_PICTURES`] pictures. One that cannot be decoded, or no picture at all, gives a sheet
-    /// that shows none.
+    /// A sheet of the first [`MAX_PICTURES`] pictures. One that cannot be decoded, or no picture at all,
+    /// gives a sheet that shows none.
     pub(crate) fn new(pictures: &[Picture], id: &str) -> Self {
         let pictures = &pictures[..pictures.len().min(MAX_PICTURES)];
         let columns = (pictures.len() as f64).sqrt().ceil() as usize;
@@ -31,7 +31,8 @@ impl Sheet {
         let Some((address, [width, height])) = picture::sheet(pictures, columns) else { return nothing };
         let rows = pictures.len().div_ceil(columns);
         let html = format!(
-            "<svg class=\"sheet\" width=\"0\" height=\"0\" aria-hidden=\"true\"><defs><image id=\"{}\" href=\"{address}\" \
+            "<svg class=\"sheet\" width=\"0\" height=\"0\" aria-hidden=\"true\"><defs><image id=\"{}\" \
+             href=\"{address}\" \
              width=\"{}\" height=\"{}\"/></defs></svg>",
             escape(&id),
             columns * width,
@@ -51,7 +52,8 @@ impl Sheet {
     pub(crate) fn show(&self, picture: Option<usize>, label: &str) -> String {
         match self.view(picture) {
             Some(view) => format!(
-                "<svg class=\"thumb\" viewBox=\"{view}\" role=\"img\" aria-label=\"{}\"><use href=\"#{}\"/></svg>",
+                "<svg class=\"thumb\" viewBox=\"{view}\" role=\"img\" aria-label=\"{}\"><use \
+                 href=\"#{}\"/></svg>",
                 escape(label),
                 escape(&self.id)
             ),

@@ -132,7 +132,8 @@ impl Plot {
                 let (x, y) = (Coordinate(x), Coordinate(TOP + 5.0));
                 let _ = write!(
                     self.marks,
-                    "<path class=\"cross {class}\" d=\"M{x} {y}m-4 -4l8 8m0 -8l-8 8\"><title>not a finite number</title></path>"
+                    "<path class=\"cross {class}\" d=\"M{x} {y}m-4 -4l8 8m0 -8l-8 8\"><title>not a finite \
+                     number</title></path>"
                 );
             }
         }
@@ -150,7 +151,8 @@ impl Plot {
         if let Some((x, y)) = self.place(at) {
             let _ = write!(
                 self.marks,
-                "<circle class=\"step\" cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{fill}\"><title>{}</title></circle>",
+                "<circle class=\"step\" cx=\"{}\" cy=\"{}\" r=\"{}\" \
+                 fill=\"{fill}\"><title>{}</title></circle>",
                 Coordinate(x),
                 Coordinate(y),
                 Coordinate(radius),
@@ -182,7 +184,8 @@ impl Plot {
         }
     }
 
-    /// A vertical line over the whole height, with a word beside one of its ends, or in the next row without another word.
+    /// A vertical line over the whole height, with a word beside one of its ends, or in the next row without
+    /// another word.
     pub(crate) fn vertical(&mut self, class: &str, x: f64, label: &str, end: End) {
         let Some(x) = self.x_of(x) else { return };
         let (top, bottom) = (Coordinate(TOP), Coordinate(HEIGHT - BOTTOM));
@@ -218,7 +221,8 @@ impl Plot {
         if let (Some(left), Some(right), Some(top)) = (self.x_of(from), self.x_of(to), self.y_of(y)) {
             let _ = write!(
                 self.marks,
-                "<rect class=\"bar {class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>",
+                "<rect class=\"bar {class}\" x=\"{}\" y=\"{}\" width=\"{}\" \
+                 height=\"{}\"><title>{}</title></rect>",
                 Coordinate(left + 0.5),
                 Coordinate(top),
                 Coordinate((right - left - 1.0).max(0.5)),
@@ -237,7 +241,8 @@ impl Plot {
             let right = places.get(index + 1).map_or(WIDTH - RIGHT, |next| (next.0 + x) / 2.0);
             let _ = write!(
                 self.marks,
-                "<rect class=\"hit\" x=\"{}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>",
+                "<rect class=\"hit\" x=\"{}\" y=\"{TOP}\" width=\"{}\" \
+                 height=\"{}\"><title>{}</title></rect>",
                 Coordinate(left),
                 Coordinate((right - left).max(0.0)),
                 Coordinate(HEIGHT - TOP - BOTTOM),

@@ -18,19 +18,23 @@ pub(crate) fn panel(classes: &[ClassMetrics]) -> String {
     }
     let rows: String = shown.iter().map(|class| row(class)).collect();
     let table = format!(
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th scope=\"col\">class</th>\
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th \
+         scope=\"col\">class</th>\
          <th scope=\"col\">samples</th><th scope=\"col\">predicted</th><th scope=\"col\">precision</th>\
-         <th scope=\"col\">recall</th><th scope=\"col\">F1</th></tr></thead><tbody>{rows}</tbody></table></div>"
+         <th scope=\"col\">recall</th><th \
+         scope=\"col\">F1</th></tr></thead><tbody>{rows}</tbody></table></div>"
     );
     let left_out = match classes.len() - shown.len() {
         0 => String::new(),
         _ => format!(
-            " Of {} classes the {MAX_ROWS} with the lowest F1 are shown; <code>analysis.json</code> has all of them.",
+            " Of {} classes the {MAX_ROWS} with the lowest F1 are shown; <code>analysis.json</code> has all \
+             of them.",
             count(classes.len() as u64)
         ),
     };
     let caption = format!(
-        "Precision is how often a prediction of the class is right, recall how many of its samples were found: low recall with high precision is a class that the model predicts too seldom.{left_out}"
+        "Precision is how often a prediction of the class is right, recall how many of its samples were \
+         found: low recall with high precision is a class that the model predicts too seldom.{left_out}"
     );
     figure("Classes", &table, &caption)
 }
@@ -46,7 +50,8 @@ fn row(metrics: &ClassMetrics) -> String {
     // Files of earlier versions have 0 where nothing is defined.
     let (has_samples, is_predicted) = (metrics.num_samples > 0, metrics.num_predicted > 0);
     format!(
-        "<tr><th scope=\"row\" title=\"{0}\">{0}</th><td data-sort=\"{1}\">{2}</td><td data-sort=\"{3}\">{4}</td>{5}{6}{7}</tr>",
+        "<tr><th scope=\"row\" title=\"{0}\">{0}</th><td data-sort=\"{1}\">{2}</td><td \
+         data-sort=\"{3}\">{4}</td>{5}{6}{7}</tr>",
         escape(&metrics.class),
         metrics.num_samples,
         count(metrics.num_samples),

@@ -34,7 +34,8 @@ pub(crate) fn table(runs: &[RunReport], names: &[String]) -> String {
     for (index, (run, name)) in runs.iter().zip(names).enumerate() {
         let state = if run.summary.is_some() { "" } else { " <small>not complete</small>" };
         body += &format!(
-            "<tr><th scope=\"row\"><i class=\"key {}\" aria-hidden=\"true\"></i><a href=\"#r{}\">{}</a>{state}</th>",
+            "<tr><th scope=\"row\"><i class=\"key {}\" aria-hidden=\"true\"></i><a \
+             href=\"#r{}\">{}</a>{state}</th>",
             run_class(index),
             index + 1,
             escape(name)
@@ -66,7 +67,8 @@ pub(crate) fn table(runs: &[RunReport], names: &[String]) -> String {
         "Bold is the best of its column; the last columns are the settings in which the runs differ."
     };
     format!(
-        "<figure class=\"panel wide\"><div class=\"scroll\" tabindex=\"0\"><table class=\"sortable runs\"><thead><tr>{head}</tr></thead>\
+        "<figure class=\"panel wide\"><div class=\"scroll\" tabindex=\"0\"><table class=\"sortable \
+         runs\"><thead><tr>{head}</tr></thead>\
          <tbody>{body}</tbody></table></div><figcaption>{same}</figcaption></figure>"
     )
 }

@@ -45,7 +45,9 @@ pub(crate) fn panel(run: &RunReport, confusion: &Confusion, id: &str) -> String 
     };
     if confusion.num_classes() <= MAX_CLASSES {
         let caption = format!(
-            "Rows are the true classes, columns the predicted ones: blue cells are right, orange cells are confused. Two orange cells that mirror each other across the diagonal are a pair of classes that the model cannot distinguish; {worst}."
+            "Rows are the true classes, columns the predicted ones: blue cells are right, orange cells are \
+             confused. Two orange cells that mirror each other across the diagonal are a pair of classes \
+             that the model cannot distinguish; {worst}."
         );
         figure("Confusion matrix", &matrix(run, &confusion.dense(), id), &caption)
     } else {
@@ -87,8 +89,10 @@ fn table(run: &RunReport, pairs: &[Pair]) -> String {
         })
         .collect();
     format!(
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th scope=\"col\">true class</th>\
-         <th scope=\"col\" class=\"text\">taken for</th><th scope=\"col\">times</th><th scope=\"col\">of the class</th></tr></thead>\
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th scope=\"col\">true \
+         class</th>\
+         <th scope=\"col\" class=\"text\">taken for</th><th scope=\"col\">times</th><th scope=\"col\">of the \
+         class</th></tr></thead>\
          <tbody>{rows}</tbody></table></div>"
     )
 }
@@ -174,7 +178,8 @@ fn matrix(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String {
             };
             let _ = write!(
                 svg,
-                "<rect class=\"cell {kind}\" x=\"{}\" y=\"{}\" width=\"{side}\" height=\"{side}\" fill-opacity=\"{strength:.2}\">\
+                "<rect class=\"cell {kind}\" x=\"{}\" y=\"{}\" width=\"{side}\" height=\"{side}\" \
+                 fill-opacity=\"{strength:.2}\">\
                  <title>{} {verdict}: {} ({})</title></rect>",
                 Coordinate(x + 0.5),
                 Coordinate(y + 0.5),
@@ -187,7 +192,8 @@ fn matrix(run: &RunReport, confusion: &[Vec<u64>], id: &str) -> String {
                 let on = if strength > 0.72 { "count on" } else { "count" };
                 let _ = write!(
                     svg,
-                    "<text class=\"{on}\" x=\"{}\" y=\"{}\" text-anchor=\"middle\" style=\"--size:{font}px\">{samples}</text>",
+                    "<text class=\"{on}\" x=\"{}\" y=\"{}\" text-anchor=\"middle\" \
+                     style=\"--size:{font}px\">{samples}</text>",
                     Coordinate(x + cell / 2.0),
                     Coordinate(y + cell / 2.0 + 4.0)
                 );

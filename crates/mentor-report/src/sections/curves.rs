@@ -37,7 +37,8 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         keys: None,
         mark: kept(End::Upper),
         caption:
-            "If validation stops falling while training still falls, the model overfits its training images from there on."
+            "If validation stops falling while training still falls, the model overfits its training images \
+             from there on."
                 .to_owned(),
     };
     let penalized = config::penalty(&run.config) != (0.0, 0.0);
@@ -58,9 +59,11 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         keys: None,
         mark: None,
         caption: if penalized {
-            "The weights grow to fit the data, and the penalty λR(W) grows with them. Training ends where a further step would raise the penalty as much as it lowers the data loss."
+            "The weights grow to fit the data, and the penalty λR(W) grows with them. Training ends where a \
+             further step would raise the penalty as much as it lowers the data loss."
         } else {
-            "Nothing is penalised (λ = 0): the objective is the data loss alone, and only the schedule limits the weights."
+            "Nothing is penalised (λ = 0): the objective is the data loss alone, and only the schedule \
+             limits the weights."
         }
         .to_owned(),
     };
@@ -75,7 +78,8 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         ],
         keys: None,
         mark: kept(End::Lower),
-        caption: "The gap between the curves is overfitting. The loss of training images is taken before their update, so that their curve lags."
+        caption: "The gap between the curves is overfitting. The loss of training images is taken before \
+                  their update, so that their curve lags."
             .to_owned(),
     };
     let rate = Chart {
@@ -86,7 +90,9 @@ pub(crate) fn section(run: &RunReport, id: &str) -> String {
         series: vec![Series::line("train", "at each update", history.by_step(|step| step.learning_rate))],
         keys: None,
         mark: None,
-        caption: "The learning rate is the size of a step along the gradient. If the loss jumps while the rate is high, the rate is too high. If the loss no longer falls while the rate is low, the rate fell too soon."
+        caption: "The learning rate is the size of a step along the gradient. If the loss jumps while the \
+                  rate is high, the rate is too high. If the loss no longer falls while the rate is low, the \
+                  rate fell too soon."
             .to_owned(),
     };
     [loss, parts, accuracy, rate].into_iter().map(|chart| draw(chart, unit, end)).collect()
@@ -138,7 +144,8 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         caption: if config::same_objective(runs) {
             "The lower solid line generalises better; the distance to its dashed line is overfitting."
         } else {
-            "These runs minimise different losses or penalties, whose sums do not compare: read each curve's shape \
+            "These runs minimise different losses or penalties, whose sums do not compare: read each curve's \
+             shape \
              here, and compare the runs by their accuracy or retrieval."
         }
         .to_owned(),
@@ -155,9 +162,11 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         keys: keys("data loss, validation", "dotted", "penalty"),
         mark: None,
         caption: if config::same_data_loss(runs) {
-            "A stronger penalty lowers the dotted line and raises the solid one: the best run has the lowest solid line at its end."
+            "A stronger penalty lowers the dotted line and raises the solid one: the best run has the lowest \
+             solid line at its end."
         } else {
-            "A stronger penalty lowers the dotted line and raises the solid one; the data losses of these runs differ in kind, so their values do not compare."
+            "A stronger penalty lowers the dotted line and raises the solid one; the data losses of these \
+             runs differ in kind, so their values do not compare."
         }
         .to_owned(),
     };
@@ -172,8 +181,10 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         ),
         keys: keys("validation", "dashed", "training"),
         mark: None,
-        caption: "Compare where the solid lines end, and how early they arrive; differences smaller than the noise of a curve mean little."
-            .to_owned(),
+        caption:
+            "Compare where the solid lines end, and how early they arrive; differences smaller than the \
+                  noise of a curve mean little."
+                .to_owned(),
     };
     let rate = Chart {
         id: "all-rate".to_owned(),
@@ -183,8 +194,10 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
         series: lines("", "", |epoch| Some(epoch.learning_rate)),
         keys: None,
         mark: None,
-        caption: "Runs with different schedules are comparable only at their ends: a high rate adds noise to the loss."
-            .to_owned(),
+        caption:
+            "Runs with different schedules are comparable only at their ends: a high rate adds noise to \
+                  the loss."
+                .to_owned(),
     };
     [loss, parts, accuracy, rate].into_iter().map(|chart| draw(chart, unit, end)).collect()
 }

@@ -5,7 +5,8 @@ use mentor_run::records::embeddings::EmbeddingAnalysis;
 use super::{distances, health, map, neighbours};
 use crate::drawing::sheet::Sheet;
 
-/// The two numbers that embeddings are judged by: what a reader calls them, and what metrics and summaries do.
+/// The two numbers that embeddings are judged by: what a reader calls them, and what metrics and summaries
+/// do.
 pub(crate) const QUALITY: [(&str, &str); 2] =
     [("validation MAP@R", "val_map_at_r"), ("validation P@1", "val_precision_at_1")];
 

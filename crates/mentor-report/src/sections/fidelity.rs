@@ -26,11 +26,14 @@ pub(crate) fn panels(run: &RunReport, found: &Distillation) -> String {
 fn table(found: &Distillation) -> String {
     let rows: String = found.models.iter().map(row).collect();
     let content = format!(
-        "<div class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>accuracy</th><th>one image</th>\
+        "<div \
+         class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th>\
+         <th>accuracy</th><th>one image</th>\
          <th>images a second</th></tr></thead><tbody>{rows}</tbody></table></div>"
     );
     let mut caption = format!(
-        "Student and teachers agree on {} of the images; mean KL(teacher ‖ student) {} nats. Images a second in batches \
+        "Student and teachers agree on {} of the images; mean KL(teacher ‖ student) {} nats. Images a second \
+         in batches \
          of {SPEED_BATCH}.",
         percent(found.agreement),
         value(found.mean_kl)
@@ -45,11 +48,15 @@ fn table(found: &Distillation) -> String {
 pub(crate) fn embeddings(found: &EmbeddingFidelity) -> String {
     let rows: String = found.models.iter().map(embedding_row).collect();
     let content = format!(
-        "<div class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>dimensions</th><th>P@1</th>\
-         <th>R-precision</th><th>MAP@R</th><th>one image</th><th>images a second</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        "<div \
+         class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th>\
+         <th>dimensions</th><th>P@1</th>\
+         <th>R-precision</th><th>MAP@R</th><th>one image</th><th>images a \
+         second</th></tr></thead><tbody>{rows}</tbody></table></div>"
     );
     let mut caption = format!(
-        "What the embeddings find among each other: precision at 1, R-precision and MAP@R. Images a second in batches of \
+        "What the embeddings find among each other: precision at 1, R-precision and MAP@R. Images a second \
+         in batches of \
          {SPEED_BATCH}."
     );
     if let Some(baseline) = &found.baseline {
@@ -112,7 +119,10 @@ fn card(run: &RunReport, sample: &Disagreement) -> String {
     let image = picture::photo(&sample.picture).map_or_else(
         || "<span class=\"no-picture\">no picture</span>".to_owned(),
         |address| {
-            format!("<img class=\"pixels\" src=\"{address}\" alt=\"teacher {teacher}, student {student}\" loading=\"lazy\">")
+            format!(
+                "<img class=\"pixels\" src=\"{address}\" alt=\"teacher {teacher}, student {student}\" \
+                     loading=\"lazy\">"
+            )
         },
     );
     let target = sample.target.map_or(String::new(), |target| format!("<b>{}</b><br>", name(target)));
@@ -208,7 +218,10 @@ pub(crate) mod tests {
             "{html}"
         );
         assert!(
-            html.contains("title=\"runs/2026-11/faces/resnet-18\">runs/2026-…resnet-18</th><td>cnn</td><td>1,234</td><td>32</td>"),
+            html.contains(
+                "title=\"runs/2026-11/faces/resnet-18\">runs/2026-…resnet-18</th><td>cnn</td>\
+                           <td>1,234</td><td>32</td>"
+            ),
             "{html}"
         );
     }

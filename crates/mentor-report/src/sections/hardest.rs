@@ -22,7 +22,8 @@ pub(crate) fn panel(run: &RunReport, samples: &[HardSample]) -> String {
             folded.concat()
         );
     }
-    let caption = "Each card says what the image is, what it was taken for, and how sure the model was: look here for wrong labels, damaged images and ambiguous ones.";
+    let caption = "Each card says what the image is, what it was taken for, and how sure the model was: look \
+                   here for wrong labels, damaged images and ambiguous ones.";
     figure("Samples with the highest loss", &content, caption)
 }
 
@@ -40,7 +41,8 @@ fn card(run: &RunReport, sample: &HardSample) -> String {
         format!("taken for <b>{}</b>", escape(&shorten(&predicted, 24)))
     };
     format!(
-        "<li>{image}<p><b>{}</b><br>{verdict}</p><dl><dt>sure</dt><dd>{}</dd><dt>loss</dt><dd>{}</dd></dl>{}</li>",
+        "<li>{image}<p><b>{}</b><br>{verdict}</p><dl><dt>sure</dt><dd>{}</dd><dt>loss</dt><dd>{}</dd>\
+         </dl>{}</li>",
         escape(&shorten(&target, 24)),
         percent(sample.confidence),
         value(sample.loss),

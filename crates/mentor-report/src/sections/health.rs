@@ -49,8 +49,11 @@ pub(crate) fn panels(health: &[EpochHealth], margin: Option<f64>, id: &str) -> S
         ],
         keys: None,
         mark: None,
-        caption: "The two distances should differ by more than the margin. If they and the spread fall to 0, all embeddings become one point. If the length keeps growing, only the scale makes distances larger."
-            .to_owned(),
+        caption:
+            "The two distances should differ by more than the margin. If they and the spread fall to 0, \
+                  all embeddings become one point. If the length keeps growing, only the scale makes \
+                  distances larger."
+                .to_owned(),
     };
     [cases, lengths].into_iter().map(|chart| draw(chart, "epoch", end)).collect()
 }

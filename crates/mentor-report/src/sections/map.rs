@@ -51,7 +51,8 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
             sheet.view(point.picture).map(|view| format!(" data-view=\"{view}\"")).unwrap_or_default();
         let _ = write!(
             svg,
-            "<path class=\"point s{}\" d=\"M{} {}{}\"{picture} data-label=\"{}\" data-file=\"{}\"><title>{}</title></path>",
+            "<path class=\"point s{}\" d=\"M{} {}{}\"{picture} data-label=\"{}\" \
+             data-file=\"{}\"><title>{}</title></path>",
             point.label % 8,
             Coordinate(x),
             Coordinate(y),
@@ -79,7 +80,8 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
     }
     let _ = write!(
         svg,
-        "<text class=\"label\" x=\"{right}\" y=\"{}\" text-anchor=\"end\">across: {} of the variance, up: {}</text></svg>",
+        "<text class=\"label\" x=\"{right}\" y=\"{}\" text-anchor=\"end\">across: {} of the variance, up: \
+         {}</text></svg>",
         Coordinate(HEIGHT - 4.0),
         explained[0],
         explained[1]
@@ -105,7 +107,8 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
             " Point at a mark to see its picture, or go from mark to mark with the arrow keys.".to_owned()
         }
         some => format!(
-            " Point at a mark, or go from mark to mark with the arrow keys, to see its picture, which {} of them have.",
+            " Point at a mark, or go from mark to mark with the arrow keys, to see its picture, which {} of \
+             them have.",
             count(some as u64)
         ),
     };
@@ -116,8 +119,10 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
         _ => String::new(),
     };
     let caption = format!(
-        "{all} on the plane of their two largest principal components, which hold <b>{}</b> of the variance: classes that lie \
-         apart here are apart; classes that overlap may still be apart in the other directions.{fitted}{peeks}",
+        "{all} on the plane of their two largest principal components, which hold <b>{}</b> of the variance: \
+         classes that lie \
+         apart here are apart; classes that overlap may still be apart in the other \
+         directions.{fitted}{peeks}",
         percent(map.explained[0] + map.explained[1])
     );
     let content = format!(
@@ -190,7 +195,8 @@ fn keys(labels: &[u32], class: &dyn Fn(u32) -> String) -> String {
         .take(MAX_KEYS)
         .map(|&label| {
             format!(
-                "<li><svg class=\"mark-key\" viewBox=\"-5 -5 10 10\" aria-hidden=\"true\"><path class=\"point s{}\" d=\"M0 0{}\"/></svg>{}</li>",
+                "<li><svg class=\"mark-key\" viewBox=\"-5 -5 10 10\" aria-hidden=\"true\"><path \
+                 class=\"point s{}\" d=\"M0 0{}\"/></svg>{}</li>",
                 label % 8,
                 shape(label),
                 escape(&shorten(&class(label), 20))

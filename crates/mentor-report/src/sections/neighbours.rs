@@ -31,17 +31,21 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
     let body: String = rows
         .iter()
         .map(|(name, mean, interval, meaning)| {
-            let interval = interval.map_or(String::new(), |[low, high]| format!("{} to {}", percent(low), percent(high)));
+            let interval = interval
+                .map_or(String::new(), |[low, high]| format!("{} to {}", percent(low), percent(high)));
             format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{interval}</td><td class=\"meaning\">{meaning}</td></tr>",
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{interval}</td><td \
+                 class=\"meaning\">{meaning}</td></tr>",
                 escape(name),
                 percent_or_undefined(*mean)
             )
         })
         .collect();
     let table = format!(
-        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">mean</th><th scope=\"col\">95\u{202f}% \
-         interval</th><th scope=\"col\" class=\"text\">what counts</th></tr></thead><tbody>{body}</tbody></table></div>"
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">mean</th><th \
+         scope=\"col\">95\u{202f}% \
+         interval</th><th scope=\"col\" class=\"text\">what \
+         counts</th></tr></thead><tbody>{body}</tbody></table></div>"
     );
     let lone = match found.num_lone_queries {
         0 => String::new(),
@@ -56,11 +60,13 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
         Metric::Cosine => "cosine",
     };
     let caption = if found.num_queries == 0 {
-        "No sample has another of its class, so that the measures are undefined: a query needs two samples of one class."
+        "No sample has another of its class, so that the measures are undefined: a query needs two samples \
+         of one class."
             .to_owned()
     } else {
         format!(
-            "Each of {} is looked up among all the others by {distance} distance, R being the number of others of its class. \
+            "Each of {} is looked up among all the others by {distance} distance, R being the number of \
+             others of its class. \
              Intervals are of a bootstrap over the queries.{lone}",
             counted(found.num_queries as u64, "sample", "samples")
         )
@@ -83,8 +89,10 @@ pub(crate) fn rows(analysis: &EmbeddingAnalysis, class: &dyn Fn(u32) -> String, 
     let wrong: usize = analysis.rows.iter().map(num_wrong).sum();
     let all: usize = analysis.rows.iter().map(|row| row.neighbours.len().min(MAX_NEIGHBOURS)).sum();
     let caption = format!(
-        "Queries on the left, then what is nearest, with distances: <span class=\"right\">✓ blue</span> is of the query's \
-         class, <span class=\"wrong\">✗ orange</span> is not (here {} of {}). Look at what the wrong ones have in common with \
+        "Queries on the left, then what is nearest, with distances: <span class=\"right\">✓ blue</span> is \
+         of the query's \
+         class, <span class=\"wrong\">✗ orange</span> is not (here {} of {}). Look at what the wrong ones \
+         have in common with \
          their query.",
         count(wrong as u64),
         count(all as u64)
@@ -108,7 +116,8 @@ fn row(row: &RetrievalRow, class: &dyn Fn(u32) -> String, sheet: &Sheet) -> Stri
             ("wrong", "✗", "wrong")
         };
         format!(
-            "<div class=\"{verdict}\" title=\"{}\">{}<p><b><span aria-hidden=\"true\">{sign}</span><span class=\"spoken\">{word}: </span></b> \
+            "<div class=\"{verdict}\" title=\"{}\">{}<p><b><span aria-hidden=\"true\">{sign}</span><span \
+             class=\"spoken\">{word}: </span></b> \
              {}</p><p>{}</p></div>",
             escape(&found.id),
             sheet.show(found.picture, &name),

@@ -42,12 +42,15 @@ fn stages(run: &RunReport, found: &SelfTraining) -> String {
         )
     };
     let content = format!(
-        "<div class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th><th>updates</th><th>validation</th>\
+        "<div \
+         class=\"scroll\"><table><thead><tr><th>model</th><th>network</th><th>parameters</th>\
+         <th>updates</th><th>validation</th>\
          <th>test</th></tr></thead><tbody>{}</tbody></table></div>",
         found.stages.iter().map(row).collect::<String>()
     );
     let mut caption = format!(
-        "{}: {} labelled images, {} more as an audit set that nobody trains on, {} images without labels. The final model is bold; the \
+        "{}: {} labelled images, {} more as an audit set that nobody trains on, {} images without labels. \
+         The final model is bold; the \
          test split was opened once, at the end.",
         escape(&found.method),
         count(found.num_labelled as u64),
@@ -64,7 +67,8 @@ fn stages(run: &RunReport, found: &SelfTraining) -> String {
     }
     let leaks = &found.leaks;
     caption += &format!(
-        " Of {} images offered without labels {} were copies of others and left out, {} showed the picture of a validation, test or \
+        " Of {} images offered without labels {} were copies of others and left out, {} showed the picture \
+         of a validation, test or \
          audit image and were {}.",
         count(leaks.num_offered as u64),
         count(leaks.num_exact as u64),
@@ -105,8 +109,10 @@ fn curve(found: &SelfTraining, id: &str) -> String {
         ],
         keys: None,
         mark: None,
-        caption: "Round 0 is the first teacher. A student with no more validation images right than its teacher, or whose labels fall \
-                  out of the audit set's interval, is rolled back, and the next one learns from the same teacher."
+        caption: "Round 0 is the first teacher. A student with no more validation images right than its \
+                  teacher, or whose labels fall \
+                  out of the audit set's interval, is rolled back, and the next one learns from the same \
+                  teacher."
             .to_owned(),
     };
     draw(chart, "round", found.rounds.len() as f64)
@@ -116,7 +122,8 @@ fn rounds(found: &SelfTraining) -> String {
     let row = |round: &Round| {
         let summary = &round.summary;
         format!(
-            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td>\
+             <td>{}</td><td>{}</td><td>{}</td>\
              <td class=\"meaning\"><b>{}</b>: {}</td></tr>",
             summary.round,
             percent(round.teacher_val_accuracy),
@@ -133,16 +140,21 @@ fn rounds(found: &SelfTraining) -> String {
         )
     };
     let content = format!(
-        "<div class=\"scroll\"><table><thead><tr><th>round</th><th>teacher</th><th>student</th><th>pseudo-labels</th><th>kept</th>\
-         <th>copies</th><th>confidence</th><th>audit</th><th>drift</th><th>changed</th><th class=\"text\">verdict</th></tr></thead>\
+        "<div \
+         class=\"scroll\"><table><thead><tr><th>round</th><th>teacher</th><th>student</th>\
+         <th>pseudo-labels</th><th>kept</th>\
+         <th>copies</th><th>confidence</th><th>audit</th><th>drift</th><th>changed</th><th \
+         class=\"text\">verdict</th></tr></thead>\
          <tbody>{}</tbody></table></div>",
         found.rounds.iter().map(row).collect::<String>()
     );
     figure(
         "Rounds",
         &content,
-        "Teacher and student on validation; kept: the share of the unlabelled images that is chosen; copies: how often one is seen in an \
-         epoch; audit: the share of the audit set's labels that is right; drift: the share of labels that would have to change for the \
+        "Teacher and student on validation; kept: the share of the unlabelled images that is chosen; copies: \
+         how often one is seen in an \
+         epoch; audit: the share of the audit set's labels that is right; drift: the share of labels that \
+         would have to change for the \
          classes to be as frequent as among the labels; changed: labels that differ from the last round's.",
     )
 }
@@ -155,7 +167,8 @@ fn classes(found: &SelfTraining, last: &Round) -> String {
     let row = |(class, of_class): (usize, &mentor_metrics::pseudo_labels::ClassStatistics)| {
         let audit = audited(class);
         format!(
-            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{} of {}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{} of \
+             {}</td><td>{}</td><td>{}</td></tr>",
             escape(&shorten(found.classes.get(class).map_or("", String::as_str), 24)),
             count(of_class.num_predicted),
             count(of_class.num_confident),
@@ -170,13 +183,16 @@ fn classes(found: &SelfTraining, last: &Round) -> String {
         )
     };
     let content = format!(
-        "<div class=\"scroll\"><table><thead><tr><th>class</th><th>labelled so</th><th>confident</th><th>chosen</th><th>copies</th>\
-         <th>confidence</th><th>lowest</th><th>audited right</th><th>precision</th><th>95&nbsp;% interval</th></tr></thead><tbody>{}</tbody>\
+        "<div class=\"scroll\"><table><thead><tr><th>class</th><th>labelled \
+         so</th><th>confident</th><th>chosen</th><th>copies</th>\
+         <th>confidence</th><th>lowest</th><th>audited right</th><th>precision</th><th>95&nbsp;% \
+         interval</th></tr></thead><tbody>{}</tbody>\
          </table></div>",
         last.selection.classes.iter().enumerate().map(row).collect::<String>()
     );
     let caption = format!(
-        "Labels of round {}. The precision is that of the audit set's labels, with Wilson's interval: a bar over the whole width says \
+        "Labels of round {}. The precision is that of the audit set's labels, with Wilson's interval: a bar \
+         over the whole width says \
          that the audit set is too small to tell.",
         last.summary.round
     );
@@ -190,8 +206,10 @@ fn range(audit: &ClassAudit) -> String {
         format!("<circle class=\"dot train\" cx=\"{:.2}\" cy=\"6\" r=\"3.5\"/>", 4.0 + 112.0 * precision)
     });
     format!(
-        "<svg class=\"range\" viewBox=\"0 0 120 12\" role=\"img\" aria-label=\"from {:.2} to {:.2}\"><rect class=\"cell none\" x=\"4\" y=\"4\" \
-         width=\"112\" height=\"4\"/><rect class=\"bar train\" x=\"{:.2}\" y=\"4\" width=\"{:.2}\" height=\"4\"/>{dot}</svg>",
+        "<svg class=\"range\" viewBox=\"0 0 120 12\" role=\"img\" aria-label=\"from {:.2} to {:.2}\"><rect \
+         class=\"cell none\" x=\"4\" y=\"4\" \
+         width=\"112\" height=\"4\"/><rect class=\"bar train\" x=\"{:.2}\" y=\"4\" width=\"{:.2}\" \
+         height=\"4\"/>{dot}</svg>",
         interval.low,
         interval.high,
         4.0 + 112.0 * interval.low,
@@ -231,7 +249,9 @@ fn pictures(found: &SelfTraining, last: &Round, id: &str) -> String {
     let more = more_classes(found.classes.len().saturating_sub(last.sheets.len()));
     let content = format!("{}<ul class=\"found\">{rows}</ul>{more}", sheet.html);
     let caption = format!(
-        "Images that the student of round {} learnt from, with the confidence of their label: five of the most and five of the least confident of each class. Wrong labels of high confidence harm the student most. Wrong labels of low confidence mean that the threshold is low.",
+        "Images that the student of round {} learnt from, with the confidence of their label: five of the \
+         most and five of the least confident of each class. Wrong labels of high confidence harm the \
+         student most. Wrong labels of low confidence mean that the threshold is low.",
         last.summary.round
     );
     wide(&figure("Pseudo-labelled images", &content, &caption))

@@ -35,16 +35,19 @@ pub(crate) fn rows(run: &RunReport, images: &[WeightImage]) -> String {
         )
     } else {
         format!(
-            "<p class=\"scale\"><span>−{extent}</span><i class=\"ramp\" aria-hidden=\"true\"></i><span>+{extent}</span></p>"
+            "<p class=\"scale\"><span>−{extent}</span><i class=\"ramp\" \
+             aria-hidden=\"true\"></i><span>+{extent}</span></p>"
         )
     };
     let class = if images.len() > 12 { "rows many" } else { "rows" };
     let num_classes = run.analysis.as_ref().map_or(0, |analysis| analysis.evaluation.per_class.len());
     let more = more_classes(num_classes.max(images.len()).saturating_sub(MAX_ROWS));
     let reading = if colour {
-        "Each row of W is a template that is multiplied with an image: bright pixels raise the score of the class, dark ones lower it"
+        "Each row of W is a template that is multiplied with an image: bright pixels raise the score of the \
+         class, dark ones lower it"
     } else {
-        "Each row of W is a template that is multiplied with an image: bright pixels raise the score of the class on orange and lower it on blue"
+        "Each row of W is a template that is multiplied with an image: bright pixels raise the score of the \
+         class on orange and lower it on blue"
     };
     let caption = format!(
         "{reading}; speckle instead of shapes is noise that was learned, and a stronger penalty smooths it."
@@ -114,13 +117,16 @@ pub(crate) fn histogram(histogram: &Histogram, penalty: (f64, f64), id: &str) ->
     ];
     let caption = match penalty {
         (l1, l2) if l1 > 0.0 && l2 > 0.0 => {
-            "L1 sets small weights to exactly zero, and L2 shrinks the others: look at the number of zeros and at the width of the rest."
+            "L1 sets small weights to exactly zero, and L2 shrinks the others: look at the number of zeros \
+             and at the width of the rest."
         }
         (l1, _) if l1 > 0.0 => {
-            "L1 takes the same amount from every weight at each step, so that weights of little use become exactly zero: look at how many are left."
+            "L1 takes the same amount from every weight at each step, so that weights of little use become \
+             exactly zero: look at how many are left."
         }
         (_, l2) if l2 > 0.0 => {
-            "L2 shrinks each weight in proportion to its size, so weights gather about zero and hardly any is exactly zero: look at the width."
+            "L2 shrinks each weight in proportion to its size, so weights gather about zero and hardly any \
+             is exactly zero: look at the width."
         }
         _ => "Nothing is penalised: the width shows how far the weights have moved from their start.",
     };

@@ -1,5 +1,5 @@
-//! The report in a real browser, at three widths: nothing is wider than the page, no words lie on others, and the words
-//! of plots can be read. Without a Chromium on the PATH the test says that it was skipped.
+//! The report in a real browser, at three widths: nothing is wider than the page, no words lie on others, and
+//! the words of plots can be read. Without a Chromium on the PATH the test says that it was skipped.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -110,7 +110,10 @@ fn problems(browser: &Path, reports: &[(String, String)]) -> String {
             // Escaped twice where it must be: the attribute holds a whole document.
             let document = html.replace('&', "&amp;").replace('"', "&quot;");
             WIDTHS.map(|width| {
-                format!("<iframe title=\"{title}\" width=\"{width}\" height=\"900\" srcdoc=\"{document}\"></iframe>\n")
+                format!(
+                    "<iframe title=\"{title}\" width=\"{width}\" height=\"900\" \
+                         srcdoc=\"{document}\"></iframe>\n"
+                )
             })
         })
         .collect();
@@ -217,7 +220,8 @@ fn no_report_is_wider_than_its_page_and_no_words_lie_on_others() {
     let found = problems(&browser, &reports);
     assert_eq!(found, "", "{found}");
     // What the test looks for, it finds.
-    let words = "<svg class=\"plot\" viewBox=\"0 0 520 99\"><text x=\"9\" y=\"20\" font-size=\"5\">one</text><text x=\"9\" y=\"21\" font-size=\"5\">two</text></svg>";
+    let words = "<svg class=\"plot\" viewBox=\"0 0 520 99\"><text x=\"9\" y=\"20\" \
+                 font-size=\"5\">one</text><text x=\"9\" y=\"21\" font-size=\"5\">two</text></svg>";
     let wide = format!("<!doctype html><body>{words}<p style=\"width:2000px\">wide</p>");
     let found = problems(&browser, &[("bad".to_owned(), wide)]);
     for what in

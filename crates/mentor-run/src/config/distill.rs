@@ -13,8 +13,8 @@ pub struct DistillConfig {
     /// `hinton`, `conv` or `tiny`: values that suit together where the user names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
-    /// `soft` (probabilities) or `hard-labels` (the teacher's class); of an embedding model `relational` (its distances) or
-    /// `cosine` (its directions).
+    /// `soft` (probabilities) or `hard-labels` (the teacher's class); of an embedding model `relational` (its
+    /// distances) or `cosine` (its directions).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// T, greater than 0.
@@ -32,7 +32,8 @@ pub struct DistillConfig {
     /// Whether the same network is trained without teachers too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<bool>,
-    /// Whether the teacher's scores are kept in a file; otherwise it scores every batch anew, for the same student.
+    /// Whether the teacher's scores are kept in a file; otherwise it scores every batch anew, for the same
+    /// student.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<bool>,
 }

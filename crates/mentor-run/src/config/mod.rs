@@ -95,7 +95,8 @@ pub struct ModelConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
-    /// `softmax`, `svm` or `crammer-singer` of a classifier; `contrastive` or `triplet` of an embedding model.
+    /// `softmax`, `svm` or `crammer-singer` of a classifier; `contrastive` or `triplet` of an embedding
+    /// model.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "name")]
     pub name: Option<String>,
     /// Δ of the SVM losses, m of the ranking losses; at least 0.
@@ -113,7 +114,8 @@ pub struct LossConfig {
     /// Which triplets count: `all`, `hard`, `semi-hard`, or `none` for those of `data.triplets`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mining: Option<String>,
-    /// What the sum of a ranking loss is divided by: `valid` (`triplet`'s default) or `active` (`contrastive`'s).
+    /// What the sum of a ranking loss is divided by: `valid` (`triplet`'s default) or `active`
+    /// (`contrastive`'s).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<String>,
     /// Distance of the ranking losses: `euclidean`, `squared` or `cosine`.
@@ -196,7 +198,8 @@ pub struct TrainingConfig {
     /// Seconds between two checkpoints; 0 writes one after every update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_secs: Option<f64>,
-    /// Decay of the moving average of the weights, which is judged and kept in their place, in [0, 1); 0 keeps none.
+    /// Decay of the moving average of the weights, which is judged and kept in their place, in [0, 1); 0
+    /// keeps none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
 }

@@ -146,7 +146,8 @@ pub(crate) fn remove_abandoned(folder: &Path, is_mine: impl Fn(&str) -> bool) {
         if entry.file_name().to_str().is_some_and(&is_mine)
             && let Ok(file) = open_plain(&path, u64::MAX)
             && file.try_lock().is_ok()
-            // Its writer may have finished since it was opened, and another may have begun under the same name.
+            // Its writer may have finished since it was opened, and another may have begun under the same
+            // name.
             && is_named(&file, &path)
         {
             let _ = fs::remove_file(&path);

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::picture::Picture;
 
-/// The teachers of a student, together: of several, the mean of their probabilities; of embeddings, the best of them.
+/// The teachers of a student, together: of several, the mean of their probabilities; of embeddings, the best
+/// of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TeacherSummary {
     /// Accuracy on the validation split; absent without one or without labels.
@@ -19,9 +20,9 @@ pub struct TeacherSummary {
     pub measures: BTreeMap<String, f64>,
 }
 
-/// The same network as the student, trained from scratch, beside the student. What differs is counted on the validation split;
-/// after self-training on the test split, where there is one. Right is a classifier with the sample's class, and an embedding
-/// whose nearest other one is of its class.
+/// The same network as the student, trained from scratch, beside the student. What differs is counted on the
+/// validation split; after self-training on the test split, where there is one. Right is a classifier with
+/// the sample's class, and an embedding whose nearest other one is of its class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaselineSummary {
     /// Accuracy of its chosen model on the validation split; absent for embeddings.

@@ -114,12 +114,12 @@ pub struct EpochMetrics {
     pub train_accuracy: Option<f64>,
     /// Mean of λ R(W) over the training samples, each at the weights that its update starts from.
     pub penalty: f64,
-    /// `val_data_loss` and the penalty of the weights that were judged, of their average where one is kept; absent without
-    /// validation samples.
+    /// `val_data_loss` and the penalty of the weights that were judged, of their average where one is kept;
+    /// absent without validation samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
-    /// Mean data loss of the validation samples; of triplets the mean hinge over all valid ones of up to 2,048 samples, whatever is mined,
-    /// at margin 0 for the soft margin.
+    /// Mean data loss of the validation samples; of triplets the mean hinge over all valid ones of up to
+    /// 2,048 samples, whatever is mined, at margin 0 for the soft margin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_data_loss: Option<f64>,
     /// Accuracy on the validation samples.

@@ -100,13 +100,16 @@ impl Diagnosis {
         match self {
             Self::Healthy => "classes move apart, and triplets or pairs are still active",
             Self::Collapsed => {
-                "all embeddings are about one point; lower the learning rate, mine semi-hard instead of hard, or use the soft margin"
+                "all embeddings are about one point; lower the learning rate, mine semi-hard instead of \
+                 hard, or use the soft margin"
             }
             Self::Starved => {
-                "hardly any term is active; mine harder triplets, take more classes a batch, raise the margin, or stop here"
+                "hardly any term is active; mine harder triplets, take more classes a batch, raise the \
+                 margin, or stop here"
             }
             Self::Exploding => {
-                "embeddings grow without bound; give them unit length, lower the learning rate, or penalise the weights"
+                "embeddings grow without bound; give them unit length, lower the learning rate, or penalise \
+                 the weights"
             }
         }
     }

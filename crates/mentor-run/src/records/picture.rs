@@ -52,7 +52,8 @@ fn bytes(dataset: &Dataset, sample: usize) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// At most [`MAX_SIDE`] high and wide: each pixel the mean of a square of pixels, of what there is of it at the edges.
+/// At most [`MAX_SIDE`] high and wide: each pixel the mean of a square of pixels, of what there is of it at
+/// the edges.
 fn shrink([channels, height, width]: [usize; 3], bytes: &[u8]) -> ([usize; 3], Vec<u8>) {
     let side = height.max(width).div_ceil(MAX_SIDE).max(1);
     let mean = |channel: usize, row: usize, column: usize| {

@@ -20,7 +20,8 @@ pub struct RoundSummary {
     pub num_pseudo_labels: u64,
     /// Their mean confidence.
     pub mean_confidence: f64,
-    /// Share of the audit set's pseudo-labels that is right; absent without an audit set, or where none is labelled.
+    /// Share of the audit set's pseudo-labels that is right; absent without an audit set, or where none is
+    /// labelled.
     pub audit_precision: Option<f64>,
     /// McNemar's exact p-value of the student and its teacher on the validation split; absent if there was no
     /// student.
@@ -59,7 +60,8 @@ pub struct Round {
     pub temperature: f64,
     /// What was chosen.
     pub selection: SelectionStatistics,
-    /// Share of the labels that would have to change for the classes to be as frequent as among the labelled images.
+    /// Share of the labels that would have to change for the classes to be as frequent as among the labelled
+    /// images.
     pub drift: f64,
     /// Share of the images whose label is not that of the round before; absent in the first round.
     pub changed: Option<f64>,

@@ -1,4 +1,5 @@
-//! The fields in which two configurations differ. The same data under another name, such as `./data` for `data`, does not differ.
+//! The fields in which two configurations differ. The same data under another name, such as `./data` for
+//! `data`, does not differ.
 
 use std::collections::BTreeSet;
 use std::fs;

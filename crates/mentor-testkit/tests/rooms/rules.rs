@@ -112,7 +112,8 @@ pub(crate) const BANS: [Ban; 3] = [
         holds: |file| !file.starts_with("crates/mentor-cli/"),
     },
     Ban {
-        rule: "5: files of a run are opened by mentor-run, teachers' caches and files of pseudo-labels by their rooms",
+        rule: "5: files of a run are opened by mentor-run, teachers' caches and files of pseudo-labels by \
+               their rooms",
         words: &[
             "fs :: read (",
             "fs :: read_to_string",

@@ -1,4 +1,5 @@
-//! The width of lines of code, comments, strings and docs: that of rustfmt, which leaves comments and strings alone.
+//! The width of lines of code, comments, strings and docs: that of rustfmt, which leaves comments and strings
+//! alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};

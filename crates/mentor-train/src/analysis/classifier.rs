@@ -1,4 +1,5 @@
-//! Computes what the report draws: the hardest samples, the weights, and the cost along the optimisation path.
+//! Computes what the report draws: the hardest samples, the weights, and the cost along the optimisation
+//! path.
 
 use mentor_data::{DataError, Dataset};
 use mentor_metrics::classification::{SampleResult, summarise};

@@ -1,4 +1,5 @@
-//! The cost near the optimisation path: along one weight, and along the line from the first to the last weights.
+//! The cost near the optimisation path: along one weight, and along the line from the first to the last
+//! weights.
 
 use std::sync::Arc;
 

@@ -165,9 +165,10 @@ impl TrainError {
             Self::Teacher { help, .. } => return help.clone(),
             Self::SelfTrain { help, .. } => &[help],
             Self::Model(_) | Self::Loss(_) | Self::Plan(_) | Self::Other(_) => &[],
-            Self::Diverged { .. } => &[
-                "lower `optimizer.learning_rate`, lengthen `schedule.warmup_epochs` or set `optimizer.clip_norm`, and choose another `out`",
-            ],
+            Self::Diverged { .. } => {
+                &["lower `optimizer.learning_rate`, lengthen `schedule.warmup_epochs` or set \
+                 `optimizer.clip_norm`, and choose another `out`"]
+            }
             Self::Overflowed { .. } => &["lower `optimizer.learning_rate`, and choose another `out`"],
             Self::Interrupted => &["do the same again: it goes on"],
             Self::DataChanged => &["restore the data", "choose another `out`"],

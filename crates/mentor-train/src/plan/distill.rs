@@ -159,7 +159,10 @@ impl DistillPlan {
             (false, false) => 4.0,
         };
         check.check(!embeddings || config.temperature.is_none(), || {
-            format!("temperature softens probabilities, and mode {mode} has none: leave it out, and the preset too")
+            format!(
+                "temperature softens probabilities, and mode {mode} has none: leave it out, and the \
+                     preset too"
+            )
         });
         let temperature = config.temperature.unwrap_or(usual);
         let holds = |x: f64| x > 0.0 && ((x * x) as f32).is_normal();

@@ -416,7 +416,8 @@ impl RankingBatches {
             }
             None => {
                 check.check(!given, || {
-                    "mining none takes triplets that you give: name their CSV file with --triplets, or choose \
+                    "mining none takes triplets that you give: name their CSV file with --triplets, or \
+                     choose \
                      mining all, hard or semi-hard"
                         .into()
                 });

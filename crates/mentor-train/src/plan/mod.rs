@@ -159,7 +159,9 @@ impl TryFrom<Config> for Plan {
             training.optimizer.check_batches(&loss, &mut check);
         }
         check.check(self_train.is_none() || distill.is_none(), || {
-            "distill and self_train are two ways to train: give one of them; --distill-to ends self-training with a distillation".into()
+            "distill and self_train are two ways to train: give one of them; --distill-to ends self-training \
+             with a distillation"
+                .into()
         });
         let recipe = match (distill, self_train) {
             (Some(distill), _) => {
@@ -200,7 +202,9 @@ fn source(data: &DataConfig, check: &mut Checker) -> String {
         trimmed => trimmed,
     };
     check.check(!source.is_empty(), || {
-        "no data is named: give digits as `data.source`, or the path of an image folder, IDX folder, CSV manifest or npz file".into()
+        "no data is named: give digits as `data.source`, or the path of an image folder, IDX folder, CSV \
+         manifest or npz file"
+            .into()
     });
     for (name, fraction) in
         [("val_fraction", data.options.val_fraction), ("test_fraction", data.options.test_fraction)]

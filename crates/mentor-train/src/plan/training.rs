@@ -194,7 +194,8 @@ impl OptimizerPlan {
         if let Some(needed) = ranking.batch_size() {
             check.check(given == needed, || {
                 format!(
-                    "batch_size is {given}, and must be classes_per_batch x samples_per_class = {needed}: leave it out"
+                    "batch_size is {given}, and must be classes_per_batch x samples_per_class = {needed}: \
+                     leave it out"
                 )
             });
         }

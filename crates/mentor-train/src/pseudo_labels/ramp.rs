@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 ///      = final_weight                           t ≥ end
 /// ```
 ///
-/// with t in epochs, fractions included. The loss is mean CE(labelled) + α(t) · mean CE(unlabelled, own hard label).
+/// with t in epochs, fractions included. The loss is mean CE(labelled) + α(t) · mean CE(unlabelled, own hard
+/// label).
 ///
 /// **Parameters.** Lee's: start 100, end 600, final weight 3, of a run that goes on well past epoch 600.
 ///
-/// **Source.** D.-H. Lee. Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks. ICML 2013
-/// workshop, equations 15 and 16.
+/// **Source.** D.-H. Lee. Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep
+/// Neural Networks. ICML 2013 workshop, equations 15 and 16.
 ///
 /// ```
 /// use mentor_train::pseudo_labels::WeightRamp;

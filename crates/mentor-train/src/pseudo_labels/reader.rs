@@ -33,8 +33,8 @@ pub struct LabelSet {
 }
 
 impl LabelSet {
-    /// Opens a file, or all `.parquet` files of a folder, and checks that each is intact byte for byte, that they are of one teacher, and
-    /// that no shard is missing.
+    /// Opens a file, or all `.parquet` files of a folder, and checks that each is intact byte for byte, that
+    /// they are of one teacher, and that no shard is missing.
     ///
     /// # Errors
     ///

@@ -21,7 +21,8 @@ pub struct Shard {
 pub enum ShardError {
     /// Not of the form i/N.
     #[error(
-        "shard {value:?}: must be INDEX/COUNT with 0 <= INDEX < COUNT, such as 0/16 for the first and 15/16 for the last"
+        "shard {value:?}: must be INDEX/COUNT with 0 <= INDEX < COUNT, such as 0/16 for the first and 15/16 \
+         for the last"
     )]
     Invalid {
         /// What was given.
@@ -72,8 +73,8 @@ impl Shard {
         if index < count { Ok(shard) } else { Err(ShardError::Invalid { value: shard.to_string() }) }
     }
 
-    /// The positions of this part among `num_images`. All parts, one after the other, are all images in order; their sizes differ
-    /// by at most 1.
+    /// The positions of this part among `num_images`. All parts, one after the other, are all images in
+    /// order; their sizes differ by at most 1.
     pub fn range(&self, num_images: u64) -> Range<u64> {
         let bound =
             |index: u32| (u128::from(num_images) * u128::from(index) / u128::from(self.count.max(1))) as u64;
@@ -106,8 +107,8 @@ impl FromStr for Shard {
     }
 }
 
-/// The shard that the environment names; `None` outside of a scheduler's array. `lookup` reads a variable; `count` is for Kubernetes,
-/// which tells a process its index and not the number of processes.
+/// The shard that the environment names; `None` outside of a scheduler's array. `lookup` reads a variable;
+/// `count` is for Kubernetes, which tells a process its index and not the number of processes.
 ///
 /// | scheduler | index | count |
 /// |---|---|---|
@@ -117,8 +118,8 @@ impl FromStr for Shard {
 ///
 /// # Errors
 ///
-/// A variable that is missing beside the others or no number; an index that is not below the count; a SLURM array with
-/// gaps, such as `--array=1,5,7`; no count in Kubernetes.
+/// A variable that is missing beside the others or no number; an index that is not below the count; a SLURM
+/// array with gaps, such as `--array=1,5,7`; no count in Kubernetes.
 pub fn detect_shard(
     lookup: impl Fn(&str) -> Option<String>,
     count: Option<u32>,

@@ -1,5 +1,5 @@
-//! Which Thrift structures of a file the Parquet library is shown: those that mentor's writer makes, field
-//! by field. The library reads known fields whatever type the file gives them, and skips others. A list of two
+//! Which Thrift structures of a file the Parquet library is shown: those that mentor's writer makes, field by
+//! field. The library reads known fields whatever type the file gives them, and skips others. A list of two
 //! thousand million booleans takes it seconds to skip, and the file a few bytes.
 //!
 //! Source: the compact protocol of Apache Thrift, and `parquet.thrift` of Apache Parquet, whose numbers

@@ -20,8 +20,8 @@ use super::manifest::{LabelsHeader, Manifest};
 use super::schema::{GROUP_ROWS, HEADER_KEY, LabelsError, damaged, schema};
 use super::shard::Shard;
 
-/// Writes one file, row by row. Until [`LabelsWriter::finish`] the rows are in a file beside it, which is removed when the writer
-/// is dropped. Equal rows and headers give equal bytes.
+/// Writes one file, row by row. Until [`LabelsWriter::finish`] the rows are in a file beside it, which is
+/// removed when the writer is dropped. Equal rows and headers give equal bytes.
 pub struct LabelsWriter {
     path: PathBuf,
     /// `None` once finished.
@@ -92,7 +92,8 @@ impl LabelsWriter {
     ///
     /// # Errors
     ///
-    /// [`LabelsError::BadRow`] for another number of scores than classes or one that is not finite; a failed write.
+    /// [`LabelsError::BadRow`] for another number of scores than classes or one that is not finite; a failed
+    /// write.
     pub fn push(&mut self, id: &str, image_blake3: &[u8; 32], scores: &[f32]) -> Result<(), LabelsError> {
         let bad = |reason: String| LabelsError::BadRow { id: id.to_owned(), reason };
         let num_classes = self.header.classes.len();

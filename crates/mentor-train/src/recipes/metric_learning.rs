@@ -163,7 +163,8 @@ impl<'a> Ranking<'a> {
 fn undefined_validation(data: &TrainingData) -> Option<String> {
     let val = data.val.as_ref()?;
     val.class_counts().iter().all(|&count| count < 2).then(|| {
-        "no validation image has another one of its class, so that P@1, R-precision and MAP@R are undefined and the last weights are kept; give each class more validation images, or no class any"
+        "no validation image has another one of its class, so that P@1, R-precision and MAP@R are undefined \
+         and the last weights are kept; give each class more validation images, or no class any"
             .to_owned()
     })
 }

@@ -62,7 +62,8 @@ impl Objective for Supervised<'_> {
         let noise = *dropout > 0.0 || *stochastic_depth > 0.0 || *augment != Augment::None;
         let svm = matches!(self.plan.loss, LossPlan::Scores(ScoreLossPlan::Svm { .. }));
         (svm && train_data_loss == 0.0 && penalty.is_zero() && !noise).then(|| {
-            "the SVM's data loss is exactly 0 and nothing is penalised, so that the gradient is 0 and further updates change nothing; add --l2, raise --margin, or use --loss softmax to go on"
+            "the SVM's data loss is exactly 0 and nothing is penalised, so that the gradient is 0 and \
+             further updates change nothing; add --l2, raise --margin, or use --loss softmax to go on"
                 .to_owned()
         })
     }

@@ -25,8 +25,10 @@ pub(super) fn tell_of_data(
         execution.warn(advice);
     }
     if plan.options.split_by == SplitBy::Class && matches!(plan.loss, LossPlan::Scores(_)) {
-        let text = "--split-by class gives validation and test classes that a classifier never learns, so that its \
-                    accuracy there is 0 and chooses no weights; it is for embeddings (--loss triplet, or mentor eval \
+        let text = "--split-by class gives validation and test classes that a classifier never learns, so \
+                    that its \
+                    accuracy there is 0 and chooses no weights; it is for embeddings (--loss triplet, or \
+                    mentor eval \
                     --retrieval)";
         execution.warn(text.to_owned());
     }
@@ -44,7 +46,8 @@ fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
     let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
     (dense && (channels > 1 || resized)).then(|| {
         format!(
-            "{} is trained on single pixels of {height}x{width} images; for photographs --model cnn with --size 64x64 or more is better",
+            "{} is trained on single pixels of {height}x{width} images; for photographs --model cnn with \
+             --size 64x64 or more is better",
             plan.architecture
         )
     })

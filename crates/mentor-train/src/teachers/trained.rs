@@ -55,7 +55,8 @@ impl TrainedTeacher {
             return Ok(());
         }
         let reason = format!(
-            "its embeddings have {width} values and the student's {size}, and mode cosine compares them value by value"
+            "its embeddings have {width} values and the student's {size}, and mode cosine compares them \
+             value by value"
         );
         let size = format!("set `model.embedding_size` to {width}");
         Err(self.refused(&reason, &[&size, "set `distill.mode` to relational, which compares distances"]))

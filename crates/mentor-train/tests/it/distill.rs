@@ -99,7 +99,8 @@ fn losses(out: &Path) -> Vec<Vec<(String, f64)>> {
 fn a_student_that_starts_as_its_teacher_has_no_soft_loss_and_no_soft_gradient() {
     let dir = tempfile::tempdir().unwrap();
     // A teacher that has not moved from its first weights, of the student's network and seed.
-    let still = "data.source = 'digits'\nmodel.name = 'mlp:8'\noptimizer = { learning_rate = 1e-30, batch_size = 128 }\n\
+    let still = "data.source = 'digits'\nmodel.name = 'mlp:8'\noptimizer = \
+                 { learning_rate = 1e-30, batch_size = 128 }\n\
         training = { epochs = 1, seed = 5 }";
     let teacher = dir.path().join("still");
     complete(still, &teacher);
@@ -148,9 +149,11 @@ fn a_foreign_cache_is_refused_with_what_differs() {
     assert!(error.contains("the seed (cached 5, now 6)"), "{error}");
 }
 
-const FACES: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:64'\nmodel.embedding_size = 16\n\
+const FACES: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = \
+                     'mlp:64'\nmodel.embedding_size = 16\n\
     loss.name = 'triplet'\noptimizer.learning_rate = 0.02\ntraining = { epochs = 6, seed = 1 }";
-const NEAR: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = 'mlp:32'\nmodel.embedding_size = 16\n\
+const NEAR: &str = "data.source = 'digits'\ndata.classes_per_batch = 8\nmodel.name = \
+                    'mlp:32'\nmodel.embedding_size = 16\n\
     optimizer.learning_rate = 0.1\ntraining = { epochs = 12, seed = 5 }";
 
 /// The configuration of a student of an embedding model.

@@ -62,8 +62,10 @@ fn an_svm_without_loss_and_penalty_stops_and_says_so_while_softmax_goes_on() {
     let path = eight_images(dir.path());
     let text = |loss: &str| {
         format!(
-            "data.source = '{path}'\ndata.options.val_fraction = 0.0\ndata.options.test_fraction = 0.0\nloss.name = '{loss}'\n\
-             optimizer = {{ learning_rate = 0.1, momentum = 0.0 }}\nschedule.name = 'constant'\ntraining.epochs = 200"
+            "data.source = '{path}'\ndata.options.val_fraction = 0.0\ndata.options.test_fraction = \
+             0.0\nloss.name = '{loss}'\n\
+             optimizer = {{ learning_rate = 0.1, momentum = 0.0 }}\nschedule.name = \
+             'constant'\ntraining.epochs = 200"
         )
     };
     let svm = complete(&text("svm"), &dir.path().join("svm"));
@@ -104,7 +106,10 @@ fn patience_without_validation_is_said_to_stop_nothing() {
         "data.source = 'digits'\ndata.options.val_fraction = 0.0\ntraining = { epochs = 4, patience = 1 }";
     let (outcome, events) = run(text, &dir.path().join("run"));
     assert!(matches!(outcome, Ok(Outcome::Complete(summary)) if summary.epochs == 4));
-    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("--patience has no effect"));
+    let warned = |event: &TrainEvent| {
+        matches!(event, TrainEvent::Warning(text) if text.contains("--patience \
+        has no effect"))
+    };
     assert_eq!(events.iter().filter(|event| warned(event)).count(), 1);
 }
 
@@ -167,7 +172,8 @@ fn weights_that_overflow_in_the_last_update_are_no_complete_run() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     // One update from finite scores, and no validation that would see what came of it.
-    let text = "data = { source = 'digits', options.val_fraction = 0.0 }\nschedule.name = 'constant'\ntraining.epochs = 1\n\
+    let text = "data = { source = 'digits', options.val_fraction = 0.0 }\nschedule.name = \
+                'constant'\ntraining.epochs = 1\n\
         loss.name = 'svm'\noptimizer = { name = 'gd', learning_rate = 3.4e38, momentum = 0.0 }";
     assert!(matches!(run(text, &out).0, Err(TrainError::Overflowed { epoch: 1 })));
     assert!(!out.join("summary.json").exists());
@@ -177,7 +183,10 @@ fn weights_that_overflow_in_the_last_update_are_no_complete_run() {
 fn a_loss_far_above_that_of_no_weights_is_warned_of_once() {
     let dir = tempfile::tempdir().unwrap();
     let warnings = |events: Vec<TrainEvent>| {
-        let about = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("scores of zero"));
+        let about = |event: &TrainEvent| {
+            matches!(event, TrainEvent::Warning(text) if text.contains("scores \
+            of zero"))
+        };
         events.iter().filter(|event| about(event)).count()
     };
     for (index, (loss, rate, expected)) in [
@@ -260,7 +269,8 @@ fn a_dense_network_on_colour_or_shrunk_images_is_said_to_be_one() {
 fn a_stop_while_the_end_is_worked_out_is_heeded_and_the_same_call_finishes() {
     for text in [
         "data.source = 'digits'\nmodel.name = 'mlp:8'\ntraining = { epochs = 3, seed = 2 }",
-        "data.source = 'digits'\nmodel.name = 'mlp:8'\nloss.name = 'triplet'\ntraining = { epochs = 2, seed = 2 }",
+        "data.source = 'digits'\nmodel.name = 'mlp:8'\nloss.name = 'triplet'\ntraining = \
+         { epochs = 2, seed = 2 }",
     ] {
         let dir = tempfile::tempdir().unwrap();
         let whole = complete(text, &dir.path().join("whole"));
@@ -297,7 +307,8 @@ fn many_classes_end_in_files_that_grow_with_the_images() {
     std::fs::write(data.join("train-labels-idx1-ubyte"), idx(&[400], labels)).unwrap();
     let out = dir.path().join("run");
     let text = format!(
-        "data.source = '{}'\ndata.options = {{ val_fraction = 0.0, test_fraction = 0.0 }}\ntraining.epochs = 1",
+        "data.source = '{}'\ndata.options = {{ val_fraction = 0.0, test_fraction = 0.0 }}\ntraining.epochs = \
+         1",
         data.display()
     );
     complete(&text, &out);

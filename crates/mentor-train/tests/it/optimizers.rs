@@ -40,8 +40,10 @@ fn the_training_loss_is_the_objective_at_the_weights_that_the_updates_start_from
         let run = |optimizer: &str, epochs: usize| {
             let out = dir.path().join(format!("{index}-{epochs}-{}", optimizer.len()));
             let text = format!(
-                "data = {{ source = 'digits', options = {{ val_fraction = 0.0 }} }}\npenalty = {{ l1 = {l1}, l2 = {l2} }}\n\
-                 optimizer = {{ {optimizer}, learning_rate = 0.05 }}\nschedule.name = 'constant'\ntraining.epochs = {epochs}"
+                "data = {{ source = 'digits', options = {{ val_fraction = 0.0 }} }}\npenalty = \
+                 {{ l1 = {l1}, l2 = {l2} }}\n\
+                 optimizer = {{ {optimizer}, learning_rate = 0.05 }}\nschedule.name = \
+                 'constant'\ntraining.epochs = {epochs}"
             );
             complete(&text, &out);
             out
@@ -93,7 +95,8 @@ fn training_and_validation_of_the_summary_are_of_the_same_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     // Steps so long that the best epoch is not the last one.
-    let text = "data.source = 'digits'\nmodel.name = 'mlp:8'\noptimizer.learning_rate = 0.9\nschedule.name = 'constant'\n\
+    let text = "data.source = 'digits'\nmodel.name = 'mlp:8'\noptimizer.learning_rate = 0.9\nschedule.name = \
+                'constant'\n\
         penalty.l2 = 1e-4\ntraining.epochs = 6";
     let summary = complete(text, &out);
     let (_, epochs) = metrics(&out);
@@ -111,7 +114,8 @@ fn gd_does_not_depend_on_the_chunks_that_its_gradient_is_summed_in() {
     let run = |chunk: usize| {
         let out = dir.path().join(format!("chunk-{chunk}"));
         let text = format!(
-            "data = {{ source = 'digits', options = {{ val_fraction = 0.0 }} }}\noptimizer = {{ name = 'gd', batch_size = {chunk} }}\ntraining.epochs = 20"
+            "data = {{ source = 'digits', options = {{ val_fraction = 0.0 }} }}\noptimizer = \
+             {{ name = 'gd', batch_size = {chunk} }}\ntraining.epochs = 20"
         );
         let summary = complete(&text, &out);
         assert_eq!(summary.steps, 20, "one update an epoch");
@@ -129,7 +133,8 @@ fn gd_does_not_depend_on_the_chunks_that_its_gradient_is_summed_in() {
 fn gd_lowers_the_cost_at_every_update() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let text = "data.source = 'digits'\noptimizer = { name = 'gd', momentum = 0.0, nesterov = false }\ntraining.epochs = 50";
+    let text = "data.source = 'digits'\noptimizer = \
+                { name = 'gd', momentum = 0.0, nesterov = false }\ntraining.epochs = 50";
     complete(text, &out);
     let losses: Vec<f64> = RunDir::open(&out)
         .unwrap()
@@ -165,7 +170,8 @@ fn l1_makes_weights_exactly_zero_and_l2_only_small() {
 fn a_clipped_gradient_moves_the_weights_by_no_more_than_rate_times_norm() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let text = "data.source = 'digits'\noptimizer = { name = 'gd', momentum = 0.0, nesterov = false, learning_rate = 1.0, clip_norm = 0.01 }\n\
+    let text = "data.source = 'digits'\noptimizer = \
+                { name = 'gd', momentum = 0.0, nesterov = false, learning_rate = 1.0, clip_norm = 0.01 }\n\
         training.epochs = 1";
     complete(text, &out);
     // `linear` starts at zero, so the weights are the step.

@@ -85,7 +85,8 @@ fn given_triplets_alone_decide_what_is_alike() {
     let triplets = dir.path().join("triplets.csv");
     fs::write(&triplets, csv).unwrap();
     let text = format!(
-        "{source}\ndata.triplets = '{}'\nloss = {{ name = 'triplet', mining = 'none' }}\nmodel.name = 'mlp:16'\n\
+        "{source}\ndata.triplets = '{}'\nloss = {{ name = 'triplet', mining = 'none' }}\nmodel.name = \
+         'mlp:16'\n\
          optimizer = {{ batch_size = 8, learning_rate = 0.05 }}\ntraining.epochs = 30",
         triplets.display()
     );
@@ -126,8 +127,10 @@ fn batches_that_the_data_cannot_make_are_refused_before_anything_is_written() {
 #[test]
 fn embeddings_that_are_no_numbers_are_a_divergence() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "data.source = 'digits'\nmodel = { name = 'mlp:16', unit_norm = false }\nloss.name = 'contrastive'\n\
-        optimizer = { learning_rate = 1e30, momentum = 0.0 }\ntraining.epochs = 2\nschedule.name = 'constant'";
+    let text = "data.source = 'digits'\nmodel = { name = 'mlp:16', unit_norm = false }\nloss.name = \
+                'contrastive'\n\
+        optimizer = { learning_rate = 1e30, momentum = 0.0 }\ntraining.epochs = 2\nschedule.name = \
+                'constant'";
     let (outcome, _) = run(text, &dir.path().join("run"));
     let diverged = matches!(outcome, Err(TrainError::Diverged { .. } | TrainError::Overflowed { .. }));
     assert!(diverged, "{outcome:?}");
@@ -152,7 +155,10 @@ fn metrics_tell_of_health_and_classes_with_too_few_images_are_named() {
     );
     let (outcome, events) = run(&text, &dir.path().join("run"));
     outcome.unwrap();
-    let warned = |event: &TrainEvent| matches!(event, TrainEvent::Warning(text) if text.contains("one training image"));
+    let warned = |event: &TrainEvent| {
+        matches!(event, TrainEvent::Warning(text) if text.contains("one \
+        training image"))
+    };
     assert!(events.iter().any(warned), "{events:?}");
     let metrics = RunDir::open(&dir.path().join("run")).unwrap().metrics().unwrap();
     let Some(MetricsLine::Epoch(epoch)) = metrics.last() else { panic!("{metrics:?}") };
@@ -170,7 +176,8 @@ fn validation_without_a_mate_defines_nothing_and_the_last_weights_are_kept() {
     mentor_testkit::tiny::write_image_folder(&data, 10, 8, 0).unwrap();
     for (loss, has_loss) in [("triplet", false), ("contrastive", true)] {
         let text = format!(
-            "data.source = '{}'\ndata.options = {{ val_fraction = 0.1, test_fraction = 0.0 }}\nmodel.name = 'mlp:8'\n\
+            "data.source = '{}'\ndata.options = {{ val_fraction = 0.1, test_fraction = 0.0 }}\nmodel.name = \
+             'mlp:8'\n\
              loss.name = '{loss}'\ntraining = {{ epochs = 5, patience = 1, seed = 1 }}",
             data.display()
         );

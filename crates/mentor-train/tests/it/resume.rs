@@ -8,11 +8,14 @@ use mentor_train::Outcome;
 
 use crate::runs::{complete, run, run_until, timeless};
 
-const MLP: &str = "data.source = 'digits'\nmodel.name = 'mlp:16'\nmodel.dropout = 0.2\ndata.augment = 'shift'\n\
+const MLP: &str = "data.source = 'digits'\nmodel.name = 'mlp:16'\nmodel.dropout = 0.2\ndata.augment = \
+                   'shift'\n\
     penalty = { l1 = 1e-5, l2 = 1e-4 }\noptimizer.batch_size = 64\ntraining = { epochs = 3, seed = 5 }";
-const GD: &str = "data.source = 'digits'\nloss.name = 'svm'\noptimizer.name = 'gd'\npenalty.l2 = 1e-3\ntraining.epochs = 12";
+const GD: &str = "data.source = 'digits'\nloss.name = 'svm'\noptimizer.name = 'gd'\npenalty.l2 = \
+                  1e-3\ntraining.epochs = 12";
 
-const TRIPLET: &str = "data = { source = 'digits', augment = 'shift' }\nmodel = { name = 'mlp:16', dropout = 0.1 }\n\
+const TRIPLET: &str = "data = { source = 'digits', augment = 'shift' }\nmodel = \
+                       { name = 'mlp:16', dropout = 0.1 }\n\
     loss.name = 'triplet'\ntraining = { epochs = 2, seed = 5 }";
 
 /// What must not depend on interruptions: all but the seconds.

@@ -122,7 +122,8 @@ fn interrupted_in_every_stage_weights_and_labels_are_the_same_bytes() {
 fn without_noise_the_student_is_no_better_than_its_teacher_beyond_chance() {
     let dir = tempfile::tempdir().unwrap();
     let text = config(
-        "labels_per_class = 20, rounds = 1, augment = 'none', dropout = 0.0, stochastic_depth = 0.0, baseline = false",
+        "labels_per_class = 20, rounds = 1, augment = 'none', dropout = 0.0, stochastic_depth = 0.0, \
+         baseline = false",
     )
     .replace("data.source = 'digits'", "data = { source = 'digits', augment = 'none' }")
     .replace("epochs = 3", "epochs = 40");

@@ -154,7 +154,8 @@ fn a_trained_model_teaches_as_it_does_in_the_recipe() {
     let settings = "data.augment = 'shift'\noptimizer = { batch_size = 64, clip_norm = 5.0 }\n\
         training = { epochs = 2, seed = 3 }";
     let recipe = format!(
-        "data.source = 'digits'\nmodel.name = 'mlp:8'\n{settings}\ndistill = {{ teachers = ['{}'], temperature = 3.0, \
+        "data.source = 'digits'\nmodel.name = 'mlp:8'\n{settings}\ndistill = \
+         {{ teachers = ['{}'], temperature = 3.0, \
          soft_weight = 0.9, hard_weight = 0.1, views = 2, baseline = false }}",
         teacher.display()
     );

@@ -55,7 +55,9 @@ const BATCH_SIZE: usize = 256;
 const LESSONS: [Lesson; 6] = [
     Lesson {
         name: "svm-gd",
-        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead every other\nby a margin; the L2 penalty keeps the weights small; gradient descent uses the exact gradient of\nall training images.",
+        story: "A linear classifier gives each class a score. The SVM loss asks the right score to lead \
+                every other\nby a margin; the L2 penalty keeps the weights small; gradient descent uses the \
+                exact gradient of\nall training images.",
         config: "
             data.source = 'digits'
             model.name = 'linear'
@@ -67,7 +69,8 @@ const LESSONS: [Lesson; 6] = [
     },
     Lesson {
         name: "softmax-sgd",
-        story: "The same classifier with the softmax loss, which reads scores as log-probabilities, trained on small\n\
+        story: "The same classifier with the softmax loss, which reads scores as log-probabilities, trained \
+                on small\n\
             batches: many rough steps instead of few exact ones.",
         config: "
             data.source = 'digits'
@@ -79,7 +82,8 @@ const LESSONS: [Lesson; 6] = [
     },
     Lesson {
         name: "cnn",
-        story: "A small convolutional network learns its own features, from images that are shifted a little each\n\
+        story: "A small convolutional network learns its own features, from images that are shifted a little \
+                each\n\
             time they are seen.",
         config: "
             data.source = 'digits'
@@ -94,7 +98,8 @@ const LESSONS: [Lesson; 6] = [
     },
     Lesson {
         name: "embedding",
-        story: "The same network places each image in the plane, without scores. The triplet loss asks an image to lie\n\
+        story: "The same network places each image in the plane, without scores. The triplet loss asks an \
+                image to lie\n\
             nearer to one of its own class than to any other, by a margin; the report draws the plane.",
         config: "
             data.source = 'digits'
@@ -154,7 +159,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let path = args.out.join("report.html");
     report::write(&path, &reports)?;
     output::text(&format!(
-        "\n{}\nThe test images were opened once, after training; models were chosen on the validation images.\n\n\
+        "\n{}\nThe test images were opened once, after training; models were chosen on the validation \
+         images.\n\n\
          Report: {}\n\
          Next:   mentor train --data YOUR_FOLDER --model cnn --out runs/mine\n\
          Took {}.",

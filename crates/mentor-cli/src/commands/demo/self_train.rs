@@ -6,7 +6,10 @@ use super::lesson::Lesson;
 
 pub(super) const LESSON: Lesson = Lesson {
     name: "self-train",
-    story: "Five labels of each class are kept; all others are hidden. A first teacher learns from the fifty and labels all\nother images. A student learns from both, with shifted, rotated and recoloured images. It becomes the next\nteacher, if it is better on the validation images. The same network on the fifty labels alone is the baseline.",
+    story: "Five labels of each class are kept; all others are hidden. A first teacher learns from the fifty \
+            and labels all\nother images. A student learns from both, with shifted, rotated and recoloured \
+            images. It becomes the next\nteacher, if it is better on the validation images. The same network \
+            on the fifty labels alone is the baseline.",
     config: "
         data.source = 'digits'
         self_train.labels_per_class = 5
@@ -20,7 +23,8 @@ pub(super) fn compare(summary: &Summary) -> Option<String> {
     let alone = baseline.test_accuracy?;
     let less = if alone < 1.0 { 100.0 * (1.0 - (1.0 - test) / (1.0 - alone)) } else { 0.0 };
     Some(format!(
-        " On the fifty labels alone the network is right on {:.1} % of them; with the others {:.1} %: {less:.0} % fewer errors.",
+        " On the fifty labels alone the network is right on {:.1} % of them; with the others {:.1} %: \
+         {less:.0} % fewer errors.",
         100.0 * alone,
         100.0 * test
     ))

@@ -1,4 +1,5 @@
-//! The demo's student: a tiny network that is distilled from the convolutional one, and the same network from scratch.
+//! The demo's student: a tiny network that is distilled from the convolutional one, and the same network from
+//! scratch.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +10,10 @@ use super::lesson::Lesson;
 /// The teacher is the demo's `cnn`, the twin is in `student/baseline`.
 pub(super) const STUDENT: Lesson = Lesson {
     name: "student",
-    story: "A network of 16 hidden units learns from the convolutional one: not only which digit an image is, but how\n\
-        much it looks like each other digit. Its twin has the same first weights and the same images, and labels alone.",
+    story: "A network of 16 hidden units learns from the convolutional one: not only which digit an image \
+            is, but how\n\
+        much it looks like each other digit. Its twin has the same first weights and the same images, and \
+            labels alone.",
     config: "
         data.source = 'digits'
         model.name = 'mlp:16'

@@ -57,14 +57,16 @@ impl<'a> Opened<'a> {
         let Self { trained, source, own, same } = self;
         if matches!(part, Part::All | Part::Split(Split::Train)) && (*own || *same) {
             output::note(&format!(
-                "warning: {}: holds the images that the model was trained on; these numbers do not estimate its accuracy on new images (--split test does)",
+                "warning: {}: holds the images that the model was trained on; these numbers do not estimate \
+                 its accuracy on new images (--split test does)",
                 shown(source.name())
             ));
         } else if let (false, false, false, Part::Split(split)) = (*own, *same, source.has_own_splits(), part)
         {
             let all: usize = Split::ALL.into_iter().map(|split| source.num_images(split)).sum();
             output::note(&format!(
-                "warning: {}: has no splits of its own; {} drawn from {} by chance; --split all evaluates every image",
+                "warning: {}: has no splits of its own; {} drawn from {} by chance; --split all evaluates \
+                 every image",
                 shown(source.name()),
                 counted(
                     source.num_images(split),
@@ -75,7 +77,8 @@ impl<'a> Opened<'a> {
             ));
         } else if *own && !*same && trained.file.source_blake3.is_some() {
             output::note(&format!(
-                "warning: {}: its training or validation images have changed since the model was trained; unless it has splits of its \
+                "warning: {}: its training or validation images have changed since the model was trained; \
+                 unless it has splits of its \
                  own, the model may have learned from some of these",
                 source.name()
             ));
@@ -141,7 +144,8 @@ fn in_classes_of_model(
         let error = anyhow!("{data}: has images of classes that the model lacks: {}", some_of(&unknown));
         let help = match any_alike {
             true => {
-                "give classes that look alike the same name if they are one class, or leave them out of the data"
+                "give classes that look alike the same name if they are one class, or leave them out of the \
+                 data"
             }
             false => "leave them out of the data, rename them to classes of the model, or train on this data",
         };

@@ -35,15 +35,21 @@ Examples:
   mentor eval runs/faces --split test --gallery train
       search the nearest training images of each test image
 
-Numbers in brackets are 95 % intervals: of the accuracy Wilson's, of retrieval those of a bootstrap over the queries. Macro averages \
-are means over the classes that have images. What is undefined, such as the recall of a class without images, is a dash, and null in JSON.
+Numbers in brackets are 95 % intervals: of the accuracy Wilson's, of retrieval those of a bootstrap over the \
+queries. Macro averages \
+are means over the classes that have images. What is undefined, such as the recall of a class without \
+images, is a dash, and null in JSON.
 
-JSON of a classifier: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, accuracy_interval, macro_recall, \
-macro_f1, top5_accuracy, ece (expected calibration error), per_class[] (class, num_samples, num_predicted, precision, recall, f1), \
-confusion[target][predicted] (of more than 100 classes num_classes and the lists target, predicted and count of what is above 0), \
+JSON of a classifier: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, \
+accuracy_interval, macro_recall, \
+macro_f1, top5_accuracy, ece (expected calibration error), per_class[] (class, num_samples, num_predicted, \
+precision, recall, f1), \
+confusion[target][predicted] (of more than 100 classes num_classes and the lists target, predicted and count \
+of what is above 0), \
 calibration[].
 
-JSON of embeddings: split, gallery, precision_at_1, r_precision, map_at_r, recall_at_1, recall_at_5, recall_at_10, \
+JSON of embeddings: split, gallery, precision_at_1, r_precision, map_at_r, recall_at_1, recall_at_5, \
+recall_at_10, \
 knn_accuracy, k, num_queries, num_lone_queries (images without another of their class, left out), intervals.";
 
 /// Evaluate a trained model: loss, accuracy, calibration and each class, or the retrieval of embeddings

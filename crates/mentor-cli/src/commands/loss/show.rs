@@ -74,7 +74,8 @@ pub(super) fn comparison(svm: &Explained, softmax: &Explained, samples: &[Sample
     if content > 0 {
         let noun = if content == 1 { "1 sample".to_owned() } else { format!("{content} samples") };
         text.push_str(&format!(
-            "\nOn {noun} the SVM loss is 0: the target leads every class by the margin. The softmax loss and its\ngradient are above 0.\n"
+            "\nOn {noun} the SVM loss is 0: the target leads every class by the margin. The softmax loss and \
+             its\ngradient are above 0.\n"
         ));
     }
     text

@@ -24,10 +24,13 @@ Examples:
   mentor train --config run.toml --set optimizer.learning_rate=0.05
       a configuration from a file, changed in one place
 
-Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues the run, \
-after a power cut too. The weights are then the same, bit for bit, as those of a run that was never interrupted.
+Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues the \
+run, \
+after a power cut too. The weights are then the same, bit for bit, as those of a run that was never \
+interrupted.
 
-summary.json: val_loss, val_accuracy, train_loss and train_accuracy are those of epoch best_epoch, whose weights \
+summary.json: val_loss, val_accuracy, train_loss and train_accuracy are those of epoch best_epoch, whose \
+weights \
 are kept. last_train_loss and last_train_accuracy are those of the last epoch.";
 
 /// Train a classifier or an embedding model, or continue a run that was interrupted
@@ -52,7 +55,12 @@ pub(crate) struct Args {
     pub(super) augment: Option<String>,
 
     /// Split by sample, or by class to test embeddings on classes that training never sees [default: sample]
-    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(["sample", "class"]), help_heading = "Data")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_parser = PossibleValuesParser::new(["sample", "class"]),
+        help_heading = "Data"
+    )]
     pub(super) split_by: Option<String>,
 
     /// Hold out this share of the training images for validation, from 0 to below 1, if the data has no
@@ -67,11 +75,21 @@ pub(crate) struct Args {
 
     /// Choose what happens to a file that cannot be decoded: error stops, skip leaves it out, quarantine
     /// leaves it out and lists it in quarantine.txt of the run [default: error]
-    #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["error", "skip", "quarantine"]), help_heading = "Data")]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        value_parser = PossibleValuesParser::new(["error", "skip", "quarantine"]),
+        help_heading = "Data"
+    )]
     pub(super) on_bad_image: Option<String>,
 
     /// Refuse image files of more pixels than this [default: 64000000]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Data")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Data"
+    )]
     pub(super) max_pixels: Option<u64>,
 
     /// Resize the images to this height and width in pixels, such as 28x28, or 28 for both [default: their
@@ -81,11 +99,21 @@ pub(crate) struct Args {
 
     /// Choose how images of another size are resized: stretch changes their proportions, fit-pad adds black
     /// bars, crop-center cuts their edges off [default: stretch]
-    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["stretch", "fit-pad", "crop-center"]), help_heading = "Data")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_parser = PossibleValuesParser::new(["stretch", "fit-pad", "crop-center"]),
+        help_heading = "Data"
+    )]
     pub(super) resize: Option<String>,
 
     /// Convert the images to 1 channel (gray) or 3 (colour) [default: 3 if any image is in colour, else 1]
-    #[arg(long, value_name = "COUNT", value_parser = PossibleValuesParser::new(["1", "3"]), help_heading = "Data")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        value_parser = PossibleValuesParser::new(["1", "3"]),
+        help_heading = "Data"
+    )]
     pub(super) channels: Option<String>,
 
     /// Keep training images whose pixels are also those of a validation or test image
@@ -106,8 +134,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
     pub(super) stochastic_depth: Option<f64>,
 
-    /// Start from the weights of a run, or of a safetensors file with the same names; the head starts with random
-    /// weights if the classes are others
+    /// Start from the weights of a run, or of a safetensors file with the same names; the head starts with
+    /// random weights if the classes are others
     #[arg(long, value_name = "RUN|FILE", help_heading = "Model")]
     pub(super) init_from: Option<PathBuf>,
 
@@ -132,16 +160,31 @@ pub(crate) struct Args {
 
     /// Choose the triplets of a batch that count: all, the hardest of each anchor, semi-hard ones, or none
     /// but those of --triplets [default: semi-hard]
-    #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard", "none"]), help_heading = "Embeddings")]
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_parser = PossibleValuesParser::new(["all", "hard", "semi-hard", "none"]),
+        help_heading = "Embeddings"
+    )]
     pub(super) mining: Option<String>,
 
     /// Divide the sum of the loss by the number of all valid pairs or triplets, or of the active ones, whose
     /// loss is above 0 [default: active; triplet valid]
-    #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["valid", "active"]), help_heading = "Embeddings")]
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_parser = PossibleValuesParser::new(["valid", "active"]),
+        help_heading = "Embeddings"
+    )]
     pub(super) average: Option<String>,
 
     /// Choose the distance between embeddings [default: euclidean]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["euclidean", "squared", "cosine"]), help_heading = "Embeddings")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(["euclidean", "squared", "cosine"]),
+        help_heading = "Embeddings"
+    )]
     pub(super) distance: Option<String>,
 
     /// Choose the form of the loss: contrastive has linear, y d + (1 - y) max(0, m - d), or squared, half of
@@ -181,7 +224,12 @@ pub(crate) struct Args {
 
     /// Choose the optimiser: sgd makes an update for each batch, gd one for each epoch, from the exact
     /// gradient of all training images [default: sgd]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["sgd", "gd"]), help_heading = "Optimiser")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(["sgd", "gd"]),
+        help_heading = "Optimiser"
+    )]
     pub(super) optimizer: Option<String>,
 
     /// Set the step size, above 0 [default: one that suits the model and the loss, in proportion to
@@ -208,7 +256,12 @@ pub(crate) struct Args {
 
     /// Choose how the learning rate falls over the run: constant does not, step by a factor, cosine to 0
     /// [default: cosine; gd constant]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["constant", "step", "cosine"]), help_heading = "Length")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(["constant", "step", "cosine"]),
+        help_heading = "Length"
+    )]
     pub(super) schedule: Option<String>,
 
     /// Raise the learning rate linearly over this many epochs, at least 0; fractions are allowed [default: a
@@ -418,12 +471,17 @@ mod tests {
 
     #[test]
     fn every_flag_of_the_configuration_reaches_it() {
-        let flags = "--data digits --model cnn --loss softmax --label-smoothing 0.1 --l1 1 --l2 2 --optimizer sgd \
+        let flags = "--data digits --model cnn --loss softmax --label-smoothing 0.1 --l1 1 --l2 2 \
+                     --optimizer sgd \
             --learning-rate 3 --momentum 0.5 --no-nesterov --batch-size 4 --epochs 5 --schedule constant \
-            --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment shift --clip-norm 7 --seed 8 --patience 9 \
-            --val-fraction 0.3 --test-fraction 0.4 --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates \
-            --resize fit-pad --mining all --average active --distance cosine --form hinge --embedding-size 12 \
-            --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by class \
+            --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment shift --clip-norm 7 --seed 8 \
+                     --patience 9 \
+            --val-fraction 0.3 --test-fraction 0.4 --on-bad-image skip --size 10x11 --channels 3 \
+                     --keep-duplicates \
+            --resize fit-pad --mining all --average active --distance cosine --form hinge --embedding-size \
+                     12 \
+            --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by \
+                     class \
             --init-from run --freeze stem,blocks.0";
         let expected = "
             [data]

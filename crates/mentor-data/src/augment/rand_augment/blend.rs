@@ -3,8 +3,8 @@
 use crate::decode::raster::luma;
 use crate::format::ImageFormat;
 
-/// `dull + factor·(value − dull)`, in f32 and rounded towards zero as Pillow's `Image.blend`; the cast keeps it
-/// within a byte.
+/// `dull + factor·(value − dull)`, in f32 and rounded towards zero as Pillow's `Image.blend`; the cast keeps
+/// it within a byte.
 fn blend(dull: u8, value: u8, factor: f32) -> u8 {
     (f32::from(dull) + factor * f32::from(i16::from(value) - i16::from(dull))) as u8
 }
@@ -54,8 +54,8 @@ pub(super) fn brightness(image: &mut [u8], factor: f32) {
     }
 }
 
-/// Dull is the image smoothed by a kernel of ones with 5 in the middle; its border, and images with a side under 3,
-/// stay as they are.
+/// Dull is the image smoothed by a kernel of ones with 5 in the middle; its border, and images with a side
+/// under 3, stay as they are.
 pub(super) fn sharpness(format: &ImageFormat, image: &mut [u8], factor: f32, scratch: &mut Vec<u8>) {
     let (height, width) = (format.height, format.width);
     if height < 3 || width < 3 {

@@ -1,4 +1,5 @@
-//! Operations that move pixels: Pillow's affine transform with the nearest pixel, in its fixed-point arithmetic.
+//! Operations that move pixels: Pillow's affine transform with the nearest pixel, in its fixed-point
+//! arithmetic.
 
 use crate::format::ImageFormat;
 
@@ -58,8 +59,8 @@ pub(super) fn rotate(format: &ImageFormat, image: &mut [u8], degrees: f64, scrat
     transform(format, image, matrix, scratch);
 }
 
-/// By their series, to all digits of f64 for angles up to 30 degrees, so that every machine gives the same bits; the
-/// system's functions need not.
+/// By their series, to all digits of f64 for angles up to 30 degrees, so that every machine gives the same
+/// bits; the system's functions need not.
 fn sine_and_cosine(degrees: f64) -> (f64, f64) {
     let angle = degrees.to_radians();
     // 1 − z/(2·3)·(1 − z/(4·5)·(…)) and 1 − z/(1·2)·(1 − z/(3·4)·(…)), from the innermost outwards.

@@ -1,7 +1,7 @@
 //! RandAugment: some operations, drawn at random from fourteen, at one common magnitude.
 //!
-//! The operations are Pillow's, byte for byte ([`Operation`]); the draws are a pure function of the key of the
-//! stream that they come from.
+//! The operations are Pillow's, byte for byte ([`Operation`]); the draws are a pure function of the key of
+//! the stream that they come from.
 
 mod blend;
 mod geometry;
@@ -18,23 +18,25 @@ pub use operation::Operation;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 
-/// RandAugment with its two parameters. Written `rand-augment:NUM_OPS,MAGNITUDE`, or `rand-augment` for the default.
+/// RandAugment with its two parameters. Written `rand-augment:NUM_OPS,MAGNITUDE`, or `rand-augment` for the
+/// default.
 ///
-/// **Definition.** `num_ops` times: draw one of the fourteen [`Operation`]s uniformly and with replacement, and its
-/// direction with probability ½ each, and apply it to what the one before has left.
+/// **Definition.** `num_ops` times: draw one of the fourteen [`Operation`]s uniformly and with replacement,
+/// and its direction with probability ½ each, and apply it to what the one before has left.
 ///
 /// **Parameters.** `num_ops` from 1 to 14, default 2. `magnitude` from 0 to 10, default 9: 0 leaves the image
 /// as it is except for automatic contrast and equalisation, 10 is the end of AutoAugment's ranges, which each
 /// operation lists. The defaults are the paper's for ResNet-50 on ImageNet, where small networks on
 /// small images did better with (1, 2) to (2, 5).
 ///
-/// **Differs from** the paper's TensorFlow code: its magnitudes run past 10, up to 30, its brightness, colour, contrast and
-/// sharpness are 0.1 + 0.18·M, and its posterising and solarising grow weaker with M; here, as in timm's `inc`
-/// policies and torchvision, every operation grows stronger and has no effect at 0. torchvision's M has 31 steps:
-/// 27 there is 9 here. Pixels from outside are black as in torchvision, not gray.
+/// **Differs from** the paper's TensorFlow code: its magnitudes run past 10, up to 30, its brightness,
+/// colour, contrast and sharpness are 0.1 + 0.18·M, and its posterising and solarising grow weaker with M;
+/// here, as in timm's `inc` policies and torchvision, every operation grows stronger and has no effect at 0.
+/// torchvision's M has 31 steps: 27 there is 9 here. Pixels from outside are black as in torchvision, not
+/// gray.
 ///
-/// **Source.** Cubuk, Zoph, Shlens, Le. RandAugment. NeurIPS 2020, arXiv 1909.13719, section 3; ranges from Cubuk et al.,
-/// AutoAugment, CVPR 2019, table 6.
+/// **Source.** Cubuk, Zoph, Shlens, Le. RandAugment. NeurIPS 2020, arXiv 1909.13719, section 3; ranges from
+/// Cubuk et al., AutoAugment, CVPR 2019, table 6.
 ///
 /// ```
 /// use mentor_data::RandAugment;

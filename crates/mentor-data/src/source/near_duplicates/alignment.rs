@@ -1,4 +1,5 @@
-//! The correlation of two thumbnails after one of them is shifted and scaled a little, as by a crop of a pixel or two.
+//! The correlation of two thumbnails after one of them is shifted and scaled a little, as by a crop of a
+//! pixel or two.
 
 /// Side of a thumbnail.
 pub(super) const SIDE: usize = 16;

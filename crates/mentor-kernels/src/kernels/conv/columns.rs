@@ -5,8 +5,8 @@ use crate::simd::Level;
 
 /// Writes `width` channels of one image, of which `channels` exist and the others are zero.
 ///
-/// `dy` holds the positions of the channels, which are `stride` apart, and nothing after the last; `relu` the same of the output
-/// of a ReLU, whose backward pass is applied; `to` is `[positions, width]`.
+/// `dy` holds the positions of the channels, which are `stride` apart, and nothing after the last; `relu` the
+/// same of the output of a ReLU, whose backward pass is applied; `to` is `[positions, width]`.
 pub(crate) fn transpose(
     level: Level,
     dy: &[f32],
@@ -26,8 +26,8 @@ pub(crate) fn transpose(
         while done + 8 <= channels {
             let at = done * stride;
             let relu = relu.map(|relu| relu[at..].as_ptr());
-            // SAFETY: AVX2 exists; the eight rows from channel `done` exist in `dy` and `relu`, and eight columns from
-            // `done` in `to`.
+            // SAFETY: AVX2 exists; the eight rows from channel `done` exist in `dy` and `relu`, and eight
+            // columns from `done` in `to`.
             unsafe { eight(dy[at..].as_ptr(), relu, stride, positions, width, to.as_mut_ptr().add(done)) };
             done += 8;
         }
@@ -64,8 +64,8 @@ fn one(
 ///
 /// # Safety
 ///
-/// AVX2 exists; `dy` and `relu` have eight rows of `positions` values `stride` apart, and `to` has `positions` rows of eight values that
-/// are `width` apart.
+/// AVX2 exists; `dy` and `relu` have eight rows of `positions` values `stride` apart, and `to` has
+/// `positions` rows of eight values that are `width` apart.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn eight(

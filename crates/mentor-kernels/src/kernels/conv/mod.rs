@@ -1,4 +1,5 @@
-//! Convolution in two dimensions on slices of `f32`: forward, and the gradients of the input, the weights and the bias.
+//! Convolution in two dimensions on slices of `f32`: forward, and the gradients of the input, the weights and
+//! the bias.
 //!
 //! ```text
 //! y[b, o, i, j]  = bias[o] + Σ_{c,p,q} w[o, c, p, q] · x[b, c, s i + d p − padding, s j + d q − padding]
@@ -8,12 +9,14 @@
 //! db[o]          = Σ_{b,i,j} dy[b, o, i, j]
 //! ```
 //!
-//! Images are `[batch, channels, height, width]`, weights `[out_channels, in_channels, kernel height, kernel width]`, both
-//! contiguous; x is zero outside of the image; s is the stride and d the dilation. One group.
+//! Images are `[batch, channels, height, width]`, weights
+//! `[out_channels, in_channels, kernel height, kernel width]`, both contiguous; x is zero outside of the
+//! image; s is the stride and d the dilation. One group.
 //!
-//! A task is a small group of images whose padded copy fits the second-level cache (`pad`). From that copy the products
-//! read directly (`gemm`): no matrix of patches is built. How tasks are cut and the order of every sum depend on the
-//! shape and the [`Level`] alone, so results have the same bits for any number of threads.
+//! A task is a small group of images whose padded copy fits the second-level cache (`pad`). From that copy
+//! the products read directly (`gemm`): no matrix of patches is built. How tasks are cut and the order of
+//! every sum depend on the shape and the [`Level`] alone, so results have the same bits for any number of
+//! threads.
 //!
 //! With `relu`, the stored output of a ReLU that followed the convolution, the gradients take dy as the
 //! gradient after the ReLU: values where that output is not positive count as zero.

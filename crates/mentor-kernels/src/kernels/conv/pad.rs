@@ -4,8 +4,8 @@ use super::plan::{Plan, Source};
 use crate::host::pointwise::masked;
 use crate::simd::{Level, Simd, with_simd};
 
-/// The planes of up to a group of images: the images themselves if the plan reads those and nothing is masked, or else a padded
-/// copy.
+/// The planes of up to a group of images: the images themselves if the plan reads those and nothing is
+/// masked, or else a padded copy.
 pub(crate) fn planes<'a>(
     level: Level,
     plan: &Plan,
@@ -47,8 +47,8 @@ pub(crate) fn pad_group(
 
 /// Writes `image` `[channels, height, width]` into `planes` `[channels, planes, rows, pitch]`.
 ///
-/// With `relu`, the output of a ReLU in the layout of `image`, values are zero where that output is: this is the
-/// backward pass of the ReLU.
+/// With `relu`, the output of a ReLU in the layout of `image`, values are zero where that output is: this is
+/// the backward pass of the ReLU.
 fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32]) {
     let [height, width] = source.image;
     let channels = planes.chunks_exact_mut((source.planes.len() * source.plane_len()).max(1));
@@ -57,7 +57,8 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
         let image = &image[at..at + height * width];
         let relu = relu.map(|relu| &relu[at..at + height * width]);
         for (plane, phase) in planes.chunks_exact_mut(source.plane_len()).zip(&source.planes) {
-            // The columns of the image in a row of the plane: `count` of them after `lead`, from column `skip` on.
+            // The columns of the image in a row of the plane: `count` of them after `lead`, from column
+            // `skip` on.
             let lead = source.padding[1].saturating_sub(phase[1]).div_ceil(source.step).min(source.pitch);
             let skip = lead * source.step + phase[1] - source.padding[1].min(lead * source.step + phase[1]);
             let count = width.saturating_sub(skip).div_ceil(source.step).min(source.pitch - lead);
@@ -103,10 +104,11 @@ fn pad(source: &Source, image: &[f32], relu: Option<&[f32]>, planes: &mut [f32])
     }
 }
 
-/// As [`pad_group`] for a source that [splits](Source::splits): into the even and odd columns of rows, by vectors.
+/// As [`pad_group`] for a source that [splits](Source::splits): into the even and odd columns of rows, by
+/// vectors.
 ///
-/// A vector may write past the end of its row of a plane, up to `source.pitch` values; the next row overwrites that, and behind
-/// the last row the source has one that nobody reads.
+/// A vector may write past the end of its row of a plane, up to `source.pitch` values; the next row
+/// overwrites that, and behind the last row the source has one that nobody reads.
 fn split_group(
     level: Level,
     source: &Source,
@@ -122,8 +124,8 @@ fn split_group(
     assert!(relu.is_none_or(|relu| relu.len() == images.len()));
     assert!(planes.len() >= images.len() / image_len * source.image_len());
     let to = planes.as_mut_ptr();
-    // SAFETY: the level exists. Each image has its planes, whose rows and columns hold the image and, behind their last row,
-    // one row for what a vector writes too much.
+    // SAFETY: the level exists. Each image has its planes, whose rows and columns hold the image and, behind
+    // their last row, one row for what a vector writes too much.
     unsafe {
         with_simd!(level, split(source: &Source, images: &[f32], relu: Option<&[f32]>, to: *mut f32));
     }
@@ -161,7 +163,8 @@ unsafe fn split<S: Simd>(source: &Source, images: &[f32], relu: Option<&[f32]>, 
                 && from + column + 2 * S::LANES <= images.len()
                 && column / 2 + S::LANES <= width / 2 + source.pitch - 2
             {
-                // SAFETY: the values are there by the condition, in `relu` as in `images`, and the room by the checks.
+                // SAFETY: the values are there by the condition, in `relu` as in `images`, and the room by
+                // the checks.
                 unsafe {
                     let load = |values: &[f32]| {
                         let values = values.as_ptr().add(from + column);
@@ -199,7 +202,8 @@ unsafe fn split<S: Simd>(source: &Source, images: &[f32], relu: Option<&[f32]>, 
     }
 }
 
-/// Zeros in a row: mostly one or none, for which a call of `memset`, into which the compiler turns plain writes, costs too much.
+/// Zeros in a row: mostly one or none, for which a call of `memset`, into which the compiler turns plain
+/// writes, costs too much.
 ///
 /// # Safety
 ///

@@ -1,17 +1,17 @@
 //! Where a convolution reads and writes, worked out once for each shape.
 //!
-//! A convolution is a matrix product whose right factor has a row for each (channel, tap) and a column for each output
-//! position. That factor is never built. The image is copied with its padding into *planes*, in which the value that
-//! a tap needs for a position lies at `offset(channel, tap) + offset(position)`; neighbouring positions are neighbours in
-//! memory, so a vector of positions is one load.
+//! A convolution is a matrix product whose right factor has a row for each (channel, tap) and a column for
+//! each output position. That factor is never built. The image is copied with its padding into *planes*, in
+//! which the value that a tap needs for a position lies at `offset(channel, tap) + offset(position)`;
+//! neighbouring positions are neighbours in memory, so a vector of positions is one load.
 //!
 //! ```text
 //! stride s: plane (a, b) holds the padded image's rows a, a+s, a+2s, … and columns b, b+s, …
 //!           tap (i, j) with dilation d reads plane (id mod s, jd mod s) at (⌊id/s⌋, ⌊jd/s⌋)
 //! ```
 //!
-//! The input gradient of a convolution with stride s is s² convolutions of stride 1 over dy, one for the input
-//! positions (a, b) modulo s each, which use the taps i with a + padding − id divisible by s.
+//! The input gradient of a convolution with stride s is s² convolutions of stride 1 over dy, one for the
+//! input positions (a, b) modulo s each, which use the taps i with a + padding − id divisible by s.
 
 use std::sync::{Arc, Mutex};
 
@@ -61,7 +61,8 @@ impl Source {
         self.channels * self.planes.len() * self.plane_len()
     }
 
-    /// Whether the planes are the even and odd rows and columns, with room for vectors that reach past the end of a row.
+    /// Whether the planes are the even and odd rows and columns, with room for vectors that reach past the
+    /// end of a row.
     pub(crate) fn splits(&self) -> bool {
         let [rows, pitch] = self.room();
         let four = self.step == 2 && self.planes == [[0, 0], [0, 1], [1, 0], [1, 1]];
@@ -92,7 +93,8 @@ pub(crate) struct Pass {
     /// And where its results go, relative to a row (output channel) of the results.
     pub(crate) vector_writes: Vec<u32>,
     pub(crate) vectors: usize,
-    /// Whether results are written to their place at once; otherwise they pass through `[images, channels, plane]`.
+    /// Whether results are written to their place at once; otherwise they pass through
+    /// `[images, channels, plane]`.
     pub(crate) in_place: bool,
     pub(crate) result_pitch: usize,
     pub(crate) result_plane: usize,
@@ -172,7 +174,8 @@ fn make_forward(shape: &ConvShape, lanes: usize) -> Plan {
 
 fn make_input_gradient(shape: &ConvShape, lanes: usize) -> Plan {
     let (stride, input) = (shape.stride, [shape.height, shape.width]);
-    // Input row y is reached from output row (y + padding − tap·dilation) / stride: for y = stride·i + a, from i + shift.
+    // Input row y is reached from output row (y + padding − tap·dilation) / stride: for y = stride·i + a,
+    // from i + shift.
     let shifts = |kernel: usize, a: usize| -> Vec<(usize, isize)> {
         let shift = |tap: usize| (a + shape.padding) as isize - (tap * shape.dilation) as isize;
         let taps = (0..kernel).filter(|&tap| shift(tap).rem_euclid(stride as isize) == 0);
@@ -271,8 +274,9 @@ fn make(
 
 /// Chooses how the positions of a pass are cut into vectors.
 ///
-/// Either each row of positions on its own, the last vector of a row overlapping the one before; or all rows as one
-/// line at the pitch of the source, whose vectors also compute the columns between two rows, which are then dropped.
+/// Either each row of positions on its own, the last vector of a row overlapping the one before; or all rows
+/// as one line at the pitch of the source, whose vectors also compute the columns between two rows, which are
+/// then dropped.
 #[allow(clippy::too_many_arguments, reason = "called once; a struct would name the same things again")]
 fn lay_out(
     plan: &Plan,

@@ -1,7 +1,7 @@
 //! The gradients of the weights and of the bias: sums over all images and positions.
 //!
-//! The batch is cut into parts whose number depends on the shape alone. Each part sums its images in order into its own
-//! `[panels][rows, width]`, and the parts are added in order.
+//! The batch is cut into parts whose number depends on the shape alone. Each part sums its images in order
+//! into its own `[panels][rows, width]`, and the parts are added in order.
 
 use rayon::prelude::*;
 

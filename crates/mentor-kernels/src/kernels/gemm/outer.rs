@@ -83,8 +83,8 @@ unsafe fn panel<S: Simd, const V: usize>(sum: &Sum<'_>, sums: *mut f32) {
 /// As [`panel`]; `R` rows from `row` exist, whose sums start at `to`.
 #[inline(always)]
 unsafe fn tile<S: Simd, const R: usize, const V: usize>(sum: &Sum<'_>, to: *mut f32, row: usize) -> usize {
-    // SAFETY: offsets and positions lead inside `source` (checked by `add` for the largest of each), `right` has
-    // `V` vectors for each position, and the sums of `R` rows exist.
+    // SAFETY: offsets and positions lead inside `source` (checked by `add` for the largest of each), `right`
+    // has `V` vectors for each position, and the sums of `R` rows exist.
     unsafe {
         let mut from = [sum.source.as_ptr(); R];
         let mut sums = [[S::splat(0.0); V]; R];

@@ -1,4 +1,5 @@
-//! Packed rows times vectors that are read through offsets: `results[m, v] = Σ_k left[m, k] source[offset_k + read_v …]`.
+//! Packed rows times vectors that are read through offsets:
+//! `results[m, v] = Σ_k left[m, k] source[offset_k + read_v …]`.
 
 use std::ops::Range;
 
@@ -25,7 +26,8 @@ pub(crate) struct Product<'a> {
     pub(crate) relu: bool,
 }
 
-/// Values of packed rows that are used for all vectors before the next rows: they stay in the second-level cache.
+/// Values of packed rows that are used for all vectors before the next rows: they stay in the second-level
+/// cache.
 const LEFT_VALUES: usize = 48 << 10;
 
 /// Rows of a full tile.
@@ -149,8 +151,9 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(
     vector: usize,
 ) {
     let depth = product.offsets.len();
-    // SAFETY: the panel starts after `row` whole rows. Offsets, reads and writes lead inside their slices (checked by
-    // `run` for the largest of each), and `R` rows from `row` and `V` vectors from `vector` exist.
+    // SAFETY: the panel starts after `row` whole rows. Offsets, reads and writes lead inside their slices
+    // (checked by `run` for the largest of each), and `R` rows from `row` and `V` vectors from `vector`
+    // exist.
     unsafe {
         let offsets = product.offsets.as_ptr();
         let left = product.left.as_ptr().add(row * depth);

@@ -4,11 +4,11 @@
 //! into[m, n] = bias[n] + Σ_k left[m, k] · right[k, n]
 //! ```
 //!
-//! Rows of the left factor are read where they lie, one broadcast a row and term. Where its columns are contiguous instead, those
-//! of a band are brought together first: from a wide matrix they would share a few lines of the cache. Of the right
-//! factor a panel, as wide as a tile and [`BAND`] terms deep, is copied into the first-level cache, where all rows use it. Each
-//! result is one sum in the order of its terms, so its bits depend neither on what is beside it nor on how the work is
-//! divided.
+//! Rows of the left factor are read where they lie, one broadcast a row and term. Where its columns are
+//! contiguous instead, those of a band are brought together first: from a wide matrix they would share a few
+//! lines of the cache. Of the right factor a panel, as wide as a tile and [`BAND`] terms deep, is copied into
+//! the first-level cache, where all rows use it. Each result is one sum in the order of its terms, so its
+//! bits depend neither on what is beside it nor on how the work is divided.
 
 use super::panel_vectors;
 use crate::host::matrices::{Block, Matrix};
@@ -56,7 +56,8 @@ impl<'a> Product<'a> {
     ///
     /// # Panics
     ///
-    /// If a factor or the bias is too small for it, or if neither rows nor columns of the right factor are contiguous.
+    /// If a factor or the bias is too small for it, or if neither rows nor columns of the right factor are
+    /// contiguous.
     pub(crate) fn write(&self, level: Level, into: &mut Block<'_>) {
         self.left.check(into.rows(), self.depth);
         self.right.check(self.depth, into.columns());
@@ -66,7 +67,8 @@ impl<'a> Product<'a> {
             return;
         }
         let product = self;
-        // SAFETY: the machine has the level; every read was checked above, and a block has room for its entries.
+        // SAFETY: the machine has the level; every read was checked above, and a block has room for its
+        // entries.
         unsafe { with_simd!(level, all_panels(level: Level, product: &Product<'_>, into: &mut Block<'_>)) }
     }
 }
@@ -120,9 +122,9 @@ unsafe fn all_panels<S: Simd>(level: Level, product: &Product<'_>, into: &mut Bl
                 to_stride,
                 relu: relu && term + terms == depth,
             };
-            // SAFETY: the left factor has `rows` rows of `terms` values and the panel `terms` of `width`. At `to` there is
-            // room for `rows` rows of `width` values, in the block or at the edge; `from` is one row that is read
-            // again and again, or `to` after an earlier band has written it.
+            // SAFETY: the left factor has `rows` rows of `terms` values and the panel `terms` of `width`. At
+            // `to` there is room for `rows` rows of `width` values, in the block or at the edge; `from` is
+            // one row that is read again and again, or `to` after an earlier band has written it.
             unsafe {
                 match width / S::LANES {
                     1 => all_tiles::<S, 1>(&band),

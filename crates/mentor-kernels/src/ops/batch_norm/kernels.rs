@@ -1,7 +1,7 @@
 //! The passes over a group of channels, in vectors.
 //!
-//! A group is the list of its planes, image after image, so that plane i belongs to channel i modulo their number. What several lists
-//! have in common is asserted in [`same_shape`].
+//! A group is the list of its planes, image after image, so that plane i belongs to channel i modulo their
+//! number. What several lists have in common is asserted in [`same_shape`].
 
 use super::moments::{Affine, Moments, Slope};
 use crate::host::slices::{Total, load, store};
@@ -205,7 +205,8 @@ unsafe fn gather_on<S: Simd>(from: Behind<'_>, g: &mut [&mut [f32]], found: &mut
     }
 }
 
-/// Writes the gradient of x to `dx`, from `g`, or from `dx` where that is `None`; and adds `other`, one that came another way.
+/// Writes the gradient of x to `dx`, from `g`, or from `dx` where that is `None`; and adds `other`, one that
+/// came another way.
 pub(super) fn slope(
     level: Level,
     x: &[&[f32]],

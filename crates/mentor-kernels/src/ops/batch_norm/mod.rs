@@ -7,10 +7,12 @@
 //! dx = γ / √(σ² + ε) · (g − dβ / n − x̂ dγ / n)     the last two terms only with the batch's statistics
 //! ```
 //!
-//! Residual networks add a shortcut s next to the normalisation: x = s + branch before it (pre-activation), or y + s before the ReLU
-//! (the basic block). Both are parts of the same pass, and so is the sum of the gradients where a tensor has two readers.
+//! Residual networks add a shortcut s next to the normalisation: x = s + branch before it (pre-activation),
+//! or y + s before the ReLU (the basic block). Both are parts of the same pass, and so is the sum of the
+//! gradients where a tensor has two readers.
 //!
-//! A few neighbouring channels are a task: their values, 256 KiB in a usual layer, are read from memory once and then from the cache.
+//! A few neighbouring channels are a task: their values, 256 KiB in a usual layer, are read from memory once
+//! and then from the cache.
 
 mod kernels;
 mod moments;
@@ -31,7 +33,8 @@ pub struct Normalisation {
     pub gamma: Tensor<1>,
     /// β, `[C]`.
     pub beta: Tensor<1>,
-    /// μ and σ², as in inference. `None`: those of the batch, as in training, and the gradient goes through both.
+    /// μ and σ², as in inference. `None`: those of the batch, as in training, and the gradient goes through
+    /// both.
     pub running: Option<Running>,
     /// ε, which is added to σ².
     pub epsilon: f64,
@@ -51,8 +54,8 @@ pub struct Running {
 /// What a normalisation gives.
 #[derive(Clone, Debug)]
 pub struct Normalised {
-    /// What was normalised, `[B, C, H, W]`: x, or its sum with the shortcut. Read it from here, so that its gradients
-    /// are added in the same pass.
+    /// What was normalised, `[B, C, H, W]`: x, or its sum with the shortcut. Read it from here, so that its
+    /// gradients are added in the same pass.
     pub input: Tensor<4>,
     /// `[B, C, H, W]`.
     pub output: Tensor<4>,
@@ -204,8 +207,8 @@ mod tests {
         places.into_iter().flat_map(|place| flags.map(|(given, relu)| (place, given, relu))).collect()
     }
 
-    /// Input, output, mean, variance, and the gradients of a sum that weights input, output and twin by `readers` times random numbers:
-    /// of x, γ, β and the shortcut.
+    /// Input, output, mean, variance, and the gradients of a sum that weights input, output and twin by
+    /// `readers` times random numbers: of x, γ, β and the shortcut.
     fn run(call: Call, shape: [usize; 4], (place, given, relu): Form, readers: [f32; 3]) -> Vec<Vec<f32>> {
         let device = Device::flex().autodiff();
         let count = shape.iter().product();

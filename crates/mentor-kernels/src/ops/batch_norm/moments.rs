@@ -48,8 +48,8 @@ pub(super) struct Slope {
 }
 
 impl Slope {
-    /// From Σ g and Σ g x̂ over the `count` values whose mean and variance were taken, or with a count of infinity if
-    /// those are constants.
+    /// From Σ g and Σ g x̂ over the `count` values whose mean and variance were taken, or with a count of
+    /// infinity if those are constants.
     pub(super) fn new(
         affine: Affine,
         inverse_deviation: f32,

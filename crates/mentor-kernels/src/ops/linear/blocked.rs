@@ -6,8 +6,8 @@
 //! dx[b, k] = Σ_c g[b, c] w[k, c]
 //! ```
 //!
-//! Each result is one sum in the order of its terms, so its bits depend neither on the number of threads nor on how
-//! many rows there are beside it.
+//! Each result is one sum in the order of its terms, so its bits depend neither on the number of threads nor
+//! on how many rows there are beside it.
 
 use rayon::prelude::*;
 
@@ -18,13 +18,15 @@ use crate::simd::Level;
 
 /// Rows below which a tile would be mostly empty.
 pub(crate) const MIN_ROWS: usize = tiles::ROWS;
-/// Rows of a task, at most: enough to make copying panels cheap, and so few that their part of the left factor stays in the
-/// second-level cache.
+/// Rows of a task, at most: enough to make copying panels cheap, and so few that their part of the left
+/// factor stays in the second-level cache.
 const TASK_ROWS: usize = 32 * tiles::ROWS;
-/// Tasks for each thread, at least, where there are columns to divide: one that is kept waiting leaves work to the others.
+/// Tasks for each thread, at least, where there are columns to divide: one that is kept waiting leaves work
+/// to the others.
 const TASKS_PER_THREAD: usize = 2;
 
-/// `x` `[rows, inputs]` · `w` `[inputs, outputs]` + `bias` `[outputs]`, negative results set to zero with `relu`.
+/// `x` `[rows, inputs]` · `w` `[inputs, outputs]` + `bias` `[outputs]`, negative results set to zero with
+/// `relu`.
 pub(crate) fn forward(sizes: Sizes, x: &[f32], w: &[f32], bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
     let Sizes { rows, inputs, outputs } = sizes;
     let product = Product::of(Matrix::rows(x, inputs), Matrix::rows(w, outputs), inputs);

@@ -44,7 +44,8 @@ pub fn linear_relu(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2
 
 /// y = gelu(x) W + b, shapes as in [`linear`]; the exact function of [`gelu`](crate::gelu()).
 ///
-/// Of x and gelu(x) only x is kept for the backward pass, which computes the other again on its way to the derivative.
+/// Of x and gelu(x) only x is kept for the backward pass, which computes the other again on its way to the
+/// derivative.
 ///
 /// # Panics
 ///

@@ -5,8 +5,8 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
 use super::Formula;
 
-/// Added to the target's exponent so that its exponential is exactly 0, in value and gradient. Finite, because
-/// shader languages do not promise infinities.
+/// Added to the target's exponent so that its exponential is exactly 0, in value and gradient. Finite,
+/// because shader languages do not promise infinities.
 const EXCLUDED: f32 = -1e30;
 
 /// `scores` `[N, C]` and `targets` `[N]` give `[N]`.

@@ -1,4 +1,5 @@
-//! Losses on scores: the loss of every sample and its gradient in one pass, where a tape would record ten operations.
+//! Losses on scores: the loss of every sample and its gradient in one pass, where a tape would record ten
+//! operations.
 //!
 //! `mentor-loss` documents the equations; the functions here are what it calls.
 
@@ -27,9 +28,9 @@ pub(crate) enum Formula {
 
 /// Softmax cross-entropy of each sample, in nats: L = −ln( e^{s_y} / Σ_j e^{s_j} ).
 ///
-/// `scores` `[N, C]`, `targets` `[N]` in `0..C`; result `[N]`. The gradient of row i is p − onehot(y). Computed as
-/// M + log1p(Σ_{j≠y} e^{s_j − s_y − M} + expm1(−M)) with M = max(0, max_{j≠y} s_j − s_y), which keeps the digits of
-/// losses near 0; the gradient of the target is −Σ_{j≠y} p_j, for the same reason.
+/// `scores` `[N, C]`, `targets` `[N]` in `0..C`; result `[N]`. The gradient of row i is p − onehot(y).
+/// Computed as M + log1p(Σ_{j≠y} e^{s_j − s_y − M} + expm1(−M)) with M = max(0, max_{j≠y} s_j − s_y), which
+/// keeps the digits of losses near 0; the gradient of the target is −Σ_{j≠y} p_j, for the same reason.
 ///
 /// # Panics
 ///
@@ -53,8 +54,8 @@ pub fn weston_watkins(scores: Tensor<2>, targets: Tensor<1, Int>, margin: f64) -
 
 /// The multiclass hinge of Crammer and Singer of each sample: L = max(0, max_{j≠y} s_j − s_y + Δ).
 ///
-/// `scores` `[N, C]`, `targets` `[N]` in `0..C`; result `[N]`. At the kink the gradient is 0; of several largest
-/// classes one takes it.
+/// `scores` `[N, C]`, `targets` `[N]` in `0..C`; result `[N]`. At the kink the gradient is 0; of several
+/// largest classes one takes it.
 ///
 /// # Panics
 ///

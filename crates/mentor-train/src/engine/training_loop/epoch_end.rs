@@ -94,7 +94,8 @@ impl Run<'_> {
         self.warned = true;
         let rate = self.job.training.optimizer.learning_rate;
         let text = format!(
-            "epoch {}: the {split} loss is {}, and scores of zero would have {zero:.2}: the updates are too large; set a smaller --learning-rate than {rate}, such as {}, or --clip-norm 1",
+            "epoch {}: the {split} loss is {}, and scores of zero would have {zero:.2}: the updates are too \
+             large; set a smaller --learning-rate than {rate}, such as {}, or --clip-norm 1",
             metrics.epoch + 1,
             if loss < 1e4 { format!("{loss:.1}") } else { format!("{loss:.1e}") },
             rate / 10.0

@@ -1,4 +1,5 @@
-//! The images of self-training: labelled ones, the audit set among them, and unlabelled ones without those that would leak.
+//! The images of self-training: labelled ones, the audit set among them, and unlabelled ones without those
+//! that would leak.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -274,11 +275,13 @@ fn audit_warning(audit_set: &Dataset, num_classes: usize) -> Option<String> {
     let fewest = audit_set.class_counts().into_iter().min().unwrap_or(0);
     match fewest {
         0 if audit_set.is_empty() => Some(
-            "there is no audit set, so that nothing audits the pseudo-labels: a class needs five labels or more"
+            "there is no audit set, so that nothing audits the pseudo-labels: a class needs five labels or \
+             more"
                 .into(),
         ),
         0..MIN_AUDIT => Some(format!(
-            "the audit set has only {} of {num_classes} classes, so that its intervals are wide: more labels audit better",
+            "the audit set has only {} of {num_classes} classes, so that its intervals are wide: more labels \
+             audit better",
             counted(audit_set.len(), "image", "images")
         )),
         _ => None,
@@ -295,7 +298,8 @@ fn leak_warning(leaks: &Leaks) -> Option<String> {
         (_, false) => "are left out",
     };
     Some(format!(
-        "of {}: {} of labelled, validation or test images and left out; {} the same picture as a validation, test or audit \
+        "of {}: {} of labelled, validation or test images and left out; {} the same picture as a validation, \
+         test or audit \
          image and {near} (such as {first} = {second})",
         counted(*num_offered, "unlabelled image", "unlabelled images"),
         counted(*num_exact, "is a copy", "are copies"),

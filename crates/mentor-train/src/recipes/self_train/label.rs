@@ -42,9 +42,9 @@ pub enum Labelling {
 /// Labels `shard` of the images `given` with the model of the complete run `run`, into the file `out`.
 ///
 /// Labels that they may have are not looked at; of data with splits, the training images are labelled. A file
-/// that is complete, intact and of this shard is left as it is. Scores are stored raw, except for class biases
-/// of the model's calibration; its temperature is in the header. Each image's scores do not depend on the
-/// shard that it is in.
+/// that is complete, intact and of this shard is left as it is. Scores are stored raw, except for class
+/// biases of the model's calibration; its temperature is in the header. Each image's scores do not depend on
+/// the shard that it is in.
 ///
 /// # Errors
 ///

@@ -97,10 +97,10 @@ fn confident(row: &[f32], temperature: f64, threshold: f64) -> Option<u32> {
     (prediction.confidence() >= threshold).then_some(prediction.label)
 }
 
-/// Whether the audit set's labels are worse than those of validation by more than chance: the Wilson intervals
-/// of the two precisions do not touch. Both saw the same model, so that only damaged labels do this. The
-/// model was chosen on validation, which flatters it there; one interval against a number would call that
-/// damage.
+/// Whether the audit set's labels are worse than those of validation by more than chance: the Wilson
+/// intervals of the two precisions do not touch. Both saw the same model, so that only damaged labels do
+/// this. The model was chosen on validation, which flatters it there; one interval against a number would
+/// call that damage.
 pub(super) fn contradicts_validation(audit: &Audit, on_val: &ClassAudit) -> bool {
     audit.overall().interval(LEVEL).high < on_val.interval(LEVEL).low
 }

@@ -173,7 +173,8 @@ impl Work<'_> {
         };
         RunDir::at(self.out).write_json(LENGTH_FILE, &length)?;
         self.execution.say(format!(
-            "teacher and baseline make {} updates, where the loss of labels that were held out was lowest; a student makes {}",
+            "teacher and baseline make {} updates, where the loss of labels that were held out was lowest; a \
+             student makes {}",
             length.updates, length.planned_updates
         ));
         self.length = Some(length.updates);

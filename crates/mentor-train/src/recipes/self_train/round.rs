@@ -164,7 +164,8 @@ impl Work<'_> {
         let number = before.number;
         if before.given.is_some() {
             self.execution.warn(format!(
-                "round {number}: the labels are given, so that no audit set audits them; the student's audit is the first"
+                "round {number}: the labels are given, so that no audit set audits them; the student's audit \
+                 is the first"
             ));
         }
         let empty = round.selection.empty_classes();
@@ -172,7 +173,8 @@ impl Work<'_> {
             let classes = self.images.taught.classes();
             let names: Vec<&str> = empty.iter().map(|&class| classes[class as usize].as_str()).collect();
             self.execution.warn(format!(
-                "round {number}: {} of the classes have no pseudo-label at a confidence of {}: {}; the student learns them from their labels alone",
+                "round {number}: {} of the classes have no pseudo-label at a confidence of {}: {}; the \
+                 student learns them from their labels alone",
                 empty.len(),
                 self.self_train.threshold,
                 listed(&names)
@@ -195,7 +197,8 @@ impl Work<'_> {
         let precision = audit.overall().precision().unwrap_or(0.0);
         if contradicts_validation(audit, &calibrated.on_val) {
             let reason = format!(
-                "the audit raises its alarm: only {precision:.3} of the audit set's labels are right, and {:.3} of the teacher's on validation",
+                "the audit raises its alarm: only {precision:.3} of the audit set's labels are right, and \
+                 {:.3} of the teacher's on validation",
                 calibrated.on_val.precision().unwrap_or(0.0)
             );
             return Some((reason, Vec::new()));
@@ -211,7 +214,8 @@ impl Work<'_> {
         };
         let first = &found[0];
         format!(
-            "the audit raises its alarm: the precision {} on the audit set fell from {:.3} to {:.3}, below its interval from {:.3}",
+            "the audit raises its alarm: the precision {} on the audit set fell from {:.3} to {:.3}, below \
+             its interval from {:.3}",
             whose(first),
             first.before,
             first.now,
@@ -331,7 +335,8 @@ mod tests {
         let reason = of(23, 22).reason();
         assert_eq!(
             reason,
-            "23 of 40 validation images right, its teacher 22; so few images cannot tell them apart (p = 1.00)"
+            "23 of 40 validation images right, its teacher 22; so few images cannot tell them apart (p = \
+             1.00)"
         );
         assert!(of(22, 22).reason().starts_with("no better than its teacher: each has 22 of 40"));
         assert!(of(10, 30).reason().starts_with("only 10 of 40"));

@@ -126,7 +126,8 @@ impl Work<'_> {
         let smaller = student.num_params() < teacher.num_params();
         if smaller || simpler {
             warnings.push(format!(
-                "the student {} has {} parameters and its teacher {} {}: {} cannot learn all pseudo-labels; name a network as large with --student, and the small one with --distill-to",
+                "the student {} has {} parameters and its teacher {} {}: {} cannot learn all pseudo-labels; \
+                 name a network as large with --student, and the small one with --distill-to",
                 self.self_train.student,
                 student.num_params(),
                 self.plan.architecture,

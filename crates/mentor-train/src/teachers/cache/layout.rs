@@ -179,7 +179,8 @@ impl Layout {
     }
 }
 
-/// Takes a block's rows for its checksum, which knows the block's number: blocks that change places are found.
+/// Takes a block's rows for its checksum, which knows the block's number: blocks that change places are
+/// found.
 pub(crate) fn block_hasher(block: usize) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(block as u64).to_le_bytes());

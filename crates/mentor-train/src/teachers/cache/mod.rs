@@ -8,15 +8,16 @@
 //! block, block, …       rows of C f32, then 32 bytes of BLAKE3 over the block's number and rows
 //! ```
 //!
-//! Numbers are little-endian. Rows lie in order of (view, sample); a block holds up to `block_rows` samples of one
-//! view. What is stored are scores, not probabilities: `f32` probabilities lose the tail that a temperature of 20
-//! brings out. Several teachers have a cache each.
+//! Numbers are little-endian. Rows lie in order of (view, sample); a block holds up to `block_rows` samples
+//! of one view. What is stored are scores, not probabilities: `f32` probabilities lose the tail that a
+//! temperature of 20 brings out. Several teachers have a cache each.
 //!
 //! A cache is built in a file beside its place, `<name>.partial`, block by block, and renamed when it is
-//! complete and synced. A build that was killed is continued after its last whole block, if it was of the same key; else it
-//! is begun again. A complete file whose key differs is refused, never overwritten. Opening a complete file checks every
-//! block, one sequential read; afterwards rows are read at their positions (`pread`). There is no memory map, because that needs
-//! `unsafe`; the operating system's page cache does the same work.
+//! complete and synced. A build that was killed is continued after its last whole block, if it was of the
+//! same key; else it is begun again. A complete file whose key differs is refused, never overwritten. Opening
+//! a complete file checks every block, one sequential read; afterwards rows are read at their positions
+//! (`pread`). There is no memory map, because that needs `unsafe`; the operating system's page cache does the
+//! same work.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -45,10 +46,10 @@ pub struct TeacherCache {
 impl TeacherCache {
     /// Opens the cache at `path`, or builds it there.
     ///
-    /// `compute` gives the scores of a range of samples in one view, row-major. It is called for blocks of `block_rows`
-    /// samples (the last of a view may be smaller) in order of (view, sample), each at most once, and not at all if the cache is
-    /// complete. An error of it ends the build; what was computed is kept and continued from by the next call.
-    /// `block_rows` only matters for building.
+    /// `compute` gives the scores of a range of samples in one view, row-major. It is called for blocks of
+    /// `block_rows` samples (the last of a view may be smaller) in order of (view, sample), each at most
+    /// once, and not at all if the cache is complete. An error of it ends the build; what was computed is
+    /// kept and continued from by the next call. `block_rows` only matters for building.
     ///
     /// # Errors
     ///
@@ -152,8 +153,8 @@ impl TeacherCache {
         Ok(Self { path: path.to_owned(), file, layout })
     }
 
-    /// The teacher's scores of `samples` in `view`, row-major `[samples, num_classes]`, bit for bit as they were
-    /// computed.
+    /// The teacher's scores of `samples` in `view`, row-major `[samples, num_classes]`, bit for bit as they
+    /// were computed.
     ///
     /// # Errors
     ///

@@ -17,8 +17,8 @@ enum BuildError {
 /// View and samples of the blocks that were computed.
 type Calls = Vec<(u64, Range<usize>)>;
 
-/// Builds or opens a cache of 10 samples, 3 classes and 2 views in blocks of 4; stops before block `stop_at`. Gives the
-/// blocks that were computed.
+/// Builds or opens a cache of 10 samples, 3 classes and 2 views in blocks of 4; stops before block `stop_at`.
+/// Gives the blocks that were computed.
 fn build(path: &Path, key: &CacheKey, stop_at: usize) -> (Result<TeacherCache, BuildError>, Calls) {
     let mut calls = Calls::new();
     let outcome = TeacherCache::open_or_build(path, key, shape(10, 3, 2), 4, |view, samples| {

@@ -1,4 +1,5 @@
-//! Winograd's convolution for kernels of 3 × 3 with stride 1: 16 multiplications for 2 × 2 results instead of 36.
+//! Winograd's convolution for kernels of 3 × 3 with stride 1: 16 multiplications for 2 × 2 results instead
+//! of 36.
 //!
 //! The result is cut into tiles of 2 × 2, each of which depends on 4 × 4 values d of the padded image:
 //!
@@ -11,14 +12,17 @@
 //!      0  1  0 −1            0    0    1
 //! ```
 //!
-//! For each of the 16 elements the sum over channels is a matrix product `[outputs, channels] · [channels, tiles]`.
+//! For each of the 16 elements the sum over channels is a matrix product
+//! `[outputs, channels] · [channels, tiles]`.
 //!
-//! **Numerics.** The sums are nine times shorter than the direct ones and the transforms only add, subtract and halve: on
-//! uniform values with 64 channels the relative error (root mean square) is 2.6e-7, and 4.1e-7 for the direct sum. But an error is
-//! relative to the largest values around a tile, not to the result itself.
-//! One infinite or NaN value of the image makes the whole tile NaN, not only the results that depend on it.
+//! **Numerics.** The sums are nine times shorter than the direct ones and the transforms only add, subtract
+//! and halve: on uniform values with 64 channels the relative error (root mean square) is 2.6e-7, and 4.1e-7
+//! for the direct sum. But an error is relative to the largest values around a tile, not to the result
+//! itself. One infinite or NaN value of the image makes the whole tile NaN, not only the results that depend
+//! on it.
 //!
-//! **Source.** Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015, section 4.1: F(2×2, 3×3).
+//! **Source.** Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015, section 4.1: F(2×2,
+//! 3×3).
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -21,7 +21,8 @@ pub(crate) struct Tiling {
     pub(crate) group: usize,
     /// Rows of tiles that are whole vectors, or 1 if those are too many for a band.
     pub(super) unit: usize,
-    /// Rows of tiles of a band, at most; whole units. The rows of a group are cut into bands, which may reach over images.
+    /// Rows of tiles of a band, at most; whole units. The rows of a group are cut into bands, which may reach
+    /// over images.
     pub(crate) band: usize,
     /// The distance between channels of transformed values: the tiles of a band and room for a vector.
     pub(crate) pitch: usize,
@@ -39,7 +40,8 @@ pub(crate) struct Tiling {
 }
 
 impl Tiling {
-    /// The rows of tiles of `images` images, one after the other, in bands of nearly equal size: whole units except for the last.
+    /// The rows of tiles of `images` images, one after the other, in bands of nearly equal size: whole units
+    /// except for the last.
     pub(crate) fn bands(&self, images: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, unit) = (images * self.tiles[0], self.unit);
         let (units, count) = (rows.div_ceil(unit), rows.div_ceil(self.band));

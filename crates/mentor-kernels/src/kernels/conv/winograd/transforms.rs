@@ -25,8 +25,8 @@ pub(super) fn neighbourhoods(tiling: &Tiling, rows: Range<usize>, planes: &[f32]
     let last = (rows.len() - 1) * columns + columns.max(level.lanes());
     assert!(values.len() >= (ELEMENTS - 1) * tiling.element + last);
     let (planes, values) = (planes.as_ptr(), values.as_mut_ptr());
-    // SAFETY: the level exists. Of plane and row the kernel reads one vector from a column of the plane on, at most two
-    // vectors past its end, and it writes vectors of tiles up to `last`; both were checked.
+    // SAFETY: the level exists. Of plane and row the kernel reads one vector from a column of the plane on,
+    // at most two vectors past its end, and it writes vectors of tiles up to `last`; both were checked.
     unsafe {
         with_simd!(
             level,
@@ -51,8 +51,9 @@ unsafe fn neighbourhoods_on<S: Simd>(
     while row < rows.end {
         let mut column = 0;
         loop {
-            // SAFETY: rows are `row` and the next, of `rows + 1`; see the caller for columns and `values`. What lies past the last
-            // tile of a row is overwritten by the next row, or is room that nobody reads.
+            // SAFETY: rows are `row` and the next, of `rows + 1`; see the caller for columns and `values`.
+            // What lies past the last tile of a row is overwritten by the next row, or is room that nobody
+            // reads.
             unsafe {
                 let mut d = [[S::splat(0.0); 4]; 4];
                 let mut i = 0;
@@ -94,7 +95,8 @@ unsafe fn neighbourhoods_on<S: Simd>(
     }
 }
 
-/// Aᵀ m A of some rows of tiles of one output of one image, with bias and ReLU, into `plane` `[2 · rows, 2 · columns]`.
+/// Aᵀ m A of some rows of tiles of one output of one image, with bias and ReLU, into `plane`
+/// `[2 · rows, 2 · columns]`.
 ///
 /// `plane` has room for two vectors more unless a row is whole vectors.
 pub(super) fn finish(
@@ -111,8 +113,9 @@ pub(super) fn finish(
     let last = (rows - 1) * columns + columns.max(level.lanes());
     assert!(products.len() >= (ELEMENTS - 1) * tiling.block_element + last);
     let (products, plane) = (products.as_ptr(), plane.as_mut_ptr());
-    // SAFETY: the level exists. The kernel reads vectors of tiles up to `last` of each element, and writes two vectors
-    // from a column of `plane` on, at most two vectors past its end and none if a row is whole vectors; both were checked.
+    // SAFETY: the level exists. The kernel reads vectors of tiles up to `last` of each element, and writes
+    // two vectors from a column of `plane` on, at most two vectors past its end and none if a row is whole
+    // vectors; both were checked.
     unsafe {
         with_simd!(
             level,
@@ -140,7 +143,8 @@ unsafe fn finish_on<S: Simd>(
     while row < rows {
         let mut column = 0;
         loop {
-            // SAFETY: see the caller. What is written past the end of a row is overwritten by the next row, or is room.
+            // SAFETY: see the caller. What is written past the end of a row is overwritten by the next row,
+            // or is room.
             unsafe {
                 let from = products.add(row * columns + column);
                 let mut s = [[S::splat(0.0); 4]; 2];

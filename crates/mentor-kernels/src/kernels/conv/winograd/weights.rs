@@ -1,6 +1,7 @@
 //! The weight gradient by tiles: `dg = Gᵀ [ Σ_tiles (A dy Aᵀ) ⊙ (Bᵀ d B) ] G`.
 //!
-//! For each of the 16 elements the sum over tiles is a sum of outer products, `[channels, tiles] · [tiles, outputs]`.
+//! For each of the 16 elements the sum over tiles is a sum of outer products,
+//! `[channels, tiles] · [tiles, outputs]`.
 
 use std::ops::Range;
 
@@ -18,7 +19,8 @@ pub(crate) struct TileSums<'a> {
 }
 
 impl TileSums<'_> {
-    /// Adds the images of a part. `sums` of a panel is `[16, channels, width]`, and `bias` `[outputs of all panels]`.
+    /// Adds the images of a part. `sums` of a panel is `[16, channels, width]`, and `bias`
+    /// `[outputs of all panels]`.
     pub(crate) fn add(
         &self,
         x: &[f32],
@@ -69,7 +71,8 @@ impl TileSums<'_> {
     }
 }
 
-/// dy of a band, `[rows of pixels, columns of pixels, width]`, from `count` outputs after `first` of `outputs`.
+/// dy of a band, `[rows of pixels, columns of pixels, width]`, from `count` outputs after `first` of
+/// `outputs`.
 fn gather(
     level: Level,
     tiling: &Tiling,
@@ -100,7 +103,8 @@ fn gather(
     }
 }
 
-/// A dy Aᵀ of tiles, `[16, tiles, width]`, from pixels `[2 · rows of tiles, 2 · columns, width]`; adds all pixels to `bias`.
+/// A dy Aᵀ of tiles, `[16, tiles, width]`, from pixels `[2 · rows of tiles, 2 · columns, width]`; adds all
+/// pixels to `bias`.
 fn gradients(
     level: Level,
     columns: usize,
@@ -113,7 +117,8 @@ fn gradients(
     assert_eq!(pixels.len() % (4 * columns * width), 0);
     assert_eq!([right.len(), bias.len()], [4 * pixels.len(), width]);
     let right = right.as_mut_ptr();
-    // SAFETY: the level exists; `pixels` is whole rows of tiles and `right` has sixteen values for each four of them.
+    // SAFETY: the level exists; `pixels` is whole rows of tiles and `right` has sixteen values for each four
+    // of them.
     unsafe {
         with_simd!(
             level,

@@ -69,7 +69,8 @@ impl Columns {
     }
 }
 
-/// Splits `outputs` into tiles of at most [`MAX_TILE`] of nearly equal size: where each starts, and how many it has.
+/// Splits `outputs` into tiles of at most [`MAX_TILE`] of nearly equal size: where each starts, and how many
+/// it has.
 pub(super) fn tiles(outputs: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = outputs.div_ceil(MAX_TILE);
     (0..count).map(move |tile| {

@@ -7,8 +7,8 @@
 //! dx[b, k]     = Σ_c g[b, c] w[k, c]
 //! ```
 //!
-//! A task has some rows of the result, or some inputs for `dw`, and every sum in it is taken whole, so the bits do not
-//! depend on the number of threads.
+//! A task has some rows of the result, or some inputs for `dw`, and every sum in it is taken whole, so the
+//! bits do not depend on the number of threads.
 
 mod input_gradient;
 mod layout;

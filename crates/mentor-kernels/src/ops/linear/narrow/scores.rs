@@ -50,8 +50,8 @@ unsafe fn dots<S: Simd, const R: usize, const C: usize>(
 ) -> usize {
     let Columns { inputs, outputs, stride, .. } = *w;
     let whole = inputs / S::LANES * S::LANES;
-    // SAFETY: `k + LANES ≤ inputs` in the rows of x, and up to `stride` in the columns of w; the last values of a row
-    // are read from a copy.
+    // SAFETY: `k + LANES ≤ inputs` in the rows of x, and up to `stride` in the columns of w; the last values
+    // of a row are read from a copy.
     unsafe {
         let x = x.as_ptr().add(row * inputs);
         let w = w.values.as_ptr().add(start * stride);
@@ -117,7 +117,8 @@ unsafe fn products<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// The sum of the lanes of each vector: neighbours are added until a vector holds the sums of as many as it has lanes.
+/// The sum of the lanes of each vector: neighbours are added until a vector holds the sums of as many as it
+/// has lanes.
 ///
 /// # Safety
 ///

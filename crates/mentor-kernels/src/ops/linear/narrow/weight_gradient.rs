@@ -25,7 +25,8 @@ pub(super) unsafe fn gradient_of_strip<S: Simd>(
     let mut row = 0;
     while row < rows {
         let count = (rows - row).min(ROWS);
-        // SAFETY: the block's rows exist, and in them `whole` values from `start` on; the others are read from a copy.
+        // SAFETY: the block's rows exist, and in them `whole` values from `start` on; the others are read
+        // from a copy.
         unsafe {
             let (x, g) = (x.as_ptr().add(row * inputs + start), g.as_ptr().add(row * outputs));
             let mut k = 0;
@@ -57,8 +58,8 @@ pub(super) unsafe fn gradient_of_strip<S: Simd>(
     }
 }
 
-/// Adds the products of `V` vectors of inputs and all outputs over `rows` rows to `sums` `[outputs, STRIP]`; returns the
-/// number of inputs.
+/// Adds the products of `V` vectors of inputs and all outputs over `rows` rows to `sums` `[outputs, STRIP]`;
+/// returns the number of inputs.
 ///
 /// # Safety
 ///
