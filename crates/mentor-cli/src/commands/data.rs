@@ -47,7 +47,7 @@ Data is one of:
 optionally x_val, y_val, x_test and y_test";
 
 /// No trained model has limits of its own here.
-const MAX_PIXELS: &str = "Pixels of the largest image file that is read [default: 64000000]";
+const MAX_PIXELS: &str = "Refuse image files of more pixels than this [default: 64000000]";
 
 /// Describe and check a data set: counts, sizes, corrupt files, duplicates, leaks between splits
 #[derive(Debug, clap::Args)]

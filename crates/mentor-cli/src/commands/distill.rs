@@ -153,7 +153,7 @@ const INHERITED: Inherited = Inherited {
         ),
     ],
     hidden: &["optimizer"],
-    shown_values: &[("loss", &["softmax", "pairwise", "triplet"])],
+    shown_values: &[("loss", &["softmax", "contrastive", "triplet"])],
 };
 
 fn show(arg: clap::Arg) -> clap::Arg {

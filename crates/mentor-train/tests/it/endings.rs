@@ -120,7 +120,7 @@ fn bad_data_leaves_no_directory_behind() {
     let (outcome, _) = run("data.source = 'no/such/folder'", &out);
     assert!(matches!(outcome, Err(TrainError::Data(_))));
     let (outcome, _) = run("data.source = 'digits'\nloss.class_weights = [1.0, 2.0]", &out);
-    assert!(matches!(outcome, Err(TrainError::Plan(_))));
+    assert!(matches!(outcome, Err(TrainError::Loss(_))));
     assert!(!out.exists());
 }
 

@@ -143,8 +143,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PREFIX,...", value_delimiter = ',', help_heading = "Model")]
     pub(super) freeze: Option<Vec<String>>,
 
-    /// softmax, svm and crammer-singer train a classifier; pairwise and triplet an embedding model
-    /// [default: softmax]
+    /// Choose the loss: softmax, svm and crammer-singer train a classifier; contrastive and triplet train an
+    /// embedding model [default: softmax]
     #[arg(long, value_name = "NAME", value_parser = losses(), help_heading = "Loss and penalty")]
     pub(super) loss: Option<String>,
 
