@@ -11,8 +11,7 @@ use crate::network::erased::ErasedNetwork;
 use crate::{ModelError, ModelSpec};
 
 /// A network by name. [`FromStr`] and [`fmt::Display`] are inverse to each other, but that the short name
-/// `vit` is read
-/// and its long form `vit-4-192-4` written.
+/// `vit` is read and its long form `vit-4-192-4` written.
 ///
 /// ```
 /// use mentor_model::Architecture;

@@ -31,9 +31,7 @@ impl ModelSpec {
     /// # Errors
     ///
     /// An unknown or impossible name; a number outside its range; images that are too small for the network
-    /// or
-    /// not whole patches of it;
-    /// noise that the network has no place for (it would silently do nothing).
+    /// or not whole patches of it; noise that the network has no place for (it would silently do nothing).
     pub fn check(&self) -> Result<Architecture, ModelError> {
         let architecture: Architecture = self.architecture.parse()?;
         self.check_numbers()?;

@@ -20,10 +20,9 @@
 //! A network of the caller's own is a type with the trait [`Network`]; [`Model::custom`] makes a model of it.
 //!
 //! Files, from the outside in: `weights` (safetensors, hashes), `model` (the one type that others hold),
-//! `architecture`
-//! (names), one file a family in `families`, `layers` (what the families are built from; the one place where
-//! a device
-//! would get a faster kernel), `init` (first values), `network` (what all of them are).
+//! `architecture` (names), one file a family in `families`, `layers` (what the families are built from; the
+//! one place where a device would get a faster kernel), `init` (first values), `network` (what all of them
+//! are).
 
 mod architecture;
 mod check;

@@ -14,11 +14,10 @@ const MAX_PARAMS: u64 = 1 << 31;
 
 /// A network with its weights.
 ///
-/// A clone is a snapshot: training goes on without changing it, running statistics included. It is also
-/// a Burn [`Module`]; the paths that its visitors see (`blocks.0.conv1.weight`) are those of the safetensors
+/// A clone is a snapshot: training goes on without changing it, running statistics included. It is also a
+/// Burn [`Module`]; the paths that its visitors see (`blocks.0.conv1.weight`) are those of the safetensors
 /// file. In mentor's families the identities of the parameters are their positions in the network, the same
-/// in every
-/// process. Two models therefore share identities: each needs an optimiser of its own.
+/// in every process. Two models therefore share identities: each needs an optimiser of its own.
 ///
 /// For evaluation, [`Model::inference`] gives a copy without autodiff.
 #[derive(Debug)]
@@ -57,12 +56,10 @@ impl Model {
     }
 
     /// A model of a network of the caller's own, for images `input` (channels, height, width); `name` stands
-    /// for its
-    /// architecture in files.
+    /// for its architecture in files.
     ///
     /// The network must give one value for each of the head's [`size`](Head::size); the model divides
-    /// embeddings by their
-    /// norm if the head says so.
+    /// embeddings by their norm if the head says so.
     ///
     /// # Errors
     ///
@@ -96,8 +93,7 @@ impl Model {
     ///
     /// If the model has no classifier; if the images have another shape than the specification's `input`, or
     /// the noise names another number of samples than there are images; if a network of the caller's own
-    /// gives another
-    /// number of values than its head has.
+    /// gives another number of values than its head has.
     pub fn scores(&self, images: Tensor<4>, pass: &Pass<'_>) -> Tensor<2> {
         assert!(matches!(self.spec.head, Head::Classifier { .. }), "an embedding model gives no scores");
         self.forward(images, pass).head
@@ -142,14 +138,13 @@ impl Model {
     }
 
     /// The model with the parameters whose paths begin with one of `prefixes` held fixed: they get no
-    /// gradient, so that no
-    /// optimiser changes them. Running statistics go on following the batches. An empty list changes nothing.
+    /// gradient, so that no optimiser changes them. Running statistics go on following the batches. An empty
+    /// list changes nothing.
     ///
     /// # Errors
     ///
     /// [`ModelError::NothingFrozen`] for a prefix that no trainable parameter has, and
-    /// [`ModelError::AllFrozen`] if none is left
-    /// to be trained.
+    /// [`ModelError::AllFrozen`] if none is left to be trained.
     pub fn freeze(self, prefixes: &[String]) -> Result<Self, ModelError> {
         if prefixes.is_empty() {
             return Ok(self);
@@ -169,8 +164,7 @@ impl Model {
     }
 
     /// A snapshot without autodiff, for evaluation: operations record no graph. Call it with images on a
-    /// device
-    /// without autodiff and [`Pass::Inference`].
+    /// device without autodiff and [`Pass::Inference`].
     pub fn inference(&self) -> Self {
         self.valid()
     }

@@ -22,12 +22,10 @@ impl Pass<'_> {
 }
 
 /// The key of a batch's noise: every mask is a pure function of `(seed, draw, sample, layer)`, whatever else
-/// is in the
-/// batch.
+/// is in the batch.
 ///
 /// The same sample in the same draw has the same mask. A caller who wants two masks for a sample in one draw,
-/// or who
-/// feeds samples of two data sets whose indices overlap, gives them different seeds.
+/// or who feeds samples of two data sets whose indices overlap, gives them different seeds.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise<'a> {
     /// The run's seed.

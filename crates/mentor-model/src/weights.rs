@@ -43,8 +43,7 @@ impl NamedTensor {
 }
 
 /// Whether L1 and L2 apply to a parameter of this shape: weights, and a transformer's positions, have two
-/// axes or more, while biases
-/// and the parameters of a normalisation have one and are never penalised.
+/// axes or more, while biases and the parameters of a normalisation have one and are never penalised.
 pub fn is_penalised(shape: &[usize]) -> bool {
     shape.len() >= 2
 }
@@ -58,8 +57,7 @@ pub fn parameters(model: &Model) -> Vec<NamedTensor> {
 }
 
 /// The model's tensors as the bytes of a safetensors file: F32, little-endian, sorted by path, no metadata.
-/// Equal
-/// weights give equal bytes.
+/// Equal weights give equal bytes.
 ///
 /// # Errors
 ///
@@ -83,9 +81,8 @@ pub fn to_safetensors(model: &Model) -> Result<Vec<u8>, ModelError> {
 /// # Errors
 ///
 /// A file that is cut short or damaged; a tensor that is missing, unknown, of another shape or of another
-/// type
-/// than F32; a value that is not finite, or a negative running variance. The file holds the model's tensors
-/// exactly, or it is refused.
+/// type than F32; a value that is not finite, or a negative running variance. The file holds the model's
+/// tensors exactly, or it is refused.
 pub fn load_safetensors(model: Model, bytes: &[u8]) -> Result<Model, ModelError> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| ModelError::DamagedFile { reason: error.to_string() })?;
@@ -98,9 +95,8 @@ pub fn load_safetensors(model: Model, bytes: &[u8]) -> Result<Model, ModelError>
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TensorNames {
     /// What names in the file begin with, and what stands for it in the model. Of those that fit a name the
-    /// first is
-    /// taken; a beginning is of whole names, as `blocks.1` of `blocks.1.weight`. An empty one fits every
-    /// name.
+    /// first is taken; a beginning is of whole names, as `blocks.1` of `blocks.1.weight`. An empty one fits
+    /// every name.
     pub rename: Vec<(String, String)>,
     /// Beginnings of names in the file, before they are renamed, that are not used.
     pub skip: Vec<String>,
@@ -127,9 +123,8 @@ impl TensorNames {
 /// training from.
 ///
 /// Every tensor of the file is used, named in [`TensorNames::skip`], or one that the model keeps as it is;
-/// every tensor of
-/// the model is in the file or named in [`TensorNames::keep`]. What is left over is a mistake in a name, and
-/// an error.
+/// every tensor of the model is in the file or named in [`TensorNames::keep`]. What is left over is a mistake
+/// in a name, and an error.
 ///
 /// # Errors
 ///

@@ -1,6 +1,5 @@
 //! Trains on a data set type of the program's own: images that are made when they are asked for, as a
-//! database, an
-//! archive or a video would give them.
+//! database, an archive or a video would give them.
 //!
 //! `cargo run --release --example own_data_set`
 

@@ -8,13 +8,11 @@ use crate::error::DataError;
 use crate::format::ImageFormat;
 
 /// Images with labels that a [`Loader`](crate::Loader) makes batches of: a [`Dataset`](crate::Dataset), or a
-/// type of the
-/// caller's own, such as a database, a tar archive or the frames of a video. An example is at
+/// type of the caller's own, such as a database, a tar archive or the frames of a video. An example is at
 /// [`Dataset::from_store`](crate::Dataset::from_store), which makes any store one that mentor trains on.
 ///
 /// Several threads read at once. The same index must always give the same image: runs are resumed, and
-/// repeated, on
-/// that promise.
+/// repeated, on that promise.
 pub trait ImageStore: fmt::Debug + Send + Sync {
     /// Number of images, at most `u32::MAX`.
     fn len(&self) -> usize;

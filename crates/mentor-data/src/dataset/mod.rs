@@ -20,9 +20,8 @@ use crate::options::Limits;
 use crate::options::observer::ReadObserver;
 
 /// The samples of one split: an image and an id each, and a target unless the data has no labels. Cloning
-/// shares
-/// the images. It is the [`ImageStore`] of mentor's own formats; [`Dataset::from_store`] makes one of any
-/// other.
+/// shares the images. It is the [`ImageStore`] of mentor's own formats; [`Dataset::from_store`] makes one of
+/// any other.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     classes: Arc<[String]>,
@@ -132,18 +131,15 @@ impl Dataset {
     }
 
     /// A data set of the images of `images`, such as a database or an archive of the caller's own. Every
-    /// image is
-    /// read once now, in parallel, for the sums that [`Preprocessing::fit`](crate::Preprocessing::fit) needs
-    /// and for
-    /// [`Dataset::images_blake3`], and again whenever a batch needs it. `observer` hears of each.
+    /// image is read once now, in parallel, for the sums that
+    /// [`Preprocessing::fit`](crate::Preprocessing::fit) needs and for [`Dataset::images_blake3`], and again
+    /// whenever a batch needs it. `observer` hears of each.
     ///
     /// # Errors
     ///
     /// [`DataError::Inconsistent`] if an image has a target that is no class, or if some have a target and
-    /// others have
-    /// none; [`DataError::InvalidOption`] if the format is outside its range; what the store says of the
-    /// first image that
-    /// it cannot give; [`DataError::Interrupted`] by the observer.
+    /// others have none; [`DataError::InvalidOption`] if the format is outside its range; what the store says
+    /// of the first image that it cannot give; [`DataError::Interrupted`] by the observer.
     ///
     /// ```
     /// use std::borrow::Cow;
@@ -263,10 +259,8 @@ impl Dataset {
     }
 
     /// BLAKE3, in hexadecimal, of the contents of all images in their order: of the bytes of files, and of
-    /// the pixels of
-    /// arrays, as they were before they were brought to the format. The same images in another order, or one
-    /// more
-    /// or less, give another; labels, ids and places do not matter.
+    /// the pixels of arrays, as they were before they were brought to the format. The same images in another
+    /// order, or one more or less, give another; labels, ids and places do not matter.
     pub fn images_blake3(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         self.hashes.iter().for_each(|hash| {
@@ -291,8 +285,7 @@ impl Dataset {
     }
 
     /// BLAKE3 of the content that the image of sample `index` was made from: of the bytes of its file, or of
-    /// its pixels in
-    /// an array.
+    /// its pixels in an array.
     ///
     /// # Panics
     ///
@@ -400,8 +393,7 @@ impl Dataset {
     }
 
     /// The data sets one after the other as one with these labels: for each sample the index of one of
-    /// `classes`. Images
-    /// are shared, not copied.
+    /// `classes`. Images are shared, not copied.
     ///
     /// # Panics
     ///

@@ -1,18 +1,15 @@
 //! Batches of P classes with K samples each (Hermans, Beyer and Leibe, 2017): what ranking losses need, whose
-//! terms
-//! compare samples of one class with samples of others.
+//! terms compare samples of one class with samples of others.
 //!
 //! An epoch is planned as a whole, as a pure function of seed and epoch:
 //!
 //! 1. Each class is shuffled and cut into groups of K. The last group is filled up from the start of the same
-//! order; a
-//!    class with fewer than K samples makes one group of all it has, never one sample twice.
+//!    order; a class with fewer than K samples makes one group of all it has, never one sample twice.
 //! 2. There are B = max(⌈groups / P⌉, most groups of a class) batches, so that every sample comes at least
-//! once. Where that
-//!    leaves places over, classes go through a second order, those with at least two samples first.
+//!    once. Where that leaves places over, classes go through a second order, those with at least two samples
+//!    first.
 //! 3. Each batch takes P different classes, drawn in proportion to the groups that they have left; a class
-//! that must be in
-//!    every batch that is left is taken first, so that all groups find a place.
+//!    that must be in every batch that is left is taken first, so that all groups find a place.
 
 use mentor_random::{Purpose, Stream};
 
@@ -34,8 +31,7 @@ impl ClassBalance {
     /// # Errors
     ///
     /// [`DataError::InvalidOption`] if either number is below 2; [`DataError::ClassBalance`] if the data set
-    /// has fewer
-    /// classes with samples than `classes_per_batch`, or no class with `samples_per_class` samples.
+    /// has fewer classes with samples than `classes_per_batch`, or no class with `samples_per_class` samples.
     pub fn of(
         dataset: &Dataset,
         classes_per_batch: usize,

@@ -29,13 +29,10 @@ pub enum Order {
     /// A permutation that is a pure function of the seed and the epoch.
     Shuffled,
     /// P×K sampling (Hermans, Beyer and Leibe, 2017), for ranking losses: every batch holds
-    /// `classes_per_batch` classes with
-    /// `samples_per_class` samples each, one class after the other. Every sample comes at least once an
-    /// epoch; where
-    /// classes differ in size, samples of the small ones come again. A class with fewer samples gives all it
-    /// has, so that
-    /// a batch may be smaller than P·K, and no sample is twice in a batch. A pure function of the seed and
-    /// the epoch.
+    /// `classes_per_batch` classes with `samples_per_class` samples each, one class after the other. Every
+    /// sample comes at least once an epoch; where classes differ in size, samples of the small ones come
+    /// again. A class with fewer samples gives all it has, so that a batch may be smaller than P·K, and no
+    /// sample is twice in a batch. A pure function of the seed and the epoch.
     ///
     /// [`ClassBalance::of`](crate::ClassBalance::of) says beforehand whether a data set can be batched so.
     ClassBalanced {
@@ -45,16 +42,12 @@ pub enum Order {
         samples_per_class: usize,
     },
     /// Given triplets of samples, shuffled as a pure function of the seed and the epoch: the three samples of
-    /// each, one
-    /// triplet after the other. A batch holds as many whole triplets as fit into its size.
+    /// each, one triplet after the other. A batch holds as many whole triplets as fit into its size.
     Triplets(Arc<[[u32; 3]]>),
     /// Batches with a fixed number of samples of each of some parts of the data set, one part after the
-    /// other; the loader's
-    /// `batch_size` is not looked at. Each part is gone through in one shuffled pass after the other, on
-    /// across epochs, so
-    /// that a small part comes again and again while a large one is seen once. A pure function of the seed
-    /// and the
-    /// number of the batch.
+    /// other; the loader's `batch_size` is not looked at. Each part is gone through in one shuffled pass
+    /// after the other, on across epochs, so that a small part comes again and again while a large one is
+    /// seen once. A pure function of the seed and the number of the batch.
     Cycled {
         /// The parts, at least one.
         parts: Vec<CycledPart>,
@@ -65,8 +58,7 @@ pub enum Order {
 
 impl Order {
     /// The number of the draw of a batch's augmentation and dropout: the epoch, or the number of the batch if
-    /// a sample may
-    /// occur several times in an epoch.
+    /// a sample may occur several times in an epoch.
     ///
     /// `batch` counts from 0 within `epoch`, which has `num_batches`.
     pub fn draw(&self, epoch: u64, batch: usize, num_batches: usize) -> u64 {
@@ -94,17 +86,14 @@ pub struct LoaderOptions {
     /// Seed of order and augmentation.
     pub seed: u64,
     /// Threads of the loader's own that make batches. 0: half as many as there are cores where images are
-    /// decoded on
-    /// demand, and none for images in memory, of which Rayon's threads make batches between the parts of a
-    /// step.
+    /// decoded on demand, and none for images in memory, of which Rayon's threads make batches between the
+    /// parts of a step.
     pub workers: usize,
     /// Batches that are made ahead; they bound the loader's memory. 0: chosen, 1 where images are only
-    /// gathered from
-    /// memory, which takes less time than any step, and 4 where they are decoded or augmented.
+    /// gathered from memory, which takes less time than any step, and 4 where they are decoded or augmented.
     pub prefetch: usize,
     /// The number k of fixed augmentations of each image; draw d shows augmentation d mod k
-    /// ([`Order::draw`]). `None`: every
-    /// draw is a new one. Does not change the order of the samples.
+    /// ([`Order::draw`]). `None`: every draw is a new one. Does not change the order of the samples.
     pub views: Option<NonZeroU64>,
 }
 
@@ -142,8 +131,7 @@ pub struct Loader {
 }
 
 /// Small images are collected before they are turned into numbers: they lie all over memory, and a processor
-/// waits for
-/// the bytes of several copies at once, where it would wait for one image after the other.
+/// waits for the bytes of several copies at once, where it would wait for one image after the other.
 const GATHERED_BYTES: usize = 8 << 10;
 
 /// An epoch of more batches ends in a smaller one, which is then one of many.
@@ -166,8 +154,7 @@ impl Loader {
     ///
     /// If `batch_size` is 0, or the preprocessing is for images of another shape than the data set's. With
     /// [`Order::ClassBalanced`] also where [`ClassBalance::of`](crate::ClassBalance::of) is an error, or
-    /// `batch_size` is too
-    /// small for such a batch; with [`Order::Triplets`] if it is below 3.
+    /// `batch_size` is too small for such a batch; with [`Order::Triplets`] if it is below 3.
     pub fn new(
         images: impl ImageStore + 'static,
         preprocessing: Preprocessing,

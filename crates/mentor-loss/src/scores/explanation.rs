@@ -1,8 +1,7 @@
 //! One sample's loss, term by term, in `f64` on plain slices: what `mentor loss` prints.
 //!
 //! No tensors and no device: each loss writes its definition once more for a reader. The inputs come from
-//! people, so every
-//! input is checked.
+//! people, so every input is checked.
 
 use serde::Serialize;
 

@@ -30,8 +30,7 @@ pub(crate) trait LossOnScores {
     fn explain(&self, scores: &[f64], target: usize) -> Result<Explanation, LossError>;
 
     /// The mean loss of samples whose scores are all zero: what no weights at all have. Of weighted classes
-    /// as if all had
-    /// the largest weight.
+    /// as if all had the largest weight.
     fn of_zero_scores(&self, num_classes: usize) -> f64;
 
     /// Refuses a number of classes that the parameters do not fit.

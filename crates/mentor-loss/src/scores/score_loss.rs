@@ -45,8 +45,7 @@ pub struct NamedLoss {
     /// The parameters that the loss has.
     pub parameters: &'static [Parameter],
     /// What the learning rate that suits softmax is multiplied by: a loss whose gradient is several times as
-    /// large takes
-    /// shorter steps.
+    /// large takes shorter steps.
     pub rate_factor: f64,
     /// The loss, from every one of its parameters.
     make: fn(&Parameters) -> Result<ScoreLoss, LossError>,
@@ -170,8 +169,7 @@ impl ScoreLoss {
     }
 
     /// The mean loss of samples whose scores are all zero: what no weights at all have. Of weighted classes
-    /// as if all had
-    /// the largest weight.
+    /// as if all had the largest weight.
     pub fn of_zero_scores(&self, num_classes: usize) -> f64 {
         self.inner().of_zero_scores(num_classes)
     }

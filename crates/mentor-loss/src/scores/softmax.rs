@@ -45,15 +45,13 @@ use crate::{LossError, shapes};
 /// underflow of `f32` (a lead of 87), where log-sum-exp minus `s_y` is 0 from a lead of 17 on. So does the
 /// gradient of the target, −Σ_{j≠y} p_j, where `p_y − 1` would be rounded. Holding M constant changes no
 /// gradient: the derivative of the whole with respect to M is exactly 0. Scores of ±1e4 give finite values
-/// and
-/// gradients. Soft targets use the log-softmax shifted by the largest score, accurate to about 1e-7 of
+/// and gradients. Soft targets use the log-softmax shifted by the largest score, accurate to about 1e-7 of
 /// the largest difference of scores.
 ///
 /// # Parameters
 ///
 /// `label_smoothing` ε: from 0 (default, off) to 1. `class_weights` w: one for each class, each at least 0
-/// and finite,
-/// one at least greater than 0 (default: all 1).
+/// and finite, one at least greater than 0 (default: all 1).
 ///
 /// # Example
 ///
@@ -78,10 +76,8 @@ use crate::{LossError, shapes};
 /// # Differs from
 ///
 /// - PyTorch `CrossEntropyLoss` has the same values for each sample (`reduction="none"`), weights and
-///   smoothing
-///   included, but its weighted mean over class targets divides by Σ_i w_{y_i} where the mean here divides by
-/// N:
-///   doubling all weights doubles this loss and leaves PyTorch's as it is.
+///   smoothing included, but its weighted mean over class targets divides by Σ_i w_{y_i} where the mean here
+///   divides by N: doubling all weights doubles this loss and leaves PyTorch's as it is.
 /// - Burn `CrossEntropyLoss` divides like PyTorch; it and PyTorch compute log-sum-exp minus `s_y`.
 /// - scikit-learn `log_loss` takes probabilities, clipped at the machine epsilon.
 /// - CS231n prints base-10 logarithms: 0.89 for the cat, which is 2.04 nats.
@@ -89,12 +85,9 @@ use crate::{LossError, shapes};
 /// # Source
 ///
 /// J. S. Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990, for the
-/// softmax
-/// with its likelihood. C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7, for
-/// label
-/// smoothing. P. Blanchard, D. Higham, N. Higham, "Accurately computing the log-sum-exp and softmax
-/// functions", IMA
-/// J. Numer. Anal. 41 (2021), for the shift and the `log1p`.
+/// softmax with its likelihood. C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016,
+/// section 7, for label smoothing. P. Blanchard, D. Higham, N. Higham, "Accurately computing the log-sum-exp
+/// and softmax functions", IMA J. Numer. Anal. 41 (2021), for the shift and the `log1p`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SoftmaxCrossEntropy {
     label_smoothing: f64,
@@ -231,9 +224,8 @@ impl SoftmaxCrossEntropy {
     /// # Errors
     ///
     /// [`LossError::NoScores`], [`LossError::Score`] and [`LossError::Target`] for scores that are empty or
-    /// not
-    /// finite and for a target that is not among them; [`LossError::ClassWeightCount`] if the class weights
-    /// do not fit the scores.
+    /// not finite and for a target that is not among them; [`LossError::ClassWeightCount`] if the class
+    /// weights do not fit the scores.
     ///
     /// # Example
     ///

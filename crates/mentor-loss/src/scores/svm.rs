@@ -45,8 +45,7 @@ pub enum Hinge {
 /// # Numerics
 ///
 /// The difference `s_j − s_y` is taken before the margin is added, so that scores which differ by about Δ
-/// lose no
-/// digits, however large they are. The target's own term is exactly 0, not Δ − Δ after a sum.
+/// lose no digits, however large they are. The target's own term is exactly 0, not Δ − Δ after a sum.
 ///
 /// # Parameters
 ///
@@ -84,11 +83,10 @@ pub enum Hinge {
 /// # Source
 ///
 /// J. Weston, C. Watkins, "Support Vector Machines for Multi-Class Pattern Recognition", ESANN 1999: the
-/// slack of the
-/// primal problem, whose margin of 2 is Δ here. K. Crammer, Y. Singer, "On the Algorithmic Implementation of
-/// Multiclass Kernel-based Vector Machines", JMLR 2 (2001), section 3: the piecewise linear bound on the
-/// error.
-/// The margin of 1 and the name follow the Stanford course CS231n, "Linear Classification".
+/// slack of the primal problem, whose margin of 2 is Δ here. K. Crammer, Y. Singer, "On the Algorithmic
+/// Implementation of Multiclass Kernel-based Vector Machines", JMLR 2 (2001), section 3: the piecewise linear
+/// bound on the error. The margin of 1 and the name follow the Stanford course CS231n, "Linear
+/// Classification".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MulticlassSvm {
     hinge: Hinge,
@@ -134,8 +132,7 @@ impl MulticlassSvm {
     /// # Errors
     ///
     /// [`LossError::NoScores`], [`LossError::Score`] and [`LossError::Target`] for scores that are empty or
-    /// not
-    /// finite and for a target that is not among them.
+    /// not finite and for a target that is not among them.
     ///
     /// # Example
     ///

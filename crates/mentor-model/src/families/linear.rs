@@ -46,8 +46,7 @@ impl family::Shape for Shape {
 }
 
 /// scores = x W + b. W and b start at 0: the losses are convex in them, so no start is better, and the loss
-/// of
-/// the first step is the one that can be said beforehand (ln C for softmax, C − 1 for the hinge). The
+/// of the first step is the one that can be said beforehand (ln C for softmax, C − 1 for the hinge). The
 /// features are the image itself, flattened.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {

@@ -88,9 +88,8 @@ const SMALL_IMAGE: usize = 64;
 /// Two forms of one network of basic blocks, chosen by the depth.
 ///
 /// **6n+2** (section 4.2, for 32x32 images): a 3x3 stem, three stages of n blocks with 16, 32 and 64
-/// channels,
-/// and shortcuts without parameters (the paper's option A: subsample, then zeros for the new channels), which
-/// gives `resnet-20` its 0.27 million parameters.
+/// channels, and shortcuts without parameters (the paper's option A: subsample, then zeros for the new
+/// channels), which gives `resnet-20` its 0.27 million parameters.
 ///
 /// **18 and 34** (table 1): four stages with 64, 128, 256 and 512 channels and 1x1 projections where the
 /// shape changes (option B). The stem is the paper's 7x7 with stride 2 and a max-pool for images of

@@ -38,16 +38,14 @@ const MLP_RATIO: usize = 4;
 const INITIAL_DEVIATION: f32 = 0.02;
 
 /// Patches of P × P pixels become tokens of D values, to which learned positions are added; L blocks of
-/// attention and
-/// two dense layers, each behind a layer normalisation; a last normalisation; the mean over the tokens (the
-/// features).
+/// attention and two dense layers, each behind a layer normalisation; a last normalisation; the mean over the
+/// tokens (the features).
 ///
 /// The mean in place of a class token is that of Beyer, Zhai and Kolesnikov, Better plain ViT baselines
 /// (arXiv 2205.01580), who find it as good or better; there is one token fewer, and 64 of them for a 32 × 32
 /// image. Weights and positions begin as a normal with deviation 0.02 cut off at two deviations, biases at 0
-/// (Touvron et
-/// al. 2021). Dropout follows the positions and every dense layer but that of queries, keys and values
-/// (appendix B.1).
+/// (Touvron et al. 2021). Dropout follows the positions and every dense layer but that of queries, keys and
+/// values (appendix B.1).
 #[derive(Module, Debug)]
 pub(crate) struct VisionTransformer {
     patches: Dense,

@@ -1,6 +1,5 @@
 //! Any network behind a pointer. Burn's visitors and mappers are generic, and so no trait objects: here each
-//! rank that a
-//! parameter may have is tried in turn.
+//! rank that a parameter may have is tried in turn.
 
 use std::any::Any;
 use std::fmt;

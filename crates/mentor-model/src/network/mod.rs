@@ -17,17 +17,15 @@ pub struct Output {
 }
 
 /// A network. mentor's families are such types, and so can be one of the caller's own: [`Model::custom`]
-/// makes a model of
-/// it, which is then trained, averaged, saved and loaded like any other.
+/// makes a model of it, which is then trained, averaged, saved and loaded like any other.
 ///
 /// Its parameters are those that the derived [`Module`] visits, each under the path of its fields, such as
 /// `blocks.0.weight`: the names of the tensors in files. Every one holds 32-bit floats. A tensor whose path
-/// ends in
-/// `.running_mean` or `.running_var` is saved and averaged with the others, and no optimiser changes it.
+/// ends in `.running_mean` or `.running_var` is saved and averaged with the others, and no optimiser changes
+/// it.
 ///
 /// The same images, pass and parameters must give the same output, whatever the number of threads: a run that
-/// was
-/// interrupted repeats what it did. Noise is therefore a function of [`Noise`](crate::Noise), never of a
+/// was interrupted repeats what it did. Noise is therefore a function of [`Noise`](crate::Noise), never of a
 /// global generator.
 ///
 /// ```

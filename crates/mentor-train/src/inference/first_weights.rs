@@ -24,12 +24,10 @@ pub struct FirstWeights {
 }
 
 /// `model` with the weights of `from`: a run directory, or a safetensors file whose tensors `names` maps to
-/// the model's.
-/// `classes` are those of the data that the model is for.
+/// the model's. `classes` are those of the data that the model is for.
 ///
 /// Every tensor of both sides finds its counterpart or is named in `names`. The head keeps the values that it
-/// has in
-/// `model` if `from` is for other classes: a run by their names, a file by their number.
+/// has in `model` if `from` is for other classes: a run by their names, a file by their number.
 ///
 /// # Errors
 ///

@@ -9,8 +9,7 @@ use crate::plan::checker::{Checker, PlanError};
 use crate::plan::loss::{LossPlan, RankingLoss, config_of, score_loss_of};
 
 /// The data loss that a model was trained with, every parameter of it known. A file that names another loss,
-/// or leaves a
-/// parameter out, is refused.
+/// or leaves a parameter out, is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "LossConfig", into = "LossConfig")]
 pub enum ModelLoss {

@@ -55,8 +55,7 @@ impl Predictions {
     }
 
     /// Every class of image `index` with its probability, the likeliest first; of equal ones the first in the
-    /// order of the
-    /// classes. `None` if there is no such image.
+    /// order of the classes. `None` if there is no such image.
     pub fn ranked(&self, index: usize) -> Option<Vec<(&str, f64)>> {
         let scores = self.scores.iter().nth(index)?;
         Some(ranked(scores).into_iter().map(|(class, p)| (self.classes[class].as_str(), p)).collect())

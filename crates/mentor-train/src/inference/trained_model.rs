@@ -31,8 +31,7 @@ pub(crate) const MAX_WEIGHTS: u64 = (1 << 33) + MAX_HEADER;
 /// A model with everything that its use needs: classes, preprocessing, loss.
 ///
 /// It is `Send` and `Sync`, and no call changes it: a server holds one in an `Arc` and asks it from many
-/// threads. On the
-/// CPU a call shares its work among Rayon's threads.
+/// threads. On the CPU a call shares its work among Rayon's threads.
 #[derive(Debug)]
 pub struct TrainedModel {
     /// What `model.json` says.
@@ -94,8 +93,7 @@ impl TrainedModel {
     }
 
     /// As [`TrainedModel::load`], of a run that trained a network of the caller's own ([`Model::custom`]);
-    /// `network` is one
-    /// of the same shape, of any weights, on `device`.
+    /// `network` is one of the same shape, of any weights, on `device`.
     ///
     /// # Errors
     ///
@@ -109,8 +107,7 @@ impl TrainedModel {
     }
 
     /// Loads the two files `model.json` and `model.safetensors` of a folder, which need not be a run: all
-    /// that a program
-    /// needs to use a model.
+    /// that a program needs to use a model.
     ///
     /// # Errors
     ///
@@ -127,8 +124,7 @@ impl TrainedModel {
     /// # Errors
     ///
     /// [`LoadError::Description`] if the first are no description of a model, [`LoadError::Model`] if the
-    /// second are not its
-    /// weights, and [`LoadError::OtherWeights`] if they are those of another model.
+    /// second are not its weights, and [`LoadError::OtherWeights`] if they are those of another model.
     pub fn from_bytes(model_json: &[u8], safetensors: &[u8], device: &Device) -> Result<Self, LoadError> {
         let file = ModelFile::parse(model_json, None).map_err(|reason| LoadError::Description { reason })?;
         let model = Model::new(&file.spec, 0, device)?;
@@ -208,8 +204,7 @@ impl TrainedModel {
     }
 
     /// The classes of images in the model's format, bytes `[channels, height, width]` each, with their
-    /// probabilities: those
-    /// of the calibration, if the model has one.
+    /// probabilities: those of the calibration, if the model has one.
     ///
     /// Any number of images; 256 go through the network at once.
     ///
@@ -285,8 +280,7 @@ impl TrainedModel {
     }
 
     /// Embeddings of images, as [`TrainedModel::predict`] takes them, in one pass: one row an image. Of a
-    /// classifier, its
-    /// features.
+    /// classifier, its features.
     ///
     /// # Errors
     ///
