@@ -6,8 +6,10 @@ mod models;
 pub use labels::{labels, labels_manifest, teacher_cache};
 pub use models::{checkpoint, model_json, plan, weights};
 
-/// Each with the name of its target.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+use crate::parsers::Target;
+
+/// Those of this module.
+pub const TARGETS: [Target; 7] = [
     ("plan", plan),
     ("weights", weights),
     ("model_json", model_json),

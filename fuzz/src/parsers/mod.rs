@@ -11,8 +11,11 @@ pub use pictures::image;
 pub use runs::{config, metrics, record, report};
 pub use tables::{manifest, triplets};
 
-/// Each with the name of its target.
-pub const TARGETS: [(&str, fn(&[u8])); 10] = [
+/// The name of a fuzz target, and what it runs.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Those of this module.
+pub const TARGETS: [Target; 10] = [
     ("image", image),
     ("npz", npz),
     ("npy", npy),

@@ -97,7 +97,8 @@ fn a_data_set_of_a_store_is_that_of_its_images() {
 
 #[test]
 fn a_store_that_breaks_its_promise_is_refused_with_the_reason() {
-    let cases: [(fn(u32, usize) -> Option<u32>, &str); 2] = [
+    type Labels = fn(u32, usize) -> Option<u32>;
+    let cases: [(Labels, &str); 2] = [
         (|target, index| (index > 0).then_some(target), "of 145 images have a target"),
         (|_, index| Some(if index == 4 { 10 } else { 0 }), "target 10"),
     ];

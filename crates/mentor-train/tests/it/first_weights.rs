@@ -22,8 +22,11 @@ fn tensors(run: &Path) -> Vec<NamedTensor> {
 }
 
 fn warnings(events: &[TrainEvent]) -> Vec<&str> {
-    let text = |event| if let &TrainEvent::Warning(ref text) = event { Some(text.as_str()) } else { None };
-    events.iter().filter_map(text).collect()
+    let warnings = events.iter().filter_map(|event| match event {
+        TrainEvent::Warning(text) => Some(text.as_str()),
+        _ => None,
+    });
+    warnings.collect()
 }
 
 #[test]
