@@ -1,5 +1,4 @@
-//! Trains on a data set type of the program's own: images that are made when they are asked for, as a
-//! database, an archive or a video would give them.
+//! Trains on a data set type of the program's own, whose images are made when they are asked for.
 //!
 //! `cargo run --release --example own_data_set`
 

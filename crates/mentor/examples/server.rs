@@ -23,8 +23,7 @@ fn answer(model: &TrainedModel, mut stream: TcpStream) -> Result<(), Box<dyn Err
         let mut file = Vec::new();
         let limit = u64::from(u32::from_le_bytes(length)).min(1 << 20);
         (&mut stream).take(limit).read_to_end(&mut file)?;
-        // Any format that mentor reads, brought to the model's size and channels; nothing here panics on a
-        // bad file.
+        // Any format that mentor reads, brought to the model's size and channels.
         let answer = match decode(&file, model.format(), &Limits::default()) {
             Ok(image) => match model.predict(&[image])?.best(0) {
                 Some((class, probability)) => format!("{class} {probability:.4}"),
