@@ -5,6 +5,7 @@
     reason = "clippy's exception for tests does not reach an integration test's other functions"
 )]
 
+mod backbones;
 mod bad_input;
 mod distill;
 mod embeddings;
