@@ -69,8 +69,7 @@ pub enum ModelError {
     /// The images cannot be cut into whole patches.
     #[error(
         "images of {height}x{width} do not divide into patches of {patch}x{patch} for model \
-         `{architecture}`: height and \
-         width must be multiples of {patch}"
+         `{architecture}`: height and width must be multiples of {patch}"
     )]
     NotDivisible {
         /// Name of the model.

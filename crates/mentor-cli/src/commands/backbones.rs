@@ -22,8 +22,7 @@ Examples:
 
 Files are safetensors, or of torch.save in both of its forms; no code in them is run. Names of tensors are \
 those of timm, torchvision, transformers, efficientnet_pytorch or the authors. The config.json of timm \
-beside \
-a file is read too.
+beside a file is read too.
 
 Exit status 3: the file is of no known network.";
 

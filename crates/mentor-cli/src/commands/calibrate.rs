@@ -25,17 +25,14 @@ Examples:
   mentor calibrate runs/small --prior 0.2,0.3,0.5
 
 Probabilities become softmax(scores / temperature + biases). A second call starts from the raw scores again. \
-A fit is \
-kept only if cross-validation confirms it, and if neither NLL (mean negative log-likelihood, in nats) nor \
-calibration \
-error of these images rises. No temperature can be fitted to images that are all recognised. If the fit is \
-not kept, \
-nothing is written. Do not fit on the test split: mentor eval measures on it afterwards.
+A fit is kept only if cross-validation confirms it, and if neither NLL (mean negative log-likelihood, in \
+nats) nor calibration error of these images rises. No temperature can be fitted to images that are all \
+recognised. If the fit is \
+not kept, nothing is written. Do not fit on the test split: mentor eval measures on it afterwards.
 
 JSON: calibration (in use: temperature, biases), fitted (the result of the fit), not_kept (null, no-errors, \
-none-right, not-confirmed or worse), \
-at_limit, num_samples, nll_before, nll_after, nll_cross_validated, ece_before, ece_after, accuracy_before, \
-accuracy_after (after: with \
+none-right, not-confirmed or worse), at_limit, num_samples, nll_before, nll_after, nll_cross_validated, \
+ece_before, ece_after, accuracy_before, accuracy_after (after: with \
 the fit), classes[] (prior, mean_before, mean_after, recall_before, recall_after).";
 
 /// Fit a temperature, and class biases, to a trained classifier
@@ -125,8 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if written && fit.accuracy_after < fit.accuracy_before - NOTABLE_FALL {
         output::note(&format!(
             "warning: accuracy falls from {:.4} to {:.4} on these images, whose classes have other shares \
-             than the prior; calibrate on \
-             images that have it, or without one",
+             than the prior; calibrate on images that have it, or without one",
             fit.accuracy_before, fit.accuracy_after
         ));
     }

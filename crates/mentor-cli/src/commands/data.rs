@@ -26,15 +26,13 @@ Examples:
   mentor data photos/ --strict && mentor train --data photos/ --model cnn --out runs/photos
 
 Every image is decoded once; no file is changed. Images with the same pixels are identical, whatever their \
-files. \
-Images that only look alike (resized, saved again, brightened, mirrored, cropped by a little) are listed if \
-they are \
+files. Images that only look alike (resized, saved again, brightened, mirrored, cropped by a little) are \
+listed if they are \
 in different splits; they are compared at the size of training. Transparent pixels are shown on white.
 
 The exit status is 0 if the data could be described, even with corrupt files or identical images in two \
-splits; \
---strict makes it 3 for these, but not for images that only look alike. Data that cannot be opened is always \
-3.";
+splits; --strict makes it 3 for these, but not for images that only look alike. Data that cannot be opened \
+is always 3.";
 
 /// The forms of data, for the help of the commands that read it.
 pub(crate) const FORMS: &str = "\
@@ -310,8 +308,7 @@ mod tests {
         for line in [
             "  1 image of train is byte-identical to one of test: training leaves it out\n",
             "  1,234 images of train are identical to one of test (2 in other bytes, 5 under another label): \
-             training \
-             leaves them out\n",
+             training leaves them out\n",
             "  1 image of test repeats another\n",
             "  2 images of test repeat another\n",
             "  1 image of train looks like one of test, perhaps",

@@ -24,28 +24,21 @@ Examples:
       an embedding model learns its teacher's distances, up to a factor, in fewer dimensions
 
 The loss is soft-weight · T² · KL(teacher ‖ student) at temperature T, plus hard-weight · cross-entropy of \
-the \
-labels. The teacher scores each image once, into a file in --out. The same network is also trained from \
-scratch, \
-in OUT/baseline with the same plan, so that the result says what distillation gained. Ctrl-C stops; the same \
-command resumes. Gradients are clipped to norm 5 by default (--clip-norm), because the first steps towards a \
-confident teacher can be very large.
+the labels. The teacher scores each image once, into a file in --out. The same network is also trained from \
+scratch, in OUT/baseline with the same plan, so that the result says what distillation gained. Ctrl-C stops; \
+the same command resumes. Gradients are clipped to norm 5 by default (--clip-norm), because the first steps \
+towards a confident teacher can be very large.
 
 A teacher that is an embedding model needs a student that is one. --mode relational matches the distances \
-within a \
-batch, divided by their mean, so that student and teacher may differ in --embedding-size. --mode cosine \
-matches \
-directions and needs the teacher's size. The labels' part of the loss is then --loss triplet or contrastive, \
-and \
---hard-weight is 0 by default. The teacher's classes may differ from those of the data. With several \
-teachers, the \
-mean of their losses is minimised.
+within a batch, divided by their mean, so that student and teacher may differ in --embedding-size. --mode \
+cosine matches directions and needs the teacher's size. The labels' part of the loss is then --loss triplet \
+or contrastive, and --hard-weight is 0 by default. The teacher's classes may differ from those of the data. \
+With several teachers, the mean of their losses is minimised.
 
 summary.json has, in addition to what training writes: agreement, mean_kl, teacher (val_accuracy, \
-num_params), \
-baseline (val_accuracy, only_student, only_baseline, p_value). For embeddings it has val_map_at_r, \
-val_precision_at_1 and val_r_precision, in teacher (the best of several) and baseline too. only_student and \
-only_baseline then count the samples whose nearest other one is of their class.";
+num_params), baseline (val_accuracy, only_student, only_baseline, p_value). For embeddings it has \
+val_map_at_r, val_precision_at_1 and val_r_precision, in teacher (the best of several) and baseline too. \
+only_student and only_baseline then count the samples whose nearest other one is of their class.";
 
 /// Train a small student from a large teacher
 #[derive(Debug, clap::Args)]
@@ -120,14 +113,12 @@ const INHERITED: Inherited = Inherited {
         (
             "model",
             "Choose the student's network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, \
-             ...; \
-             `mentor models` lists them [default: linear; that of --preset]",
+             ...; `mentor models` lists them [default: linear; that of --preset]",
         ),
         (
             "loss",
             "Choose the loss of the labels: softmax for a classifier, triplet or contrastive for an \
-             embedding model \
-             [default: softmax; triplet with --mode relational or cosine]",
+             embedding model [default: softmax; triplet with --mode relational or cosine]",
         ),
         (
             "margin",
@@ -143,8 +134,7 @@ const INHERITED: Inherited = Inherited {
         (
             "schedule",
             "Choose how the learning rate falls over the run: constant does not, step by a factor, cosine to \
-             0 \
-             [default: cosine]",
+             0 [default: cosine]",
         ),
         (
             "epochs",

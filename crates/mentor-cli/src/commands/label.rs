@@ -26,8 +26,7 @@ Examples:
       write the part with index 3 of 16, as labels/labels-00003-of-00016.parquet
   sbatch --array=0-15 --wrap 'mentor label runs/ns --data photos/ --out labels/'
       in a SLURM array, a Kubernetes indexed job (with --num-shards) or an AWS Batch array, each process \
-finds its \
-own part
+finds its own part
   mentor self-train --data labelled/ --unlabelled photos/ --labels labels/ --out runs/next
       train a student on the labels
 
@@ -35,10 +34,8 @@ The probabilities of a row are softmax(scores / temperature). The scores are tho
 temperature · bias if mentor calibrate has stored class biases.
 
 A file is written whole or not at all, and then its manifest FILE.json with the teacher's hash. The same \
-command \
-skips files that are complete and intact, and writes those that are missing or damaged. It refuses a \
-complete file of \
-another teacher or of other images.";
+command skips files that are complete and intact, and writes those that are missing or damaged. It refuses a \
+complete file of another teacher or of other images.";
 
 /// Label images with a trained classifier, one shard a process
 #[derive(Debug, clap::Args)]

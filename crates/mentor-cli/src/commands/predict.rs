@@ -25,15 +25,12 @@ Examples:
   mentor predict runs/b photos/ --top 3 --format csv > predictions.csv
 
 Each file has a line, in the order given. Folders are searched with their subfolders, in natural order (img2 \
-before \
-img10). A file that cannot be decoded is reported on standard error; the others are predicted, and the exit \
-status \
-is 3.
+before img10). A file that cannot be decoded is reported on standard error; the others are predicted, and \
+the exit status is 3.
 
 JSON: path, predicted, confidence, and with --top 2 or more top[] (class, confidence). Confidence is the \
-softmax of the scores, \
-calibrated if `mentor calibrate` was run. An SVM is not trained to give probabilities, so that its \
-confidence is only an order.";
+softmax of the scores, calibrated if `mentor calibrate` was run. An SVM is not trained to give \
+probabilities, so that its confidence is only an order.";
 
 /// Classify image files with a trained model
 #[derive(Debug, clap::Args)]

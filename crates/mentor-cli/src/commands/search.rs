@@ -22,10 +22,8 @@ Examples:
       print a line of JSON for each image below new/
 
 The search is exact. The distance is that of training, Euclidean or cosine; between embeddings of unit norm, \
-the \
-Euclidean distance is from 0 to 2. A query that is also in the index finds itself, or an earlier file of the \
-same \
-pixels, at a distance of 0 up to rounding.
+the Euclidean distance is from 0 to 2. A query that is also in the index finds itself, or an earlier file of \
+the same pixels, at a distance of 0 up to rounding.
 
 JSON: query, neighbours[] (path, distance).";
 

@@ -28,28 +28,19 @@ Examples:
       end with a small model in OUT/distilled
 
 A round has three steps. First the teacher labels every image without noise; its confidence is calibrated on \
-the \
-validation images. Then confident images are chosen, the same number for each class, the most confident \
-first; they \
-are repeated if a class has too few. Last a student with noise learns from both kinds of labels, with the \
-loss \
-mean CE(labelled) + ratio x mean CE(pseudo-labelled). The student becomes the next teacher if it has more \
-validation \
-images right and the audit raises no alarm. Otherwise the round is rolled back.
+the validation images. Then confident images are chosen, the same number for each class, the most confident \
+first; they are repeated if a class has too few. Last a student with noise learns from both kinds of labels, \
+with the loss mean CE(labelled) + ratio x mean CE(pseudo-labelled). The student becomes the next teacher if \
+it has more validation images right and the audit raises no alarm. Otherwise the round is rolled back.
 
 The audit uses a held-out set: labelled images (5 %, at least five of a class, at most a fifth of few \
-labels) that \
-nobody trains on and that are pseudo-labelled like the others. Copies of validation and test images are left \
-out of \
-the unlabelled ones.
+labels) that nobody trains on and that are pseudo-labelled like the others. Copies of validation and test \
+images are left out of the unlabelled ones.
 
 OUT holds the best model, so that eval, predict and embed work on it. OUT/baseline holds the same network, \
-trained on \
-the labels alone. If a student makes more than 600 updates, teacher and baseline make fewer: short trials on \
-the \
-labels find how many, in OUT/length.json. The test split is opened once, at the end. Ctrl-C stops; the same \
-command \
-resumes at any stage.
+trained on the labels alone. If a student makes more than 600 updates, teacher and baseline make fewer: \
+short trials on the labels find how many, in OUT/length.json. The test split is opened once, at the end. \
+Ctrl-C stops; the same command resumes at any stage.
 
 The weights that are judged and kept are a moving average over the updates, with the decay \
 training.ema=0.999 (--set).
@@ -191,18 +182,14 @@ const INHERITED: Inherited = Inherited {
         (
             "augment",
             "Augment the labelled images at random, for teacher and baseline: none, flip (left to right), \
-             shift or \
-             shift:N (pad and crop by up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, standard \
-             (shifts, \
-             flips, rotations by up to 10 degrees, random erasing), or rand-augment:N,M (N operations of \
-             magnitude M, \
-             0 to 10) [default: shift]",
+             shift or shift:N (pad and crop by up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, \
+             standard (shifts, flips, rotations by up to 10 degrees, random erasing), or rand-augment:N,M (N \
+             operations of magnitude M, 0 to 10) [default: shift]",
         ),
         (
             "model",
             "Choose the teacher's network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, \
-             ...; \
-             `mentor models` lists them [default: cnn]",
+             ...; `mentor models` lists them [default: cnn]",
         ),
         (
             "dropout",
@@ -212,8 +199,7 @@ const INHERITED: Inherited = Inherited {
         (
             "stochastic_depth",
             "Drop the last residual block of teacher and baseline with this probability, from 0 to below 1; \
-             earlier \
-             blocks less often [default: 0]",
+             earlier blocks less often [default: 0]",
         ),
         (
             "l2",
@@ -237,14 +223,12 @@ const INHERITED: Inherited = Inherited {
         (
             "schedule",
             "Choose how the learning rate falls over each stage: constant does not, step by a factor, cosine \
-             to 0 \
-             [default: cosine]",
+             to 0 [default: cosine]",
         ),
         (
             "epochs",
             "Let a student pass this many times over the larger of labelled and unlabelled images, at least \
-             1 \
-             [default: 6]",
+             1 [default: 6]",
         ),
     ],
     hidden: &[
@@ -342,9 +326,8 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_configuration() {
         let flags = "--data digits --unlabelled u --labels l --method pseudo-label --rounds 2 --student cnn \
-                     --threshold 0.4 \
-            --label-kind soft --top-k 3 --per-class 7 --max-copies 2 --ratio 3 --noise-augment shift \
-                     --noise-dropout 0.1 \
+                     --threshold 0.4 --label-kind soft --top-k 3 --per-class 7 --max-copies 2 --ratio 3 \
+                     --noise-augment shift --noise-dropout 0.1 \
             --noise-stochastic-depth 0.3 --audit-fraction 0.2 --no-baseline --distill-to linear";
         let expected = "data.source = 'digits'
             [self_train]

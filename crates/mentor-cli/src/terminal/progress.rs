@@ -216,10 +216,8 @@ fn epoch_line(metrics: &EpochMetrics, epochs: usize) -> String {
 /// Said once, above the first line of health.
 const LEGEND: &str = "  \
 easy, semi-hard, hard: triplets whose negative is beyond the margin, within it, nearer than the positive; \
-active: terms of the \
-loss above 0\n  same, different: mean distance of pairs of one class, of two; norm: mean length of an \
-embedding; spread: how far \
-they lie about their mean (0: all are one point)";
+active: terms of the loss above 0\n  same, different: mean distance of pairs of one class, of two; norm: \
+mean length of an embedding; spread: how far they lie about their mean (0: all are one point)";
 
 /// How a ranking loss is doing; nothing for other losses.
 fn health_line(metrics: &EpochMetrics) -> Option<String> {
@@ -297,8 +295,7 @@ mod tests {
     fn an_epoch_is_one_line() {
         let metrics = metrics();
         let expected = "epoch  9/20  train loss 0.5000 accuracy 0.8750  val loss 0.6000 accuracy 0.7500  13 \
-                        s  \
-            (50 % of it waiting for images)";
+                        s  (50 % of it waiting for images)";
         assert_eq!(epoch_line(&metrics, 20), expected);
         assert_eq!(health_line(&metrics), None);
     }

@@ -115,8 +115,7 @@ fn images_without_labels_teach_softly_and_refuse_a_hard_weight() {
 }
 
 const FACES: &str = "distill --teacher faces --data data --model mlp:4 --epochs 2 --batch-size 8 \
-                     --classes-per-batch 2 \
-    --samples-per-class 4 --out near";
+                     --classes-per-batch 2 --samples-per-class 4 --out near";
 
 #[test]
 fn an_embedding_model_teaches_distances_and_directions() {

@@ -163,8 +163,7 @@ fn a_signal_while_images_are_read_ends_at_once_and_nothing_is_written() {
 
 /// A student of one pass over 324 updates, after a baseline of as many, with a checkpoint after every update.
 const DISTILL: &str = "distill --teacher big --data digits --model mlp:8 --epochs 1 --batch-size 4 --augment \
-                       shift \
-    --set training.checkpoint_secs=0 --out small";
+                       shift --set training.checkpoint_secs=0 --out small";
 
 #[test]
 fn a_killed_distillation_ends_in_the_same_student_and_the_same_baseline() {

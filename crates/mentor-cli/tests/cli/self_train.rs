@@ -9,8 +9,7 @@ use crate::fixtures::image_folder;
 use crate::{assert_fails, json, mentor, stderr, stdout};
 
 const DIGITS: &str = "self-train --data digits --labels-per-class 25 --model mlp:16 --noise-dropout 0.1 \
-                      --epochs 3 --batch-size 64 \
-    --rounds 2 --out run";
+                      --epochs 3 --batch-size 64 --rounds 2 --out run";
 
 /// Labelled cats and dogs in `data`, and in `loose` other images without labels.
 fn folders(dir: &Path) {
@@ -27,8 +26,7 @@ fn folders(dir: &Path) {
 }
 
 const FOLDERS: &str = "self-train --data data --unlabelled loose --model mlp:8 --noise-augment shift \
-                       --noise-dropout 0 --epochs 4 \
-    --batch-size 8 --rounds 1 --out run";
+                       --noise-dropout 0 --epochs 4 --batch-size 8 --rounds 1 --out run";
 
 #[test]
 fn one_command_gives_a_student_with_its_baseline_and_its_report() {

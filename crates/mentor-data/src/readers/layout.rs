@@ -233,8 +233,7 @@ fn hint_for(root: &Tree) -> String {
         several => {
             return format!(
                 "{} hold IDX files: name one of these folders, or put the files of all into one, with names \
-                 such as \
-                 train-images-idx3-ubyte and test-images-idx3-ubyte",
+                 such as train-images-idx3-ubyte and test-images-idx3-ubyte",
                 listed_names(several.iter().map(|folder| folder.id.as_str()))
             );
         }

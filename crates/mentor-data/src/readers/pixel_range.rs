@@ -112,8 +112,7 @@ impl PixelStatistics {
             let levels = level(max) - level(min) + 1.0;
             return refuse(&format!(
                 "rounded to bytes, at most {levels} different ones would be left of them: subtract the \
-                 minimum and divide by the range, so \
-                 that they are floats from 0 to 1"
+                 minimum and divide by the range, so that they are floats from 0 to 1"
             ));
         }
         Ok(range)

@@ -64,15 +64,13 @@ pub(crate) fn panel(evaluation: &Evaluation, loss: &str, temperature: Option<f64
     let stored = temperature.map_or(String::new(), |temperature| {
         format!(
             " These are the scores as they were trained; the model has been calibrated since, with \
-             temperature <b>{}</b>, and \
-             <code>mentor eval</code> and <code>predict</code> answer with it.",
+             temperature <b>{}</b>, and <code>mentor eval</code> and <code>predict</code> answer with it.",
             value(temperature)
         )
     });
     let caption = format!(
         "Of the samples to which the model gave, say, 80\u{202f}% confidence{origin}, 80\u{202f}% should be \
-         right: dots below \
-         the diagonal are over-confident; here the expected calibration error (ECE) is {}; \
+         right: dots below the diagonal are over-confident; here the expected calibration error (ECE) is {}; \
          {finding}.{stored}",
         if evaluation.num_samples < FEW_IN_ALL { ece } else { format!("<b>{ece}</b>") }
     );

@@ -145,8 +145,7 @@ pub(crate) fn overlay(runs: &[RunReport], names: &[String]) -> String {
             "The lower solid line generalises better; the distance to its dashed line is overfitting."
         } else {
             "These runs minimise different losses or penalties, whose sums do not compare: read each curve's \
-             shape \
-             here, and compare the runs by their accuracy or retrieval."
+             shape here, and compare the runs by their accuracy or retrieval."
         }
         .to_owned(),
     };

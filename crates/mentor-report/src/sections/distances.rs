@@ -56,8 +56,7 @@ pub(crate) fn panel(distances: &PairDistances, id: &str) -> String {
     let drawn = if *sampled { " Pairs are a random sample of all." } else { "" };
     let caption = format!(
         "A distance tells the classes apart only where the histograms do not overlap: here they share \
-         <b>{}</b> of their \
-         area.{drawn}",
+         <b>{}</b> of their area.{drawn}",
         percent(overlap)
     );
     figure("Distances of pairs", &(legend(&keys) + &svg), &caption)

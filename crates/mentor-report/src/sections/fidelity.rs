@@ -33,8 +33,7 @@ fn table(found: &Distillation) -> String {
     );
     let mut caption = format!(
         "Student and teachers agree on {} of the images; mean KL(teacher ‖ student) {} nats. Images a second \
-         in batches \
-         of {SPEED_BATCH}.",
+         in batches of {SPEED_BATCH}.",
         percent(found.agreement),
         value(found.mean_kl)
     );
@@ -56,8 +55,7 @@ pub(crate) fn embeddings(found: &EmbeddingFidelity) -> String {
     );
     let mut caption = format!(
         "What the embeddings find among each other: precision at 1, R-precision and MAP@R. Images a second \
-         in batches of \
-         {SPEED_BATCH}."
+         in batches of {SPEED_BATCH}."
     );
     if let Some(baseline) = &found.baseline {
         caption += " Right is an image whose nearest other one is of its class.";

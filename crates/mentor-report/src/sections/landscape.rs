@@ -15,10 +15,8 @@ const EARLY_TO_LATE: [[f64; 3]; 3] = [[240.0, 170.0, 60.0], [214.0, 84.0, 110.0]
 pub(crate) fn along_weight(landscape: &Landscape, id: &str) -> String {
     let caption = format!(
         "The curve is J when only this weight moves and all others stay at their last values (mean of {} \
-         training \
-         images): the dots fall towards it as the <em>other</em> weights learn, and come to rest near its \
-         lowest point, \
-         where the slope is zero.",
+         training images): the dots fall towards it as the <em>other</em> weights learn, and come to rest \
+         near its lowest point, where the slope is zero.",
         count(landscape.num_samples as u64)
     );
     draw(landscape, "Cost along one weight", 6.0, "weight", &format!("{id}-along-weight"), &caption)
@@ -28,10 +26,8 @@ pub(crate) fn along_weight(landscape: &Landscape, id: &str) -> String {
 pub(crate) fn along_line(landscape: &Landscape, id: &str) -> String {
     let caption = format!(
         "The curve is J on the straight way from the first weights (0) to the last (1), the dots are where \
-         the optimiser \
-         went (mean of {} training images): steps shorten as the slope flattens, and dots below the curve \
-         show that its \
-         own way was better than the straight one.",
+         the optimiser went (mean of {} training images): steps shorten as the slope flattens, and dots \
+         below the curve show that its own way was better than the straight one.",
         count(landscape.num_samples as u64)
     );
     draw(landscape, "Cost along the way", 50.0, "share of the way", &format!("{id}-along-line"), &caption)

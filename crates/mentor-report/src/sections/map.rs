@@ -120,8 +120,7 @@ pub(crate) fn panel(map: &EmbeddingMap, class: &dyn Fn(u32) -> String, sheet: &S
     };
     let caption = format!(
         "{all} on the plane of their two largest principal components, which hold <b>{}</b> of the variance: \
-         classes that lie \
-         apart here are apart; classes that overlap may still be apart in the other \
+         classes that lie apart here are apart; classes that overlap may still be apart in the other \
          directions.{fitted}{peeks}",
         percent(map.explained[0] + map.explained[1])
     );

@@ -66,8 +66,7 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
     } else {
         format!(
             "Each of {} is looked up among all the others by {distance} distance, R being the number of \
-             others of its class. \
-             Intervals are of a bootstrap over the queries.{lone}",
+             others of its class. Intervals are of a bootstrap over the queries.{lone}",
             counted(found.num_queries as u64, "sample", "samples")
         )
     };
@@ -92,8 +91,7 @@ pub(crate) fn rows(analysis: &EmbeddingAnalysis, class: &dyn Fn(u32) -> String, 
         "Queries on the left, then what is nearest, with distances: <span class=\"right\">✓ blue</span> is \
          of the query's \
          class, <span class=\"wrong\">✗ orange</span> is not (here {} of {}). Look at what the wrong ones \
-         have in common with \
-         their query.",
+         have in common with their query.",
         count(wrong as u64),
         count(all as u64)
     );

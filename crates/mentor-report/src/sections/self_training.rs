@@ -50,8 +50,7 @@ fn stages(run: &RunReport, found: &SelfTraining) -> String {
     );
     let mut caption = format!(
         "{}: {} labelled images, {} more as an audit set that nobody trains on, {} images without labels. \
-         The final model is bold; the \
-         test split was opened once, at the end.",
+         The final model is bold; the test split was opened once, at the end.",
         escape(&found.method),
         count(found.num_labelled as u64),
         count(found.num_canary as u64),
@@ -68,8 +67,7 @@ fn stages(run: &RunReport, found: &SelfTraining) -> String {
     let leaks = &found.leaks;
     caption += &format!(
         " Of {} images offered without labels {} were copies of others and left out, {} showed the picture \
-         of a validation, test or \
-         audit image and were {}.",
+         of a validation, test or audit image and were {}.",
         count(leaks.num_offered as u64),
         count(leaks.num_exact as u64),
         count(leaks.num_near as u64),
@@ -110,9 +108,8 @@ fn curve(found: &SelfTraining, id: &str) -> String {
         keys: None,
         mark: None,
         caption: "Round 0 is the first teacher. A student with no more validation images right than its \
-                  teacher, or whose labels fall \
-                  out of the audit set's interval, is rolled back, and the next one learns from the same \
-                  teacher."
+                  teacher, or whose labels fall out of the audit set's interval, is rolled back, and the \
+                  next one learns from the same teacher."
             .to_owned(),
     };
     draw(chart, "round", found.rounds.len() as f64)
@@ -152,9 +149,8 @@ fn rounds(found: &SelfTraining) -> String {
         "Rounds",
         &content,
         "Teacher and student on validation; kept: the share of the unlabelled images that is chosen; copies: \
-         how often one is seen in an \
-         epoch; audit: the share of the audit set's labels that is right; drift: the share of labels that \
-         would have to change for the \
+         how often one is seen in an epoch; audit: the share of the audit set's labels that is right; drift: \
+         the share of labels that would have to change for the \
          classes to be as frequent as among the labels; changed: labels that differ from the last round's.",
     )
 }
@@ -192,8 +188,7 @@ fn classes(found: &SelfTraining, last: &Round) -> String {
     );
     let caption = format!(
         "Labels of round {}. The precision is that of the audit set's labels, with Wilson's interval: a bar \
-         over the whole width says \
-         that the audit set is too small to tell.",
+         over the whole width says that the audit set is too small to tell.",
         last.summary.round
     );
     figure("Labels and audit, class by class", &content, &caption)

@@ -417,8 +417,7 @@ impl RankingBatches {
             None => {
                 check.check(!given, || {
                     "mining none takes triplets that you give: name their CSV file with --triplets, or \
-                     choose \
-                     mining all, hard or semi-hard"
+                     choose mining all, hard or semi-hard"
                         .into()
                 });
                 let classes_per_batch = data.classes_per_batch.unwrap_or(16);

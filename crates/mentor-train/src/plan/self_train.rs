@@ -238,8 +238,7 @@ fn pool(config: &SelfTrainConfig, check: &mut Checker) -> Pool {
         (given, _) => {
             let both = "unlabelled and labels_per_class are two sources of images without labels; give one";
             let none = "there are no images without labels; give --unlabelled DIR, or --labels-per-class N \
-                        to take the \
-                labels of all but N training images of each class away";
+                        to take the labels of all but N training images of each class away";
             check.problems.push(if given.is_some() { both } else { none }.to_owned());
             Pool::Data(String::new())
         }

@@ -26,10 +26,8 @@ pub(super) fn tell_of_data(
     }
     if plan.options.split_by == SplitBy::Class && matches!(plan.loss, LossPlan::Scores(_)) {
         let text = "--split-by class gives validation and test classes that a classifier never learns, so \
-                    that its \
-                    accuracy there is 0 and chooses no weights; it is for embeddings (--loss triplet, or \
-                    mentor eval \
-                    --retrieval)";
+                    that its accuracy there is 0 and chooses no weights; it is for embeddings (--loss \
+                    triplet, or mentor eval --retrieval)";
         execution.warn(text.to_owned());
     }
     if plan.options.on_bad_image == BadImage::Quarantine {

@@ -78,8 +78,7 @@ impl<'a> Opened<'a> {
         } else if *own && !*same && trained.file.source_blake3.is_some() {
             output::note(&format!(
                 "warning: {}: its training or validation images have changed since the model was trained; \
-                 unless it has splits of its \
-                 own, the model may have learned from some of these",
+                 unless it has splits of its own, the model may have learned from some of these",
                 source.name()
             ));
         }

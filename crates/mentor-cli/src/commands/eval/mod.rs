@@ -36,17 +36,14 @@ Examples:
       search the nearest training images of each test image
 
 Numbers in brackets are 95 % intervals: of the accuracy Wilson's, of retrieval those of a bootstrap over the \
-queries. Macro averages \
-are means over the classes that have images. What is undefined, such as the recall of a class without \
-images, is a dash, and null in JSON.
+queries. Macro averages are means over the classes that have images. What is undefined, such as the recall \
+of a class without images, is a dash, and null in JSON.
 
 JSON of a classifier: split, num_samples, loss (data_loss + penalty), data_loss, penalty, accuracy, \
-accuracy_interval, macro_recall, \
-macro_f1, top5_accuracy, ece (expected calibration error), per_class[] (class, num_samples, num_predicted, \
-precision, recall, f1), \
+accuracy_interval, macro_recall, macro_f1, top5_accuracy, ece (expected calibration error), per_class[] \
+(class, num_samples, num_predicted, precision, recall, f1), \
 confusion[target][predicted] (of more than 100 classes num_classes and the lists target, predicted and count \
-of what is above 0), \
-calibration[].
+of what is above 0), calibration[].
 
 JSON of embeddings: split, gallery, precision_at_1, r_precision, map_at_r, recall_at_1, recall_at_5, \
 recall_at_10, \

@@ -27,9 +27,8 @@ Examples:
   mentor loss contrastive --distance 0.5 --same no --margin 1";
 
 const JSON: &str = "JSON: loss (the mean over the samples), per_sample[] (L_i), gradient[][] (the derivative \
-of each \
-sample's own L_i with respect to its scores; divide it by the number of samples for the gradient of the \
-mean).";
+of each sample's own L_i with respect to its scores; divide it by the number of samples for the gradient of \
+the mean).";
 
 const SVM_EXAMPLES: &str = "\
 Examples:

@@ -27,11 +27,9 @@ Examples:
       read N rows of D numbers from e.npy and N integers from l.npy
 
 JSON: loss (the mean over all selected triplets, or with --average active over those with a loss), \
-gradient[][] \
-(with respect to the embeddings), num_valid, num_active, num_easy, num_semi_hard, num_hard (of the selected \
-triplets), batch (the same counts of all triplets; for the soft margin, which has no easy ones, at margin \
-0), \
-mean_positive_distance, mean_negative_distance.";
+gradient[][] (with respect to the embeddings), num_valid, num_active, num_easy, num_semi_hard, num_hard (of \
+the selected triplets), batch (the same counts of all triplets; for the soft margin, which has no easy ones, \
+at margin 0), mean_positive_distance, mean_negative_distance.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRIPLET_HELP)]

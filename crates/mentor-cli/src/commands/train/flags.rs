@@ -25,13 +25,11 @@ Examples:
       a configuration from a file, changed in one place
 
 Ctrl-C finishes the update, writes a checkpoint and exits with status 130. The same command continues the \
-run, \
-after a power cut too. The weights are then the same, bit for bit, as those of a run that was never \
+run, after a power cut too. The weights are then the same, bit for bit, as those of a run that was never \
 interrupted.
 
 summary.json: val_loss, val_accuracy, train_loss and train_accuracy are those of epoch best_epoch, whose \
-weights \
-are kept. last_train_loss and last_train_accuracy are those of the last epoch.";
+weights are kept. last_train_loss and last_train_accuracy are those of the last epoch.";
 
 /// Train a classifier or an embedding model, or continue a run that was interrupted
 #[derive(Debug, clap::Args)]
@@ -472,17 +470,13 @@ mod tests {
     #[test]
     fn every_flag_of_the_configuration_reaches_it() {
         let flags = "--data digits --model cnn --loss softmax --label-smoothing 0.1 --l1 1 --l2 2 \
-                     --optimizer sgd \
-            --learning-rate 3 --momentum 0.5 --no-nesterov --batch-size 4 --epochs 5 --schedule constant \
-            --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment shift --clip-norm 7 --seed 8 \
-                     --patience 9 \
-            --val-fraction 0.3 --test-fraction 0.4 --on-bad-image skip --size 10x11 --channels 3 \
-                     --keep-duplicates \
-            --resize fit-pad --mining all --average active --distance cosine --form hinge --embedding-size \
-                     12 \
+                     --optimizer sgd --learning-rate 3 --momentum 0.5 --no-nesterov --batch-size 4 --epochs \
+                     5 --schedule constant --warmup-epochs 6 --dropout 0.2 --stochastic-depth 0.3 --augment \
+                     shift --clip-norm 7 --seed 8 --patience 9 --val-fraction 0.3 --test-fraction 0.4 \
+                     --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates --resize fit-pad \
+                     --mining all --average active --distance cosine --form hinge --embedding-size 12 \
             --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by \
-                     class \
-            --init-from run --freeze stem,blocks.0";
+                     class --init-from run --freeze stem,blocks.0";
         let expected = "
             [data]
             source = 'digits'

@@ -299,8 +299,7 @@ fn leak_warning(leaks: &Leaks) -> Option<String> {
     };
     Some(format!(
         "of {}: {} of labelled, validation or test images and left out; {} the same picture as a validation, \
-         test or audit \
-         image and {near} (such as {first} = {second})",
+         test or audit image and {near} (such as {first} = {second})",
         counted(*num_offered, "unlabelled image", "unlabelled images"),
         counted(*num_exact, "is a copy", "are copies"),
         counted(*num_near, "shows", "show"),
