@@ -18,6 +18,7 @@
 //! data for each fold.
 
 mod balance;
+mod coordinates;
 mod error;
 mod factor;
 mod gap;
@@ -28,6 +29,7 @@ mod products;
 mod record;
 mod solve;
 mod solvers;
+mod tridiagonal;
 mod vectors;
 
 pub use error::LinearError;
