@@ -120,10 +120,9 @@ impl Coordinates {
             found += square(&own[..rows.num_features * PANEL]);
             own[rows.num_features * PANEL..].copy_from_slice(&panel[len * PANEL..]);
         }
-        if !((found - wanted).abs() <= 0.01 * wanted) {
-            weights.fill(0.0);
-        }
-        weights
+        // False if they are not numbers.
+        let is_kept = (found - wanted).abs() <= 0.01 * wanted;
+        if is_kept { weights } else { vec![0.0; weights.len()] }
     }
 }
 

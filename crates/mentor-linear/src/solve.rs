@@ -21,6 +21,9 @@ use crate::solvers;
 /// | `l2` | hinges | proximal point method in the dual, semismooth Newton steps |
 /// | `l1`, both | softmax | accelerated proximal steps in the Hessian's metric, with screening |
 ///
+/// Few samples of many features, with `l2` alone, are first solved in coordinates of the samples' span. Only
+/// the iterations on the data after that are observed.
+///
 /// # Errors
 ///
 /// If the problem is not well defined, or has no optimum.
