@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 use mentor_random::{Purpose, Stream};
 use rayon::prelude::*;
 
+use crate::coordinates::Coordinates;
 use crate::error::LinearError;
 use crate::objective::value_and_dual;
-use crate::problem::Problem;
+use crate::problem::{Loss, Problem};
 use crate::products::Rows;
 use crate::record::{SolveOptions, State};
-use crate::solve::solve_checked;
+use crate::solve::{begin_in_coordinates, solve_checked};
 
 /// Which penalties, and how they are judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,9 +112,11 @@ pub fn path(
         });
     }
     let folds = assign(problem, options)?;
+    let all = Rows::new(problem.features, problem.num_features, problem.num_classes);
+    let coordinates = if has_l1(&penalties) { None } else { Coordinates::of(&all) };
     let results: Vec<Vec<Judged>> = (0..options.folds)
         .into_par_iter()
-        .map(|fold| judge(problem, options, &penalties, &folds, fold, stop))
+        .map(|fold| judge(problem, options, &penalties, &folds, fold, coordinates.as_ref(), stop))
         .collect::<Result<_, _>>()?;
     let points: Vec<PathPoint> = penalties
         .iter()
@@ -125,6 +128,10 @@ pub fn path(
     let enough = loss(best) + points[best].standard_error;
     let one_standard_error = (0..best).find(|&place| loss(place) <= enough).unwrap_or(best);
     Ok(Path { points, best, one_standard_error })
+}
+
+fn has_l1(penalties: &[(f64, f64)]) -> bool {
+    penalties.iter().any(|penalty| penalty.1 > 0.0)
 }
 
 /// What one model is worth on the samples left out.
@@ -180,6 +187,7 @@ fn judge(
     penalties: &[(f64, f64)],
     folds: &[Option<usize>],
     fold: usize,
+    coordinates: Option<&Coordinates>,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Judged>, LinearError> {
     let (train, left_out): (Vec<usize>, Vec<usize>) =
@@ -196,8 +204,17 @@ fn judge(
         max_iterations: options.max_iterations,
         start: None,
     };
+    let all = Rows::new(whole.features, whole.num_features, whole.num_classes);
+    let len = all.num_samples;
+    let of_sample = |coordinates: &Coordinates| -> Vec<f32> {
+        train.iter().flat_map(|sample| &coordinates.features[sample * len..][..len]).copied().collect()
+    };
+    let inner_features = coordinates.map(of_sample).unwrap_or_default();
+    let mut inner = State { weights: Vec::new(), dual: Vec::new() };
     let mut state = State { weights: vec![0.0; unseen.num_weights()], dual: Vec::new() };
     let mut judged = Vec::with_capacity(penalties.len());
+    let mut trail = Trail::default();
+    let with_l1 = has_l1(penalties);
     for &(l2, l1) in penalties {
         let problem = Problem {
             features: &features,
@@ -210,6 +227,14 @@ fn judge(
         let checked = problem.check()?;
         checked.check_penalty()?;
         solve_options.check(&checked)?;
+        if checked.loss == Loss::Softmax && !with_l1 {
+            let weights = if coordinates.is_some() { &mut inner.weights } else { &mut state.weights };
+            trail.extend(l2, weights);
+        }
+        if let Some(coordinates) = coordinates {
+            let samples = Some((inner_features.as_slice(), &all));
+            (state, inner) = begin_in_coordinates(&checked, coordinates, samples, &solve_options, inner);
+        }
         let mut observe = |_: &_| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let solution = solve_checked(&checked, &solve_options, &mut state, &mut observe);
         if stop() {
@@ -220,6 +245,29 @@ fn judge(
         judged.push(Judged { loss, accuracy, num_nonzero_weights, relative_gap: solution.relative_gap });
     }
     Ok(judged)
+}
+
+/// The last two solutions. Weights go smoothly along a path, so that a line through both in ln l2 comes near
+/// the next.
+#[derive(Default)]
+struct Trail {
+    logarithm: f64,
+    step: f64,
+    weights: Vec<f64>,
+}
+
+impl Trail {
+    /// Remembers the solution of the penalty before, and moves it towards that of `l2`.
+    fn extend(&mut self, l2: f64, weights: &mut [f64]) {
+        let step = l2.ln() - self.logarithm;
+        let before = std::mem::replace(&mut self.weights, weights.to_vec());
+        // No further than the last step went.
+        let share = if self.step < 0.0 { (step / self.step).min(1.0) } else { 0.0 };
+        if before.len() == weights.len() {
+            weights.iter_mut().zip(before).for_each(|(w, before)| *w += share * (*w - before));
+        }
+        (self.logarithm, self.step) = (l2.ln(), step);
+    }
 }
 
 /// Mean loss and accuracy of the samples left out, with features in `rows`.

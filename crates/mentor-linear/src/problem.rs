@@ -1,5 +1,6 @@
 //! What is minimised.
 
+use crate::coordinates::SecondMoment;
 use crate::error::LinearError;
 use crate::products::Rows;
 
@@ -63,6 +64,8 @@ pub(crate) struct Checked<'a> {
     pub(crate) l2: f64,
     pub(crate) l1: f64,
     pub(crate) bias: bool,
+    /// Where the features are coordinates, what is known of them.
+    pub(crate) second_moment: Option<&'a SecondMoment>,
 }
 
 impl<'a> Problem<'a> {
@@ -92,7 +95,8 @@ impl<'a> Problem<'a> {
         }
         let rows = Rows::new(self.features, self.num_features, self.num_classes);
         let (loss, l2, l1, bias) = (self.loss, self.l2, self.l1, self.bias);
-        Ok(Checked { rows, targets: self.targets, sample_scales, loss, l2, l1, bias })
+        let targets = self.targets;
+        Ok(Checked { rows, targets, sample_scales, loss, l2, l1, bias, second_moment: None })
     }
 
     fn check_parameters(&self) -> Result<(), LinearError> {

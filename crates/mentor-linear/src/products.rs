@@ -36,6 +36,11 @@ impl<'a> Rows<'a> {
         Self { features, num_samples: features.len() / num_features, num_features, num_classes }
     }
 
+    /// The same data, scored on so many classes.
+    pub(crate) fn with_classes(&self, num_classes: usize) -> Self {
+        Self { num_classes, ..*self }
+    }
+
     pub(crate) fn num_panels(&self) -> usize {
         self.num_classes.div_ceil(PANEL)
     }

@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use crate::coordinates::Coordinates;
 use crate::error::LinearError;
 use crate::gap::Certifier;
 use crate::problem::{Checked, Loss, Problem};
+use crate::products::Rows;
 use crate::record::{Progress, Record, Solution, SolveOptions, State};
 use crate::solvers;
 
@@ -18,6 +20,9 @@ use crate::solvers;
 /// | `l2` | softmax | Newton's method, each step by preconditioned conjugate gradients |
 /// | `l2` | hinges | proximal point method in the dual, semismooth Newton steps |
 /// | `l1`, both | softmax | accelerated proximal steps in the Hessian's metric, with screening |
+///
+/// Few samples of many features, with `l2` alone, are first solved in coordinates of the samples' span. Only
+/// the iterations on the data after that are observed.
 ///
 /// # Errors
 ///
@@ -60,7 +65,39 @@ pub fn solve(
         Err(LinearError::NoPenalty) => return Err(without_penalty(problem, options)),
         other => other?,
     }
+    if checked.l1 == 0.0
+        && options.start.is_none()
+        && let Some(coordinates) = Coordinates::of(&checked.rows)
+    {
+        let inner = State { weights: Vec::new(), dual: Vec::new() };
+        state = begin_in_coordinates(&checked, &coordinates, None, options, inner).0;
+    }
     Ok(solve_checked(&checked, options, &mut state, observe))
+}
+
+/// Solves the problem in coordinates, of all samples or of some, from `inner` on. Returns where the data
+/// themselves begin, and what `inner` has become.
+pub(crate) fn begin_in_coordinates(
+    checked: &Checked<'_>,
+    coordinates: &Coordinates,
+    samples: Option<(&[f32], &Rows<'_>)>,
+    options: &SolveOptions,
+    mut inner: State,
+) -> (State, State) {
+    let len = coordinates.second_moment.num_samples;
+    let (features, all) = samples.unwrap_or((&coordinates.features, &checked.rows));
+    let problem = Checked {
+        rows: Rows::new(features, len, checked.rows.num_classes),
+        sample_scales: checked.sample_scales.clone(),
+        second_moment: Some(&coordinates.second_moment),
+        ..*checked
+    };
+    inner.weights.resize(problem.rows.num_weights(), 0.0);
+    // The data must find the gap that is asked for, although their coordinates were rounded.
+    let options = SolveOptions { relative_gap: 0.9 * options.relative_gap, ..options.clone() };
+    solve_checked(&problem, &options, &mut inner, &mut |_| ControlFlow::Continue(()));
+    let weights = coordinates.weights(all, &inner.weights);
+    (State { weights, dual: inner.dual.clone() }, inner)
 }
 
 pub(crate) fn solve_checked(

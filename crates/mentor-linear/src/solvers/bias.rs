@@ -6,21 +6,23 @@ use crate::problem::Checked;
 /// Newton steps at most. Each costs as much as a value of the loss.
 const MOST_STEPS: usize = 30;
 
-/// Moves the bias of `weights`, and `scores` with it, until Σ_i a_i/N (p_ic − [y_i = c]) is at most
-/// `tolerance` of Σ a_i/N for each class.
+/// Moves the bias of `weights`, and `scores` with it, until Σ_i a_i/N (p_ic − [y_i = c]) is for each class at
+/// most `tolerance` of the mass Σ_i a_i/N (1 − p_iy): what is left is what a dual point loses.
 pub(crate) fn optimise_bias(problem: &Checked<'_>, weights: &mut [f64], scores: &mut [f64], tolerance: f64) {
     let Checked { rows, targets, sample_scales, .. } = problem;
     let (stride, num_classes) = (rows.stride(), rows.num_classes);
     let total: f64 = sample_scales.iter().sum();
     for _ in 0..MOST_STEPS {
-        // The gradient, the Hessian, and room for the probabilities of a sample.
-        let sums = rows.sum(num_classes * (num_classes + 2), |sample, sums| {
+        // The mass, the gradient, the Hessian, and room for the probabilities of a sample.
+        let sums = rows.sum(1 + num_classes * (num_classes + 2), |sample, sums| {
+            let (mass, sums) = sums.split_at_mut(1);
             let (gradient, rest) = sums.split_at_mut(num_classes);
             let (hessian, probs) = rest.split_at_mut(num_classes * num_classes);
             let target = targets[sample] as usize;
             softmax(&scores[sample * stride..][..num_classes], target, probs);
             let scale = sample_scales[sample];
             let others: f64 = probs.iter().sum();
+            mass[0] += scale * others;
             for (gradient, &prob) in gradient.iter_mut().zip(probs.iter()) {
                 *gradient += scale * prob;
             }
@@ -32,8 +34,9 @@ pub(crate) fn optimise_bias(problem: &Checked<'_>, weights: &mut [f64], scores: 
                 row[class] += factor;
             }
         });
+        let (mass, sums) = (sums[0], &sums[1..]);
         let gradient = &sums[..num_classes];
-        if gradient.iter().all(|slope| slope.abs() <= tolerance * total) {
+        if gradient.iter().all(|slope| slope.abs() <= tolerance * mass) {
             return;
         }
         // Adding the same number to all biases changes nothing: the Hessian is singular there, and a

@@ -154,20 +154,32 @@ impl<'a> Hessian<'a> {
         }
     }
 
-    fn block(&self, class: Option<usize>) -> Symmetric {
-        let Checked { rows, targets, l2, bias, .. } = self.problem;
-        let stride = rows.stride();
+    /// The weight of x̃x̃ᵀ in the block of a class, or in the mean of all.
+    fn curvature(&self, sample: usize, class: Option<usize>) -> f64 {
+        let rows = &self.problem.rows;
+        let probs = &self.probs[sample * rows.stride()..][..rows.num_classes];
         let is_star = self.is_star();
-        let curvature = |sample: usize| {
-            let probs = &self.probs[sample * stride..][..rows.num_classes];
-            let of = |class: usize| match probs[class] {
-                p if !is_star => f64::from(p * (1.0 - p).max(0.0)),
-                _ if class == targets[sample] as usize => f64::from(probs.iter().sum::<f32>()),
-                p => f64::from(p),
-            };
-            let mean = || (0..rows.num_classes).map(of).sum::<f64>() / rows.num_classes as f64;
-            self.scales[sample] * class.map_or_else(mean, of)
+        let of = |class: usize| match probs[class] {
+            p if !is_star => f64::from(p * (1.0 - p).max(0.0)),
+            _ if class == self.problem.targets[sample] as usize => f64::from(probs.iter().sum::<f32>()),
+            p => f64::from(p),
         };
+        let mean = || (0..rows.num_classes).map(of).sum::<f64>() / rows.num_classes as f64;
+        self.scales[sample] * class.map_or_else(mean, of)
+    }
+
+    /// Σ_i of what stands before x̃_i x̃_iᵀ, `[stride]` by class.
+    pub(crate) fn total_curvatures(&self) -> Vec<f64> {
+        let rows = &self.problem.rows;
+        rows.sum(rows.stride(), |sample, sums| {
+            let of_class = sums.iter_mut().take(rows.num_classes).enumerate();
+            of_class.for_each(|(class, sum)| *sum += self.curvature(sample, Some(class)));
+        })
+    }
+
+    fn block(&self, class: Option<usize>) -> Symmetric {
+        let Checked { rows, l2, bias, .. } = self.problem;
+        let curvature = |sample| self.curvature(sample, class);
         let total: f64 = (0..rows.num_samples).map(curvature).sum();
         let len = rows.num_features + 1;
         let wanted = (ROWS_A_FEATURE * len).min(rows.num_samples);

@@ -3,6 +3,7 @@
 mod bias;
 mod hessian;
 mod newton_cg;
+mod preconditioner;
 mod proximal;
 mod proximal_point;
 

@@ -9,13 +9,13 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::factor::Cholesky;
 use crate::gap::Certifier;
 use crate::problem::Checked;
 use crate::products::{PANEL, Rows};
 use crate::record::{Progress, Reason, Record, SolveOptions, State};
 use crate::solvers::bias::optimise_bias;
 use crate::solvers::hessian::Hessian;
+use crate::solvers::preconditioner::Preconditioner;
 
 /// Conjugate-gradient steps of one Newton step at most.
 const MOST_STEPS: usize = 300;
@@ -59,7 +59,7 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &m
         let gap = (primal.value - point.bound.value).max(f64::MIN_POSITIVE);
         let norm = dot(&gradient, &gradient).sqrt();
         let useful = (0.5 * record.target * primal.value / gap).sqrt();
-        let tolerance = useful.max(0.5 * (norm / last_norm).powi(2)).clamp(1e-3, 0.1);
+        let tolerance = (0.5 * (norm / last_norm).powi(2)).clamp(1e-3, 0.1).max(useful.min(0.3));
         last_norm = norm;
         let (direction, num_steps) = conjugate_gradients(&hessian, &gradient, &preconditioner_now, tolerance);
         if num_steps <= MANY_STEPS {
@@ -132,39 +132,6 @@ pub(super) fn conjugate_gradients(
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Factors of the blocks of a Hessian.
-pub(super) struct Preconditioner(Vec<Cholesky>);
-
-impl Preconditioner {
-    pub(super) fn new(hessian: &Hessian<'_>) -> Self {
-        Self(hessian.blocks().into_par_iter().map(|block| block.factorise()).collect())
-    }
-
-    /// Solves class by class, and takes the mean over the classes away: gradients have none, since Σ_c (p_c
-    /// − [y = c]) = 0.
-    fn apply(&self, rows: &Rows<'_>, residual: &[f64]) -> Vec<f64> {
-        let len = rows.num_features + 1;
-        let solved: Vec<Vec<f32>> = (0..rows.num_classes)
-            .into_par_iter()
-            .map(|class| {
-                let mut right: Vec<f32> =
-                    (0..len).map(|feature| residual[rows.weight(class, feature)] as f32).collect();
-                self.0[class.min(self.0.len() - 1)].solve(&mut right);
-                right
-            })
-            .collect();
-        let mut out = vec![0.0; residual.len()];
-        for feature in 0..len {
-            let sum: f64 = solved.iter().map(|class| f64::from(class[feature])).sum();
-            let mean = sum / rows.num_classes as f64;
-            for (class, solved) in solved.iter().enumerate() {
-                out[rows.weight(class, feature)] = f64::from(solved[feature]) - mean;
-            }
-        }
-        out
-    }
 }
 
 /// How a problem is solved.

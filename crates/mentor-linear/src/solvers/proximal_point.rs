@@ -20,9 +20,8 @@ use crate::problem::{Checked, Loss};
 use crate::products::PANEL;
 use crate::record::{Reason, Record, State};
 use crate::solvers::hessian::Hessian;
-use crate::solvers::newton_cg::{
-    MANY_STEPS, Preconditioner, add_penalty, conjugate_gradients, dot, on_a_part,
-};
+use crate::solvers::newton_cg::{MANY_STEPS, add_penalty, conjugate_gradients, dot, on_a_part};
+use crate::solvers::preconditioner::Preconditioner;
 
 /// Newton steps with one γ⁰ at most.
 const MOST_STEPS: usize = 40;

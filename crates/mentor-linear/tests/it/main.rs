@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod bad_input;
+mod few_samples;
 mod golden;
 mod oracle;
 mod paths;
