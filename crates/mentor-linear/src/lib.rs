@@ -18,6 +18,7 @@
 //! data for each fold.
 
 mod balance;
+mod bounds;
 mod error;
 mod factor;
 mod gap;
@@ -30,6 +31,7 @@ mod solve;
 mod solvers;
 mod vectors;
 
+pub use bounds::{Bounds, bounds};
 pub use error::LinearError;
 pub use path::{Path, PathOptions, PathPoint, path};
 pub use problem::{Loss, Problem};

@@ -6,7 +6,7 @@ use crate::drawing::html::escape;
 use crate::run::RunReport;
 use crate::sections::{
     calibration, classes, compare, config, confusion, curves, embeddings, fidelity, hardest, header,
-    landscape, self_training, weights,
+    landscape, optimum, self_training, weights,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -94,6 +94,7 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
         part("Self-training", "", self_training::panels(run, found, id));
     }
     part("Learning curves", "", curves::section(run, id));
+    part("Way to the optimum", "", optimum::panels(run, id));
     if let Some(analysis) = &run.embeddings {
         let on = format!(
             "on {} {} images, {} values each",

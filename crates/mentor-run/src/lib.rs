@@ -22,7 +22,8 @@ pub use config::{
 pub use error::RunDirError;
 pub use files::write_atomically;
 pub use records::{
-    EpochMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics, Summary, TrainEvent,
+    Certificate, EpochMetrics, IterationMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics,
+    Summary, TrainEvent,
 };
 pub use run_dir::{
     DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,

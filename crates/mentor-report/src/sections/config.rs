@@ -103,6 +103,7 @@ pub(crate) fn method(config: &Config) -> String {
             Some(batch) => format!("minibatches of {batch}"),
             None => "minibatches".to_owned(),
         },
+        Some("auto") => "a solver that stops at a proven gap".to_owned(),
         Some(other) => other.to_owned(),
         None => "an optimiser".to_owned(),
     };

@@ -139,7 +139,8 @@ pub struct PenaltyConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// `sgd` (minibatches) or `gd` (one update from the exact gradient of the whole training set).
+    /// `sgd` (minibatches), `gd` (one update from the exact gradient of the whole training set), or `auto` (the
+    /// solver that takes a linear classifier to `gap`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Step size, greater than 0.
@@ -157,6 +158,13 @@ pub struct OptimizerConfig {
     /// Largest global norm of the gradient; 0 leaves it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Stop once the objective is proven to be within this share of its minimum, greater than 0; linear
+    /// classifiers only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<f64>,
+    /// Iterations at most of the solver that takes a linear classifier to `gap`, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_iterations: Option<u64>,
 }
 
 /// `[schedule]`.
@@ -202,6 +210,10 @@ pub struct TrainingConfig {
     /// keeps none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// Whether a bound on the distance from the optimum is proven of the kept weights; linear classifiers
+    /// only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certify: Option<bool>,
 }
 
 /// Losses and forms that had another name in early versions, and their names now.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config.toml        the resolved configuration; the same one continues the run
-//! metrics.jsonl      one line an update (thinned) and an epoch
+//! metrics.jsonl      one line an update (thinned) and an epoch, or an iteration of a solver
 //! checkpoints/       last states, newest valid one wins
 //! model.safetensors  the chosen weights          \
 //! model.json         architecture, classes, data  | written when the run is complete

@@ -208,6 +208,7 @@ impl Trainer {
             is_noisy: spec.dropout != 0.0 || spec.stochastic_depth != 0.0,
             loss: &loss,
             self_train: false,
+            is_of_plan: false,
         };
         let training = TrainingPlan::check(config, &learner, &mut check);
         let resolved = Config {
