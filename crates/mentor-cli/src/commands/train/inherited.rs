@@ -87,6 +87,8 @@ mod tests {
                     "--loss triplet --triplets t.csv",
                     "--loss triplet --mining none",
                     "--model wrn-16-2",
+                    "--l2 1e-3",
+                    "--gap 1e-3",
                 ],
             ),
             "distill" => (
@@ -137,7 +139,8 @@ mod tests {
             | "val_fraction"
             | "test_fraction"
             | "audit_fraction"
-            | "threshold" => "0.25",
+            | "threshold"
+            | "gap" => "0.25",
             // Of batches of two classes or two images at least.
             _ => "4",
         }
@@ -209,6 +212,7 @@ mod tests {
             "momentum" => ("optimizer.momentum", ""),
             "batch_size" => ("optimizer.batch_size", ""),
             "clip_norm" => ("optimizer.clip_norm", ""),
+            "max_iterations" => ("optimizer.max_iterations", "--gap 1e-3"),
             "schedule" => ("schedule.name", ""),
             "epochs" => ("training.epochs", ""),
             "patience" => ("training.patience", ""),
@@ -275,6 +279,8 @@ mod tests {
         for (line, what) in [
             ("distill --data digits --teacher t --optimizer gd", "gd does not distil"),
             ("distill --data digits --teacher t --loss svm", "not svm"),
+            ("distill --data digits --teacher t --gap 1e-3", "gap is for training on labels alone"),
+            ("self-train --data digits --labels-per-class 5 --certify", "certify is for training on labels"),
             (
                 "self-train --data digits --labels-per-class 5 --optimizer gd --augment none",
                 "gd does not self-train",

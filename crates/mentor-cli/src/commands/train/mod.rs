@@ -34,7 +34,11 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
     check_outside_of_data(&plan, &out)?;
     let mut progress = Progress::new(args.quiet);
-    let trained = train_into(&plan, &out, &device, &mut progress, "the same command continues the run");
+    let again = match plan.recipe() {
+        Recipe::Optimum(_) => "the same command begins anew, and ends in the same weights",
+        _ => "the same command continues the run",
+    };
+    let trained = train_into(&plan, &out, &device, &mut progress, again);
     drop(progress);
     let Trained { summary, already } = trained?;
     let report = out.join("report.html");
@@ -108,6 +112,9 @@ pub(super) fn train_into(
         }
         Outcome::Complete(_) => "interrupted; the run is complete, except for its report".to_owned(),
         Outcome::AlreadyComplete(summary) => return Ok(Trained { summary, already: true }),
+        Outcome::Interrupted { step: None } if matches!(plan.recipe(), Recipe::Optimum(_)) => {
+            "interrupted; a solver keeps no state".to_owned()
+        }
         Outcome::Interrupted { step: None } => "interrupted; what was finished is kept".to_owned(),
         Outcome::Interrupted { step: Some(step) } => format!(
             "interrupted after update {}, with a checkpoint written in {}",
