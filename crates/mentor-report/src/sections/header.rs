@@ -167,10 +167,15 @@ fn facts(run: &RunReport) -> String {
         .collect()
 }
 
-/// A relative gap in per cent, with two digits.
+/// A relative gap in per cent, with two digits, rounded up: it is a bound.
 fn bound(relative_gap: f64) -> String {
     let percent = 100.0 * relative_gap;
-    if percent < 0.01 { format!("{percent:.1e} %") } else { format!("{} %", value(percent)) }
+    if !(percent > 0.0 && percent.is_finite()) {
+        return format!("{percent} %");
+    }
+    let unit = 10.0_f64.powi(percent.log10().floor() as i32 - 1);
+    let up = (percent / unit - 1e-9).ceil() * unit;
+    if up < 0.01 { format!("{up:.1e} %") } else { format!("{} %", value(up)) }
 }
 
 /// The share of training that was spent waiting for the loader.

@@ -139,8 +139,8 @@ pub struct PenaltyConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// `sgd` (minibatches), `gd` (one update from the exact gradient of the whole training set), or `auto` (the
-    /// solver that takes a linear classifier to `gap`).
+    /// `sgd` (minibatches), `gd` (one update from the exact gradient of the whole training set), or `auto`
+    /// (the solver that takes a linear classifier to `gap`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Step size, greater than 0.

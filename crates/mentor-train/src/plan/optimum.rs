@@ -37,8 +37,8 @@ impl Convex<'_> {
         let Self { architecture, loss, training, option } = *self;
         check.check(architecture.is_linear(), || {
             format!(
-                "{option} needs a convex objective, and that of {architecture} is not convex: choose `model.name` \
-                 linear, or leave {option} out"
+                "{option} needs a convex objective, and that of {architecture} is not convex: choose \
+                 `model.name` linear, or leave {option} out"
             )
         });
         check.check(training.augment == Augment::None, || {
@@ -145,8 +145,8 @@ pub(super) fn check_certify(config: &Config, convex: &Convex<'_>, check: &mut Ch
     }
     convex.check(check);
     check.check(!convex.training.penalty.is_zero(), || {
-        "certify needs a penalty, without which no distance from the optimum can be proven: set `penalty.l2`, \
-         such as to 1e-6"
+        "certify needs a penalty, without which no distance from the optimum can be proven: set \
+         `penalty.l2`, such as to 1e-6"
             .into()
     });
     true
