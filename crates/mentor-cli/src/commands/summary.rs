@@ -5,9 +5,10 @@ use std::path::Path;
 
 use mentor_data::{counted, shown_path};
 use mentor_metrics::{Interval, wilson_interval};
+use mentor_run::records::path::PenaltyPath;
 use mentor_run::{Certificate, Summary};
 
-use crate::terminal::table::{count, duration, p_value, share_of};
+use crate::terminal::table::{Align, Table, count, duration, p_value, share_of};
 
 /// The lines of the run in `out`.
 pub(super) fn lines(out: &Path, summary: &Summary) -> String {
@@ -69,6 +70,39 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         false => line("next", format!("mentor eval {run} --data DATA, of images with labels")),
     }
     lines.join("\n")
+}
+
+/// The penalties that were tried, with what they are worth.
+pub(super) fn path_table(path: &PenaltyPath) -> String {
+    let mut table = Table::new(&[
+        ("l2", Align::Right),
+        ("l1", Align::Right),
+        ("val loss", Align::Right),
+        ("± deviation", Align::Right),
+        ("val accuracy", Align::Right),
+        ("weights not 0", Align::Right),
+        ("gap", Align::Right),
+        ("", Align::Left),
+    ]);
+    for (place, point) in path.points.iter().enumerate() {
+        let marks = [
+            (path.best, "least loss"),
+            (path.one_standard_error, "one standard error"),
+            (path.chosen, "chosen"),
+        ];
+        let marks: Vec<&str> = marks.iter().filter(|(at, _)| *at == place).map(|(_, mark)| *mark).collect();
+        table.row([
+            format!("{:.2e}", point.l2),
+            format!("{:.2e}", point.l1),
+            format!("{:.4}", point.val_loss),
+            format!("{:.4}", point.standard_deviation),
+            format!("{:.4}", point.val_accuracy),
+            count(point.num_nonzero_weights.round() as u64),
+            share_of(point.relative_gap),
+            marks.join(", "),
+        ]);
+    }
+    table.render().trim_end().to_owned()
 }
 
 /// How far from the optimum the weights are at most.

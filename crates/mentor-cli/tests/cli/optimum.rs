@@ -110,3 +110,35 @@ fn an_interrupted_solver_exits_as_other_runs_and_begins_anew() {
     let whole = json(&mentor(dir.path(), &run.replace("--out run", "--out whole --json")));
     assert_eq!(summary["weights_blake3"], whole["weights_blake3"]);
 }
+
+#[test]
+fn a_path_shows_what_it_tried_and_leaves_a_certified_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = "path --data digits --l2 1e-4..1 --steps 4 --folds 3 --out run";
+    let output = mentor(dir.path(), run);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let rows: Vec<&str> = text.lines().filter(|line| line.contains("e-") || line.contains("e0")).collect();
+    assert!(rows[0].trim_start().starts_with("1.00e0") && text.contains("chosen"), "{text}");
+    let path: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.path().join("run/path.json")).unwrap()).unwrap();
+    assert_eq!(path["points"].as_array().unwrap().len(), 4);
+    let summary = json(&mentor(dir.path(), &format!("{run} --json")));
+    let chosen = path["chosen"].as_u64().unwrap() as usize;
+    assert_eq!(
+        (summary["certified"].as_bool(), &summary["chosen_l2"]),
+        (Some(true), &path["points"][chosen]["l2"])
+    );
+    assert!(mentor(dir.path(), "eval run").status.success());
+    let report = fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    assert!(report.contains("Validation loss over λ") && report.contains("Weights that are not 0"));
+
+    let auto = json(&mentor(dir.path(), "train --data digits --l2 auto --gap 1e-3 --out auto --json"));
+    assert!(auto["certified"].as_bool().unwrap() && auto["chosen_l2"].as_f64().unwrap() > 0.0, "{auto}");
+    for (more, what) in
+        [("--l2 1..1e-3", "from 1 to 0.001"), ("--folds 1", "folds is 1"), ("--l2 x", "is no number")]
+    {
+        let output = mentor(dir.path(), &format!("path --data digits --out none {more}"));
+        assert_fails(&output, 2, what);
+    }
+}

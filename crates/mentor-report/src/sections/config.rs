@@ -95,6 +95,7 @@ pub(crate) fn method(config: &Config) -> String {
         (true, true) => format!(", penalised by L1 (λ = {}) and L2 (λ = {})", setting(l1), setting(l2)),
         (true, false) => format!(", penalised by L1 (λ = {})", setting(l1)),
         (false, true) => format!(", penalised by L2 (λ = {})", setting(l2)),
+        (false, false) if config.path.is_some() => ", with a penalty that cross-validation chose".to_owned(),
         (false, false) => ", without a penalty".to_owned(),
     };
     let optimizer = match config.optimizer.name.as_deref() {

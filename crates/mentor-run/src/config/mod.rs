@@ -10,9 +10,11 @@ use mentor_data::{Augment, OpenOptions};
 use serde::{Deserialize, Deserializer, Serialize};
 
 mod distill;
+mod path;
 mod self_train;
 
 pub use distill::DistillConfig;
+pub use path::PathConfig;
 pub use self_train::SelfTrainConfig;
 
 /// The configuration of a training run, as written.
@@ -36,6 +38,9 @@ pub struct Config {
     /// What a student learns from its teachers; absent in plain training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distill: Option<DistillConfig>,
+    /// The choice of a linear classifier's penalty by cross-validation; absent elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathConfig>,
     /// Few labels and many images; absent elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_train: Option<SelfTrainConfig>,

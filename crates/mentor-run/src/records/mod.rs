@@ -7,6 +7,7 @@ pub mod embedding_fidelity;
 pub mod embeddings;
 mod event;
 pub mod health;
+pub mod path;
 mod picture;
 mod record;
 pub mod self_training;

@@ -5,6 +5,7 @@ mod defaults;
 pub(crate) mod distill;
 pub(crate) mod loss;
 pub(crate) mod optimum;
+pub(crate) mod path;
 pub(crate) mod recipe;
 pub(crate) mod schedule;
 pub(crate) mod self_train;
@@ -20,7 +21,7 @@ use mentor_run::{Config, DataConfig, ModelConfig};
 
 use self::checker::{BELOW_ONE, Checker};
 use self::distill::Student;
-use self::optimum::{Convex, check_certify};
+use self::optimum::{Convex, Wanted, check_certify};
 use self::self_train::Taught;
 use self::training::Learner;
 
@@ -29,6 +30,7 @@ pub(crate) use defaults::MIN_UPDATES;
 pub use distill::{DistillMode, DistillPlan};
 pub use loss::{LossPlan, RankingBatches, RankingForm, RankingLoss, RankingPlan, ScoreLossPlan, TripletForm};
 pub use optimum::OptimumPlan;
+pub use path::{PathPlan, PathRule, PenaltyTerm};
 pub use recipe::Recipe;
 pub use schedule::{Schedule, Shape};
 pub use self_train::{PerClass, Pool, SelfTrainMethod, SelfTrainPlan};
@@ -136,6 +138,7 @@ impl TryFrom<Config> for Plan {
         let mut check = Checker { problems: Vec::new() };
         self_train::apply_defaults(&mut config);
         let (mut distill, self_train) = (config.distill.take(), config.self_train.take());
+        let path = config.path.take();
         if let Some(distill) = &mut distill {
             distill::apply_preset(distill, &mut config.model, &mut check);
             distill::apply_mode(distill, &mut config.loss);
@@ -160,6 +163,7 @@ impl TryFrom<Config> for Plan {
             is_noisy: dropout != 0.0 || stochastic_depth != 0.0,
             loss: &loss,
             self_train: self_train.is_some(),
+            of_path: path.is_some(),
             is_of_plan: true,
         };
         let training = TrainingPlan::check(&config, &learner, &mut check);
@@ -173,17 +177,23 @@ impl TryFrom<Config> for Plan {
              with a distillation"
                 .into()
         });
-        let gap = config.optimizer.gap;
-        let proof = if gap.is_some() { "gap" } else { "certify" };
+        let wanted = Wanted::of(config.optimizer.gap, path.as_ref());
+        let proof = match (&wanted, &path) {
+            (Some(_), Some(_)) => "path",
+            (Some(_), None) => "gap",
+            (None, _) => "certify",
+        };
         let alone = distill.is_none() && self_train.is_none();
-        check.check(alone || (gap.is_none() && config.training.certify != Some(true)), || {
+        check.check(alone || (wanted.is_none() && config.training.certify != Some(true)), || {
             format!("{proof} is for training on labels alone: leave it out")
         });
-        check.check(gap.is_some() || config.optimizer.max_iterations.is_none(), || {
+        check.check(wanted.is_some() || config.optimizer.max_iterations.is_none(), || {
             "max_iterations needs gap, which a solver stops at".into()
         });
-        let convex = Convex { architecture: &architecture, loss: &loss, training: &training, option: proof };
-        let certify = gap.is_none() && check_certify(&config, &convex, &mut check);
+        let has_l1 = training.penalty.l1() > 0.0 || path.as_ref().is_some_and(|path| path.l1.is_some());
+        let convex =
+            Convex { architecture: &architecture, loss: &loss, training: &training, has_l1, option: proof };
+        let certify = wanted.is_none() && check_certify(&config, &convex, &mut check);
         let recipe = match (distill, self_train) {
             (Some(distill), _) => {
                 let (augment, epochs) = (training.augment, training.epochs);
@@ -195,8 +205,8 @@ impl TryFrom<Config> for Plan {
                 let taught = Taught { architecture: &architecture, loss: &loss, full_batch };
                 Recipe::SelfTrain(SelfTrainPlan::check(self_train, &taught, &mut check))
             }
-            (None, None) => match gap {
-                Some(gap) => Recipe::Optimum(OptimumPlan::check(gap, &config, &convex, &mut check)),
+            (None, None) => match wanted {
+                Some(wanted) => Recipe::Optimum(OptimumPlan::check(wanted, &config, &convex, &mut check)),
                 None => Recipe::Labels,
             },
         };

@@ -3,12 +3,15 @@
 use mentor_data::Augment;
 use mentor_loss::ScoreLoss;
 use mentor_model::Architecture;
-use mentor_run::{Config, DataConfig, OptimizerConfig, ScheduleConfig, TrainingConfig};
+use mentor_run::{Config, DataConfig, OptimizerConfig, PathConfig, ScheduleConfig, TrainingConfig};
 
 use super::checker::{Checker, POSITIVE};
 use super::loss::LossPlan;
+use super::path::PathPlan;
 use super::training::TrainingPlan;
 
+/// The gap after the choice of a penalty, unless the user says so.
+const GAP: f64 = 1e-4;
 /// Iterations of a solver at most, unless the user says so.
 const MAX_ITERATIONS: u64 = 1000;
 
@@ -19,6 +22,22 @@ pub struct OptimumPlan {
     pub gap: f64,
     /// Iterations at most.
     pub max_iterations: u64,
+    /// How the penalty is chosen; `None` takes that of the training plan.
+    pub path: Option<PathPlan>,
+}
+
+/// What the user wrote of a gap and of a path.
+pub(super) struct Wanted<'a> {
+    gap: f64,
+    path: Option<&'a PathConfig>,
+}
+
+impl<'a> Wanted<'a> {
+    /// `None` if neither is asked for.
+    pub(super) fn of(gap: Option<f64>, path: Option<&'a PathConfig>) -> Option<Self> {
+        let gap = gap.or(path.map(|_| GAP))?;
+        Some(Self { gap, path })
+    }
 }
 
 /// What is trained, as far as a proof depends on it.
@@ -26,6 +45,8 @@ pub(super) struct Convex<'a> {
     pub(super) architecture: &'a Architecture,
     pub(super) loss: &'a LossPlan,
     pub(super) training: &'a TrainingPlan,
+    /// Whether Σ|w| is penalised, by some λ of a path at least.
+    pub(super) has_l1: bool,
     /// The option that asks for a proof.
     pub(super) option: &'static str,
 }
@@ -34,7 +55,7 @@ impl Convex<'_> {
     /// That the objective is one of a linear classifier on the images as they are, and that a solver knows
     /// it.
     pub(super) fn check(&self, check: &mut Checker) {
-        let Self { architecture, loss, training, option } = *self;
+        let Self { architecture, loss, training, has_l1, option } = *self;
         check.check(architecture.is_linear(), || {
             format!(
                 "{option} needs a convex objective, and that of {architecture} is not convex: choose \
@@ -65,7 +86,7 @@ impl Convex<'_> {
             }
         };
         check.check(margin > 0.0, || format!("margin is 0, and with {option} must be greater than 0"));
-        check.check(training.penalty.l1() == 0.0, || {
+        check.check(!has_l1, || {
             format!(
                 "{option} has no solver for {} with l1: choose `loss.name` softmax, or `penalty.l2` instead",
                 loss.name()
@@ -75,8 +96,13 @@ impl Convex<'_> {
 }
 
 impl OptimumPlan {
-    /// Checks that `config`, which asks for `gap`, asks for nothing that a solver has no use for.
-    pub(super) fn check(gap: f64, config: &Config, convex: &Convex<'_>, check: &mut Checker) -> Self {
+    /// Checks that `config`, which asks for what is `wanted`, asks for nothing that a solver has no use for.
+    pub(super) fn check(
+        wanted: Wanted<'_>,
+        config: &Config,
+        convex: &Convex<'_>,
+        check: &mut Checker,
+    ) -> Self {
         convex.check(check);
         let OptimizerConfig { name, learning_rate, momentum, nesterov, batch_size, clip_norm, .. } =
             &config.optimizer;
@@ -105,7 +131,7 @@ impl OptimumPlan {
             ("freeze", config.model.freeze.is_some()),
         ];
         for (option, _) in stated.iter().filter(|(_, stated)| *stated) {
-            check.problems.push(format!("{option} has no meaning with gap: leave it out"));
+            check.problems.push(format!("{option} has no meaning with {}: leave it out", convex.option));
         }
         check.check(name.as_deref().is_none_or(|name| name == "auto"), || {
             format!(
@@ -116,7 +142,13 @@ impl OptimumPlan {
         });
         let max_iterations = config.optimizer.max_iterations.unwrap_or(MAX_ITERATIONS);
         check.check(max_iterations > 0, || "max_iterations is 0, and must be at least 1".into());
-        Self { gap: check.number("gap", gap, POSITIVE.0, POSITIVE.1), max_iterations }
+        let path = wanted.path.map(|path| PathPlan::check(path, &config.penalty, check));
+        Self { gap: check.number("gap", wanted.gap, POSITIVE.0, POSITIVE.1), max_iterations, path }
+    }
+
+    /// As a solver takes them.
+    pub(crate) fn max_iterations(&self) -> usize {
+        usize::try_from(self.max_iterations).unwrap_or(usize::MAX)
     }
 
     /// The configuration that makes this plan, every field stated that has a meaning; data, model and loss
@@ -132,6 +164,7 @@ impl OptimumPlan {
                 max_iterations: Some(self.max_iterations),
                 ..OptimizerConfig::default()
             },
+            path: self.path.as_ref().map(PathPlan::to_config),
             training: TrainingConfig { seed: all.training.seed, ..TrainingConfig::default() },
             ..Config::default()
         }

@@ -66,6 +66,8 @@ pub(crate) struct Learner<'a> {
     pub(crate) loss: &'a LossPlan,
     /// Whether it learns from images without labels too.
     pub(crate) self_train: bool,
+    /// Whether its penalty is chosen by cross-validation.
+    pub(crate) of_path: bool,
     /// Whether a plan describes it, and not a program.
     pub(crate) is_of_plan: bool,
 }
@@ -76,7 +78,7 @@ impl TrainingPlan {
         let Config { data, penalty, optimizer, schedule, training, .. } = config;
         let l1 = check.f32("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
         let l2 = check.f32("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
-        let full_batch = full_batch(optimizer, check);
+        let full_batch = full_batch(optimizer, learner.of_path, check);
         check
             .check(learner.is_of_plan || (optimizer.gap.is_none() && training.certify != Some(true)), || {
                 "gap and certify are for a linear classifier that a plan describes: leave them out".into()
@@ -165,12 +167,12 @@ impl TrainingPlan {
 }
 
 /// Whether the optimiser makes one update an epoch.
-fn full_batch(optimizer: &OptimizerConfig, check: &mut Checker) -> bool {
+fn full_batch(optimizer: &OptimizerConfig, of_path: bool, check: &mut Checker) -> bool {
     match optimizer.name.as_deref().unwrap_or("sgd") {
         "sgd" => false,
         "gd" => true,
         "auto" => {
-            check.check(optimizer.gap.is_some(), || {
+            check.check(optimizer.gap.is_some() || of_path, || {
                 "optimizer auto needs `optimizer.gap`, which its solver stops at".into()
             });
             false

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use mentor_model::Model;
-use mentor_run::{Certificate, MetricsLine, RunDir, Started, Summary, TrainEvent};
+use mentor_run::{Certificate, MetricsLine, PATH_FILE, RunDir, Started, Summary, TrainEvent};
 
 use crate::analysis::trajectory::Trajectory;
 use crate::engine::analysed::Ended;
@@ -12,13 +12,14 @@ use crate::engine::error::TrainError;
 use crate::engine::execution::Execution;
 use crate::engine::job::{Files, Job};
 use crate::engine::objective::validation_set::ValidationSet;
-use crate::engine::optimum::{Optimum, features, optimum, with_weights};
+use crate::engine::optimum::path::{choose, penalty_of};
+use crate::engine::optimum::{LinearTask, Optimum, features, optimum, with_weights};
 use crate::engine::outcome::{Halt, Outcome};
 use crate::engine::trainee::Trainee;
 use crate::engine::training_data::TrainingData;
 use crate::engine::training_loop::{complete, summary_of};
 use crate::inference::weights::WeightStatistics;
-use crate::plan::{LossPlan, OptimumPlan, Plan};
+use crate::plan::{LossPlan, OptimumPlan, Plan, TrainingPlan};
 use crate::recipes::supervised::Supervised;
 use crate::recipes::told::tell_of_data;
 
@@ -49,14 +50,17 @@ fn solve(
     let model = trainee.model(execution.device())?;
     let features = features::of_images(&data.train, &data.preprocessing, execution.stop())?;
     let task = features.task(data.classes().len(), &loss, plan.training.penalty);
-    // What has no optimum begins no run.
-    task.check_penalty()?;
-    let run_dir = RunDir::create(out, &plan.to_config())?;
+    if gap.path.is_none() {
+        // What has no optimum begins no run.
+        task.check_penalty()?;
+    }
+    let config = plan.to_config();
+    let run_dir = RunDir::create(out, &config)?;
     tell_of_data(plan, &data, &run_dir, execution)?;
     if let Some(summary) = trainee.found_elsewhere(&run_dir)? {
         return Ok(Outcome::AlreadyComplete(summary));
     }
-    run_dir.adopt(&plan.to_config())?;
+    run_dir.adopt(&config)?;
     execution.tell(&TrainEvent::Started(Started {
         model: model.spec().architecture.clone(),
         num_params: model.num_params(),
@@ -75,6 +79,19 @@ fn solve(
             .say("the run was cut off, and the solver begins anew: it ends in the same weights".to_owned());
     }
     let mut metrics = run_dir.metrics_writer(0)?;
+    let path = match &gap.path {
+        None => None,
+        Some(path) => {
+            execution.say(format!("tries {} penalties on {} folds", path.steps, path.folds));
+            let found = choose(&task, path, gap, plan.training.seed, execution.stop())?;
+            run_dir.write_json(PATH_FILE, &found)?;
+            Some(found)
+        }
+    };
+    let penalty = path.as_ref().map_or(plan.training.penalty, penalty_of);
+    let plan = &Plan { training: TrainingPlan { penalty, ..plan.training.clone() }, ..plan.clone() };
+    let objective = Supervised::new(plan, &data, loss.clone(), execution.device().clone());
+    let task = LinearTask { penalty, ..task };
     let Optimum { weights, bias, certificate } =
         optimum(&task, gap, execution, &mut |line| Ok(metrics.write(&MetricsLine::Iteration(*line))?))?;
     let model = with_weights(model, &weights, &bias)?;
@@ -86,13 +103,17 @@ fn solve(
         data: &data,
         objective: &objective,
         analysis: Some(&objective),
-        files: Some(Files { dir: &run_dir, config: plan.to_config() }),
+        files: Some(Files { dir: &run_dir, config }),
         loss: &plan.loss,
         device: execution.device().clone(),
         execution,
     };
     let mut summary = summary_of(&job, &model, data.fingerprint.clone());
     judge(&mut summary, &job, &model, &certificate)?;
+    if path.is_some() {
+        summary.measures.insert("chosen_l2".to_owned(), penalty.l2());
+        summary.measures.insert("chosen_l1".to_owned(), penalty.l1());
+    }
     summary.steps = certificate.num_iterations;
     summary.certificate = Some(certificate);
     summary.wall_secs = clock.elapsed().as_secs_f64();

@@ -190,3 +190,61 @@ fn weights_of_other_optimisers_are_certified_and_stay_what_they_are() {
         assert!((found.primal - primal).abs() <= 1e-12 * primal, "{found:?} {primal}");
     }
 }
+
+#[test]
+fn a_path_ends_in_a_certified_run_at_the_chosen_penalty() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "data.source = 'digits'\npath = { l2 = [1e-5, 1.0], steps = 6, folds = 3 }\n";
+    let out = dir.path().join("path");
+    let summary = complete(text, &out);
+    let found = RunDir::open(&out).unwrap().penalty_path().unwrap().unwrap();
+    let losses: Vec<f64> = found.points.iter().map(|point| point.val_loss).collect();
+    assert_eq!((found.points.len(), found.folds, found.chosen), (6, 3, found.best));
+    assert!((found.points[0].l2, found.points[5].l2) == (1.0, 1e-5), "{found:?}");
+    assert!(losses.iter().all(|&loss| loss >= losses[found.best]) && losses[0] > losses[found.best]);
+    assert!(found.points.iter().all(|point| point.relative_gap <= 1e-3 && point.standard_deviation > 0.0));
+    let l2 = found.chosen().unwrap().l2;
+    assert_eq!(summary.measures["chosen_l2"], l2);
+    // The same weights as of a run that is told this penalty.
+    let told = format!("data.source = 'digits'\npenalty.l2 = {l2}\noptimizer.gap = 1e-4");
+    let told = complete(&told, &dir.path().join("told"));
+    assert_eq!((&told.weights_blake3, &told.certificate), (&summary.weights_blake3, &summary.certificate));
+    assert_eq!(TrainedModel::load(&out, &Device::flex()).unwrap().file.penalty.l2(), l2);
+    // A rule that prefers strong penalties.
+    let text = text.replace("folds = 3", "folds = 3, rule = 'one-standard-error'");
+    let out = dir.path().join("strong");
+    complete(&text, &out);
+    let strong = RunDir::open(&out).unwrap().penalty_path().unwrap().unwrap();
+    assert_eq!(strong.points, found.points);
+    assert!(strong.chosen == strong.one_standard_error && strong.chosen <= strong.best, "{strong:?}");
+}
+
+#[test]
+fn a_path_over_l1_counts_the_weights_that_are_not_zero() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "data.source = 'digits'\npenalty.l2 = 1e-4\npath = { l1 = [1e-4, 1e-1], steps = 4, folds = 2 }\n";
+    let summary = complete(text, dir.path());
+    let found = RunDir::open(dir.path()).unwrap().penalty_path().unwrap().unwrap();
+    let sizes: Vec<f64> = found.points.iter().map(|point| point.num_nonzero_weights).collect();
+    assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]), "{sizes:?}");
+    assert!(found.points.iter().all(|point| point.l2 == 1e-4), "{found:?}");
+    assert!(summary.num_zero_weights > 0 && summary.certificate.unwrap().certified);
+}
+
+#[test]
+fn an_interrupted_path_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "data.source = 'digits'\npath = { l2 = [1e-4, 1.0], steps = 3, folds = 2 }";
+    let (outcome, _) = run_until(text, dir.path(), 1);
+    assert_eq!(outcome.unwrap(), Outcome::Interrupted { step: None });
+    assert!(run(text, dir.path()).0.unwrap().complete().unwrap().certificate.unwrap().certified);
+}
+
+#[test]
+fn more_folds_than_samples_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "data.source = 'digits'\npath = { folds = 100000 }";
+    let error = run(text, &dir.path().join("run")).0.unwrap_err();
+    assert!(error.to_string().starts_with("100000 folds need"), "{error}");
+}

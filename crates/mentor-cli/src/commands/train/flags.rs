@@ -10,6 +10,7 @@ use mentor_loss::NamedLoss;
 use mentor_run::{Config, present_name};
 
 use crate::commands::data::FORMS;
+use crate::commands::train::lambda::Lambda;
 use crate::device::DeviceChoice;
 use crate::terminal::error::Failure;
 
@@ -217,13 +218,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Embeddings")]
     pub(super) triplets: Option<PathBuf>,
 
-    /// Penalise λ Σ|w| with this λ, at least 0; it makes weights exactly zero [default: 0]
+    /// Penalise λ Σ|w| with this λ, at least 0; it makes weights exactly zero; auto, or a range such as
+    /// 1e-5..1e-1, chooses it as `mentor path` does [default: 0]
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true, help_heading = "Loss and penalty")]
-    pub(super) l1: Option<f64>,
+    pub(super) l1: Option<Lambda>,
 
-    /// Penalise λ Σw² with this λ, at least 0; half of what others call weight decay [default: 0]
+    /// Penalise λ Σw² with this λ, at least 0; half of what others call weight decay; auto, or a range such
+    /// as 1e-6..1e1, chooses it as `mentor path` does [default: 0]
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true, help_heading = "Loss and penalty")]
-    pub(super) l2: Option<f64>,
+    pub(super) l2: Option<Lambda>,
 
     /// Choose the optimiser: sgd makes an update for each batch, gd one for each epoch, from the exact
     /// gradient of all training images; auto is the solver of --gap [default: sgd]
@@ -367,8 +370,7 @@ impl Args {
     }
 
     fn overlay(&self, config: &mut Config) -> Result<(), Failure> {
-        let Config { data, model, loss, penalty, optimizer, schedule, training, distill: _, self_train: _ } =
-            config;
+        let Config { data, model, loss, penalty, optimizer, schedule, training, path, .. } = config;
         take(&self.source, &mut data.source);
         take(&self.data, &mut data.source);
         take(&self.model, &mut model.name);
@@ -391,8 +393,12 @@ impl Args {
         take(&self.classes_per_batch, &mut data.classes_per_batch);
         take(&self.samples_per_class, &mut data.samples_per_class);
         take(&self.triplets, &mut data.triplets);
-        take(&self.l1, &mut penalty.l1);
-        take(&self.l2, &mut penalty.l2);
+        if let Some(lambda) = self.l1 {
+            lambda.overlay(&mut penalty.l1, path, |path| &mut path.l1, [1e-6, 1.0]);
+        }
+        if let Some(lambda) = self.l2 {
+            lambda.overlay(&mut penalty.l2, path, |path| &mut path.l2, [1e-6, 10.0]);
+        }
         take(&self.optimizer, &mut optimizer.name);
         take(&self.learning_rate, &mut optimizer.learning_rate);
         take(&self.momentum, &mut optimizer.momentum);

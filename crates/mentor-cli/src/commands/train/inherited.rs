@@ -47,7 +47,7 @@ mod tests {
 
     use crate::args::{Cli, Command};
 
-    const COMMANDS: [&str; 3] = ["train", "distill", "self-train"];
+    const COMMANDS: [&str; 4] = ["train", "distill", "self-train", "path"];
 
     /// The configuration that a command line makes, if clap takes it.
     fn config(line: &str) -> Option<Config> {
@@ -56,6 +56,7 @@ mod tests {
             Command::Train(args) => args.configuration(),
             Command::Distill(args) => args.configuration(),
             Command::SelfTrain(args) => args.configuration(),
+            Command::Path(args) => args.configuration(),
             other => panic!("{other:?} makes no configuration"),
         };
         config.ok()
@@ -104,6 +105,7 @@ mod tests {
                     "--model wrn-16-2",
                 ],
             ),
+            "path" => ("path --data digits", &["--loss svm", "--l1 1e-5..1e-1"]),
             _ => (
                 "self-train --data digits --labels-per-class 5",
                 &["--method pseudo-label", "--model wrn-16-2"],
@@ -195,7 +197,7 @@ mod tests {
             "dropout" => ("model.dropout", ""),
             "stochastic_depth" => ("model.stochastic_depth", ""),
             "loss" => ("loss.name", ""),
-            "margin" if command == "train" => ("loss.margin", "--loss svm"),
+            "margin" if ["train", "path"].contains(&command) => ("loss.margin", "--loss svm"),
             "margin" => ("loss.margin", ranking),
             "label_smoothing" => ("loss.label_smoothing", ""),
             "mining" => ("loss.mining", ranking),
@@ -206,12 +208,17 @@ mod tests {
             "unit_norm" => ("model.unit_norm", ranking),
             "classes_per_batch" => ("data.classes_per_batch", ranking),
             "samples_per_class" => ("data.samples_per_class", ranking),
+            // Ranges, and what depends on them.
+            "l2" | "gap" if command == "path" => return None,
             "l1" => ("penalty.l1", ""),
             "l2" => ("penalty.l2", ""),
             "optimizer" => ("optimizer.name", ""),
             "momentum" => ("optimizer.momentum", ""),
             "batch_size" => ("optimizer.batch_size", ""),
             "clip_norm" => ("optimizer.clip_norm", ""),
+            "steps" => ("path.steps", ""),
+            "folds" => ("path.folds", ""),
+            "rule" => ("path.rule", ""),
             "max_iterations" => ("optimizer.max_iterations", "--gap 1e-3"),
             "schedule" => ("schedule.name", ""),
             "epochs" => ("training.epochs", ""),

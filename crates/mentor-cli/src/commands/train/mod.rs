@@ -2,6 +2,7 @@
 
 mod flags;
 mod inherited;
+mod lambda;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -51,7 +52,11 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     if args.json {
         return output::json(&summary);
     }
-    output::text(&summary::lines(&out, &summary))
+    let mut text = summary::lines(&out, &summary);
+    if let Some(path) = RunDir::open(&out)?.penalty_path()? {
+        text = format!("{}\n{text}", summary::path_table(&path));
+    }
+    output::text(&text)
 }
 
 /// A run inside an image folder would be taken for a class of it.

@@ -6,6 +6,7 @@
 
 pub(crate) mod features;
 mod given;
+pub(crate) mod path;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -70,7 +71,7 @@ pub(crate) fn optimum(
     let problem = task.problem(class_weights.as_deref())?;
     let options = SolveOptions {
         relative_gap: plan.gap * (1.0 - FOR_ROUNDING),
-        max_iterations: usize::try_from(plan.max_iterations).unwrap_or(usize::MAX),
+        max_iterations: plan.max_iterations(),
         start: None,
     };
     let clock = Instant::now();
