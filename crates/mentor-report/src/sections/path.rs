@@ -29,11 +29,11 @@ fn validation(path: &PenaltyPath, chosen: &PenaltyPoint, id: &str) -> String {
     let losses = path.points.iter().flat_map(ends);
     let mut plot = Plot::new(
         Axis::log_if_wide("λ", path.points.iter().map(lambda), 1.0),
-        Axis::linear("validation loss", losses),
+        Axis::log_if_wide("validation loss", losses, 6.0),
     );
     for point in &path.points {
         let [low, high] = ends(point);
-        plot.segment("faint", (lambda(point), low), (lambda(point), high));
+        plot.line("faint", &[(lambda(point), low), (lambda(point), high)]);
     }
     let curve: Vec<(f64, f64)> = path.points.iter().map(|point| (lambda(point), point.val_loss)).collect();
     plot.line("val", &curve);
