@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backbones, calibrate, completions, data, demo, distill, embed, eval, label, loss, models, predict,
+    backbones, calibrate, completions, data, demo, distill, embed, eval, label, loss, models, path, predict,
     report, search, self_train, train,
 };
 use crate::terminal::error::Failure;
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Train(Box<train::Args>),
     Distill(Box<distill::Args>),
     SelfTrain(Box<self_train::Args>),
+    Path(Box<path::Args>),
     Label(label::Args),
     Calibrate(calibrate::Args),
     Eval(eval::Args),
@@ -73,6 +74,7 @@ impl Command {
             Self::Train(args) => train::run(&args),
             Self::Distill(args) => distill::run(&args),
             Self::SelfTrain(args) => self_train::run(&args),
+            Self::Path(args) => path::run(&args),
             Self::Label(args) => label::run(&args),
             Self::Calibrate(args) => calibrate::run(&args),
             Self::Eval(args) => eval::run(&args),

@@ -19,6 +19,7 @@
 //! bytes beside them, and for each fold again; while these are made, 24 N² bytes.
 
 mod balance;
+mod bounds;
 mod coordinates;
 mod error;
 mod factor;
@@ -30,9 +31,9 @@ mod products;
 mod record;
 mod solve;
 mod solvers;
-mod tridiagonal;
 mod vectors;
 
+pub use bounds::{Bounds, bounds};
 pub use error::LinearError;
 pub use path::{Path, PathOptions, PathPoint, path};
 pub use problem::{Loss, Problem};

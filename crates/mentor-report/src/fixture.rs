@@ -225,6 +225,7 @@ pub(super) fn complete(path: &str) -> RunReport {
         distillation: None,
         self_training: None,
         embedding_fidelity: None,
+        penalty_path: None,
         temperature: None,
     }
 }

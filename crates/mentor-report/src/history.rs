@@ -1,6 +1,6 @@
 //! The metrics of a run as series over its epochs.
 
-use mentor_run::{EpochMetrics, MetricsLine, StepMetrics};
+use mentor_run::{EpochMetrics, IterationMetrics, MetricsLine, StepMetrics};
 
 /// Most points of a line: more than a screen has pixels across only make the file larger.
 const MAX_POINTS: usize = 600;
@@ -12,6 +12,8 @@ pub(super) struct History {
     pub(super) epochs: Vec<EpochMetrics>,
     /// One entry an update, thinned.
     pub(super) steps: Vec<StepMetrics>,
+    /// One entry an iteration of a solver.
+    pub(super) iterations: Vec<IterationMetrics>,
 }
 
 impl History {
@@ -22,6 +24,7 @@ impl History {
             match line {
                 MetricsLine::Step(metrics) => history.steps.push(metrics),
                 MetricsLine::Epoch(metrics) => history.epochs.push(metrics),
+                MetricsLine::Iteration(metrics) => history.iterations.push(metrics),
             }
         }
         history
@@ -29,7 +32,7 @@ impl History {
 
     /// Whether nothing has been recorded yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.epochs.is_empty() && self.steps.is_empty()
+        self.epochs.is_empty() && self.steps.is_empty() && self.iterations.is_empty()
     }
 
     /// Updates of one epoch, once an epoch has ended.
@@ -49,6 +52,12 @@ impl History {
     pub(super) fn by_step(&self, value: impl Fn(&StepMetrics) -> f64) -> Vec<(f64, f64)> {
         let unit = self.steps_per_epoch().unwrap_or(1.0);
         let points = self.steps.iter().map(|step| (step.step as f64 / unit, value(step)));
+        thin(&points.collect::<Vec<_>>())
+    }
+
+    /// A value of each iteration of a solver.
+    pub(super) fn by_iteration(&self, value: impl Fn(&IterationMetrics) -> f64) -> Vec<(f64, f64)> {
+        let points = self.iterations.iter().map(|metrics| (metrics.iteration as f64, value(metrics)));
         thin(&points.collect::<Vec<_>>())
     }
 

@@ -6,7 +6,7 @@ use crate::drawing::html::escape;
 use crate::run::RunReport;
 use crate::sections::{
     calibration, classes, compare, config, confusion, curves, embeddings, fidelity, hardest, header,
-    landscape, self_training, weights,
+    landscape, optimum, path, self_training, weights,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -93,7 +93,11 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
     if let Some(found) = &run.self_training {
         part("Self-training", "", self_training::panels(run, found, id));
     }
+    if let Some(found) = &run.penalty_path {
+        part("Choice of the penalty", "", path::panels(found, id));
+    }
     part("Learning curves", "", curves::section(run, id));
+    part("Way to the optimum", "", optimum::panels(run, id));
     if let Some(analysis) = &run.embeddings {
         let on = format!(
             "on {} {} images, {} values each",

@@ -6,6 +6,7 @@ use mentor_run::records::analysis::Analysis;
 use mentor_run::records::distillation::Distillation;
 use mentor_run::records::embedding_fidelity::EmbeddingFidelity;
 use mentor_run::records::embeddings::EmbeddingAnalysis;
+use mentor_run::records::path::PenaltyPath;
 use mentor_run::records::self_training::SelfTraining;
 use mentor_run::{Config, RunDir, RunDirError, Summary};
 
@@ -30,6 +31,8 @@ pub struct RunReport {
     pub(crate) self_training: Option<SelfTraining>,
     /// Of a student that gives embeddings.
     pub(crate) embedding_fidelity: Option<EmbeddingFidelity>,
+    /// Of a linear classifier whose penalty was chosen by cross-validation.
+    pub(crate) penalty_path: Option<PenaltyPath>,
     /// That of the stored calibration, if the model has been calibrated.
     pub(crate) temperature: Option<f64>,
     /// What of the run's files is missing or damaged, a sentence each.
@@ -51,6 +54,7 @@ impl RunReport {
         let (embeddings, distillation) = (dir.embedding_analysis()?, unless_absent(dir.distillation())?);
         let self_training = unless_absent(dir.self_training())?;
         let embedding_fidelity = unless_absent(dir.embedding_fidelity())?;
+        let penalty_path = dir.penalty_path()?;
         let model = unless_absent(dir.calibration())?;
         let found = Found {
             analysis: analysis.is_some(),
@@ -58,6 +62,7 @@ impl RunReport {
             distillation: distillation.is_some(),
             self_training: self_training.is_some(),
             embedding_fidelity: embedding_fidelity.is_some(),
+            penalty_path: penalty_path.is_some(),
             model: model.is_some(),
             num_damaged_lines: log.num_damaged,
         };
@@ -74,6 +79,7 @@ impl RunReport {
             distillation,
             self_training,
             embedding_fidelity,
+            penalty_path,
             temperature: calibration.map(|calibration| calibration.temperature),
         })
     }
@@ -102,6 +108,7 @@ struct Found {
     distillation: bool,
     self_training: bool,
     embedding_fidelity: bool,
+    penalty_path: bool,
     model: bool,
     num_damaged_lines: usize,
 }
@@ -122,6 +129,7 @@ impl Found {
                 ("embeddings.json", ranked, self.embeddings),
                 ("distillation.json", distils && !embeds, self.distillation),
                 ("embedding-fidelity.json", distils && ranked, self.embedding_fidelity),
+                ("path.json", config.path.is_some(), self.penalty_path),
                 ("self_training.json", config.self_train.is_some(), self.self_training),
             ];
             let missing = wanted.into_iter().filter(|(_, wanted, found)| *wanted && !found);

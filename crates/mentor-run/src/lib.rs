@@ -16,16 +16,17 @@ pub mod records;
 mod run_dir;
 
 pub use config::{
-    Config, ConfigError, DataConfig, DistillConfig, LossConfig, ModelConfig, OptimizerConfig, PenaltyConfig,
-    ScheduleConfig, SelfTrainConfig, TrainingConfig, present_name,
+    Config, ConfigError, DataConfig, DistillConfig, LossConfig, ModelConfig, OptimizerConfig, PathConfig,
+    PenaltyConfig, ScheduleConfig, SelfTrainConfig, TrainingConfig, present_name,
 };
 pub use error::RunDirError;
 pub use files::write_atomically;
 pub use records::{
-    EpochMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics, Summary, TrainEvent,
+    Certificate, EpochMetrics, IterationMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics,
+    Summary, TrainEvent,
 };
 pub use run_dir::{
     DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,
-    MetricsWriter, OLDEST_MODEL_FORMAT, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step,
-    same_data,
+    MetricsWriter, OLDEST_MODEL_FORMAT, PATH_FILE, RunDir, SELF_TRAINING_FILE, checkpoint_name,
+    checkpoint_step, same_data,
 };

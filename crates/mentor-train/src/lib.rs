@@ -27,9 +27,9 @@ pub use inference::{
     first_weights,
 };
 pub use plan::{
-    DistillMode, DistillPlan, LossPlan, OptimizerPlan, PerClass, Plan, PlanError, Pool, RankingBatches,
-    RankingForm, RankingLoss, RankingPlan, Recipe, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan,
-    Shape, TrainingPlan, TripletForm,
+    DistillMode, DistillPlan, LossPlan, OptimizerPlan, OptimumPlan, PathPlan, PathRule, PenaltyTerm,
+    PerClass, Plan, PlanError, Pool, RankingBatches, RankingForm, RankingLoss, RankingPlan, Recipe, Schedule,
+    ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TrainingPlan, TripletForm,
 };
 pub use recipes::{DistillationObjective, LabelInput, Labelling, estimate_self_training, label, train};
 pub use teachers::{

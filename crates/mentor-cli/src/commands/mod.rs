@@ -13,6 +13,7 @@ pub(crate) mod label;
 pub(crate) mod loss;
 pub(crate) mod models;
 mod part;
+pub(crate) mod path;
 pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod search;

@@ -247,6 +247,9 @@ const INHERITED: Inherited = Inherited {
         "samples_per_class",
         "triplets",
         "optimizer",
+        "gap",
+        "max_iterations",
+        "certify",
     ],
     shown_values: &[],
 };

@@ -5,30 +5,41 @@ use std::path::Path;
 
 use mentor_data::{counted, shown_path};
 use mentor_metrics::{Interval, wilson_interval};
-use mentor_run::Summary;
+use mentor_run::records::path::PenaltyPath;
+use mentor_run::{Certificate, Summary};
 
-use crate::terminal::table::{count, duration, p_value};
+use crate::terminal::table::{Align, Table, count, duration, p_value, share_of};
 
 /// The lines of the run in `out`.
 pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     let run = shown_path(out);
     let mut lines = vec![run.clone()];
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
-    let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
+    // A solver has no epochs.
+    let epoch = match summary.epochs {
+        0 => String::new(),
+        epochs => format!(", of epoch {} of {epochs}", summary.best_epoch),
+    };
     if let Some(accuracy) = summary.val_accuracy {
-        line("val accuracy", format!("{accuracy:.4}{}, {epoch}", uncertainty(accuracy, summary.num_val)));
+        line("val accuracy", format!("{accuracy:.4}{}{epoch}", uncertainty(accuracy, summary.num_val)));
     }
     let measure = |name: &str| summary.measures.get(name).copied();
     if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
-        line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}, {epoch}"));
+        line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}{epoch}"));
     } else if chosen_by_nothing(summary) {
-        let text = format!("undefined: no validation image has another of its class; weights {epoch}");
+        let text = format!(
+            "undefined: no validation image has another of its class; weights{}",
+            epoch.trim_start_matches(',')
+        );
         line("val MAP@R", text);
     }
     of_student(summary).into_iter().for_each(|(name, value)| line(name, value));
     of_self_training(summary).into_iter().for_each(|(name, value)| line(&name, value));
     if let Some(accuracy) = summary.train_accuracy {
-        line("train accuracy", format!("{accuracy:.4}, {epoch}"));
+        line("train accuracy", format!("{accuracy:.4}{epoch}"));
+    }
+    if let Some(certificate) = &summary.certificate {
+        line("optimum", proven(certificate));
     }
     let weights = count(summary.num_weights as u64);
     let zero = count(summary.num_zero_weights as u64);
@@ -38,7 +49,10 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         format!(
             "{}, {} on {}",
             duration(summary.wall_secs),
-            counted(summary.steps as usize, "update", "updates"),
+            match summary.epochs {
+                0 => counted(summary.steps as usize, "iteration", "iterations"),
+                _ => counted(summary.steps as usize, "update", "updates"),
+            },
             summary.device
         ),
     );
@@ -56,6 +70,50 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         false => line("next", format!("mentor eval {run} --data DATA, of images with labels")),
     }
     lines.join("\n")
+}
+
+/// The penalties that were tried, with what they are worth.
+pub(super) fn path_table(path: &PenaltyPath) -> String {
+    let mut table = Table::new(&[
+        ("l2", Align::Right),
+        ("l1", Align::Right),
+        ("val loss", Align::Right),
+        ("± deviation", Align::Right),
+        ("val accuracy", Align::Right),
+        ("weights not 0", Align::Right),
+        ("gap", Align::Right),
+        ("", Align::Left),
+    ]);
+    for (place, point) in path.points.iter().enumerate() {
+        let marks = [
+            (path.best, "least loss"),
+            (path.one_standard_error, "one standard error"),
+            (path.chosen, "chosen"),
+        ];
+        let marks: Vec<&str> = marks.iter().filter(|(at, _)| *at == place).map(|(_, mark)| *mark).collect();
+        table.row([
+            format!("{:.2e}", point.l2),
+            format!("{:.2e}", point.l1),
+            format!("{:.4}", point.val_loss),
+            format!("{:.4}", point.standard_deviation),
+            format!("{:.4}", point.val_accuracy),
+            count(point.num_nonzero_weights.round() as u64),
+            share_of(point.relative_gap),
+            marks.join(", "),
+        ]);
+    }
+    table.render().trim_end().to_owned()
+}
+
+/// How far from the optimum the weights are at most.
+fn proven(certificate: &Certificate) -> String {
+    let Certificate { primal, dual, relative_gap, certified, reason, .. } = certificate;
+    let bounds = format!("objective {primal:.6}, at least {dual:.6}");
+    match relative_gap {
+        share if *share >= 1.0 => format!("nothing proven ({bounds})"),
+        share if *certified => format!("within {} of it ({bounds})", share_of(*share)),
+        share => format!("within {} of it, not within --gap: {reason} ({bounds})", share_of(*share)),
+    }
 }
 
 /// The 95 % interval of an accuracy over so many images; nothing if their number is not known.

@@ -2,6 +2,7 @@
 
 use clap::Command;
 use mentor_data::escape;
+use mentor_linear::LinearError;
 use mentor_loss::LossError;
 use mentor_metrics::retrieval::RetrievalError;
 use mentor_run::{ConfigError, RunDirError};
@@ -179,6 +180,8 @@ impl From<TrainError> for Failure {
             TrainError::Loss(error @ LossError::ClassWeightCount { .. }) => return error.into(),
             TrainError::RunDir(error) | TrainError::Labels(LabelsError::File(error)) => return error.into(),
             TrainError::Load(error) => return error.into(),
+            TrainError::Linear(LinearError::Separable | LinearError::NoPenalty) => Self::usage(error),
+            TrainError::Linear(_) => Self::data(error),
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),
             TrainError::DataChanged
             | TrainError::LessonsChanged

@@ -6,8 +6,11 @@
 use clap::Command;
 
 /// Keys whose last word is not the name of their flag.
-const FLAGS: [(&str, &str); 4] = [
+const FLAGS: [(&str, &str); 7] = [
     ("data.source", "data"),
+    ("model.name", "model"),
+    ("loss.name", "loss"),
+    ("optimizer.name", "optimizer"),
     ("distill.teachers", "teacher"),
     ("distill.cache", "no-cache"),
     ("self_train.augment", "noise-augment"),
@@ -57,7 +60,9 @@ fn replace(text: &str, command: &Command) -> (String, bool) {
 /// The text, if it is the key of an option: words in tables, or the name of a flag.
 fn key(text: &str) -> Option<&str> {
     let is_word = |word: &str| {
-        !word.is_empty() && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+        let of_a_word =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+        word.starts_with(|letter: char| letter.is_ascii_lowercase()) && word.chars().all(of_a_word)
     };
     let is_key = text.split('.').all(is_word)
         && (text.contains('.') || ["out", "shard", "num_shards"].contains(&text));

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mentor_data::escape;
 use mentor_run::records::health::{Diagnosis, EpochHealth};
-use mentor_run::{EpochMetrics, PlannedStage, Started, StepMetrics, TrainEvent};
+use mentor_run::{EpochMetrics, IterationMetrics, PlannedStage, Started, StepMetrics, TrainEvent};
 
 use crate::terminal::output;
 use crate::terminal::reading::left;
-use crate::terminal::table::{Align, Table, count, duration};
+use crate::terminal::table::{Align, Table, count, duration, share_of};
 
 /// Lines about epochs at most, roughly: a run of `gd` has hundreds of them, each a single update.
 const MAX_EPOCH_LINES: usize = 50;
@@ -56,6 +56,7 @@ impl Progress {
             TrainEvent::Started(started) => self.start(started),
             TrainEvent::Step(metrics) => self.step(metrics),
             TrainEvent::Epoch(metrics) => self.epoch(metrics),
+            TrainEvent::Iteration(metrics) => self.iteration(metrics),
             // `--quiet` does not hide warnings.
             TrainEvent::Warning(text) => {
                 self.bar.suspend(|| output::note(&format!("warning: {}", escape(text))))
@@ -96,7 +97,9 @@ impl Progress {
         if started.resumed_step > 0 {
             self.say(&format!("continues after update {}", count(started.resumed_step)));
         }
-        if self.bars && output::is_interactive() {
+        if self.bars && output::is_interactive() && started.epochs == 0 {
+            self.bar = spinner();
+        } else if self.bars && output::is_interactive() {
             let total = started.steps_per_epoch.saturating_mul(started.epochs as u64);
             self.bar = bar(total, started.resumed_step);
         }
@@ -116,6 +119,22 @@ impl Progress {
         self.bar.set_prefix(format!("epoch {}/{epochs}", metrics.epoch + 1));
         self.bar.set_message(format!("{} images/s  loss {:.4}", count(rate as u64), metrics.data_loss));
         self.bar.set_position(metrics.step);
+    }
+
+    fn iteration(&mut self, metrics: &IterationMetrics) {
+        let IterationMetrics { iteration, primal, dual, secs, .. } = *metrics;
+        let gap = share_of(metrics.relative_gap());
+        self.bar.set_message(format!("iteration {}  gap {gap}", count(iteration)));
+        // Of a thousand iterations 1, 2, 5, 10, 20, 50, ... are enough.
+        let leading = iteration / 10_u64.pow(iteration.checked_ilog10().unwrap_or(0));
+        let is_round = iteration == leading * 10_u64.pow(iteration.checked_ilog10().unwrap_or(0));
+        if is_round && [1, 2, 5].contains(&leading) {
+            self.say(&format!(
+                "iteration {:>5}  objective {primal:.6}  at least {dual:.6}  gap {gap}  {}",
+                count(iteration),
+                duration(secs)
+            ));
+        }
     }
 
     fn epoch(&mut self, metrics: &EpochMetrics) {
@@ -168,6 +187,15 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 fn bar(total: u64, done: u64) -> ProgressBar {

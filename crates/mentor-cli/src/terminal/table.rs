@@ -76,6 +76,19 @@ pub(crate) fn share(value: Option<f64>) -> String {
     value.map_or_else(|| "—".to_owned(), |value| format!("{value:.4}"))
 }
 
+/// A small share in per cent, with two digits, rounded up: it is a bound.
+pub(crate) fn share_of(share: f64) -> String {
+    if share <= 0.0 {
+        return "0 %".to_owned();
+    }
+    let percent = 100.0 * share;
+    let unit = 10.0_f64.powi(percent.log10().floor() as i32 - 1);
+    // What rounding has added is not to be rounded up.
+    let up = (percent / unit - 1e-9).ceil() * unit;
+    let decimals = (1 - percent.log10().floor() as i32).max(0) as usize;
+    if decimals > 6 { format!("{up:.1e} %") } else { format!("{up:.decimals$} %") }
+}
+
 /// An interval at 95 %, behind the number that it is of; nothing if there is none.
 pub(crate) fn interval(ends: Option<[f64; 2]>) -> String {
     ends.map_or_else(String::new, |[low, high]| format!("  ({low:.4} to {high:.4})"))
@@ -125,6 +138,12 @@ mod tests {
         assert!(lines[2].starts_with(r"  a\n\u{1b}[2J\u{202e} "), "{text}");
         // A letter as wide as two is two wide.
         assert!(lines.iter().all(|line| line.width() == lines[1].width()), "{text}");
+    }
+
+    #[test]
+    fn a_bound_is_rounded_up() {
+        let texts = [0.0, 1e-4, 0.000_091_2, 0.123, 0.5, 4.3e-9, 3.2].map(share_of);
+        assert_eq!(texts, ["0 %", "0.010 %", "0.0092 %", "13 %", "50 %", "4.4e-7 %", "320 %"]);
     }
 
     #[test]

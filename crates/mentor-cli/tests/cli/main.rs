@@ -10,6 +10,7 @@ mod bad_input;
 mod distill;
 mod embeddings;
 mod fixtures;
+mod optimum;
 mod ranking;
 mod results;
 mod resume;

@@ -95,6 +95,7 @@ pub(crate) fn method(config: &Config) -> String {
         (true, true) => format!(", penalised by L1 (λ = {}) and L2 (λ = {})", setting(l1), setting(l2)),
         (true, false) => format!(", penalised by L1 (λ = {})", setting(l1)),
         (false, true) => format!(", penalised by L2 (λ = {})", setting(l2)),
+        (false, false) if config.path.is_some() => ", with a penalty that cross-validation chose".to_owned(),
         (false, false) => ", without a penalty".to_owned(),
     };
     let optimizer = match config.optimizer.name.as_deref() {
@@ -103,6 +104,7 @@ pub(crate) fn method(config: &Config) -> String {
             Some(batch) => format!("minibatches of {batch}"),
             None => "minibatches".to_owned(),
         },
+        Some("auto") => "a solver that stops at a proven gap".to_owned(),
         Some(other) => other.to_owned(),
         None => "an optimiser".to_owned(),
     };

@@ -72,7 +72,10 @@ fn facts(run: &RunReport) -> String {
     match &run.summary {
         Some(summary) => {
             // Training and validation of one epoch, the kept one.
-            let training = |shown: String| format!("training {shown}, both of epoch {}", summary.best_epoch);
+            let training = |shown: String| match summary.epochs {
+                0 => format!("training {shown}"),
+                _ => format!("training {shown}, both of epoch {}", summary.best_epoch),
+            };
             match (summary.val_accuracy, summary.train_accuracy) {
                 (Some(accuracy), of_training) => add(
                     "validation accuracy",
@@ -91,6 +94,11 @@ fn facts(run: &RunReport) -> String {
                 }
                 None => add("training loss", value(summary.train_loss), String::new()),
             }
+            if let Some(certificate) = &summary.certificate {
+                let bounds =
+                    format!("objective {}, at least {}", value(certificate.primal), value(certificate.dual));
+                add("distance from the optimum", format!("≤ {}", bound(certificate.relative_gap)), bounds);
+            }
             add("parameters", count(summary.num_params as u64), String::new());
             let zero_share = summary.num_zero_weights as f64 / summary.num_weights.max(1) as f64;
             add(
@@ -98,15 +106,20 @@ fn facts(run: &RunReport) -> String {
                 count(summary.num_zero_weights as u64),
                 format!("of {} ({})", count(summary.num_weights as u64), percent(zero_share)),
             );
-            add(
-                "updates",
-                count(summary.steps),
-                format!(
-                    "epoch {} of {} kept",
-                    count(summary.best_epoch as u64),
-                    count(summary.epochs as u64)
+            match (&summary.certificate, summary.epochs) {
+                (Some(certificate), 0) => {
+                    add("iterations", count(summary.steps), escape(&certificate.reason));
+                }
+                _ => add(
+                    "updates",
+                    count(summary.steps),
+                    format!(
+                        "epoch {} of {} kept",
+                        count(summary.best_epoch as u64),
+                        count(summary.epochs as u64)
+                    ),
                 ),
-            );
+            }
             add("time", duration(summary.wall_secs), waiting(run));
             add("device", escape(&summary.device), format!("mentor {}", escape(&summary.mentor_version)));
             let hash = |hash: &str| {
@@ -152,6 +165,17 @@ fn facts(run: &RunReport) -> String {
             format!("<div><dt>{name}</dt><dd>{shown}</dd>{more}</div>")
         })
         .collect()
+}
+
+/// A relative gap in per cent, with two digits, rounded up: it is a bound.
+fn bound(relative_gap: f64) -> String {
+    let percent = 100.0 * relative_gap;
+    if !(percent > 0.0 && percent.is_finite()) {
+        return format!("{percent} %");
+    }
+    let unit = 10.0_f64.powi(percent.log10().floor() as i32 - 1);
+    let up = (percent / unit - 1e-9).ceil() * unit;
+    if up < 0.01 { format!("{up:.1e} %") } else { format!("{} %", value(up)) }
 }
 
 /// The share of training that was spent waiting for the loader.

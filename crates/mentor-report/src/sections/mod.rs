@@ -15,5 +15,7 @@ pub(crate) mod health;
 pub(crate) mod landscape;
 pub(crate) mod map;
 pub(crate) mod neighbours;
+pub(crate) mod optimum;
+pub(crate) mod path;
 pub(crate) mod self_training;
 pub(crate) mod weights;

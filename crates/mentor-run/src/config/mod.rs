@@ -10,9 +10,11 @@ use mentor_data::{Augment, OpenOptions};
 use serde::{Deserialize, Deserializer, Serialize};
 
 mod distill;
+mod path;
 mod self_train;
 
 pub use distill::DistillConfig;
+pub use path::PathConfig;
 pub use self_train::SelfTrainConfig;
 
 /// The configuration of a training run, as written.
@@ -36,6 +38,9 @@ pub struct Config {
     /// What a student learns from its teachers; absent in plain training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distill: Option<DistillConfig>,
+    /// The choice of a linear classifier's penalty by cross-validation; absent elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathConfig>,
     /// Few labels and many images; absent elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_train: Option<SelfTrainConfig>,
@@ -139,7 +144,8 @@ pub struct PenaltyConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// `sgd` (minibatches) or `gd` (one update from the exact gradient of the whole training set).
+    /// `sgd` (minibatches), `gd` (one update from the exact gradient of the whole training set), or `auto`
+    /// (the solver that takes a linear classifier to `gap`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Step size, greater than 0.
@@ -157,6 +163,13 @@ pub struct OptimizerConfig {
     /// Largest global norm of the gradient; 0 leaves it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Stop once the objective is proven to be within this share of its minimum, greater than 0; linear
+    /// classifiers only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<f64>,
+    /// Iterations at most of the solver that takes a linear classifier to `gap`, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_iterations: Option<u64>,
 }
 
 /// `[schedule]`.
@@ -202,6 +215,10 @@ pub struct TrainingConfig {
     /// keeps none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// Whether a bound on the distance from the optimum is proven of the kept weights; linear classifiers
+    /// only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certify: Option<bool>,
 }
 
 /// Losses and forms that had another name in early versions, and their names now.

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::IterationMetrics;
 use super::summary::Summary;
 
 /// Something that happened in a run, in the order in which it happened.
@@ -21,6 +22,8 @@ pub enum TrainEvent {
     Step(StepMetrics),
     /// One epoch, with its validation.
     Epoch(EpochMetrics),
+    /// One iteration of a solver that stops at a gap.
+    Iteration(IterationMetrics),
     /// A checkpoint was written.
     Checkpoint {
         /// Updates done when it was written.
@@ -65,7 +68,7 @@ pub struct Started {
     pub num_train: usize,
     /// Samples of the validation split.
     pub num_val: usize,
-    /// Epochs of the whole run.
+    /// Epochs of the whole run; 0 of a solver that stops at a gap.
     pub epochs: usize,
     /// The updates that the epochs are to make at least, if there are more of them than planned for that.
     pub min_updates: Option<NonZeroU64>,
@@ -148,4 +151,6 @@ pub enum MetricsLine {
     Step(StepMetrics),
     /// One epoch.
     Epoch(EpochMetrics),
+    /// One iteration of a solver that stops at a gap.
+    Iteration(IterationMetrics),
 }

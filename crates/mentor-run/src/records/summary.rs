@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::Certificate;
 use super::distillation::{BaselineSummary, TeacherSummary};
 use super::self_training::{DistilledSummary, RoundSummary};
 
@@ -34,12 +35,12 @@ pub struct Summary {
     /// Training accuracy of the last epoch; absent for embeddings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_train_accuracy: Option<f64>,
-    /// Updates done.
+    /// Updates done, or iterations of a solver that stops at a gap.
     pub steps: u64,
-    /// Epochs done.
+    /// Epochs done; 0 of a solver that stops at a gap.
     pub epochs: usize,
     /// The epoch that the chosen weights are from, counted from 1: the last one without validation samples,
-    /// or if they define nothing to choose by.
+    /// or if they define nothing to choose by; 0 of a solver that stops at a gap.
     pub best_epoch: usize,
     /// Why training ended before its last epoch, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +81,9 @@ pub struct Summary {
     /// Of self-training: the small model that it ended with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distilled: Option<DistilledSummary>,
+    /// Of a linear classifier that was trained to a gap, or certified: what is proven of its weights.
+    #[serde(flatten)]
+    pub certificate: Option<Certificate>,
     /// What else the recipe measured of the chosen model on the validation split, by name.
     #[serde(flatten)]
     pub measures: BTreeMap<String, f64>,
@@ -115,6 +119,7 @@ impl Summary {
             test_accuracy: None,
             rounds: Vec::new(),
             distilled: None,
+            certificate: None,
             measures: BTreeMap::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line an update (thinned) and an epoch, appended while the run goes on.
+//! `metrics.jsonl`: one line an update (thinned), an epoch or an iteration, appended while the run goes on.
 
 use std::fs::File;
 use std::io::Write;
@@ -80,6 +80,7 @@ impl RunDir {
         kept.retain(|line| match line {
             MetricsLine::Step(metrics) => metrics.step <= step,
             MetricsLine::Epoch(metrics) => metrics.step <= step,
+            MetricsLine::Iteration(metrics) => metrics.iteration <= step,
         });
         let mut text = Vec::new();
         for line in &kept {

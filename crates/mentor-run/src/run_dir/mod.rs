@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config.toml        the resolved configuration; the same one continues the run
-//! metrics.jsonl      one line an update (thinned) and an epoch
+//! metrics.jsonl      one line an update (thinned) and an epoch, or an iteration of a solver
 //! checkpoints/       last states, newest valid one wins
 //! model.safetensors  the chosen weights          \
 //! model.json         architecture, classes, data  | written when the run is complete
@@ -16,6 +16,7 @@
 //!                    round-N/round.json
 //! distilled/         the run of --distill-to
 //! self_training.json what the report draws of self-training
+//! path.json          how the penalty of a linear classifier was chosen
 //! quarantine.txt     images that were left out, with --on-bad-image quarantine
 //! report.html        written by the command line
 //! ```
@@ -42,6 +43,7 @@ use crate::records::analysis::Analysis;
 use crate::records::distillation::Distillation;
 use crate::records::embedding_fidelity::EmbeddingFidelity;
 use crate::records::embeddings::EmbeddingAnalysis;
+use crate::records::path::PenaltyPath;
 use crate::records::self_training::SelfTraining;
 use crate::records::{self, Record, Summary};
 
@@ -275,6 +277,15 @@ impl RunDir {
         exists(&self.path.join(EMBEDDINGS_FILE)).then(|| self.read_json(EMBEDDINGS_FILE)).transpose()
     }
 
+    /// How the penalty of a linear classifier was chosen; `None` where it was given.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::summary`].
+    pub fn penalty_path(&self) -> Result<Option<PenaltyPath>, RunDirError> {
+        exists(&self.path.join(PATH_FILE)).then(|| self.read_json(PATH_FILE)).transpose()
+    }
+
     /// What makes probabilities of the scores of a complete run's model, if one was fitted.
     ///
     /// # Errors
@@ -366,6 +377,8 @@ const SUMMARY_FILE: &str = "summary.json";
 pub const DISTILLATION_FILE: &str = "distillation.json";
 /// What self-training did.
 pub const SELF_TRAINING_FILE: &str = "self_training.json";
+/// How the penalty of a linear classifier was chosen.
+pub const PATH_FILE: &str = "path.json";
 /// What distillation of embeddings did.
 pub const EMBEDDING_FIDELITY_FILE: &str = "embedding-fidelity.json";
 /// What the report draws of an embedding model.
@@ -402,6 +415,7 @@ fn is_of_a_run(name: &str) -> bool {
         SELF_TRAINING_FILE,
         EMBEDDING_FIDELITY_FILE,
         EMBEDDINGS_FILE,
+        PATH_FILE,
         "quarantine.txt",
         "report.html",
     ];

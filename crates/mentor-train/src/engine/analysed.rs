@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use mentor_model::Model;
+use mentor_run::Certificate;
 use mentor_run::records::analysis::Analysis;
 use mentor_run::records::distillation::{BaselineSummary, Distillation, TeacherSummary};
 use mentor_run::records::embedding_fidelity::EmbeddingFidelity;
@@ -51,6 +52,7 @@ pub(crate) struct Findings {
     pub(crate) distillation: Option<Distillation>,
     pub(crate) fidelity: Option<EmbeddingFidelity>,
     /// For the summary.
+    pub(crate) certificate: Option<Certificate>,
     pub(crate) teacher: Option<TeacherSummary>,
     pub(crate) baseline: Option<BaselineSummary>,
     pub(crate) measures: BTreeMap<String, f64>,
@@ -77,6 +79,7 @@ impl Findings {
 
     /// Adds what the summary tells of it.
     pub(crate) fn complete(self, summary: &mut Summary) {
+        summary.certificate = self.certificate.or(summary.certificate.take());
         summary.teacher = self.teacher;
         summary.baseline = self.baseline;
         summary.measures.extend(self.measures);

@@ -1,6 +1,7 @@
 //! Why training could not go on.
 
 use mentor_data::{DataError, listed, shown};
+use mentor_linear::LinearError;
 use mentor_loss::LossError;
 use mentor_metrics::calibration::CalibrationError;
 use mentor_metrics::retrieval::RetrievalError;
@@ -32,6 +33,9 @@ pub enum TrainError {
     /// The loss cannot be taken of such values.
     #[error(transparent)]
     Loss(#[from] LossError),
+    /// A linear classifier has no optimum that could be proven.
+    #[error(transparent)]
+    Linear(#[from] LinearError),
     /// Embeddings cannot be ranked.
     #[error(transparent)]
     Retrieval(#[from] RetrievalError),
@@ -164,6 +168,11 @@ impl TrainError {
             Self::Calibration(error) => return error.help(),
             Self::Teacher { help, .. } => return help.clone(),
             Self::SelfTrain { help, .. } => &[help],
+            Self::Linear(LinearError::Separable | LinearError::NoPenalty) => {
+                &["set `penalty.l2`, such as to 1e-6"]
+            }
+            Self::Linear(LinearError::EmptyClass { .. }) => &["leave the class out"],
+            Self::Linear(error) => return error.help(),
             Self::Model(_) | Self::Loss(_) | Self::Plan(_) | Self::Other(_) => &[],
             Self::Diverged { .. } => {
                 &["lower `optimizer.learning_rate`, lengthen `schedule.warmup_epochs` or set \

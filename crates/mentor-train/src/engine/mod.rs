@@ -6,6 +6,7 @@ pub(crate) mod error;
 pub(crate) mod execution;
 pub(crate) mod job;
 pub(crate) mod objective;
+pub(crate) mod optimum;
 pub(crate) mod outcome;
 pub(crate) mod scored;
 pub(crate) mod trainee;

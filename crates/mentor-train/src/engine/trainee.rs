@@ -44,23 +44,33 @@ impl Trainee<'_> {
         Ok(network(self.plan, self.data, self.head, device)?.model)
     }
 
+    /// The summary of a complete run whose data has another name now.
+    ///
+    /// # Errors
+    ///
+    /// When what has that name is not the same.
+    pub(crate) fn found_elsewhere(&self, run_dir: &RunDir) -> Result<Option<Summary>, TrainError> {
+        let Self { plan, data, objective, .. } = *self;
+        let Some(other) = run_dir.other_run().filter(|_| run_dir.is_complete()) else { return Ok(None) };
+        let summary = run_dir.summary()?;
+        // What there is beside the data, such as teachers, only a checkpoint remembers.
+        let remembered = objective.fingerprint().is_none() || run_dir.has_checkpoints();
+        if summary.data_blake3 != data.fingerprint || !remembered {
+            return Err(other.into());
+        }
+        if objective.fingerprint().is_some() {
+            return Ok(None);
+        }
+        run_dir.adopt(&plan.to_config())?;
+        Ok(Some(summary))
+    }
+
     /// Trains into the run directory, or continues there.
     pub(crate) fn train(&self, run_dir: &RunDir, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
         let Self { plan, data, objective, head } = *self;
         let config = plan.to_config();
-        if run_dir.is_complete()
-            && let Some(other) = run_dir.other_run()
-        {
-            let summary = run_dir.summary()?;
-            // What there is beside the data, such as teachers, only a checkpoint remembers.
-            let remembered = objective.fingerprint().is_none() || run_dir.has_checkpoints();
-            if summary.data_blake3 != data.fingerprint || !remembered {
-                return Err(other.into());
-            }
-            if objective.fingerprint().is_none() {
-                run_dir.adopt(&config)?;
-                return Ok(Outcome::AlreadyComplete(summary));
-            }
+        if let Some(summary) = self.found_elsewhere(run_dir)? {
+            return Ok(Outcome::AlreadyComplete(summary));
         }
         let device = execution.device().clone().autodiff();
         let FirstWeights { model, notes } = network(plan, data, head, &device)?;

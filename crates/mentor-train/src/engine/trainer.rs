@@ -189,6 +189,7 @@ impl Trainer {
             || triplets.is_some()
             || config.model != ModelConfig::default()
             || config.distill.is_some()
+            || config.path.is_some()
             || config.self_train.is_some();
         check.check(!elsewhere, || {
             "a trainer is given its data, model and objective: leave those parts of the configuration out"
@@ -208,6 +209,8 @@ impl Trainer {
             is_noisy: spec.dropout != 0.0 || spec.stochastic_depth != 0.0,
             loss: &loss,
             self_train: false,
+            of_path: false,
+            is_of_plan: false,
         };
         let training = TrainingPlan::check(config, &learner, &mut check);
         let resolved = Config {

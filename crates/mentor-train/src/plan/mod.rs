@@ -4,6 +4,8 @@ pub(crate) mod checker;
 mod defaults;
 pub(crate) mod distill;
 pub(crate) mod loss;
+pub(crate) mod optimum;
+pub(crate) mod path;
 pub(crate) mod recipe;
 pub(crate) mod schedule;
 pub(crate) mod self_train;
@@ -19,6 +21,7 @@ use mentor_run::{Config, DataConfig, ModelConfig};
 
 use self::checker::{BELOW_ONE, Checker};
 use self::distill::Student;
+use self::optimum::{Convex, Wanted, check_certify};
 use self::self_train::Taught;
 use self::training::Learner;
 
@@ -26,6 +29,8 @@ pub use checker::PlanError;
 pub(crate) use defaults::MIN_UPDATES;
 pub use distill::{DistillMode, DistillPlan};
 pub use loss::{LossPlan, RankingBatches, RankingForm, RankingLoss, RankingPlan, ScoreLossPlan, TripletForm};
+pub use optimum::OptimumPlan;
+pub use path::{PathPlan, PathRule, PenaltyTerm};
 pub use recipe::Recipe;
 pub use schedule::{Schedule, Shape};
 pub use self_train::{PerClass, Pool, SelfTrainMethod, SelfTrainPlan};
@@ -58,6 +63,7 @@ pub struct Plan {
     pub(crate) freeze: Vec<String>,
     pub(crate) loss: LossPlan,
     pub(crate) training: TrainingPlan,
+    pub(crate) certify: bool,
     pub(crate) recipe: Recipe,
 }
 
@@ -107,6 +113,11 @@ impl Plan {
         &self.training
     }
 
+    /// Whether a bound on the distance from the optimum is proven of the weights.
+    pub fn certify(&self) -> bool {
+        self.certify
+    }
+
     /// What the network learns from.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
@@ -127,6 +138,7 @@ impl TryFrom<Config> for Plan {
         let mut check = Checker { problems: Vec::new() };
         self_train::apply_defaults(&mut config);
         let (mut distill, self_train) = (config.distill.take(), config.self_train.take());
+        let path = config.path.take();
         if let Some(distill) = &mut distill {
             distill::apply_preset(distill, &mut config.model, &mut check);
             distill::apply_mode(distill, &mut config.loss);
@@ -151,6 +163,8 @@ impl TryFrom<Config> for Plan {
             is_noisy: dropout != 0.0 || stochastic_depth != 0.0,
             loss: &loss,
             self_train: self_train.is_some(),
+            of_path: path.is_some(),
+            is_of_plan: true,
         };
         let training = TrainingPlan::check(&config, &learner, &mut check);
         let full_batch = training.optimizer.full_batch;
@@ -163,6 +177,23 @@ impl TryFrom<Config> for Plan {
              with a distillation"
                 .into()
         });
+        let wanted = Wanted::of(config.optimizer.gap, path.as_ref());
+        let proof = match (&wanted, &path) {
+            (Some(_), Some(_)) => "path",
+            (Some(_), None) => "gap",
+            (None, _) => "certify",
+        };
+        let alone = distill.is_none() && self_train.is_none();
+        check.check(alone || (wanted.is_none() && config.training.certify != Some(true)), || {
+            format!("{proof} is for training on labels alone: leave it out")
+        });
+        check.check(wanted.is_some() || config.optimizer.max_iterations.is_none(), || {
+            "max_iterations needs gap, which a solver stops at".into()
+        });
+        let has_l1 = training.penalty.l1() > 0.0 || path.as_ref().is_some_and(|path| path.l1.is_some());
+        let convex =
+            Convex { architecture: &architecture, loss: &loss, training: &training, has_l1, option: proof };
+        let certify = wanted.is_none() && check_certify(&config, &convex, &mut check);
         let recipe = match (distill, self_train) {
             (Some(distill), _) => {
                 let (augment, epochs) = (training.augment, training.epochs);
@@ -174,7 +205,10 @@ impl TryFrom<Config> for Plan {
                 let taught = Taught { architecture: &architecture, loss: &loss, full_batch };
                 Recipe::SelfTrain(SelfTrainPlan::check(self_train, &taught, &mut check))
             }
-            (None, None) => Recipe::Labels,
+            (None, None) => match wanted {
+                Some(wanted) => Recipe::Optimum(OptimumPlan::check(wanted, &config, &convex, &mut check)),
+                None => Recipe::Labels,
+            },
         };
         let plan = Self {
             source,
@@ -183,6 +217,7 @@ impl TryFrom<Config> for Plan {
             stochastic_depth,
             loss,
             training,
+            certify,
             recipe,
             init_from: config.model.init_from,
             freeze: config.model.freeze.unwrap_or_default(),
@@ -229,7 +264,12 @@ impl Plan {
                 RankingBatches::Triplets(path) => data.triplets = Some(path.clone()),
             }
         }
-        let training = self.training.to_config();
+        let mut training = match &self.recipe {
+            Recipe::Optimum(optimum) => optimum.to_config(&self.training),
+            _ => self.training.to_config(),
+        };
+        // Absent elsewhere, so that runs of earlier versions go on.
+        training.training.certify = self.certify.then_some(true);
         Config {
             data: DataConfig {
                 source: Some(self.source.clone()),
@@ -256,14 +296,14 @@ impl Plan {
     pub(crate) fn distill(&self) -> Option<&DistillPlan> {
         match &self.recipe {
             Recipe::Distill(distill) => Some(distill),
-            Recipe::Labels | Recipe::SelfTrain(_) => None,
+            Recipe::Labels | Recipe::Optimum(_) | Recipe::SelfTrain(_) => None,
         }
     }
 
     fn self_train(&self) -> Option<&SelfTrainPlan> {
         match &self.recipe {
             Recipe::SelfTrain(self_train) => Some(self_train),
-            Recipe::Labels | Recipe::Distill(_) => None,
+            Recipe::Labels | Recipe::Optimum(_) | Recipe::Distill(_) => None,
         }
     }
 

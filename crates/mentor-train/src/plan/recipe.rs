@@ -1,6 +1,7 @@
 //! What a network learns from.
 
 use super::distill::DistillPlan;
+use super::optimum::OptimumPlan;
 use super::self_train::SelfTrainPlan;
 
 /// What a network learns from.
@@ -9,6 +10,8 @@ use super::self_train::SelfTrainPlan;
 pub enum Recipe {
     /// Labels alone.
     Labels,
+    /// Labels alone, of a linear classifier, up to a proven distance from the optimum.
+    Optimum(OptimumPlan),
     /// Teachers, and labels beside them.
     Distill(DistillPlan),
     /// Few labels, and many images without.

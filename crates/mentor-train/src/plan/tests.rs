@@ -16,6 +16,10 @@ fn a_resolved_plan_makes_itself_again() {
         "data.source = 'x'\nloss.name = 'triplet'\nloss.mining = 'hard'\nmodel.embedding_size = 2",
         "data.source = 'x'\nloss.name = 'contrastive'\nloss.form = 'squared'\nmodel.unit_norm = true",
         "data.source = 'x'\nloss.name = 'triplet'\nloss.mining = 'none'\ndata.triplets = 't.csv'",
+        "data.source = 'x'\noptimizer.gap = 1e-4\npenalty.l1 = 1e-4\ntraining.seed = 3",
+        "data.source = 'x'\npath = { l1 = [1e-5, 1e-2] }\npenalty.l2 = 1e-4",
+        "data.source = 'x'\nloss.name = 'svm'\npath.rule = 'one-standard-error'",
+        "data.source = 'x'\ntraining.certify = true\npenalty.l2 = 1e-4",
     ] {
         let config = plan(text).unwrap().to_config();
         assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
@@ -161,4 +165,46 @@ fn pairs_are_averaged_over_the_active_ones_and_triplets_over_all() {
 fn parameters_of_another_loss_are_refused() {
     assert!(plan("data.source = 'digits'\nloss.margin = 1.0").is_err());
     assert!(plan("data.source = 'digits'\nloss.name = 'svm'\nloss.label_smoothing = 0.1").is_err());
+}
+
+#[test]
+fn a_gap_refuses_by_name_what_is_not_convex_or_has_no_solver() {
+    for (text, what) in [
+        ("optimizer.gap = 0.0", "gap is 0"),
+        ("optimizer.gap = -1e-4", "gap is -0.0001"),
+        ("optimizer.gap = nan", "gap is NaN"),
+        ("optimizer.gap = inf", "gap is inf"),
+        ("optimizer = { gap = 1e-4, max_iterations = 0 }", "max_iterations is 0"),
+        ("optimizer = { gap = 1e-4, name = 'gd' }", "not gd"),
+        ("optimizer = { gap = 1e-4, learning_rate = 0.1 }", "learning_rate has no meaning"),
+        ("optimizer.gap = 1e-4\nmodel.name = 'mlp:8'", "that of mlp:8 is not convex"),
+        ("optimizer.gap = 1e-4\nmodel.init_from = 'run'", "init_from has no meaning"),
+        ("optimizer.gap = 1e-4\nmodel.dropout = 0.5", "dropout has no meaning"),
+        ("optimizer.gap = 1e-4\ndata.augment = 'shift'", "augment must be none"),
+        ("optimizer.gap = 1e-4\nloss.label_smoothing = 0.1", "label_smoothing"),
+        ("optimizer.gap = 1e-4\nloss = { name = 'svm', margin = 0.0 }", "margin is 0"),
+        ("optimizer.gap = 1e-4\nloss.name = 'svm'\npenalty.l1 = 1e-3", "svm with l1"),
+        ("optimizer.gap = 1e-4\nloss.name = 'triplet'", "not triplet"),
+        ("optimizer.gap = 1e-4\ntraining = { epochs = 3, certify = true }", "epochs has no meaning"),
+        ("optimizer.gap = 1e-4\nself_train.labels_per_class = 5", "on labels alone"),
+        ("path = { l2 = [1.0, 1e-3] }", "from 1 to 0.001"),
+        ("path = { l2 = [0.0, 1.0] }", "l2 is 0"),
+        ("path = { l1 = [1e-3, 1.0], l2 = [1e-3, 1.0] }", "one of l1 and l2"),
+        ("path = {}\npenalty.l2 = 1e-3", "a range and a number"),
+        ("path = { steps = 1 }", "steps is 1"),
+        ("path = { folds = 1 }", "folds is 1"),
+        ("path = { rule = 'max' }", "rule:"),
+        ("path = {}\nmodel.name = 'cnn'", "that of cnn is not convex"),
+        ("path = { l1 = [1e-3, 1.0] }\nloss.name = 'svm'", "svm with l1"),
+        ("path = {}\ntraining.epochs = 3", "epochs has no meaning with path"),
+        ("path = {}\ndistill.teachers = ['t']", "on labels alone"),
+        ("optimizer.name = 'auto'", "auto needs"),
+        ("optimizer.max_iterations = 5", "max_iterations needs gap"),
+        ("training.certify = true", "certify needs a penalty"),
+        ("training.certify = true\npenalty.l2 = 1e-3\nmodel.name = 'cnn'", "that of cnn is not convex"),
+        ("training.certify = true\npenalty.l2 = 1e-3\ndistill.teachers = ['t']", "on labels alone"),
+    ] {
+        let error = plan(&format!("data.source = 'digits'\n{text}")).unwrap_err();
+        assert!(error.to_string().contains(what), "{text}: {error}");
+    }
 }

@@ -66,6 +66,10 @@ pub(crate) struct Learner<'a> {
     pub(crate) loss: &'a LossPlan,
     /// Whether it learns from images without labels too.
     pub(crate) self_train: bool,
+    /// Whether its penalty is chosen by cross-validation.
+    pub(crate) of_path: bool,
+    /// Whether a plan describes it, and not a program.
+    pub(crate) is_of_plan: bool,
 }
 
 impl TrainingPlan {
@@ -74,7 +78,11 @@ impl TrainingPlan {
         let Config { data, penalty, optimizer, schedule, training, .. } = config;
         let l1 = check.f32("l1", penalty.l1.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
         let l2 = check.f32("l2", penalty.l2.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
-        let full_batch = full_batch(optimizer.name.as_deref(), check);
+        let full_batch = full_batch(optimizer, learner.of_path, check);
+        check
+            .check(learner.is_of_plan || (optimizer.gap.is_none() && training.certify != Some(true)), || {
+                "gap and certify are for a linear classifier that a plan describes: leave them out".into()
+            });
         let augment = data.augment.unwrap_or(Augment::None);
         if full_batch {
             check_exact(augment, learner, check);
@@ -125,6 +133,7 @@ impl TrainingPlan {
                 nesterov: Some(self.optimizer.nesterov),
                 batch_size: Some(self.optimizer.batch_size),
                 clip_norm: Some(self.optimizer.clip_norm.unwrap_or(0.0)),
+                ..OptimizerConfig::default()
             },
             schedule: ScheduleConfig {
                 name: Some(schedule.to_owned()),
@@ -139,6 +148,7 @@ impl TrainingPlan {
                 patience: Some(self.patience.map_or(0, NonZeroUsize::get)),
                 checkpoint_secs: Some(self.checkpoint_secs),
                 ema: Some(self.ema.unwrap_or(0.0)),
+                ..TrainingConfig::default()
             },
             ..Config::default()
         }
@@ -157,12 +167,18 @@ impl TrainingPlan {
 }
 
 /// Whether the optimiser makes one update an epoch.
-fn full_batch(name: Option<&str>, check: &mut Checker) -> bool {
-    match name.unwrap_or("sgd") {
+fn full_batch(optimizer: &OptimizerConfig, of_path: bool, check: &mut Checker) -> bool {
+    match optimizer.name.as_deref().unwrap_or("sgd") {
         "sgd" => false,
         "gd" => true,
+        "auto" => {
+            check.check(optimizer.gap.is_some() || of_path, || {
+                "optimizer auto needs `optimizer.gap`, which its solver stops at".into()
+            });
+            false
+        }
         other => {
-            check.problems.push(format!("optimizer \"{other}\" is not known; there are sgd and gd"));
+            check.problems.push(format!("optimizer \"{other}\" is not known; there are sgd, gd and auto"));
             false
         }
     }

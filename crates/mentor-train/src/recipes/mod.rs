@@ -3,6 +3,7 @@
 mod distill;
 mod labels;
 mod metric_learning;
+mod optimum;
 mod self_train;
 mod supervised;
 mod told;
@@ -35,6 +36,7 @@ pub fn train(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outco
     }
     match &plan.recipe {
         Recipe::Labels => labels::train(plan, out, execution),
+        Recipe::Optimum(optimum) => optimum::train(plan, optimum, out, execution),
         Recipe::Distill(distill) => distill::train(plan, distill, out, execution),
         Recipe::SelfTrain(self_train) => self_train::train(plan, self_train, out, execution),
     }

@@ -4,11 +4,13 @@ use burn::tensor::{Device, Tensor};
 use mentor_data::{Augment, HostBatch, Order};
 use mentor_loss::ScoreLoss;
 use mentor_model::{Model, Pass};
+use mentor_run::Certificate;
 
 use crate::engine::analysed::{Analyse, Ended, Findings};
 use crate::engine::error::TrainError;
 use crate::engine::objective::Objective;
 use crate::engine::objective::batch_loss::BatchLoss;
+use crate::engine::optimum::{certify, features};
 use crate::engine::scored::Scored;
 use crate::engine::training_data::TrainingData;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
@@ -69,10 +71,21 @@ impl Objective for Supervised<'_> {
     }
 }
 
+impl Supervised<'_> {
+    /// What is proven of the weights that are kept.
+    fn certify(&self, ended: &Ended<'_>) -> Result<Certificate, TrainError> {
+        let Self { plan, data, loss, .. } = self;
+        let features = features::of_images(&data.train, &data.preprocessing, ended.stop)?;
+        certify(&features.task(data.classes().len(), loss, plan.training.penalty), ended.chosen, ended.stop)
+    }
+}
+
 impl Analyse for Supervised<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         let Self { plan, data, loss, device, .. } = self;
         let architecture = Some(&plan.architecture);
-        Scored { architecture, training: &plan.training, data, loss, device }.analyse(ended)
+        let certificate = if plan.certify { Some(self.certify(ended)?) } else { None };
+        let found = Scored { architecture, training: &plan.training, data, loss, device }.analyse(ended)?;
+        Ok(Findings { certificate, ..found })
     }
 }

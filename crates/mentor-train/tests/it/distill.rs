@@ -90,7 +90,7 @@ fn losses(out: &Path) -> Vec<Vec<(String, f64)>> {
     let lines = RunDir::open(out).unwrap().metrics().unwrap().into_iter();
     let measures = lines.filter_map(|line| match line {
         MetricsLine::Epoch(metrics) => Some(metrics.measures.into_iter().collect()),
-        MetricsLine::Step(_) => None,
+        MetricsLine::Step(_) | MetricsLine::Iteration(_) => None,
     });
     measures.collect()
 }

@@ -9,6 +9,7 @@ mod inference;
 mod label_files;
 mod made_shards;
 mod optimizers;
+mod optimum;
 mod own_network;
 mod pseudo_labels;
 mod ranking;

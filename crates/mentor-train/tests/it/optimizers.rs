@@ -19,6 +19,7 @@ fn metrics(out: &std::path::Path) -> (Vec<StepMetrics>, Vec<EpochMetrics>) {
         match line {
             MetricsLine::Step(step) => steps.push(step),
             MetricsLine::Epoch(epoch) => epochs.push(epoch),
+            MetricsLine::Iteration(iteration) => panic!("{iteration:?}"),
         }
     }
     (steps, epochs)

@@ -19,11 +19,15 @@ const TRIPLET: &str = "data = { source = 'digits', augment = 'shift' }\nmodel = 
     loss.name = 'triplet'\ntraining = { epochs = 2, seed = 5 }";
 
 /// What must not depend on interruptions: all but the seconds.
-fn without_seconds(out: &Path, summary: &Summary) -> (Summary, Vec<MetricsLine>) {
+pub(crate) fn without_seconds(out: &Path, summary: &Summary) -> (Summary, Vec<MetricsLine>) {
     let metrics = RunDir::open(out).unwrap().metrics().unwrap().into_iter().map(|line| match line {
         MetricsLine::Epoch(mut metrics) => {
             (metrics.train_secs, metrics.loader_wait_secs, metrics.val_secs) = (0.0, 0.0, 0.0);
             MetricsLine::Epoch(metrics)
+        }
+        MetricsLine::Iteration(mut metrics) => {
+            metrics.secs = 0.0;
+            MetricsLine::Iteration(metrics)
         }
         step => step,
     });

@@ -17,7 +17,7 @@ pub(crate) fn run(text: &str, out: &Path) -> (Result<Outcome, TrainError>, Vec<T
     run_until(text, out, u64::MAX)
 }
 
-/// Runs `text` in `out`, asking it to stop once `steps` updates are done.
+/// Runs `text` in `out`, asking it to stop once `steps` updates or iterations are done.
 pub(crate) fn run_until(
     text: &str,
     out: &Path,
@@ -26,8 +26,13 @@ pub(crate) fn run_until(
     let stop = AtomicBool::new(false);
     let mut events = Vec::new();
     let execution = Execution::new(&Device::flex()).with_stop(&stop).with_observer(|event| {
-        if let TrainEvent::Step(metrics) = event {
-            stop.store(metrics.step >= steps, std::sync::atomic::Ordering::Relaxed);
+        let done = match event {
+            TrainEvent::Step(metrics) => metrics.step,
+            TrainEvent::Iteration(metrics) => metrics.iteration,
+            _ => 0,
+        };
+        if done > 0 {
+            stop.store(done >= steps, std::sync::atomic::Ordering::Relaxed);
         }
         events.push(event.clone());
     });

@@ -284,7 +284,7 @@ fn lees_method_raises_the_weight_of_its_own_classes() {
         .iter()
         .filter_map(|line| match line {
             MetricsLine::Epoch(metrics) => metrics.measures.get("unlabelled_weight").copied(),
-            MetricsLine::Step(_) => None,
+            MetricsLine::Step(_) | MetricsLine::Iteration(_) => None,
         })
         .collect();
     assert_eq!((weights[0], weights[9]), (0.0, 3.0));

@@ -47,7 +47,7 @@ mod tests {
 
     use crate::args::{Cli, Command};
 
-    const COMMANDS: [&str; 3] = ["train", "distill", "self-train"];
+    const COMMANDS: [&str; 4] = ["train", "distill", "self-train", "path"];
 
     /// The configuration that a command line makes, if clap takes it.
     fn config(line: &str) -> Option<Config> {
@@ -56,6 +56,7 @@ mod tests {
             Command::Train(args) => args.configuration(),
             Command::Distill(args) => args.configuration(),
             Command::SelfTrain(args) => args.configuration(),
+            Command::Path(args) => args.configuration(),
             other => panic!("{other:?} makes no configuration"),
         };
         config.ok()
@@ -87,6 +88,8 @@ mod tests {
                     "--loss triplet --triplets t.csv",
                     "--loss triplet --mining none",
                     "--model wrn-16-2",
+                    "--l2 1e-3",
+                    "--gap 1e-3",
                 ],
             ),
             "distill" => (
@@ -102,6 +105,7 @@ mod tests {
                     "--model wrn-16-2",
                 ],
             ),
+            "path" => ("path --data digits", &["--loss svm", "--l1 1e-5..1e-1"]),
             _ => (
                 "self-train --data digits --labels-per-class 5",
                 &["--method pseudo-label", "--model wrn-16-2"],
@@ -137,7 +141,8 @@ mod tests {
             | "val_fraction"
             | "test_fraction"
             | "audit_fraction"
-            | "threshold" => "0.25",
+            | "threshold"
+            | "gap" => "0.25",
             // Of batches of two classes or two images at least.
             _ => "4",
         }
@@ -192,7 +197,7 @@ mod tests {
             "dropout" => ("model.dropout", ""),
             "stochastic_depth" => ("model.stochastic_depth", ""),
             "loss" => ("loss.name", ""),
-            "margin" if command == "train" => ("loss.margin", "--loss svm"),
+            "margin" if ["train", "path"].contains(&command) => ("loss.margin", "--loss svm"),
             "margin" => ("loss.margin", ranking),
             "label_smoothing" => ("loss.label_smoothing", ""),
             "mining" => ("loss.mining", ranking),
@@ -203,12 +208,18 @@ mod tests {
             "unit_norm" => ("model.unit_norm", ranking),
             "classes_per_batch" => ("data.classes_per_batch", ranking),
             "samples_per_class" => ("data.samples_per_class", ranking),
+            // Ranges, and what depends on them.
+            "l2" | "gap" if command == "path" => return None,
             "l1" => ("penalty.l1", ""),
             "l2" => ("penalty.l2", ""),
             "optimizer" => ("optimizer.name", ""),
             "momentum" => ("optimizer.momentum", ""),
             "batch_size" => ("optimizer.batch_size", ""),
             "clip_norm" => ("optimizer.clip_norm", ""),
+            "steps" => ("path.steps", ""),
+            "folds" => ("path.folds", ""),
+            "rule" => ("path.rule", ""),
+            "max_iterations" => ("optimizer.max_iterations", "--gap 1e-3"),
             "schedule" => ("schedule.name", ""),
             "epochs" => ("training.epochs", ""),
             "patience" => ("training.patience", ""),
@@ -275,6 +286,8 @@ mod tests {
         for (line, what) in [
             ("distill --data digits --teacher t --optimizer gd", "gd does not distil"),
             ("distill --data digits --teacher t --loss svm", "not svm"),
+            ("distill --data digits --teacher t --gap 1e-3", "gap is for training on labels alone"),
+            ("self-train --data digits --labels-per-class 5 --certify", "certify is for training on labels"),
             (
                 "self-train --data digits --labels-per-class 5 --optimizer gd --augment none",
                 "gd does not self-train",

@@ -2,6 +2,7 @@
 
 mod flags;
 mod inherited;
+mod lambda;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -34,7 +35,11 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
     check_outside_of_data(&plan, &out)?;
     let mut progress = Progress::new(args.quiet);
-    let trained = train_into(&plan, &out, &device, &mut progress, "the same command continues the run");
+    let again = match plan.recipe() {
+        Recipe::Optimum(_) => "the same command begins anew, and ends in the same weights",
+        _ => "the same command continues the run",
+    };
+    let trained = train_into(&plan, &out, &device, &mut progress, again);
     drop(progress);
     let Trained { summary, already } = trained?;
     let report = out.join("report.html");
@@ -47,7 +52,11 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     if args.json {
         return output::json(&summary);
     }
-    output::text(&summary::lines(&out, &summary))
+    let mut text = summary::lines(&out, &summary);
+    if let Some(path) = RunDir::open(&out)?.penalty_path()? {
+        text = format!("{}\n{text}", summary::path_table(&path));
+    }
+    output::text(&text)
 }
 
 /// A run inside an image folder would be taken for a class of it.
@@ -108,6 +117,9 @@ pub(super) fn train_into(
         }
         Outcome::Complete(_) => "interrupted; the run is complete, except for its report".to_owned(),
         Outcome::AlreadyComplete(summary) => return Ok(Trained { summary, already: true }),
+        Outcome::Interrupted { step: None } if matches!(plan.recipe(), Recipe::Optimum(_)) => {
+            "interrupted; a solver keeps no state".to_owned()
+        }
         Outcome::Interrupted { step: None } => "interrupted; what was finished is kept".to_owned(),
         Outcome::Interrupted { step: Some(step) } => format!(
             "interrupted after update {}, with a checkpoint written in {}",

@@ -26,14 +26,7 @@ impl Run<'_> {
             [] => last.clone(),
             best => with_parameters(last.clone(), best.to_vec())?,
         };
-        let mut summary = self.summary(&chosen);
-        if let Some(files) = &job.files {
-            let model_file = model_file(job, files, &chosen, summary.weights_blake3.clone());
-            summary.model_blake3 =
-                model_blake3(&mentor_run::json::line(&model_file).expect("plain data")).ok();
-            files.dir.write("model.safetensors", &to_safetensors(&chosen)?)?;
-            files.dir.write_json("model.json", &model_file)?;
-        }
+        let summary = self.summary(&chosen);
         let ended = Ended {
             chosen: &chosen,
             last: &last,
@@ -41,34 +34,23 @@ impl Run<'_> {
             epochs: &self.journal.epochs,
             stop: job.execution.stop(),
         };
-        let findings = job.analysis.map_or_else(|| Ok(Findings::default()), |it| it.analyse(&ended))?;
-        if let Some(files) = &job.files {
-            findings.write(files.dir)?;
-        }
-        findings.complete(&mut summary);
-        if let Some(files) = &job.files {
-            files.dir.write_json("summary.json", &summary)?;
-        }
-        Ok(Trained { model: chosen, summary })
+        complete(job, &ended, summary)
     }
 
     /// What every recipe has in its summary.
     fn summary(&self, chosen: &Model) -> Summary {
         let Self { job, progress, .. } = self;
-        let statistics = WeightStatistics::of(chosen);
-        let penalty = statistics.penalty(&job.training.penalty);
+        let penalty = WeightStatistics::of(chosen).penalty(&job.training.penalty);
         // Both of the kept epoch, so that training and validation can be read side by side.
         let of_best = progress.best.as_ref().and_then(|best| best.train);
         let (train_loss, train_accuracy) = of_best.unwrap_or(progress.last_train);
         let best = progress.best.as_ref().map(|best| &best.validation);
-        let (data, device) = (progress.data_blake3.clone(), job.execution.device_name().to_owned());
-        let mut summary = Summary::new(weights_blake3(chosen), data, device);
+        let mut summary = summary_of(job, chosen, progress.data_blake3.clone());
         if let Some(best) = best {
             summary.val_accuracy = best.accuracy;
             summary.val_loss = best.data_loss.map(|data_loss| data_loss + penalty);
             summary.measures = best.measures.clone();
         }
-        summary.num_val = job.data.val.as_ref().map_or(0, |val| val.len());
         (summary.train_loss, summary.train_accuracy) = (train_loss, train_accuracy);
         summary.last_train_loss = Some(progress.last_train.0);
         summary.last_train_accuracy = progress.last_train.1;
@@ -76,12 +58,46 @@ impl Run<'_> {
         summary.best_epoch = progress.best.as_ref().map_or(progress.epoch, |best| best.epoch + 1);
         summary.stopped = progress.stopped.clone();
         summary.wall_secs = progress.wall_secs;
-        summary.num_params = chosen.num_params();
-        summary.num_zero_weights = statistics.num_zero;
-        summary.num_weights = statistics.num_weights;
-        summary.weight_rms = statistics.rms();
         summary
     }
+}
+
+/// Writes the files of a complete run, its analysis among them; `summary.json` last, because it marks the run
+/// complete.
+pub(crate) fn complete(
+    job: &Job<'_>,
+    ended: &Ended<'_>,
+    mut summary: Summary,
+) -> Result<Trained, TrainError> {
+    let chosen = ended.chosen;
+    if let Some(files) = &job.files {
+        let model_file = model_file(job, files, chosen, summary.weights_blake3.clone());
+        summary.model_blake3 = model_blake3(&mentor_run::json::line(&model_file).expect("plain data")).ok();
+        files.dir.write("model.safetensors", &to_safetensors(chosen)?)?;
+        files.dir.write_json("model.json", &model_file)?;
+    }
+    let findings = job.analysis.map_or_else(|| Ok(Findings::default()), |it| it.analyse(ended))?;
+    if let Some(files) = &job.files {
+        findings.write(files.dir)?;
+    }
+    findings.complete(&mut summary);
+    if let Some(files) = &job.files {
+        files.dir.write_json("summary.json", &summary)?;
+    }
+    Ok(Trained { model: chosen.clone(), summary })
+}
+
+/// What can be said of the weights, the data and the device alone.
+pub(crate) fn summary_of(job: &Job<'_>, chosen: &Model, data_blake3: String) -> Summary {
+    let statistics = WeightStatistics::of(chosen);
+    let device = job.execution.device_name().to_owned();
+    let mut summary = Summary::new(weights_blake3(chosen), data_blake3, device);
+    summary.num_val = job.data.val.as_ref().map_or(0, |val| val.len());
+    summary.num_params = chosen.num_params();
+    summary.num_zero_weights = statistics.num_zero;
+    summary.num_weights = statistics.num_weights;
+    summary.weight_rms = statistics.rms();
+    summary
 }
 
 /// The description that stands beside the weights.

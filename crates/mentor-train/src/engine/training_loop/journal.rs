@@ -37,7 +37,7 @@ impl<'a> Journal<'a> {
         }
         let epochs = metrics.take_kept().into_iter().filter_map(|line| match line {
             MetricsLine::Epoch(metrics) => Some(metrics),
-            MetricsLine::Step(_) => None,
+            MetricsLine::Step(_) | MetricsLine::Iteration(_) => None,
         });
         let epochs = epochs.collect();
         Ok(Self { files: Some((files, metrics)), epochs })

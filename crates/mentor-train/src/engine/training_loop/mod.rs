@@ -33,6 +33,8 @@ use crate::inference::device::images_to_device;
 use crate::inference::weights::penalty_rows;
 use crate::plan::Schedule;
 
+pub(crate) use self::finish::{complete, summary_of};
+
 /// Lines about updates in `metrics.jsonl` at most, over the whole run.
 const MAX_STEP_LINES: u64 = 2000;
 

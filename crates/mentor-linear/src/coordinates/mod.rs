@@ -11,10 +11,12 @@
 //!
 //! Z is rounded to `f32`. What is found on it is only where the solver on X begins: X proves the gap.
 
+mod tridiagonal;
+
 use rayon::prelude::*;
 
+use self::tridiagonal::Tridiagonal;
 use crate::products::{PANEL, Rows};
-use crate::tridiagonal::Tridiagonal;
 
 /// So few features need no help.
 const FEWEST_FEATURES: usize = 128;
