@@ -22,10 +22,11 @@ pub use config::{
 pub use error::RunDirError;
 pub use files::write_atomically;
 pub use records::{
-    EpochMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics, Summary, TrainEvent,
+    BackboneRecord, EpochMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics, Summary,
+    TrainEvent,
 };
 pub use run_dir::{
-    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,
-    MetricsWriter, OLDEST_MODEL_FORMAT, RunDir, SELF_TRAINING_FILE, checkpoint_name, checkpoint_step,
-    same_data,
+    BACKBONE_FILE, DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT,
+    MetricsLog, MetricsWriter, OLDEST_MODEL_FORMAT, RunDir, SELF_TRAINING_FILE, checkpoint_name,
+    checkpoint_step, same_data,
 };

@@ -14,11 +14,17 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     let run = shown_path(out);
     let mut lines = vec![run.clone()];
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<16} {value}"));
-    let epoch = format!("of epoch {} of {}", summary.best_epoch, summary.epochs);
-    if let Some(accuracy) = summary.val_accuracy {
-        line("val accuracy", format!("{accuracy:.4}{}, {epoch}", uncertainty(accuracy, summary.num_val)));
-    }
     let measure = |name: &str| summary.measures.get(name).copied();
+    // A solver makes no epochs.
+    let epoch = match &summary.backbone {
+        None => format!(", of epoch {} of {}", summary.best_epoch, summary.epochs),
+        Some(_) => String::new(),
+    };
+    if let Some(accuracy) = summary.val_accuracy {
+        line("val accuracy", format!("{accuracy:.4}{}{epoch}", uncertainty(accuracy, summary.num_val)));
+    }
+    let epoch = epoch.trim_start_matches(", ");
+    of_backbone(summary).into_iter().for_each(|(name, value)| line(name, value));
     if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
         line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}, {epoch}"));
     } else if chosen_by_nothing(summary) {
@@ -28,7 +34,10 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
     of_student(summary).into_iter().for_each(|(name, value)| line(name, value));
     of_self_training(summary).into_iter().for_each(|(name, value)| line(&name, value));
     if let Some(accuracy) = summary.train_accuracy {
-        line("train accuracy", format!("{accuracy:.4}, {epoch}"));
+        line(
+            "train accuracy",
+            [format!("{accuracy:.4}"), epoch.to_owned()].join(", ").trim_end_matches(", ").to_owned(),
+        );
     }
     let weights = count(summary.num_weights as u64);
     let zero = count(summary.num_zero_weights as u64);
@@ -38,7 +47,10 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         format!(
             "{}, {} on {}",
             duration(summary.wall_secs),
-            counted(summary.steps as usize, "update", "updates"),
+            match summary.features_secs {
+                Some(secs) => format!("{} of them for features", duration(secs)),
+                None => counted(summary.steps as usize, "update", "updates"),
+            },
             summary.device
         ),
     );
@@ -72,6 +84,31 @@ fn uncertainty(accuracy: f64, num_images: usize) -> String {
 fn chosen_by_nothing(summary: &Summary) -> bool {
     let has_accuracy = summary.val_accuracy.is_some() || summary.train_accuracy.is_some();
     summary.num_val > 0 && !has_accuracy && summary.val_loss.is_none() && summary.measures.is_empty()
+}
+
+/// Lines of the result that only a head on a pretrained network has.
+fn of_backbone(summary: &Summary) -> Vec<(&'static str, String)> {
+    let Some(backbone) = &summary.backbone else { return Vec::new() };
+    let mut lines = vec![("backbone", format!("{} ({})", backbone.architecture, backbone.licence))];
+    let measure = |name: &str| summary.measures.get(name).copied();
+    if let Some(accuracy) = measure("cross_validation_accuracy") {
+        lines.push(("cross-validated", format!("{accuracy:.4}, of the training images")));
+    }
+    if let (Some(mean), Some(neighbour), Some(pixels)) = (
+        measure("nearest_mean_accuracy"),
+        measure("nearest_neighbour_accuracy"),
+        measure("pixels_nearest_neighbour_accuracy"),
+    ) {
+        let text = format!(
+            "nearest class mean {mean:.4}, nearest neighbour {neighbour:.4}, by pixels {pixels:.4}; each \
+             image by the others"
+        );
+        lines.push(("baselines", text));
+    }
+    if let (Some(l2), Some(gap)) = (measure("l2"), measure("relative_gap")) {
+        lines.push(("head", format!("l2 {l2:.3e}, within {gap:.1e} of the least objective")));
+    }
+    lines
 }
 
 /// Lines of the result that only a student has.

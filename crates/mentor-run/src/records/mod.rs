@@ -1,6 +1,7 @@
 //! What a run leaves behind, file by file: plain data that is written at its end and read by the report.
 
 pub mod analysis;
+mod backbone;
 pub mod distillation;
 pub mod embedding_fidelity;
 pub mod embeddings;
@@ -11,6 +12,7 @@ mod record;
 pub mod self_training;
 mod summary;
 
+pub use backbone::BackboneRecord;
 pub use event::{EpochMetrics, MetricsLine, PlannedStage, Started, StepMetrics, TrainEvent};
 pub use picture::Picture;
 pub use record::Record;

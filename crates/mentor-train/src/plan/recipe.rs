@@ -1,6 +1,7 @@
 //! What a network learns from.
 
 use super::distill::DistillPlan;
+use super::frozen::FrozenPlan;
 use super::self_train::SelfTrainPlan;
 
 /// What a network learns from.
@@ -9,6 +10,8 @@ use super::self_train::SelfTrainPlan;
 pub enum Recipe {
     /// Labels alone.
     Labels,
+    /// Labels, of which a linear head on a pretrained network learns; the network stays as it is.
+    Frozen(FrozenPlan),
     /// Teachers, and labels beside them.
     Distill(DistillPlan),
     /// Few labels, and many images without.
