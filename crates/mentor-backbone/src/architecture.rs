@@ -289,6 +289,15 @@ pub static ARCHITECTURES: [Architecture; 30] = [
 ];
 
 impl Architecture {
+    /// Whether the network takes square images of this side: those of a transformer are whole patches.
+    #[must_use]
+    pub fn takes(&self, side: usize) -> bool {
+        match &self.family {
+            Family::Vit(vit) => side > 0 && side.is_multiple_of(vit.patch),
+            Family::ResNet { .. } | Family::Inverted(_) => side >= 32,
+        }
+    }
+
     /// The network of this name.
     pub fn find(name: &str) -> Option<&'static Self> {
         ARCHITECTURES.iter().find(|architecture| architecture.name == name)

@@ -18,6 +18,26 @@ pub enum Resize {
     FitPad,
     /// Scaled until the format is covered, the centre cut out.
     CropCenter,
+    /// What a pretrained network wants: the shorter side is scaled to the format's side divided by a share of
+    /// `permille` thousandths, and the centre cut out, as by `Resize` and `CenterCrop` of torchvision on a
+    /// picture of Pillow. Of an image that is more than four times as long as it is wide only the middle is
+    /// seen. Images of every size are resized so, unless they were given as pixels in the format's shape.
+    CenterShare {
+        /// From 500 to 1000.
+        permille: u16,
+        /// How pixels are interpolated.
+        filter: ResizeFilter,
+    },
+}
+
+/// How pixels are interpolated; where the image shrinks the filter widens with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResizeFilter {
+    /// Linear between neighbours.
+    Bilinear,
+    /// Catmull-Rom's cubic, Pillow's `BICUBIC`.
+    Bicubic,
 }
 
 impl FromStr for Resize {
@@ -43,6 +63,7 @@ impl fmt::Display for Resize {
             Self::Stretch => "stretch",
             Self::FitPad => "fit-pad",
             Self::CropCenter => "crop-center",
+            Self::CenterShare { .. } => "center-share",
         })
     }
 }
@@ -107,6 +128,12 @@ impl ImageFormat {
                 value,
                 allowed: "[height, width], each from 1 to 4096",
             });
+        }
+        if let Resize::CenterShare { permille, .. } = self.resize
+            && !(500..=1000).contains(&permille)
+        {
+            let value = permille.to_string();
+            return Err(DataError::InvalidOption { name: "permille", value, allowed: "from 500 to 1000" });
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ pub use dataset::preprocessing::Preprocessing;
 pub use decode::extents::Extents;
 pub use decode::{decode, decode_file, decode_file_with_extent};
 pub use error::DataError;
-pub use format::{ImageFormat, Resize};
+pub use format::{ImageFormat, Resize, ResizeFilter};
 pub use loader::batch::HostBatch;
 pub use loader::class_balance::ClassBalance;
 pub use loader::cycled::CycledPart;

@@ -45,6 +45,18 @@ pub fn wilson_interval(num_hits: u64, num_trials: u64, level: f64) -> Interval {
     Interval { low: ((middle - half) / scale).max(0.0), high: ((middle + half) / scale).min(1.0) }
 }
 
+/// [`wilson_interval`] at 95 % for an accuracy over `num_samples`; all of [0, 1] without samples.
+///
+/// ```
+/// use mentor_metrics::{accuracy_interval, wilson_interval};
+/// assert_eq!(accuracy_interval(0.9, 10), wilson_interval(9, 10, 0.95));
+/// ```
+pub fn accuracy_interval(accuracy: f64, num_samples: usize) -> Interval {
+    let num_samples = num_samples as u64;
+    let num_hits = (accuracy * num_samples as f64).round() as u64;
+    wilson_interval(num_hits.min(num_samples), num_samples, 0.95)
+}
+
 /// The inverse of the standard normal distribution, for p in (0, 1), to nine digits (P. J. Acklam's rational
 /// approximation).
 fn normal_quantile(p: f64) -> f64 {

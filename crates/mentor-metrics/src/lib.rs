@@ -20,6 +20,6 @@ pub mod pseudo_labels;
 pub mod retrieval;
 mod subsample;
 
-pub use interval::{Interval, wilson_interval};
+pub use interval::{Interval, accuracy_interval, wilson_interval};
 pub use mcnemar::{McNemar, mcnemar};
 pub use subsample::{evenly_spread, stratified_subsample};

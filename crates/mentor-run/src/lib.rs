@@ -22,11 +22,11 @@ pub use config::{
 pub use error::RunDirError;
 pub use files::write_atomically;
 pub use records::{
-    Certificate, EpochMetrics, IterationMetrics, MetricsLine, Picture, PlannedStage, Started, StepMetrics,
-    Summary, TrainEvent,
+    BackboneRecord, Certificate, EpochMetrics, IterationMetrics, MetricsLine, Picture, PlannedStage, Started,
+    StepMetrics, Summary, TrainEvent,
 };
 pub use run_dir::{
-    DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, MetricsLog,
-    MetricsWriter, OLDEST_MODEL_FORMAT, PATH_FILE, RunDir, SELF_TRAINING_FILE, checkpoint_name,
+    BACKBONE_FILE, DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT,
+    MetricsLog, MetricsWriter, OLDEST_MODEL_FORMAT, PATH_FILE, RunDir, SELF_TRAINING_FILE, checkpoint_name,
     checkpoint_step, same_data,
 };

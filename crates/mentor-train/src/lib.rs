@@ -11,6 +11,7 @@
 
 mod analysis;
 mod engine;
+mod features;
 mod inference;
 mod plan;
 pub mod pseudo_labels;
@@ -23,13 +24,14 @@ pub use engine::{
     update_average,
 };
 pub use inference::{
-    FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, PredictError, Predictions, Rows, TrainedModel,
-    first_weights,
+    FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, OpenError, PredictError, Predictions, Rows,
+    TrainedModel, first_weights,
 };
 pub use plan::{
-    DistillMode, DistillPlan, LossPlan, OptimizerPlan, OptimumPlan, PathPlan, PathRule, PenaltyTerm,
-    PerClass, Plan, PlanError, Pool, RankingBatches, RankingForm, RankingLoss, RankingPlan, Recipe, Schedule,
-    ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TrainingPlan, TripletForm,
+    DistillMode, DistillPlan, FrozenPlan, HeadPenalty, LossPlan, OptimizerPlan, OptimumPlan, PathPlan,
+    PathRule, PenaltyTerm, PerClass, Plan, PlanError, Pool, RankingBatches, RankingForm, RankingLoss,
+    RankingPlan, Recipe, Schedule, ScoreLossPlan, SelfTrainMethod, SelfTrainPlan, Shape, TrainingPlan,
+    TripletForm,
 };
 pub use recipes::{DistillationObjective, LabelInput, Labelling, estimate_self_training, label, train};
 pub use teachers::{

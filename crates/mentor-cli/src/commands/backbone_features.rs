@@ -9,6 +9,7 @@ use mentor_data::{Limits, Reading, class_name, escape, natural_order, shown_path
 use crate::files::embeddings::Embedded;
 use crate::files::images;
 use crate::files::limits::ImageLimits;
+use crate::files::user_folders::backbone_named;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::reading::ReadingBar;
@@ -18,6 +19,7 @@ const MAX_BATCH: usize = 64;
 
 /// Opens a file of weights; what is wrong with it names the file.
 pub(super) fn open(path: &Path, architecture: Option<&str>) -> Result<Backbone, Failure> {
+    let path = &backbone_named(path);
     Backbone::open(path, architecture).map_err(|error| {
         let help = error.help();
         let failure = match error {

@@ -142,7 +142,7 @@ const INHERITED: Inherited = Inherited {
              [default: 20; on few images as many as make 300 updates]",
         ),
     ],
-    hidden: &["optimizer", "gap", "max_iterations", "certify"],
+    hidden: &["optimizer", "gap", "max_iterations", "certify", "backbone"],
     shown_values: &[("loss", &["softmax", "contrastive", "triplet"])],
 };
 

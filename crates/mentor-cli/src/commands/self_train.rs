@@ -232,6 +232,7 @@ const INHERITED: Inherited = Inherited {
         ),
     ],
     hidden: &[
+        "backbone",
         "init_from",
         "freeze",
         "split_by",

@@ -24,6 +24,7 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         line("val accuracy", format!("{accuracy:.4}{}{epoch}", uncertainty(accuracy, summary.num_val)));
     }
     let measure = |name: &str| summary.measures.get(name).copied();
+    of_backbone(summary).into_iter().for_each(|(name, value)| line(name, value));
     if let (Some(map_at_r), Some(first)) = (measure("val_map_at_r"), measure("val_precision_at_1")) {
         line("val MAP@R", format!("{map_at_r:.4}, P@1 {first:.4}{epoch}"));
     } else if chosen_by_nothing(summary) {
@@ -49,9 +50,10 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         format!(
             "{}, {} on {}",
             duration(summary.wall_secs),
-            match summary.epochs {
-                0 => counted(summary.steps as usize, "iteration", "iterations"),
-                _ => counted(summary.steps as usize, "update", "updates"),
+            match (summary.features_secs, summary.epochs) {
+                (Some(secs), _) => format!("{} of them for features", duration(secs)),
+                (None, 0) => counted(summary.steps as usize, "iteration", "iterations"),
+                (None, _) => counted(summary.steps as usize, "update", "updates"),
             },
             summary.device
         ),
@@ -130,6 +132,31 @@ fn uncertainty(accuracy: f64, num_images: usize) -> String {
 fn chosen_by_nothing(summary: &Summary) -> bool {
     let has_accuracy = summary.val_accuracy.is_some() || summary.train_accuracy.is_some();
     summary.num_val > 0 && !has_accuracy && summary.val_loss.is_none() && summary.measures.is_empty()
+}
+
+/// Lines of the result that only a head on a pretrained network has.
+fn of_backbone(summary: &Summary) -> Vec<(&'static str, String)> {
+    let Some(backbone) = &summary.backbone else { return Vec::new() };
+    let mut lines = vec![("backbone", format!("{} ({})", backbone.architecture, backbone.licence))];
+    let measure = |name: &str| summary.measures.get(name).copied();
+    if let Some(accuracy) = measure("cross_validation_accuracy") {
+        lines.push(("cross-validated", format!("{accuracy:.4}, of the training images")));
+    }
+    if let (Some(mean), Some(neighbour), Some(pixels)) = (
+        measure("nearest_mean_accuracy"),
+        measure("nearest_neighbour_accuracy"),
+        measure("pixels_nearest_neighbour_accuracy"),
+    ) {
+        let text = format!(
+            "nearest class mean {mean:.4}, nearest neighbour {neighbour:.4}, by pixels {pixels:.4}; each \
+             image by the others"
+        );
+        lines.push(("baselines", text));
+    }
+    if let (Some(l2), Some(gap)) = (measure("l2"), measure("relative_gap")) {
+        lines.push(("head", format!("l2 {l2:.3e}, within {gap:.1e} of the least objective")));
+    }
+    lines
 }
 
 /// Lines of the result that only a student has.

@@ -4,3 +4,4 @@ pub(crate) mod embeddings;
 pub(crate) mod images;
 pub(crate) mod limits;
 pub(crate) mod npy;
+pub(crate) mod user_folders;

@@ -185,6 +185,8 @@ impl From<TrainError> for Failure {
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),
             TrainError::DataChanged
             | TrainError::LessonsChanged
+            | TrainError::Backbone(_)
+            | TrainError::Linear(_)
             | TrainError::Teacher { .. }
             | TrainError::SelfTrain { .. } => Self::data(error),
             TrainError::Labels(error) => Self::data(error),

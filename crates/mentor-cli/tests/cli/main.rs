@@ -30,7 +30,15 @@ fn mentor(dir: &Path, arguments: &str) -> Output {
 
 /// As [`mentor`], for arguments with spaces.
 fn mentor_with(dir: &Path, arguments: &[&str]) -> Output {
-    Command::cargo_bin("mentor").unwrap().current_dir(dir).args(arguments).output().unwrap()
+    Command::cargo_bin("mentor")
+        .unwrap()
+        .current_dir(dir)
+        // Neither the user's own.
+        .env("MENTOR_CACHE", dir.join("mentor-cache"))
+        .env_remove("MENTOR_BACKBONES")
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// Standard error as text.

@@ -5,7 +5,10 @@ use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use mentor_codec::Extent;
 
-use crate::format::{ImageFormat, Resize};
+use crate::format::{ImageFormat, Resize, ResizeFilter};
+
+/// Beyond this ratio of its sides only the middle of a photograph is resized: its ends would be cut off.
+const MAX_RATIO: usize = 4;
 
 /// A decoded image: rows of pixels, 1 or 3 bytes each, already without alpha.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +80,14 @@ impl Raster {
 
     fn resized(self, format: &ImageFormat) -> Self {
         let (height, width) = (format.height, format.width);
+        if let Resize::CenterShare { permille, filter } = format.resize {
+            return self.center_share(height, width, usize::from(permille), filter);
+        }
         if [self.height, self.width] == [height, width] {
             return self;
         }
         match format.resize {
+            Resize::CenterShare { .. } => unreachable!("returned above"),
             Resize::Stretch => self.scaled(height, width, ResizeOptions::new()),
             Resize::CropCenter => self.scaled(height, width, ResizeOptions::new().fit_into_destination(None)),
             Resize::FitPad => {
@@ -95,10 +102,52 @@ impl Raster {
         }
     }
 
+    /// See [`Resize::CenterShare`].
+    fn center_share(self, height: usize, width: usize, permille: usize, filter: ResizeFilter) -> Self {
+        let (high, wide) = (self.height.min(MAX_RATIO * self.width), self.width.min(MAX_RATIO * self.height));
+        let corner = [(self.height - high) / 2, (self.width - wide) / 2];
+        let middle = self.cut(corner, high, wide);
+        let short = |side: usize| (side * 1000 / permille).max(side);
+        // The shorter side is exact, and the other in proportion, rounded down.
+        let (to_height, to_width) = match high <= wide {
+            true => (short(height), (short(height) * wide / high).max(width)),
+            false => ((short(width) * high / wide).max(height), short(width)),
+        };
+        let filter = match filter {
+            ResizeFilter::Bilinear => FilterType::Bilinear,
+            ResizeFilter::Bicubic => FilterType::CatmullRom,
+        };
+        let resized = match [high, wide] == [to_height, to_width] {
+            true => middle,
+            false => middle.filtered(to_height, to_width, ResizeOptions::new(), filter),
+        };
+        // Rounded to even, as by Python.
+        let margin = |from: usize, to: usize| {
+            let half = (from - to) / 2;
+            if (from - to).is_multiple_of(2) { half } else { half + half % 2 }
+        };
+        resized.cut([margin(to_height, height), margin(to_width, width)], height, width)
+    }
+
+    /// The pixels from `[top, left]` on.
+    fn cut(self, [top, left]: [usize; 2], height: usize, width: usize) -> Self {
+        if [self.height, self.width] == [height, width] {
+            return self;
+        }
+        let channels = self.channels;
+        let rows = self.bytes.chunks_exact(channels * self.width).skip(top).take(height);
+        let bytes = rows.flat_map(|row| &row[channels * left..channels * (left + width)]).copied().collect();
+        Self { channels, height, width, bytes, extent: self.extent }
+    }
+
     /// Bilinear where the image grows; where it shrinks the filter widens with it and every pixel counts
     /// (convolution with antialiasing, as in Pillow).
     fn scaled(&self, height: usize, width: usize, options: ResizeOptions) -> Self {
-        let options = options.resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
+        self.filtered(height, width, options, FilterType::Bilinear)
+    }
+
+    fn filtered(&self, height: usize, width: usize, options: ResizeOptions, filter: FilterType) -> Self {
+        let options = options.resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
         let mut bytes = vec![0; self.channels * height * width];
         match self.channels {
             1 => self.scale_pixels::<U8>(height, width, &mut bytes, &options),
@@ -198,6 +247,22 @@ mod tests {
         assert_eq!(padded[..4], [0; 4]);
         assert_eq!(padded[4..12], [40, 40, 200, 200, 40, 40, 200, 200]);
         assert_eq!(padded[12..], [0; 4]);
+    }
+
+    #[test]
+    fn a_pretrained_network_sees_the_middle_of_any_shape() {
+        let ramp: Vec<u8> = (0..64).map(|at| (at % 8 * 30) as u8).collect();
+        let share = |permille, filter| Resize::CenterShare { permille, filter };
+        let whole = gray(8, 8, &ramp).into_format(&format(8, 8, share(1000, ResizeFilter::Bicubic)));
+        assert_eq!(whole, ramp);
+        // The middle half of a ramp, enlarged to the whole.
+        let half = gray(8, 8, &ramp).into_format(&format(8, 8, share(500, ResizeFilter::Bilinear)));
+        assert!(half[0].abs_diff(53) <= 1 && half[7].abs_diff(158) <= 1, "{half:?}");
+        for (height, width) in [(1, 1), (1, 100_000), (100_000, 1), (31, 77)] {
+            let image = gray(height, width, &vec![9; height * width]);
+            assert_eq!(image.into_format(&format(4, 4, share(875, ResizeFilter::Bicubic))), [9; 16]);
+        }
+        assert!(format(4, 4, share(400, ResizeFilter::Bicubic)).check().is_err());
     }
 
     #[test]

@@ -47,6 +47,18 @@ impl ReadObserver {
         Self(Some(Arc::new(callback)))
     }
 
+    /// Tells the callback, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Interrupted`] once it has had enough.
+    pub fn tell(&self, reading: Reading) -> Result<(), DataError> {
+        match self.0.as_ref().map(|callback| callback(reading)) {
+            None | Some(ControlFlow::Continue(())) => Ok(()),
+            Some(ControlFlow::Break(())) => Err(DataError::Interrupted),
+        }
+    }
+
     /// Begins to count `total` items.
     pub(crate) fn begin(&self, what: &'static str, total: usize) -> Counter<'_> {
         Counter { observer: self, what, total: total as u64, done: AtomicU64::new(0) }
@@ -80,11 +92,7 @@ impl Counter<'_> {
     ///
     /// [`DataError::Interrupted`] once the observer has had enough.
     pub(crate) fn advance(&self, more: usize) -> Result<(), DataError> {
-        let Some(callback) = &self.observer.0 else { return Ok(()) };
         let done = self.done.fetch_add(more as u64, Ordering::Relaxed) + more as u64;
-        match callback(Reading { what: self.what, done, total: self.total }) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(DataError::Interrupted),
-        }
+        self.observer.tell(Reading { what: self.what, done, total: self.total })
     }
 }

@@ -236,6 +236,21 @@ impl Source {
         &self.format
     }
 
+    /// Whether the images are in colour and most of them have a side of more than 48 pixels: then they are
+    /// taken for photographs, or drawings of things.
+    pub fn has_photographs(&self) -> bool {
+        const LARGE: usize = 48;
+        let is_large = |&header: &Header| header.height.max(header.width) > LARGE;
+        let large = match &self.pictures {
+            Pictures::Array { shape, .. } => shape.height.max(shape.width) > LARGE,
+            Pictures::Files(_) => {
+                let num_large = self.headers.iter().flatten().filter(|header| is_large(header)).count();
+                2 * num_large > self.headers.len()
+            }
+        };
+        self.format.channels == 3 && large
+    }
+
     /// Whether the split has any sample.
     pub fn has(&self, split: Split) -> bool {
         self.num_samples(split) > 0

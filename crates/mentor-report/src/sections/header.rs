@@ -9,6 +9,15 @@ use crate::run::RunReport;
 /// Characters of a hash that are shown; the whole one is in the tooltip.
 const SHORT_HASH: usize = 12;
 
+/// What a head on a pretrained network is compared with, all on training images: what a reader calls it, its
+/// name in summaries, and what judges an image.
+const ON_FEATURES: [(&str, &str, &str); 4] = [
+    ("cross-validation accuracy", "cross_validation_accuracy", "of the head, on training images"),
+    ("nearest class mean", "nearest_mean_accuracy", "of features, each image by the others"),
+    ("nearest neighbour", "nearest_neighbour_accuracy", "of features, each image by the others"),
+    ("by pixels", "pixels_nearest_neighbour_accuracy", "nearest neighbour, each image by the others"),
+];
+
 /// Sentence, notices, key numbers and configuration.
 pub(crate) fn panel(run: &RunReport) -> String {
     format!(
@@ -88,6 +97,14 @@ fn facts(run: &RunReport) -> String {
                 (None, None) => {}
             }
             quality.iter().for_each(|&(name, share)| add(name, percent(share), String::new()));
+            if let Some(backbone) = &summary.backbone {
+                add("backbone", escape(&backbone.architecture), escape(&backbone.licence));
+            }
+            for (name, measure, more) in ON_FEATURES {
+                if let Some(share) = run.measure(measure) {
+                    add(name, percent(share), more.to_owned());
+                }
+            }
             match summary.val_loss {
                 Some(loss) => {
                     add("validation loss", value(loss), training(value(summary.train_loss)));
@@ -106,8 +123,9 @@ fn facts(run: &RunReport) -> String {
                 count(summary.num_zero_weights as u64),
                 format!("of {} ({})", count(summary.num_weights as u64), percent(zero_share)),
             );
-            match (&summary.certificate, summary.epochs) {
-                (Some(certificate), 0) => {
+            match (summary.features_secs, &summary.certificate, summary.epochs) {
+                (Some(secs), ..) => add("features", duration(secs), "computed once".to_owned()),
+                (None, Some(certificate), 0) => {
                     add("iterations", count(summary.steps), escape(&certificate.reason));
                 }
                 _ => add(

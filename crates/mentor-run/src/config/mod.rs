@@ -91,6 +91,10 @@ pub struct ModelConfig {
     /// Run directory, or safetensors file, whose weights are the first ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
+    /// File of weights of a pretrained network, which stays as it is: its features are computed once, and a
+    /// head is trained on them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<PathBuf>,
     /// Beginnings of names of parameters that are not trained, such as `stem` and `blocks.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Vec<String>>,

@@ -2,6 +2,7 @@
 
 pub mod analysis;
 mod certificate;
+mod backbone;
 pub mod distillation;
 pub mod embedding_fidelity;
 pub mod embeddings;
@@ -14,6 +15,7 @@ pub mod self_training;
 mod summary;
 
 pub use certificate::{Certificate, IterationMetrics};
+pub use backbone::BackboneRecord;
 pub use event::{EpochMetrics, MetricsLine, PlannedStage, Started, StepMetrics, TrainEvent};
 pub use picture::Picture;
 pub use record::Record;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use mentor_metrics::Interval;
+
+use super::backbone::BackboneRecord;
 use super::certificate::Certificate;
 use super::distillation::{BaselineSummary, TeacherSummary};
 use super::self_training::{DistilledSummary, RoundSummary};
@@ -15,6 +18,9 @@ pub struct Summary {
     /// Accuracy of the chosen model on the validation split; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
+    /// Its 95 % interval of Wilson; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_accuracy_interval: Option<Interval>,
     /// Validation loss of the chosen model, penalty included; absent without validation samples, or if they
     /// define nothing to choose by.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +72,12 @@ pub struct Summary {
     pub device: String,
     /// Version of mentor that wrote it.
     pub mentor_version: String,
+    /// The pretrained network that the model stands on, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneRecord>,
+    /// Seconds in which its features were computed, or read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features_secs: Option<f64>,
     /// Of a student: its teachers together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherSummary>,
@@ -94,6 +106,7 @@ impl Summary {
     pub fn new(weights_blake3: String, data_blake3: String, device: String) -> Self {
         Self {
             val_accuracy: None,
+            val_accuracy_interval: None,
             val_loss: None,
             num_val: 0,
             train_loss: 0.0,
@@ -114,6 +127,8 @@ impl Summary {
             data_blake3,
             device,
             mentor_version: env!("CARGO_PKG_VERSION").to_owned(),
+            backbone: None,
+            features_secs: None,
             teacher: None,
             baseline: None,
             test_accuracy: None,

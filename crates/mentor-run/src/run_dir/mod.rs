@@ -5,7 +5,8 @@
 //! metrics.jsonl      one line an update (thinned) and an epoch, or an iteration of a solver
 //! checkpoints/       last states, newest valid one wins
 //! model.safetensors  the chosen weights          \
-//! model.json         architecture, classes, data  | written when the run is complete
+//! backbone.weights   the pretrained network below  | written when the run is complete
+//! model.json         architecture, classes, data  |
 //! analysis.json      what the report draws        |
 //! summary.json       final metrics               /  last: it marks the run complete
 //! teacher-N.cache    scores or embeddings of teacher N of a distillation
@@ -385,6 +386,8 @@ pub const EMBEDDING_FIDELITY_FILE: &str = "embedding-fidelity.json";
 pub const EMBEDDINGS_FILE: &str = "embeddings.json";
 /// The description of the model.
 pub const MODEL_FILE: &str = "model.json";
+/// The weights of the pretrained network below the model's own, as they were given.
+pub const BACKBONE_FILE: &str = "backbone.weights";
 /// Layout version of `model.json`.
 pub const MODEL_FORMAT: u32 = 3;
 /// The oldest version that is read: it holds the configuration of the loss and the penalty as it was written.
@@ -408,6 +411,7 @@ fn is_of_a_run(name: &str) -> bool {
         CONFIG_FILE,
         "metrics.jsonl",
         WEIGHTS_FILE,
+        BACKBONE_FILE,
         MODEL_FILE,
         ANALYSIS_FILE,
         SUMMARY_FILE,

@@ -9,8 +9,14 @@ use serde_json::Value;
 use crate::config::Config;
 
 /// Fields that name files and folders, relative to the folder in which the command runs.
-const PLACES: [&str; 5] =
-    ["data.source", "data.triplets", "distill.teachers", "self_train.unlabelled", "self_train.labels"];
+const PLACES: [&str; 6] = [
+    "data.source",
+    "data.triplets",
+    "model.backbone",
+    "distill.teachers",
+    "self_train.unlabelled",
+    "self_train.labels",
+];
 
 /// Whether the field names a place, which may be named in several ways.
 pub(super) fn is_place(field: &str) -> bool {

@@ -11,6 +11,7 @@ use mentor_run::RunDirError;
 use crate::analysis::error::AnalysisError;
 use crate::engine::checkpoint::CheckpointError;
 use crate::inference::error::InferenceError;
+use crate::inference::frozen::OpenError;
 use crate::inference::trained_model::LoadError;
 use crate::plan::checker::PlanError;
 use crate::pseudo_labels::{LabelsError, SelectionError};
@@ -39,6 +40,12 @@ pub enum TrainError {
     /// Embeddings cannot be ranked.
     #[error(transparent)]
     Retrieval(#[from] RetrievalError),
+    /// The file of a pretrained network holds none.
+    #[error(transparent)]
+    Backbone(#[from] OpenError),
+    /// A head cannot be solved.
+    #[error(transparent)]
+    Linear(#[from] LinearError),
     /// The run directory cannot be used.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
@@ -113,9 +120,10 @@ pub enum TrainError {
     /// The data has changed since the run began.
     #[error("the data has changed since this run began, so it cannot be continued")]
     DataChanged,
-    /// A teacher, or the file of triplets, is not the one that the run began with.
+    /// A teacher, a pretrained network or the file of triplets is not the one that the run began with.
     #[error(
-        "a teacher, or the file of triplets, has changed since this run began, so it cannot be continued"
+        "a teacher, the pretrained network or the file of triplets has changed since this run began, so it \
+         cannot be continued"
     )]
     LessonsChanged,
 }
@@ -160,6 +168,8 @@ impl TrainError {
             Self::Data(error) => return error.help(),
             Self::Retrieval(error) => return error.help(),
             Self::RunDir(error) => return error.help(),
+            Self::Backbone(error) => return error.error.help(),
+            Self::Linear(error) => return error.help(),
             Self::Checkpoint(error) => return error.help(),
             Self::Cache(error) => return error.help(),
             Self::Load(error) => return error.help(),

@@ -14,6 +14,8 @@ pub(crate) struct TrainingData {
     /// Absent where the source has no validation split and none was taken from training.
     pub(crate) val: Option<Arc<Dataset>>,
     pub(crate) preprocessing: Preprocessing,
+    /// [`Source::has_photographs`]; false of data sets that a program gives.
+    pub(crate) photographs: bool,
     pub(crate) fingerprint: String,
     /// That of the source; [`TrainingData::fingerprint`] is another one where not all of its training images
     /// are learned from.
@@ -53,6 +55,7 @@ impl TrainingData {
         Ok(Self {
             notes,
             preprocessing: Preprocessing::fit(&train),
+            photographs: source.has_photographs(),
             source_blake3,
             fingerprint,
             classes: train.classes().to_vec(),
@@ -78,6 +81,7 @@ impl TrainingData {
         Self {
             notes: Vec::new(),
             preprocessing,
+            photographs: false,
             source_blake3: fingerprint.clone(),
             fingerprint,
             // Teachers may teach images without labels, and those of validation have some.

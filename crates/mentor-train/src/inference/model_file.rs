@@ -4,7 +4,7 @@ use mentor_data::{OpenOptions, Preprocessing};
 use mentor_loss::Penalty;
 use mentor_metrics::calibration::Calibration;
 use mentor_model::{Head, ModelSpec};
-use mentor_run::{MODEL_FILE, MODEL_FORMAT, OLDEST_MODEL_FORMAT, RunDir, RunDirError};
+use mentor_run::{BackboneRecord, MODEL_FILE, MODEL_FORMAT, OLDEST_MODEL_FORMAT, RunDir, RunDirError};
 use serde::{Deserialize, Serialize};
 
 use crate::inference::model_file_2::ModelFile2;
@@ -18,6 +18,9 @@ pub struct ModelFile {
     pub format: u32,
     /// The network.
     pub spec: ModelSpec,
+    /// The pretrained network that the features are from, if they are: its weights are in `backbone.weights`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneRecord>,
     /// Class names, in the order of the scores.
     pub classes: Vec<String>,
     /// What is done to an image before the network sees it.
@@ -117,6 +120,7 @@ impl ModelFile {
         let unit_norm = matches!(spec.head, Head::Embedding { unit_norm: true, .. });
         Ok(Self {
             format: MODEL_FORMAT,
+            backbone: None,
             classes,
             preprocessing,
             loss: ModelLoss::of_config(&loss, unit_norm).map_err(|error| error.to_string())?,
@@ -239,6 +243,7 @@ mod tests {
         ModelFile {
             format: MODEL_FORMAT,
             spec: ModelSpec::new("linear", [1, 8, 8], 2),
+            backbone: None,
             classes: vec!["cat".to_owned(), "dog".to_owned()],
             preprocessing: Preprocessing {
                 format: ImageFormat::new(1, 8, 8),

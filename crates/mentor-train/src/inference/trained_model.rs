@@ -1,7 +1,7 @@
 //! A model that was trained: loaded from its run directory, ready to evaluate and predict.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,11 +11,12 @@ use mentor_metrics::classification::{Evaluation, SampleResult, summarise};
 use mentor_metrics::retrieval::Metric;
 use mentor_model::{Head, Model, ModelError, Network, Pass, load_safetensors, tensor_shapes, weights_blake3};
 use mentor_run::files::{MAX_HEADER, read_named};
-use mentor_run::{MODEL_FILE, RunDir, RunDirError};
+use mentor_run::{BACKBONE_FILE, MODEL_FILE, RunDir, RunDirError};
 
 use crate::inference::device::to_host;
 use crate::inference::error::{InferenceError, NEVER};
 use crate::inference::evaluate::{embed_samples, evaluate_samples, in_order, score_samples};
+use crate::inference::frozen::described_model;
 use crate::inference::model_file::ModelFile;
 use crate::inference::model_loss::ModelLoss;
 use crate::inference::rows::{PredictError, Predictions, Rows};
@@ -57,6 +58,14 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file of the pretrained network does not hold it.
+    #[error("{}: {reason}", shown_path(path))]
+    Backbone {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The weights are not those that were saved.
     #[error("{path}: model.safetensors does not hold the weights that model.json names")]
     OtherWeights {
@@ -72,7 +81,9 @@ impl LoadError {
         match self {
             Self::RunDir(error) => error.help(),
             Self::Model(_) | Self::Description { .. } => Vec::new(),
-            Self::OtherWeights { .. } => vec!["restore it".to_owned(), "train again".to_owned()],
+            Self::Backbone { .. } | Self::OtherWeights { .. } => {
+                vec!["restore it".to_owned(), "train again".to_owned()]
+            }
         }
     }
 }
@@ -87,8 +98,8 @@ impl TrainedModel {
     pub fn load(run: &Path, device: &Device) -> Result<Self, LoadError> {
         let run_dir = RunDir::open(run)?;
         let file = ModelFile::read(&run_dir)?;
-        // The weights are about to be replaced, so the seed does not matter.
-        let model = Model::new(&file.spec, 0, device)?;
+        let below = file.backbone.is_some().then(|| run_dir.read(BACKBONE_FILE, MAX_WEIGHTS)).transpose()?;
+        let model = described(&file, below.as_deref(), run, device)?;
         Self::of_run(&run_dir, file, model, device)
     }
 
@@ -115,7 +126,11 @@ impl TrainedModel {
     pub fn from_folder(folder: &Path, device: &Device) -> Result<Self, LoadError> {
         let description = read_named(&folder.join(MODEL_FILE), MAX_DESCRIPTION)?;
         let weights = read_named(&folder.join("model.safetensors"), MAX_WEIGHTS)?;
-        Self::from_bytes(&description, &weights, device)
+        let file = parse(&description)?;
+        let below = folder.join(BACKBONE_FILE);
+        let below = file.backbone.is_some().then(|| read_named(&below, MAX_WEIGHTS)).transpose()?;
+        let model = described(&file, below.as_deref(), folder, device)?;
+        Self::new(file, load_safetensors(model, &weights)?, device, "the model")
     }
 
     /// A model from the bytes of its `model.json` and its `model.safetensors`, such as ones in the program
@@ -124,10 +139,11 @@ impl TrainedModel {
     /// # Errors
     ///
     /// [`LoadError::Description`] if the first are no description of a model, [`LoadError::Model`] if the
-    /// second are not its weights, and [`LoadError::OtherWeights`] if they are those of another model.
+    /// second are not its weights, and [`LoadError::OtherWeights`] if they are those of another model. A
+    /// model on a pretrained network is loaded from its folder: its weights are not all in these two files.
     pub fn from_bytes(model_json: &[u8], safetensors: &[u8], device: &Device) -> Result<Self, LoadError> {
-        let file = ModelFile::parse(model_json, None).map_err(|reason| LoadError::Description { reason })?;
-        let model = Model::new(&file.spec, 0, device)?;
+        let file = parse(model_json)?;
+        let model = described(&file, None, Path::new(""), device)?;
         Self::new(file, load_safetensors(model, safetensors)?, device, "the model")
     }
 
@@ -330,6 +346,30 @@ impl TrainedModel {
         let rows = forward(images);
         let width = rows.dims()[1];
         Ok(Rows { values: to_host(rows), width })
+    }
+}
+
+fn parse(model_json: &[u8]) -> Result<ModelFile, LoadError> {
+    ModelFile::parse(model_json, None).map_err(|reason| LoadError::Description { reason })
+}
+
+/// The model that `file` in `folder` describes, with any weights but those of the pretrained network `below`,
+/// if there is one.
+fn described(
+    file: &ModelFile,
+    below: Option<&[u8]>,
+    folder: &Path,
+    device: &Device,
+) -> Result<Model, LoadError> {
+    let ModelFile { spec, backbone, .. } = file;
+    match (backbone, below) {
+        (None, _) => Ok(Model::new(spec, 0, device)?),
+        (Some(record), Some(weights)) => described_model(record, spec.input, spec.head, weights, device)
+            .map_err(|reason| LoadError::Backbone { path: folder.join(BACKBONE_FILE), reason }),
+        (Some(record), None) => {
+            let reason = format!("the model stands on {}, which is not given", record.architecture);
+            Err(LoadError::Description { reason })
+        }
     }
 }
 

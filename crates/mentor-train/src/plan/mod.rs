@@ -3,6 +3,7 @@
 pub(crate) mod checker;
 mod defaults;
 pub(crate) mod distill;
+pub(crate) mod frozen;
 pub(crate) mod loss;
 pub(crate) mod optimum;
 pub(crate) mod path;
@@ -28,6 +29,7 @@ use self::training::Learner;
 pub use checker::PlanError;
 pub(crate) use defaults::MIN_UPDATES;
 pub use distill::{DistillMode, DistillPlan};
+pub use frozen::{FrozenPlan, HeadPenalty};
 pub use loss::{LossPlan, RankingBatches, RankingForm, RankingLoss, RankingPlan, ScoreLossPlan, TripletForm};
 pub use optimum::OptimumPlan;
 pub use path::{PathPlan, PathRule, PenaltyTerm};
@@ -65,6 +67,8 @@ pub struct Plan {
     pub(crate) training: TrainingPlan,
     pub(crate) certify: bool,
     pub(crate) recipe: Recipe,
+    /// Where features of pretrained networks are kept from run to run, if they are. It decides nothing.
+    pub(crate) feature_cache: Option<PathBuf>,
 }
 
 impl Plan {
@@ -123,6 +127,14 @@ impl Plan {
         &self.recipe
     }
 
+    /// The same plan, with features of pretrained networks kept in `folder` for later runs, and those that
+    /// are there taken from it. The folder is made when it is needed.
+    #[must_use]
+    pub fn with_feature_cache(mut self, folder: Option<PathBuf>) -> Self {
+        self.feature_cache = folder;
+        self
+    }
+
     /// The same plan, whose reading of images `observer` watches and may interrupt.
     #[must_use]
     pub fn with_reading(mut self, observer: ReadObserver) -> Self {
@@ -136,6 +148,9 @@ impl TryFrom<Config> for Plan {
 
     fn try_from(mut config: Config) -> Result<Self, PlanError> {
         let mut check = Checker { problems: Vec::new() };
+        if let Some(file) = config.model.backbone.clone() {
+            return Self::frozen(file, config, check);
+        }
         self_train::apply_defaults(&mut config);
         let (mut distill, self_train) = (config.distill.take(), config.self_train.take());
         let path = config.path.take();
@@ -222,6 +237,38 @@ impl TryFrom<Config> for Plan {
             init_from: config.model.init_from,
             freeze: config.model.freeze.unwrap_or_default(),
             options: config.data.options,
+            feature_cache: None,
+        };
+        check.whole_numbers(&plan.to_config());
+        check.into_result(plan)
+    }
+}
+
+impl Plan {
+    /// Of a configuration that names a pretrained network. What it says nothing of has the values of a linear
+    /// model, and is not looked at.
+    fn frozen(file: PathBuf, config: Config, mut check: Checker) -> Result<Self, PlanError> {
+        let loss = LossPlan::check(config.loss.clone(), &config.model, &config.data, &mut check);
+        let source = source(&config.data, &mut check);
+        let recipe = Recipe::Frozen(FrozenPlan::check(file, &config, &loss, &mut check));
+        let architecture = Architecture::linear();
+        let learner =
+            Learner { architecture: Some(&architecture), is_noisy: false, loss: &loss, self_train: false };
+        let mut of_head = Config::default();
+        of_head.training.seed = config.training.seed;
+        let training = TrainingPlan::check(&of_head, &learner, &mut check);
+        let plan = Self {
+            source,
+            architecture,
+            dropout: 0.0,
+            stochastic_depth: 0.0,
+            loss,
+            training,
+            recipe,
+            init_from: None,
+            freeze: Vec::new(),
+            options: config.data.options,
+            feature_cache: None,
         };
         check.whole_numbers(&plan.to_config());
         check.into_result(plan)
@@ -252,6 +299,10 @@ fn source(data: &DataConfig, check: &mut Checker) -> String {
 impl Plan {
     /// The resolved configuration: every field stated. It makes the same plan again.
     pub fn to_config(&self) -> Config {
+        if let Recipe::Frozen(frozen) = &self.recipe {
+            let config = frozen.to_config(&self.source, &self.options, self.training.seed);
+            return Config { loss: self.loss.to_config(), ..config };
+        }
         let (mut model, mut data) = (ModelConfig::default(), DataConfig::default());
         if let LossPlan::Ranking(ranking) = &self.loss {
             model.embedding_size = Some(ranking.embedding_size);
@@ -296,14 +347,14 @@ impl Plan {
     pub(crate) fn distill(&self) -> Option<&DistillPlan> {
         match &self.recipe {
             Recipe::Distill(distill) => Some(distill),
-            Recipe::Labels | Recipe::Optimum(_) | Recipe::SelfTrain(_) => None,
+            _ => None,
         }
     }
 
     fn self_train(&self) -> Option<&SelfTrainPlan> {
         match &self.recipe {
             Recipe::SelfTrain(self_train) => Some(self_train),
-            Recipe::Labels | Recipe::Optimum(_) | Recipe::Distill(_) => None,
+            _ => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::distill::DistillPlan;
 use super::optimum::OptimumPlan;
+use super::frozen::FrozenPlan;
 use super::self_train::SelfTrainPlan;
 
 /// What a network learns from.
@@ -12,6 +13,8 @@ pub enum Recipe {
     Labels,
     /// Labels alone, of a linear classifier, up to a proven distance from the optimum.
     Optimum(OptimumPlan),
+    /// Labels, of which a linear head on a pretrained network learns; the network stays as it is.
+    Frozen(FrozenPlan),
     /// Teachers, and labels beside them.
     Distill(DistillPlan),
     /// Few labels, and many images without.

@@ -6,8 +6,8 @@ use mentor_run::RunDir;
 use crate::engine::error::TrainError;
 use crate::engine::execution::Execution;
 use crate::engine::training_data::{TrainingData, quarantined};
-use crate::plan::Plan;
 use crate::plan::loss::LossPlan;
+use crate::plan::{Plan, Recipe};
 
 /// Says, once a run, what is worth knowing of its data, and lists the images that were left out.
 pub(super) fn tell_of_data(
@@ -36,17 +36,25 @@ pub(super) fn tell_of_data(
     Ok(())
 }
 
-/// What a network without convolutions sees of colour pictures, or of ones that were shrunk: most of them are
-/// photographs.
+/// What would serve photographs better, and what pictures that a network sees as single pixels.
 fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
-    let dense = plan.architecture.is_dense();
     let [channels, height, width] = data.input();
     let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
-    (dense && (channels > 1 || resized)).then(|| {
+    if matches!(plan.recipe, Recipe::Frozen(_)) {
+        return None;
+    }
+    let pixels = (plan.architecture.is_dense() && (channels > 1 || resized)).then(|| {
         format!(
             "{} is trained on single pixels of {height}x{width} images; for photographs --model cnn with \
              --size 64x64 or more is better",
             plan.architecture
         )
-    })
+    });
+    let backbone = (data.photographs && plan.recipe == Recipe::Labels).then(|| {
+        "for photographs the features of a pretrained network are better by far: --backbone FILE; mentor \
+         backbones lists networks and where their weights are"
+            .to_owned()
+    });
+    let sentences: Vec<String> = pixels.into_iter().chain(backbone).collect();
+    (!sentences.is_empty()).then(|| sentences.join("; "))
 }

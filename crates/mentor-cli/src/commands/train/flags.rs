@@ -24,6 +24,8 @@ Examples:
       --data may be left out before the path, and 64 is 64x64
   mentor train --data digits --loss softmax --l2 1e-3 --gap 1e-4 --out runs/c
       a linear classifier that is proven to be within 0.01 % of the optimum
+  mentor train --data photos/ --backbone lite0.pth --out runs/c
+      features of a pretrained network, computed once, and a head in seconds: for photographs
   mentor train --config run.toml --set optimizer.learning_rate=0.05
       a configuration from a file, changed in one place
 
@@ -128,6 +130,11 @@ pub(crate) struct Args {
     /// models` lists them [default: linear]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub(super) model: Option<String>,
+
+    /// Train a linear head on the features of the pretrained network in this file of weights, which stays as
+    /// it is; --l2 is chosen by cross-validation if it is left out. `mentor backbones` lists the networks
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub(super) backbone: Option<PathBuf>,
 
     /// Drop each hidden unit with this probability in training, from 0 to below 1 [default: 0]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
@@ -374,6 +381,7 @@ impl Args {
         take(&self.source, &mut data.source);
         take(&self.data, &mut data.source);
         take(&self.model, &mut model.name);
+        take(&self.backbone, &mut model.backbone);
         take(&self.dropout, &mut model.dropout);
         take(&self.stochastic_depth, &mut model.stochastic_depth);
         take(&self.init_from, &mut model.init_from);
@@ -506,7 +514,7 @@ mod tests {
                      --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates --resize fit-pad \
                      --mining all --average active --distance cosine --form hinge --embedding-size 12 \
             --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by \
-                     class --init-from run --freeze stem,blocks.0";
+                     class --init-from run --freeze stem,blocks.0 --backbone b.pth";
         let expected = "
             [data]
             source = 'digits'
@@ -531,6 +539,7 @@ mod tests {
             unit_norm = false
             init_from = 'run'
             freeze = ['stem', 'blocks.0']
+            backbone = 'b.pth'
             [loss]
             name = 'softmax'
             mining = 'all'

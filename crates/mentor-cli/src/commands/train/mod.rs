@@ -1,5 +1,6 @@
 //! `mentor train`: trains a model into a run directory.
 
+mod default_backbone;
 mod flags;
 mod inherited;
 mod lambda;
@@ -14,6 +15,7 @@ use mentor_train::{Outcome, Plan, Recipe, TrainError, train};
 
 use super::summary;
 use crate::device::OpenDevice;
+use crate::files::user_folders::feature_cache;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::progress::Progress;
@@ -25,7 +27,7 @@ pub(crate) use flags::{Args, take};
 pub(super) use inherited::Inherited;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    run_with(args, args.configuration()?)
+    run_with(args, default_backbone::fill_in(args.configuration()?)?)
 }
 
 /// As [`run`], with what another command made of the configuration.
@@ -96,7 +98,10 @@ pub(super) fn train_into(
 ) -> Result<Trained, Failure> {
     let interruption = Interruption::watch()
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
-    let plan = plan.clone().with_reading(reading_bar_until(progress.is_quiet(), &interruption));
+    let plan = plan
+        .clone()
+        .with_reading(reading_bar_until(progress.is_quiet(), &interruption))
+        .with_feature_cache(feature_cache());
     let execution = device
         .execution()
         .with_stop(interruption.flag())
@@ -150,7 +155,11 @@ fn default_out(plan: &Plan) -> PathBuf {
         Recipe::SelfTrain(_) => "self-trained",
         _ => plan.loss().name(),
     };
-    let name = format!("{stem}-{}-{loss}-{}", plan.architecture(), &hash[..6]);
+    let model = match plan.recipe() {
+        Recipe::Frozen(frozen) => frozen.file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        _ => plan.architecture().to_string(),
+    };
+    let name = format!("{stem}-{model}-{loss}-{}", &hash[..6]);
     let safe = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
     Path::new("runs").join(name.trim_start_matches('-').chars().map(safe).collect::<String>())
 }

@@ -1,5 +1,6 @@
 //! The end of a run: the chosen model, what is found in it, the summary.
 
+use mentor_metrics::accuracy_interval;
 use mentor_model::{Model, to_safetensors, weights_blake3, with_parameters};
 use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
@@ -51,6 +52,8 @@ impl Run<'_> {
             summary.val_loss = best.data_loss.map(|data_loss| data_loss + penalty);
             summary.measures = best.measures.clone();
         }
+        summary.val_accuracy_interval =
+            summary.val_accuracy.map(|accuracy| accuracy_interval(accuracy, summary.num_val));
         (summary.train_loss, summary.train_accuracy) = (train_loss, train_accuracy);
         summary.last_train_loss = Some(progress.last_train.0);
         summary.last_train_accuracy = progress.last_train.1;
@@ -106,6 +109,7 @@ fn model_file(job: &Job<'_>, files: &Files<'_>, chosen: &Model, weights_blake3: 
     ModelFile {
         format: MODEL_FORMAT,
         spec: chosen.spec().clone(),
+        backbone: None,
         classes: job.data.classes().to_vec(),
         preprocessing: job.data.preprocessing.clone(),
         loss: ModelLoss::from(job.loss),

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Few labels on real pictures: a frozen backbone with mentor's head beside scikit-learn's, and without one.
+
+    bench/photos.py --mentor target/release/mentor --stamps DIR --backbone lite0.pth
+
+DIR is usr/share/tuxpaint/stamps of Debian's package tuxpaint-stamps-default. Its PNG files below the folders
+of CLASSES are the pictures, on white, padded to a square. A draw takes so many pictures of each class for
+training and all others for the test. `mentor train --backbone` chooses its own l2 by cross-validation on the
+labels; scikit-learn has its LogisticRegression as it comes, C = 1, on the same features
+(`mentor embed --backbone`) and the same draws. Prints the rows of the table: mean accuracy and standard
+deviation over the draws, in percent.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+
+CLASSES = {"birds": "animals/birds", "fish": "animals/fish", "flowers": "plants/flowers",
+           "fruit": "food/fruit", "insects": "animals/insects", "mammals": "animals/mammals",
+           "vegetables": "food/vegetables"}
+
+
+def pictures(stamps: Path, out: Path) -> dict[str, list[Path]]:
+    """The pictures of each class, on white and square, in the order of their names."""
+    found: dict[str, list[Path]] = {}
+    for name, folder in CLASSES.items():
+        (out / name).mkdir(parents=True)
+        for path in sorted((stamps / folder).rglob("*.png")):
+            if "cartoon" in path.name:
+                continue
+            image = Image.open(path).convert("RGBA")
+            side = max(image.size)
+            square = Image.new("RGBA", (side, side), "white")
+            square.alpha_composite(image, ((side - image.width) // 2, (side - image.height) // 2))
+            place = out / name / "-".join(path.relative_to(stamps / folder).parts)
+            square.convert("RGB").save(place)
+            found.setdefault(name, []).append(place)
+    return found
+
+
+def drawn(found: dict[str, list[Path]], labels: int, seed: int) -> set[Path]:
+    """So many pictures of each class, at random."""
+    chance = random.Random(seed)
+    return {path for paths in found.values() for path in chance.sample(paths, labels)}
+
+
+class Lab:
+    def __init__(self, mentor: Path, work: Path):
+        self.mentor, self.work = mentor, work
+        self.environment = os.environ | {"MENTOR_CACHE": str(work / "cache")}
+
+    def run(self, *words: object) -> str:
+        texts = [str(self.mentor), *map(str, words)]
+        done = subprocess.run(texts, check=True, env=self.environment, stdout=subprocess.PIPE, text=True)
+        return done.stdout
+
+    def accuracy(self, found: dict[str, list[Path]], training: set[Path], *words: object) -> float:
+        """Accuracy of one training on the pictures that were not drawn.
+
+        A frozen run chooses nothing by its validation split, so that they may be that split, and its
+        features are those of the first run. From scratch validation chooses the epoch, and they are the
+        test split.
+        """
+        data, run = self.work / "data", self.work / "run"
+        for folder in (data, run):
+            shutil.rmtree(folder, ignore_errors=True)
+        frozen = "--backbone" in words
+        rest = "val" if frozen else "test"
+        for name, paths in found.items():
+            for path in paths:
+                place = data / ("train" if path in training else rest) / name / path.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, place)
+        fixed = ["--val-fraction", 0, "--keep-duplicates", "--out", run, "--quiet", "--json"]
+        summary = json.loads(self.run("train", data, *fixed, *words))
+        return summary["val_accuracy"] if frozen else self.test(run)
+
+    def test(self, run: Path) -> float:
+        return json.loads(self.run("eval", run, "--split", "test", "--json"))["accuracy"]
+
+    def features(self, backbone: Path, folder: Path) -> dict[Path, numpy.ndarray]:
+        values, ids = self.work / "f.npy", self.work / "ids.csv"
+        self.run("embed", "--backbone", backbone, folder, "--out", values, "--ids", ids)
+        with ids.open(newline="") as file:
+            names = [Path(row["id"]) for row in csv.DictReader(file)]
+        return dict(zip(names, numpy.load(values)))
+
+
+def small(path: Path) -> numpy.ndarray:
+    return numpy.asarray(Image.open(path).resize((32, 32)), dtype=float).ravel() / 255
+
+
+def sklearn(found: dict[str, list[Path]], features: dict[Path, numpy.ndarray], training: set[Path]) -> float:
+    rows = [(features[path], name, path in training) for name, paths in found.items() for path in paths]
+
+    def part(wanted: bool) -> tuple[list[numpy.ndarray], list[str]]:
+        chosen = [(x, y) for x, y, own in rows if own == wanted]
+        return [x for x, _ in chosen], [y for _, y in chosen]
+
+    model = LogisticRegression(max_iter=5000).fit(*part(True))
+    return float(model.score(*part(False)))
+
+
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--mentor", type=Path, required=True)
+    parser.add_argument("--stamps", type=Path, required=True)
+    parser.add_argument("--backbone", type=Path, required=True)
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--slow-draws", type=int, default=5, help="draws of the network from scratch")
+    parser.add_argument("--only", default="", help="rows whose name holds this")
+    parser.add_argument("--labels", type=int, nargs="+", default=[5, 10])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        lab, found = Lab(args.mentor.resolve(), work), pictures(args.stamps, work / "pictures")
+        print({name: len(paths) for name, paths in found.items()})
+        features = lab.features(args.backbone, work / "pictures")
+        pixels = {path: small(path) for paths in found.values() for path in paths}
+        frozen = ["--backbone", args.backbone]
+        mentor = lambda *words: lambda training: lab.accuracy(found, training, *words)
+        sides = [
+            ("frozen, mentor's softmax", args.draws, mentor(*frozen)),
+            ("frozen, scikit-learn's LogisticRegression", args.draws,
+             lambda training: sklearn(found, features, training)),
+            ("pixels at 32x32, scikit-learn's LogisticRegression", args.draws,
+             lambda training: sklearn(found, pixels, training)),
+            ("`cnn` from scratch, 64x64", args.slow_draws, mentor("--model", "cnn", "--size", 64)),
+            ("frozen, mentor's SVM", args.draws, mentor(*frozen, "--loss", "svm")),
+        ]
+        for name, draws, side in [row for row in sides if args.only in row[0]]:
+            cells = [name, str(draws)]
+            for labels in args.labels:
+                shares = [100 * side(drawn(found, labels, seed)) for seed in range(draws)]
+                spread = statistics.stdev(shares) if draws > 1 else 0
+                cells.append(f"{statistics.mean(shares):.1f} ± {spread:.1f}")
+            print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
