@@ -2,6 +2,7 @@
 
 use clap::Command;
 use mentor_data::escape;
+use mentor_export::ExportError;
 use mentor_loss::LossError;
 use mentor_metrics::retrieval::RetrievalError;
 use mentor_run::{ConfigError, RunDirError};
@@ -199,6 +200,18 @@ impl From<LoadError> for Failure {
             LoadError::RunDir(error) => error.into(),
             error => Self::failed(error).ways(help),
         }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let help = error.help();
+        let failure = match error {
+            ExportError::NoEngine => Self::usage(error),
+            ExportError::NotOurs { .. } => Self::data(error),
+            error => Self::failed(error),
+        };
+        failure.ways(help)
     }
 }
 
