@@ -152,9 +152,8 @@ fn described(bytes: &[u8]) -> Result<(Input, Vec<String>, Preprocessing), Export
     for node in &graph.node {
         let operator = node.op_type.as_deref().unwrap_or_default();
         let is_standard = node.domain.as_deref().unwrap_or_default().is_empty();
-        if !(is_standard && OPERATORS.split(' ').any(|known| known == operator))
-            && !others.iter().any(|other| other == operator)
-        {
+        let is_known = is_standard && OPERATORS.split(' ').any(|known| known == operator);
+        if !is_known && !others.iter().any(|other| other == operator) {
             others.push(operator.to_owned());
         }
     }
