@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backbones, calibrate, completions, data, demo, distill, embed, eval, label, loss, models, path, predict,
-    report, search, self_train, train,
+    backbones, calibrate, completions, data, demo, distill, embed, eval, export, label, loss, models, path,
+    predict, report, search, self_train, train,
 };
 use crate::terminal::error::Failure;
 
@@ -58,6 +58,7 @@ pub(crate) enum Command {
     Predict(predict::Args),
     Embed(embed::Args),
     Search(search::Args),
+    Export(export::Args),
     Report(report::Args),
     Data(data::Args),
     Loss(loss::Args),
@@ -81,6 +82,7 @@ impl Command {
             Self::Predict(args) => predict::run(&args),
             Self::Embed(args) => embed::run(&args),
             Self::Search(args) => search::run(&args),
+            Self::Export(args) => export::run(&args),
             Self::Report(args) => report::run(&args),
             Self::Data(args) => data::run(&args),
             Self::Loss(args) => loss::run(&args),
@@ -165,7 +167,9 @@ mod tests {
     #[test]
     fn examples_of_the_documents_can_be_run() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for name in ["README.md", "docs/definitions.md", "docs/benchmarks.md", "bench/README.md"] {
+        for name in
+            ["README.md", "docs/definitions.md", "docs/benchmarks.md", "docs/export.md", "bench/README.md"]
+        {
             let text = std::fs::read_to_string(root.join(name)).unwrap();
             // Every second part between fences is code.
             let code: String = text.split("```").skip(1).step_by(2).collect();

@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod distill;
 pub(crate) mod embed;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod label;
 pub(crate) mod loss;
 pub(crate) mod models;

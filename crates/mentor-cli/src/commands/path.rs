@@ -81,6 +81,7 @@ const INHERITED: Inherited = Inherited {
         "augment",
         "split_by",
         "model",
+        "backbone",
         "dropout",
         "stochastic_depth",
         "init_from",

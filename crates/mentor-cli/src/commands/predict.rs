@@ -13,6 +13,7 @@ use mentor_train::TrainedModel;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
+use crate::files::exported::{ExportedClassifier, Scored};
 use crate::files::images::{self, Decoded};
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::{BAD_DATA, Failure};
@@ -23,6 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   mentor predict runs/b photo.png
   mentor predict runs/b photos/ --top 3 --format csv > predictions.csv
+  mentor predict model.onnx photo.png
+      classify with a file of mentor export, run by a second engine
 
 Each file has a line, in the order given. Folders are searched with their subfolders, in natural order (img2 \
 before img10). A file that cannot be decoded is reported on standard error; the others are predicted, and \
@@ -36,7 +39,7 @@ probabilities, so that its confidence is only an order.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Predict with the classifier of this complete run
+    /// Predict with the classifier of this complete run, or in this file of mentor export
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
@@ -59,7 +62,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: ImageLimits,
 
-    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
+    /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]; an ONNX file is run on the CPU
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
 }
@@ -90,14 +93,8 @@ struct Choice<'a> {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let found = images::find(&args.paths);
-    let device = args.device.open()?;
-    let mut trained = TrainedModel::load(&args.run, &device.device)?;
-    args.limits.apply(&mut trained.file.data.options.limits);
-    if let Head::Embedding { .. } = trained.file.spec.head {
-        let error = anyhow!("{}: gives embeddings, not classes", shown_path(&args.run));
-        return Err(Failure::usage(error).help("use mentor embed, or mentor search for the nearest images"));
-    }
-    let classes = &trained.file.classes;
+    let classifier = Classifier::open(args)?;
+    let classes = classifier.classes();
     let top = args.top.min(classes.len());
     if args.format == Format::Csv {
         output::bytes(&csv_line(&csv_header(top))?)?;
@@ -107,15 +104,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // On a terminal the predictions themselves show how far it is.
     let (bar, mut done, mut extents) = (ReadingBar::new(io::stdout().is_terminal()), 0, Extents::default());
     for chunk in found.files.chunks(args.batch_size) {
-        let Decoded { paths, images, failed } = images::decode(chunk, &trained.file, &mut extents);
+        let Scored { paths, rows, failed } = classifier.score(chunk, &mut extents)?;
         done += chunk.len() as u64;
         bar.show(Reading { what: "predicting", done, total: found.files.len() as u64 });
         let tell = |error: &DataError| output::note(&format!("error: {}", escape(&error.to_string())));
         bar.suspend(|| failed.iter().for_each(tell));
         num_failed += failed.len();
         let mut lines = Vec::new();
-        let rows = trained.calibrated_scores(&images).map_err(Failure::failed)?;
-        for (path, scores) in paths.iter().zip(rows.iter()) {
+        for (path, scores) in paths.iter().zip(&rows) {
             let choice = |(class, confidence): (usize, f64)| Choice { class: &classes[class], confidence };
             let choices = ranked(scores).into_iter().take(top).map(choice).collect();
             lines.extend(line(&path.to_string_lossy(), choices, args.format)?);
@@ -127,6 +123,48 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::status_only(BAD_DATA))
+}
+
+/// What classifies: the model of a run, or an exported file.
+enum Classifier {
+    Run(Box<TrainedModel>),
+    Onnx(ExportedClassifier),
+}
+
+impl Classifier {
+    fn open(args: &Args) -> Result<Self, Failure> {
+        if args.run.is_file() {
+            return Ok(Self::Onnx(ExportedClassifier::open(&args.run, args.limits)?));
+        }
+        let device = args.device.open()?;
+        let mut trained = TrainedModel::load(&args.run, &device.device)?;
+        args.limits.apply(&mut trained.file.data.options.limits);
+        if let Head::Embedding { .. } = trained.file.spec.head {
+            let error = anyhow!("{}: gives embeddings, not classes", shown_path(&args.run));
+            return Err(
+                Failure::usage(error).help("use mentor embed, or mentor search for the nearest images")
+            );
+        }
+        Ok(Self::Run(Box::new(trained)))
+    }
+
+    fn classes(&self) -> &[String] {
+        match self {
+            Self::Run(trained) => trained.classes(),
+            Self::Onnx(exported) => exported.classes(),
+        }
+    }
+
+    fn score<'a>(&self, files: &'a [PathBuf], extents: &mut Extents) -> Result<Scored<'a>, Failure> {
+        let trained = match self {
+            Self::Run(trained) => trained,
+            Self::Onnx(exported) => return exported.score(files, extents),
+        };
+        let limits = &trained.file.data.options.limits;
+        let Decoded { paths, images, failed } = images::decode(files, trained.format(), limits, extents);
+        let rows = trained.calibrated_scores(&images).map_err(Failure::failed)?;
+        Ok(Scored { paths, rows: rows.iter().map(<[f32]>::to_vec).collect(), failed })
+    }
 }
 
 fn line(path: &str, choices: Vec<Choice<'_>>, format: Format) -> Result<Vec<u8>, Failure> {

@@ -4,8 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mentor_data::{DataError, Extents, Reading, decode_file_with_extent, escape, find_images, shown_path};
-use mentor_train::{ModelFile, TrainedModel};
+use mentor_data::{
+    DataError, Extents, ImageFormat, Limits, Reading, decode_file_with_extent, escape, find_images,
+    shown_path,
+};
+use mentor_train::TrainedModel;
 use rayon::prelude::*;
 
 use crate::terminal::output;
@@ -72,11 +75,14 @@ pub(crate) struct Decoded<'a> {
     pub(crate) failed: Vec<DataError>,
 }
 
-/// Decodes files into the model's format, several at once, and adds what those of 16 bits or floats hold to
+/// Decodes files into a model's format, several at once, and adds what those of 16 bits or floats hold to
 /// `extents`.
-pub(crate) fn decode<'a>(files: &'a [PathBuf], model: &ModelFile, extents: &mut Extents) -> Decoded<'a> {
-    let format = &model.preprocessing.format;
-    let limits = &model.data.options.limits;
+pub(crate) fn decode<'a>(
+    files: &'a [PathBuf],
+    format: &ImageFormat,
+    limits: &Limits,
+    extents: &mut Extents,
+) -> Decoded<'a> {
     let results: Vec<Result<_, DataError>> =
         files.par_iter().map(|path| decode_file_with_extent(path, format, limits)).collect();
     let mut decoded = Decoded { paths: Vec::new(), images: Vec::new(), failed: Vec::new() };
@@ -116,8 +122,9 @@ pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize
     let mut embedded =
         EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: found.problems.len() };
     let (bar, mut done, mut extents) = (ReadingBar::new(false), 0, Extents::default());
+    let limits = &trained.file.data.options.limits;
     for chunk in found.files.chunks(batch_size) {
-        let Decoded { paths, images, failed } = decode(chunk, &trained.file, &mut extents);
+        let Decoded { paths, images, failed } = decode(chunk, trained.format(), limits, &mut extents);
         done += chunk.len() as u64;
         bar.show(Reading { what: "embedding images", done, total: found.files.len() as u64 });
         let tell = |error: &DataError| output::note(&format!("error: {}", escape(&error.to_string())));

@@ -1,6 +1,7 @@
 //! Files that commands read and write beside runs.
 
 pub(crate) mod embeddings;
+pub(crate) mod exported;
 pub(crate) mod images;
 pub(crate) mod limits;
 pub(crate) mod npy;

@@ -2,6 +2,7 @@
 
 use clap::Command;
 use mentor_data::escape;
+use mentor_export::ExportError;
 use mentor_linear::LinearError;
 use mentor_loss::LossError;
 use mentor_metrics::retrieval::RetrievalError;
@@ -181,7 +182,6 @@ impl From<TrainError> for Failure {
             TrainError::RunDir(error) | TrainError::Labels(LabelsError::File(error)) => return error.into(),
             TrainError::Load(error) => return error.into(),
             TrainError::Linear(LinearError::Separable | LinearError::NoPenalty) => Self::usage(error),
-            TrainError::Linear(_) => Self::data(error),
             TrainError::Diverged { .. } | TrainError::Overflowed { .. } => Self::diverged(error),
             TrainError::DataChanged
             | TrainError::LessonsChanged
@@ -204,6 +204,18 @@ impl From<LoadError> for Failure {
             LoadError::RunDir(error) => error.into(),
             error => Self::failed(error).ways(help),
         }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let help = error.help();
+        let failure = match error {
+            ExportError::NoEngine => Self::usage(error),
+            ExportError::NotOurs { .. } => Self::data(error),
+            error => Self::failed(error),
+        };
+        failure.ways(help)
     }
 }
 

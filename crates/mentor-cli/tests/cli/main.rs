@@ -9,6 +9,7 @@ mod backbones;
 mod bad_input;
 mod distill;
 mod embeddings;
+mod export;
 mod fixtures;
 mod optimum;
 mod ranking;

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use mentor_codec::{Extent, Fault, Header};
+use mentor_codec::{Extent, Fault, Header, Picture};
 
 use crate::decode::raster::Raster;
 use crate::error::DataError;
@@ -68,6 +68,16 @@ pub fn decode_file_with_extent(
     Ok((raster.into_format(format), extent))
 }
 
+/// Reads an image file and decodes it at its own size and in its own colour, `[height, width, channel]`.
+///
+/// # Errors
+///
+/// Those of [`decode_file`].
+pub fn decode_picture_file(path: &Path, limits: &Limits) -> Result<Picture, DataError> {
+    let Raster { channels, height, width, bytes, extent } = decode_raster_file(path, limits)?;
+    Ok(Picture { channels, height, width, bytes, extent })
+}
+
 /// Reads an image file and decodes it at its own size.
 pub(crate) fn decode_raster_file(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     read_limited(path, limits).and_then(|bytes| match bytes {
@@ -114,8 +124,7 @@ pub(crate) fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, Fault
 
 /// Decodes to gray or colour, whatever the file holds.
 pub(crate) fn decode_raster(bytes: &[u8], limits: &Limits) -> Result<Raster, Fault> {
-    let mentor_codec::Picture { channels, height, width, bytes, extent } =
-        mentor_codec::decode(bytes, limits.max_pixels)?;
+    let Picture { channels, height, width, bytes, extent } = mentor_codec::decode(bytes, limits.max_pixels)?;
     Ok(Raster { channels, height, width, bytes, extent })
 }
 

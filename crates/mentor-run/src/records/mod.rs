@@ -1,8 +1,8 @@
 //! What a run leaves behind, file by file: plain data that is written at its end and read by the report.
 
 pub mod analysis;
-mod certificate;
 mod backbone;
+mod certificate;
 pub mod distillation;
 pub mod embedding_fidelity;
 pub mod embeddings;
@@ -14,8 +14,8 @@ mod record;
 pub mod self_training;
 mod summary;
 
-pub use certificate::{Certificate, IterationMetrics};
 pub use backbone::BackboneRecord;
+pub use certificate::{Certificate, IterationMetrics};
 pub use event::{EpochMetrics, MetricsLine, PlannedStage, Started, StepMetrics, TrainEvent};
 pub use picture::Picture;
 pub use record::Record;

@@ -43,9 +43,6 @@ pub enum TrainError {
     /// The file of a pretrained network holds none.
     #[error(transparent)]
     Backbone(#[from] OpenError),
-    /// A head cannot be solved.
-    #[error(transparent)]
-    Linear(#[from] LinearError),
     /// The run directory cannot be used.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
@@ -169,7 +166,6 @@ impl TrainError {
             Self::Retrieval(error) => return error.help(),
             Self::RunDir(error) => return error.help(),
             Self::Backbone(error) => return error.error.help(),
-            Self::Linear(error) => return error.help(),
             Self::Checkpoint(error) => return error.help(),
             Self::Cache(error) => return error.help(),
             Self::Load(error) => return error.help(),

@@ -79,13 +79,22 @@ impl FrozenPlan {
 
 /// Names of the fields that are set and would change nothing.
 fn without_effect(config: &Config) -> Vec<&'static str> {
-    let Config { data, model, loss: _, penalty, optimizer, schedule, training, distill, self_train } = config;
+    let Config { data, model, loss: _, penalty, optimizer, schedule, training, path, distill, self_train } =
+        config;
     // What a ranking loss has is refused with that loss.
     let DataConfig { augment, options, .. } = data;
     let ModelConfig { name, dropout, stochastic_depth, init_from, freeze, .. } = model;
     let PenaltyConfig { l1, .. } = penalty;
-    let OptimizerConfig { name: optimizer, learning_rate, momentum, nesterov, batch_size, clip_norm } =
-        optimizer;
+    let OptimizerConfig {
+        name: optimizer,
+        gap,
+        max_iterations,
+        learning_rate,
+        momentum,
+        nesterov,
+        batch_size,
+        clip_norm,
+    } = optimizer;
     let ScheduleConfig { name: schedule, warmup_epochs, step_epochs, step_factor } = schedule;
     let fields = [
         ("augment", augment.is_some_and(|augment| augment != Augment::None)),
@@ -99,6 +108,8 @@ fn without_effect(config: &Config) -> Vec<&'static str> {
         ("freeze", freeze.is_some()),
         ("l1", l1.is_some_and(|l1| l1 != 0.0)),
         ("optimizer", optimizer.is_some()),
+        ("gap", gap.is_some()),
+        ("max_iterations", max_iterations.is_some()),
         ("learning_rate", learning_rate.is_some()),
         ("momentum", momentum.is_some()),
         ("nesterov", nesterov.is_some()),
@@ -112,6 +123,8 @@ fn without_effect(config: &Config) -> Vec<&'static str> {
         ("min_updates", training.min_updates.is_some()),
         ("patience", training.patience.is_some()),
         ("ema", training.ema.is_some()),
+        ("certify", training.certify.is_some()),
+        ("path", path.is_some()),
         ("distill", distill.is_some()),
         ("self_train", self_train.is_some()),
     ];

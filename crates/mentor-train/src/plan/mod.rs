@@ -252,8 +252,14 @@ impl Plan {
         let source = source(&config.data, &mut check);
         let recipe = Recipe::Frozen(FrozenPlan::check(file, &config, &loss, &mut check));
         let architecture = Architecture::linear();
-        let learner =
-            Learner { architecture: Some(&architecture), is_noisy: false, loss: &loss, self_train: false };
+        let learner = Learner {
+            architecture: Some(&architecture),
+            is_noisy: false,
+            loss: &loss,
+            self_train: false,
+            of_path: false,
+            is_of_plan: true,
+        };
         let mut of_head = Config::default();
         of_head.training.seed = config.training.seed;
         let training = TrainingPlan::check(&of_head, &learner, &mut check);
@@ -268,6 +274,7 @@ impl Plan {
             init_from: None,
             freeze: Vec::new(),
             options: config.data.options,
+            certify: false,
             feature_cache: None,
         };
         check.whole_numbers(&plan.to_config());

@@ -1,8 +1,8 @@
 //! What a network learns from.
 
 use super::distill::DistillPlan;
-use super::optimum::OptimumPlan;
 use super::frozen::FrozenPlan;
+use super::optimum::OptimumPlan;
 use super::self_train::SelfTrainPlan;
 
 /// What a network learns from.

@@ -101,6 +101,16 @@ fn warn_of_images<'a>(notes: impl Iterator<Item = &'a Note>) {
     }
 }
 
+/// The images of a part of the data in the format of a model, whatever their classes. Prints what is left
+/// out.
+pub(in crate::commands) fn images(
+    trained: &TrainedModel,
+    data: &str,
+    split: Part,
+) -> Result<Arc<Dataset>, Failure> {
+    Opened::new(trained, data, split)?.load(split)
+}
+
 /// A part of the data with the classes of a classifier, in its format. Prints what is left out.
 pub(in crate::commands) fn labelled(
     trained: &TrainedModel,

@@ -1,0 +1,31 @@
+//! Trained models as files that other programs run.
+//!
+//! [`to_onnx`] writes a model as ONNX, with the resizing and normalising of pictures and the calibration
+//! inside, so that the file answers as the model does. [`OnnxModel`] runs such a file by a second engine
+//! (rten), and [`Comparison`] says how far the answers of both are apart.
+//!
+//! A graph follows from the name of the architecture and the tensors, so that this crate needs no training
+//! engine.
+//!
+//! Files, from the inside out: `graph` (nodes, constants, bytes), `layers` (what families are built from),
+//! `families`, `picture` (resizing inside the graph), `onnx` (the whole); then `engine`, `onnx_model` (a file
+//! that was written, run again) and `comparison`.
+
+mod comparison;
+mod engine;
+mod error;
+mod families;
+mod framing;
+mod graph;
+mod layers;
+mod model;
+mod onnx;
+mod onnx_model;
+mod picture;
+
+pub use comparison::{Comparison, TOLERANCE};
+pub use engine::Rows;
+pub use error::ExportError;
+pub use model::{ExportModel, Output, Tensors};
+pub use onnx::{Input, to_onnx};
+pub use onnx_model::{Answers, OnnxModel, Pictures};
