@@ -128,13 +128,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 /// What classifies: the model of a run, or an exported file.
 enum Classifier {
     Run(Box<TrainedModel>),
-    Onnx(ExportedClassifier),
+    Onnx(Box<ExportedClassifier>),
 }
 
 impl Classifier {
     fn open(args: &Args) -> Result<Self, Failure> {
         if args.run.is_file() {
-            return Ok(Self::Onnx(ExportedClassifier::open(&args.run, args.limits)?));
+            let exported = ExportedClassifier::open(&args.run, args.limits)?;
+            return Ok(Self::Onnx(Box::new(exported)));
         }
         let device = args.device.open()?;
         let mut trained = TrainedModel::load(&args.run, &device.device)?;
