@@ -113,6 +113,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         check_place(&report, args.force)?;
     }
     let trained = TrainedModel::load(&args.run, &Device::flex())?;
+    if let Some(backbone) = &trained.file.backbone {
+        let (run, network) = (shown_path(&args.run), &backbone.architecture);
+        let error = anyhow!("{run}: a head on the pretrained network {network}, which is not exported");
+        return Err(Failure::usage(error).help("train one of the networks that `mentor models` lists"));
+    }
     let run_blake3 = blake3::hash(&RunDir::open(&args.run)?.model_json()?).to_hex().to_string();
     let model = export_model(&trained, &run_blake3, &args.licence);
     let bytes = to_onnx(&model, args.input.into())?;
