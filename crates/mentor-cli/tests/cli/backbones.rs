@@ -147,6 +147,7 @@ fn a_head_on_a_pretrained_network_is_a_run_like_any_other_and_needs_nothing_besi
     {
         assert!(page.contains(shown), "{shown}");
     }
+    assert!(!page.contains("No update has been recorded"));
 
     // Weights that are not those of the run.
     weights(&at("net.safetensors"));

@@ -130,8 +130,11 @@ fn a_path_shows_what_it_tried_and_leaves_a_certified_run() {
         (Some(true), &path["points"][chosen]["l2"])
     );
     assert!(mentor(dir.path(), "eval run").status.success());
-    let report = fs::read_to_string(dir.path().join("run/report.html")).unwrap();
-    assert!(report.contains("Validation loss over λ") && report.contains("Weights that are not 0"));
+    let report = |run: &str| fs::read_to_string(dir.path().join(run).join("report.html")).unwrap();
+    let sizes = "Weights that are not 0";
+    assert!(report("run").contains("Validation loss over λ") && !report("run").contains(sizes));
+    let sparse = "path --data digits --l1 1e-3..1e-2 --steps 2 --folds 2 --out sparse";
+    assert!(mentor(dir.path(), sparse).status.success() && report("sparse").contains(sizes));
 
     let auto = json(&mentor(dir.path(), "train --data digits --l2 auto --gap 1e-3 --out auto --json"));
     assert!(auto["certified"].as_bool().unwrap() && auto["chosen_l2"].as_f64().unwrap() > 0.0, "{auto}");

@@ -18,6 +18,10 @@ const SECOND: &str = "second";
 pub(crate) fn section(run: &RunReport, id: &str) -> String {
     let history = &run.history;
     if history.is_empty() {
+        // A solver has nothing to draw here.
+        if run.summary.as_ref().is_some_and(|summary| summary.epochs == 0) {
+            return String::new();
+        }
         return "<p class=\"empty\">No update has been recorded yet, so there is no curve to draw.</p>"
             .to_owned();
     }

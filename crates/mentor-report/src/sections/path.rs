@@ -7,10 +7,15 @@ use crate::drawing::html::{Key, figure, legend};
 use crate::drawing::numbers::{count, percent, setting, value};
 use crate::drawing::svg::{End, Plot, Words};
 
-/// The two figures of a path.
+/// The figures of a path. L2 alone makes no weight 0, so that their number is drawn only with L1.
 pub(crate) fn panels(path: &PenaltyPath, id: &str) -> String {
     let Some(chosen) = path.chosen() else { return String::new() };
-    validation(path, chosen, id) + &sizes(path, chosen, id)
+    let sizes = if path.points.iter().any(|point| point.l1 > 0.0) {
+        sizes(path, chosen, id)
+    } else {
+        String::new()
+    };
+    validation(path, chosen, id) + &sizes
 }
 
 /// The λ that varies.
@@ -78,7 +83,7 @@ fn sizes(path: &PenaltyPath, chosen: &PenaltyPoint, id: &str) -> String {
     let description =
         format!("The chosen λ has {} on average.", count(chosen.num_nonzero_weights.round() as u64));
     let svg = plot.finish(&Words { id: &format!("{id}-path-size"), title, description: &description });
-    let caption = "L1 makes more weights exactly 0 as λ grows; L2 alone makes none.";
+    let caption = "L1 makes more weights exactly 0 as λ grows.";
     figure(title, &svg, caption)
 }
 
