@@ -10,11 +10,8 @@ use crate::drawing::svg::{End, Plot, Words};
 /// The figures of a path. L2 alone makes no weight 0, so that their number is drawn only with L1.
 pub(crate) fn panels(path: &PenaltyPath, id: &str) -> String {
     let Some(chosen) = path.chosen() else { return String::new() };
-    let sizes = if path.points.iter().any(|point| point.l1 > 0.0) {
-        sizes(path, chosen, id)
-    } else {
-        String::new()
-    };
+    let sizes =
+        if path.points.iter().any(|point| point.l1 > 0.0) { sizes(path, chosen, id) } else { String::new() };
     validation(path, chosen, id) + &sizes
 }
 
