@@ -29,6 +29,8 @@ fn a_run_to_a_gap_says_how_near_it_is_and_every_command_takes_it() {
     );
     assert!(number("relative_gap") <= 1e-4 && number("gap") >= number("primal") - number("dual"));
     assert_eq!(number("num_iterations"), number("steps"));
+    let bound = |end: &str| summary["val_accuracy_interval"][end].as_f64().unwrap();
+    assert!(bound("low") < number("val_accuracy") && number("val_accuracy") < bound("high"));
 
     let evaluation = json(&mentor(dir.path(), "eval run --json"));
     assert!(evaluation["accuracy"].as_f64().unwrap() > 0.9, "{evaluation}");

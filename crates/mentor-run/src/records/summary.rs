@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use mentor_metrics::Interval;
+use mentor_metrics::{Interval, accuracy_interval};
 
 use super::backbone::BackboneRecord;
 use super::certificate::Certificate;
@@ -137,5 +137,11 @@ impl Summary {
             certificate: None,
             measures: BTreeMap::new(),
         }
+    }
+
+    /// Sets the accuracy on the `num_val` validation samples, and the interval that they give it.
+    pub fn set_val_accuracy(&mut self, accuracy: f64) {
+        self.val_accuracy = Some(accuracy);
+        self.val_accuracy_interval = Some(accuracy_interval(accuracy, self.num_val));
     }
 }

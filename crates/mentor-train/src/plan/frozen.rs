@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use mentor_data::{Augment, OpenOptions, Resize};
 use mentor_loss::ScoreLoss;
-use mentor_run::{Config, DataConfig, ModelConfig, OptimizerConfig, PenaltyConfig, ScheduleConfig};
+use mentor_run::{Config, DataConfig, ModelConfig};
 
 use super::checker::{Checker, POSITIVE};
+use super::descent;
 use super::loss::LossPlan;
 
 /// Which pretrained network, and how its head is found.
@@ -79,24 +80,11 @@ impl FrozenPlan {
 
 /// Names of the fields that are set and would change nothing.
 fn without_effect(config: &Config) -> Vec<&'static str> {
-    let Config { data, model, loss: _, penalty, optimizer, schedule, training, path, distill, self_train } =
-        config;
+    let Config { data, model, penalty, optimizer, training, .. } = config;
     // What a ranking loss has is refused with that loss.
     let DataConfig { augment, options, .. } = data;
     let ModelConfig { name, dropout, stochastic_depth, init_from, freeze, .. } = model;
-    let PenaltyConfig { l1, .. } = penalty;
-    let OptimizerConfig {
-        name: optimizer,
-        gap,
-        max_iterations,
-        learning_rate,
-        momentum,
-        nesterov,
-        batch_size,
-        clip_norm,
-    } = optimizer;
-    let ScheduleConfig { name: schedule, warmup_epochs, step_epochs, step_factor } = schedule;
-    let fields = [
+    let before = [
         ("augment", augment.is_some_and(|augment| augment != Augment::None)),
         ("size", options.size.is_some()),
         ("channels", options.channels.is_some()),
@@ -106,29 +94,19 @@ fn without_effect(config: &Config) -> Vec<&'static str> {
         ("stochastic_depth", stochastic_depth.is_some()),
         ("init_from", init_from.is_some()),
         ("freeze", freeze.is_some()),
-        ("l1", l1.is_some_and(|l1| l1 != 0.0)),
-        ("optimizer", optimizer.is_some()),
-        ("gap", gap.is_some()),
-        ("max_iterations", max_iterations.is_some()),
-        ("learning_rate", learning_rate.is_some()),
-        ("momentum", momentum.is_some()),
-        ("nesterov", nesterov.is_some()),
-        ("batch_size", batch_size.is_some()),
-        ("clip_norm", clip_norm.is_some()),
-        ("schedule", schedule.is_some()),
-        ("warmup_epochs", warmup_epochs.is_some()),
-        ("step_epochs", step_epochs.is_some()),
-        ("step_factor", step_factor.is_some()),
-        ("epochs", training.epochs.is_some()),
-        ("min_updates", training.min_updates.is_some()),
-        ("patience", training.patience.is_some()),
-        ("ema", training.ema.is_some()),
-        ("certify", training.certify.is_some()),
-        ("path", path.is_some()),
-        ("distill", distill.is_some()),
-        ("self_train", self_train.is_some()),
+        ("l1", penalty.l1.is_some_and(|l1| l1 != 0.0)),
+        ("optimizer", optimizer.name.is_some()),
+        ("gap", optimizer.gap.is_some()),
+        ("max_iterations", optimizer.max_iterations.is_some()),
     ];
-    fields.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+    let after = [
+        ("certify", training.certify.is_some()),
+        ("path", config.path.is_some()),
+        ("distill", config.distill.is_some()),
+        ("self_train", config.self_train.is_some()),
+    ];
+    let fields = before.into_iter().chain(descent::options(config)).chain(after);
+    fields.filter(|(_, set)| *set).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod checker;
 mod defaults;
+mod descent;
 pub(crate) mod distill;
 pub(crate) mod frozen;
 pub(crate) mod loss;

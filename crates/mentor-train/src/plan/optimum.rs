@@ -3,9 +3,10 @@
 use mentor_data::Augment;
 use mentor_loss::ScoreLoss;
 use mentor_model::Architecture;
-use mentor_run::{Config, DataConfig, OptimizerConfig, PathConfig, ScheduleConfig, TrainingConfig};
+use mentor_run::{Config, DataConfig, OptimizerConfig, PathConfig, TrainingConfig};
 
 use super::checker::{Checker, POSITIVE};
+use super::descent;
 use super::loss::LossPlan;
 use super::path::PathPlan;
 use super::training::TrainingPlan;
@@ -104,35 +105,19 @@ impl OptimumPlan {
         check: &mut Checker,
     ) -> Self {
         convex.check(check);
-        let OptimizerConfig { name, learning_rate, momentum, nesterov, batch_size, clip_norm, .. } =
-            &config.optimizer;
-        let ScheduleConfig { name: schedule, warmup_epochs, step_epochs, step_factor } = &config.schedule;
-        let TrainingConfig { epochs, min_updates, patience, checkpoint_secs, ema, certify, seed: _ } =
-            &config.training;
-        let stated = [
-            ("learning_rate", learning_rate.is_some()),
-            ("momentum", momentum.is_some()),
-            ("nesterov", nesterov.is_some()),
-            ("batch_size", batch_size.is_some()),
-            ("clip_norm", clip_norm.is_some()),
-            ("schedule", schedule.is_some()),
-            ("warmup_epochs", warmup_epochs.is_some()),
-            ("step_epochs", step_epochs.is_some()),
-            ("step_factor", step_factor.is_some()),
-            ("epochs", epochs.is_some()),
-            ("min_updates", min_updates.is_some()),
-            ("patience", patience.is_some()),
-            ("ema", ema.is_some()),
-            ("checkpoint_secs", checkpoint_secs.is_some()),
-            ("certify", *certify == Some(true)),
-            ("dropout", config.model.dropout.is_some_and(|share| share != 0.0)),
-            ("stochastic_depth", config.model.stochastic_depth.is_some_and(|share| share != 0.0)),
-            ("init_from", config.model.init_from.is_some()),
-            ("freeze", config.model.freeze.is_some()),
+        let Config { model, optimizer, training, .. } = config;
+        let others = [
+            ("checkpoint_secs", training.checkpoint_secs.is_some()),
+            ("certify", training.certify == Some(true)),
+            ("dropout", model.dropout.is_some_and(|share| share != 0.0)),
+            ("stochastic_depth", model.stochastic_depth.is_some_and(|share| share != 0.0)),
+            ("init_from", model.init_from.is_some()),
+            ("freeze", model.freeze.is_some()),
         ];
-        for (option, _) in stated.iter().filter(|(_, stated)| *stated) {
+        for (option, _) in descent::options(config).iter().chain(&others).filter(|(_, stated)| *stated) {
             check.problems.push(format!("{option} has no meaning with {}: leave it out", convex.option));
         }
+        let name = &optimizer.name;
         check.check(name.as_deref().is_none_or(|name| name == "auto"), || {
             format!(
                 "gap has its own solver, which is not {}: leave `optimizer.name` out, or set \
@@ -140,7 +125,7 @@ impl OptimumPlan {
                 name.as_deref().unwrap_or_default()
             )
         });
-        let max_iterations = config.optimizer.max_iterations.unwrap_or(MAX_ITERATIONS);
+        let max_iterations = optimizer.max_iterations.unwrap_or(MAX_ITERATIONS);
         check.check(max_iterations > 0, || "max_iterations is 0, and must be at least 1".into());
         let path = wanted.path.map(|path| PathPlan::check(path, &config.penalty, check));
         Self { gap: check.number("gap", wanted.gap, POSITIVE.0, POSITIVE.1), max_iterations, path }

@@ -108,7 +108,7 @@ fn solve(
         device: execution.device().clone(),
         execution,
     };
-    let mut summary = summary_of(&job, &model, data.fingerprint.clone());
+    let mut summary = summary_of(&model, &data, execution);
     judge(&mut summary, &job, &model, &certificate)?;
     if path.is_some() {
         summary.measures.insert("chosen_l2".to_owned(), penalty.l2());
@@ -152,7 +152,9 @@ fn judge(
     let Some(val) = val else { return Ok(()) };
     let of_val = job.objective.validate(model, &val)?;
     let penalty = WeightStatistics::of(model).penalty(&job.training.penalty);
-    summary.val_accuracy = of_val.accuracy;
+    if let Some(accuracy) = of_val.accuracy {
+        summary.set_val_accuracy(accuracy);
+    }
     summary.val_loss = of_val.data_loss.map(|data_loss| data_loss + penalty);
     Ok(())
 }

@@ -137,12 +137,13 @@ fn start(weights: &[f32], bias: &[f32]) -> Start {
 
 impl LinearTask<'_> {
     /// Those of the loss as the engine has them, in 32 bits.
-    fn class_weights(&self) -> Option<Vec<f32>> {
+    pub(crate) fn class_weights(&self) -> Option<Vec<f32>> {
         let ScoreLoss::Softmax(softmax) = self.loss else { return None };
         softmax.class_weights().map(|weights| weights.iter().map(|&weight| weight as f32).collect())
     }
 
-    fn problem<'a>(&'a self, class_weights: Option<&'a [f32]>) -> Result<Problem<'a>, TrainError> {
+    /// As the solvers take it; `class_weights` are those of [`LinearTask::class_weights`].
+    pub(crate) fn problem<'a>(&'a self, class_weights: Option<&'a [f32]>) -> Result<Problem<'a>, TrainError> {
         let loss = match self.loss {
             ScoreLoss::Softmax(_) => Loss::Softmax,
             ScoreLoss::Svm(svm) => match svm.hinge() {

@@ -1,13 +1,14 @@
 //! The end of a run: the chosen model, what is found in it, the summary.
 
-use mentor_metrics::accuracy_interval;
 use mentor_model::{Model, to_safetensors, weights_blake3, with_parameters};
 use mentor_run::{DataConfig, MODEL_FORMAT, Summary};
 
 use crate::engine::analysed::{Ended, Findings};
 use crate::engine::error::TrainError;
+use crate::engine::execution::Execution;
 use crate::engine::job::{Files, Job};
 use crate::engine::outcome::Trained;
+use crate::engine::training_data::TrainingData;
 use crate::engine::training_loop::Run;
 use crate::inference::model_file::{ModelData, ModelFile, model_blake3};
 use crate::inference::model_loss::ModelLoss;
@@ -46,14 +47,14 @@ impl Run<'_> {
         let of_best = progress.best.as_ref().and_then(|best| best.train);
         let (train_loss, train_accuracy) = of_best.unwrap_or(progress.last_train);
         let best = progress.best.as_ref().map(|best| &best.validation);
-        let mut summary = summary_of(job, chosen, progress.data_blake3.clone());
+        let mut summary = summary_of(chosen, job.data, job.execution);
         if let Some(best) = best {
-            summary.val_accuracy = best.accuracy;
+            if let Some(accuracy) = best.accuracy {
+                summary.set_val_accuracy(accuracy);
+            }
             summary.val_loss = best.data_loss.map(|data_loss| data_loss + penalty);
             summary.measures = best.measures.clone();
         }
-        summary.val_accuracy_interval =
-            summary.val_accuracy.map(|accuracy| accuracy_interval(accuracy, summary.num_val));
         (summary.train_loss, summary.train_accuracy) = (train_loss, train_accuracy);
         summary.last_train_loss = Some(progress.last_train.0);
         summary.last_train_accuracy = progress.last_train.1;
@@ -91,11 +92,11 @@ pub(crate) fn complete(
 }
 
 /// What can be said of the weights, the data and the device alone.
-pub(crate) fn summary_of(job: &Job<'_>, chosen: &Model, data_blake3: String) -> Summary {
+pub(crate) fn summary_of(chosen: &Model, data: &TrainingData, execution: &Execution<'_>) -> Summary {
     let statistics = WeightStatistics::of(chosen);
-    let device = job.execution.device_name().to_owned();
-    let mut summary = Summary::new(weights_blake3(chosen), data_blake3, device);
-    summary.num_val = job.data.val.as_ref().map_or(0, |val| val.len());
+    let device = execution.device_name().to_owned();
+    let mut summary = Summary::new(weights_blake3(chosen), data.fingerprint.clone(), device);
+    summary.num_val = data.val.as_ref().map_or(0, |val| val.len());
     summary.num_params = chosen.num_params();
     summary.num_zero_weights = statistics.num_zero;
     summary.num_weights = statistics.num_weights;

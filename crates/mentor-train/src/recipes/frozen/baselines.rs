@@ -6,8 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use mentor_data::{Dataset, ImageFormat};
 use mentor_metrics::evenly_spread;
+use mentor_metrics::retrieval::{Embeddings, RetrievalOptions, evaluate_until};
 use rayon::prelude::*;
 
+use crate::engine::error::TrainError;
 use crate::inference::error::{InferenceError, go_on};
 
 /// Images that are compared with each other, at most.
@@ -20,7 +22,7 @@ pub(super) fn baselines(
     dataset: &Arc<Dataset>,
     features: &[f32],
     stop: &AtomicBool,
-) -> Result<BTreeMap<String, f64>, InferenceError> {
+) -> Result<BTreeMap<String, f64>, TrainError> {
     let num_features = features.len() / dataset.len().max(1);
     let chosen: Vec<usize> = evenly_spread(dataset.len(), MAX_IMAGES).collect();
     let targets: Vec<u32> = chosen.iter().map(|&sample| dataset.targets()[sample]).collect();
@@ -39,12 +41,10 @@ pub(super) fn baselines(
         Ok(small.convert(dataset.format(), &image).into_iter().map(f32::from).collect())
     };
     let of_pixels: Vec<Vec<f32>> = chosen.par_iter().map(pixels).collect::<Result<_, _>>()?;
-    let neighbour = |rows: &[Vec<f32>]| share(&targets, &counts, |sample| nearest(rows, sample));
-    go_on(stop)?;
     let measures = [
         ("nearest_mean_accuracy", means(&of_features, &targets, &counts)),
-        ("nearest_neighbour_accuracy", neighbour(&of_features)),
-        ("pixels_nearest_neighbour_accuracy", neighbour(&of_pixels)),
+        ("nearest_neighbour_accuracy", neighbours(&of_features, &targets, stop)?),
+        ("pixels_nearest_neighbour_accuracy", neighbours(&of_pixels, &targets, stop)?),
     ];
     Ok(measures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -55,20 +55,14 @@ fn unit(row: &[f32]) -> Vec<f32> {
     row.iter().map(|value| value / length).collect()
 }
 
-/// Share of the samples, of classes with at least two, whose neighbour has their class.
-fn share(targets: &[u32], counts: &[usize], neighbour: impl Fn(usize) -> usize + Sync) -> f64 {
-    let judged: Vec<usize> =
-        (0..targets.len()).filter(|&sample| counts[targets[sample] as usize] > 1).collect();
-    let right = judged.par_iter().filter(|&&sample| targets[neighbour(sample)] == targets[sample]).count();
-    right as f64 / judged.len() as f64
-}
-
-/// The other row that is nearest; of equal distances the first.
-fn nearest(rows: &[Vec<f32>], sample: usize) -> usize {
-    let distance =
-        |other: usize| -> f32 { rows[sample].iter().zip(&rows[other]).map(|(a, b)| (a - b) * (a - b)).sum() };
-    let others = (0..rows.len()).filter(|&other| other != sample).map(|other| (other, distance(other)));
-    others.reduce(|a, b| if b.1 < a.1 { b } else { a }).map_or(sample, |(other, _)| other)
+/// Share of the samples, of classes with at least two, whose nearest other one has their class.
+fn neighbours(rows: &[Vec<f32>], targets: &[u32], stop: &AtomicBool) -> Result<f64, TrainError> {
+    let values = rows.concat();
+    let embeddings = Embeddings::new(&values, rows[0].len())?;
+    // Nobody looks at the intervals.
+    let options = RetrievalOptions { num_resamples: 1, ..RetrievalOptions::default() };
+    let found = evaluate_until(&embeddings, targets, None, &options, stop)?.ok_or(TrainError::Interrupted)?;
+    Ok(found.precision_at_1.unwrap_or(0.0))
 }
 
 /// Share of the samples that are nearest to the mean of the others of their class.
@@ -103,7 +97,7 @@ mod tests {
         // The third sample is nearest to one of the other class, and the fifth has nobody of its own.
         let rows: Vec<Vec<f32>> = [0.0, 1.0, 8.0, 9.0, 30.0].map(|value| vec![value]).to_vec();
         let (targets, counts) = ([0, 0, 0, 1, 2], [3, 1, 1]);
-        assert_eq!(share(&targets, &counts, |sample| nearest(&rows, sample)), 2.0 / 3.0);
+        assert_eq!(neighbours(&rows, &targets, &AtomicBool::new(false)).unwrap(), 2.0 / 3.0);
         // Means of the others: 4.5, 4 and 0.5 against 9 and 30.
         assert_eq!(means(&rows, &targets, &counts), 2.0 / 3.0);
         assert_eq!(unit(&[3.0, 4.0]), [0.6, 0.8]);

@@ -4,8 +4,9 @@
 use std::ops::ControlFlow;
 
 use mentor_linear::{LinearError, Loss, PathOptions, Problem, SolveOptions, path, solve};
-use mentor_loss::{Hinge, ScoreLoss};
 
+use crate::engine::error::TrainError;
+use crate::engine::optimum::LinearTask;
 use crate::plan::HeadPenalty;
 use crate::recipes::frozen::scaled_features::ScaledFeatures;
 
@@ -19,16 +20,6 @@ const FEW: usize = 300;
 const UNJUDGED: f64 = 1e-3;
 /// To which relative gap the models of the folds are trained, and to which the head is.
 const GAPS: [f64; 2] = [1e-2, 1e-6];
-
-/// Features with labels.
-pub(super) struct Labelled<'a> {
-    /// `[N, D]`
-    pub(super) features: &'a [f32],
-    pub(super) num_features: usize,
-    /// `[N]`
-    pub(super) targets: &'a [u32],
-    pub(super) num_classes: usize,
-}
 
 /// A linear classifier.
 pub(super) struct LinearHead {
@@ -53,27 +44,19 @@ pub(super) struct Choice {
     pub(super) accuracy: f64,
 }
 
-/// Finds the head; `seed` decides the folds.
+/// Finds the head of `task`, penalised as `penalty` says and not as the task does; `seed` decides the folds.
 pub(super) fn fit(
-    data: &Labelled<'_>,
-    loss: &ScoreLoss,
+    task: &LinearTask<'_>,
     penalty: HeadPenalty,
     seed: u64,
     stop: &(dyn Fn() -> bool + Sync),
-) -> Result<LinearHead, LinearError> {
-    let scaled = ScaledFeatures::of(data.features, data.num_features);
-    let class_weights = class_weights(loss);
+) -> Result<LinearHead, TrainError> {
+    let scaled = ScaledFeatures::of(task.features, task.num_features);
+    let class_weights = task.class_weights();
     let problem = Problem {
         features: &scaled.values,
         num_features: scaled.num_values,
-        targets: data.targets,
-        num_classes: data.num_classes,
-        sample_weights: None,
-        class_weights: class_weights.as_deref(),
-        loss: linear_loss(loss),
-        l2: 0.0,
-        l1: 0.0,
-        bias: true,
+        ..task.problem(class_weights.as_deref())?
     };
     let (l2, choice) = match penalty {
         HeadPenalty::Given(l2) => (l2 / scaled.scale.powi(2), None),
@@ -83,7 +66,7 @@ pub(super) fn fit(
     let mut observe = |_: &_| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let solution = solve(&Problem { l2, ..problem }, &options, &mut observe)?;
     if stop() {
-        return Err(LinearError::Interrupted);
+        return Err(LinearError::Interrupted.into());
     }
     let (weight, bias) = scaled.undo(&solution.weights, &solution.bias);
     Ok(LinearHead {
@@ -138,24 +121,9 @@ fn choose(
     Ok((penalties[best].0, Some(Choice { num_folds, num_repeats, accuracy })))
 }
 
-fn linear_loss(loss: &ScoreLoss) -> Loss {
-    match loss {
-        ScoreLoss::Svm(svm) => match svm.hinge() {
-            Hinge::WestonWatkins => Loss::WestonWatkins { margin: svm.margin() },
-            Hinge::CrammerSinger => Loss::CrammerSinger { margin: svm.margin() },
-        },
-        // The plan takes no other loss, and no label smoothing.
-        _ => Loss::Softmax,
-    }
-}
-
-fn class_weights(loss: &ScoreLoss) -> Option<Vec<f32>> {
-    let ScoreLoss::Softmax(softmax) = loss else { return None };
-    Some(softmax.class_weights()?.iter().map(|&weight| weight as f32).collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use mentor_loss::{Penalty, ScoreLoss};
     use mentor_random::{Purpose, Stream};
 
     use super::*;
@@ -171,11 +139,12 @@ mod tests {
         (features, targets)
     }
 
-    fn labelled<'a>((features, targets): &'a (Vec<f32>, Vec<u32>)) -> Labelled<'a> {
-        Labelled { features, num_features: 5, targets, num_classes: 3 }
+    fn task<'a>((features, targets): &'a (Vec<f32>, Vec<u32>), loss: &'a ScoreLoss) -> LinearTask<'a> {
+        let penalty = Penalty::default();
+        LinearTask { features, num_features: 5, targets, num_classes: 3, loss, penalty }
     }
 
-    fn right(head: &LinearHead, data: &Labelled<'_>) -> usize {
+    fn right(head: &LinearHead, data: &LinearTask<'_>) -> usize {
         let scores = |row: &[f32], class: usize| {
             head.bias[class]
                 + row.iter().enumerate().map(|(d, x)| x * head.weight[3 * d + class]).sum::<f32>()
@@ -189,10 +158,10 @@ mod tests {
     #[test]
     fn a_head_is_solved_and_its_penalty_chosen_for_every_loss() {
         let data = data();
-        let data = labelled(&data);
         for loss in ["softmax", "svm", "crammer-singer"] {
             let loss = ScoreLoss::from_name(loss, 1.0).unwrap();
-            let fit = |penalty, seed| fit(&data, &loss, penalty, seed, &|| false).unwrap();
+            let data = task(&data, &loss);
+            let fit = |penalty, seed| fit(&data, penalty, seed, &|| false).unwrap();
             let head = fit(HeadPenalty::CrossValidated, 0);
             assert!(head.relative_gap <= GAPS[1] && right(&head, &data) == 24, "{loss:?}");
             let choice = head.choice.unwrap();
@@ -207,20 +176,10 @@ mod tests {
     #[test]
     fn the_objective_is_that_of_the_features_as_they_are() {
         let data = data();
-        let data = labelled(&data);
-        let head = fit(&data, &ScoreLoss::SOFTMAX, HeadPenalty::Given(0.02), 0, &|| false).unwrap();
-        let problem = Problem {
-            features: data.features,
-            num_features: 5,
-            targets: data.targets,
-            num_classes: 3,
-            sample_weights: None,
-            class_weights: None,
-            loss: Loss::Softmax,
-            l2: 0.02,
-            l1: 0.0,
-            bias: true,
-        };
+        let softmax = ScoreLoss::SOFTMAX;
+        let data = task(&data, &softmax);
+        let head = fit(&data, HeadPenalty::Given(0.02), 0, &|| false).unwrap();
+        let problem = Problem { l2: 0.02, ..data.problem(None).unwrap() };
         let options = SolveOptions { relative_gap: 1e-6, ..SolveOptions::default() };
         let direct = solve(&problem, &options, &mut |_| ControlFlow::Continue(())).unwrap();
         for (at, weight) in head.weight.iter().enumerate() {
@@ -230,12 +189,13 @@ mod tests {
 
     #[test]
     fn one_image_of_each_class_makes_a_head_that_nothing_judges() {
-        let features = [1.0, 0.0, 0.0, 1.0, 5.0, 5.0];
-        let data = Labelled { features: &features, num_features: 2, targets: &[0, 1, 2], num_classes: 3 };
-        let head = fit(&data, &ScoreLoss::SOFTMAX, HeadPenalty::CrossValidated, 0, &|| false).unwrap();
+        let lone = (vec![1.0, 0.0, 0.0, 1.0, 5.0, 5.0], vec![0, 1, 2]);
+        let softmax = ScoreLoss::SOFTMAX;
+        let lone = LinearTask { num_features: 2, ..task(&lone, &softmax) };
+        let head = fit(&lone, HeadPenalty::CrossValidated, 0, &|| false).unwrap();
         assert!(head.choice.is_none() && head.weight.iter().all(|weight| weight.is_finite()));
-        let missing = Labelled { num_classes: 4, ..data };
-        let refused = fit(&missing, &ScoreLoss::SOFTMAX, HeadPenalty::CrossValidated, 0, &|| false);
-        assert!(matches!(refused, Err(LinearError::EmptyClass { class: 3 })));
+        let missing = LinearTask { num_classes: 4, ..lone };
+        let refused = fit(&missing, HeadPenalty::CrossValidated, 0, &|| false);
+        assert!(matches!(refused, Err(TrainError::Linear(LinearError::EmptyClass { class: 3 }))));
     }
 }

@@ -17,18 +17,20 @@ use mentor_metrics::accuracy_interval;
 use mentor_metrics::classification::{SampleResult, judge, summarise};
 use mentor_metrics::evenly_spread;
 use mentor_metrics::retrieval::{Embeddings, Metric};
-use mentor_model::{Model, to_safetensors, weights_blake3};
+use mentor_model::{Model, to_safetensors};
 use mentor_run::files::read_named;
 use mentor_run::{BACKBONE_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, RunDir, Summary, TrainEvent};
 
 use self::baselines::baselines;
-use self::head::{Labelled, LinearHead};
+use self::head::LinearHead;
 use crate::analysis::trajectory::Trajectory;
 use crate::analysis::{classifier, embeddings, subject::Subject};
 use crate::engine::error::TrainError;
 use crate::engine::execution::Execution;
+use crate::engine::optimum::LinearTask;
 use crate::engine::outcome::Outcome;
 use crate::engine::training_data::TrainingData;
+use crate::engine::training_loop::summary_of;
 use crate::features::{Extractor, Features};
 use crate::inference::device::{targets_to_device, to_host};
 use crate::inference::frozen::{frozen_model, open, preprocessing_of, record_of};
@@ -179,15 +181,17 @@ impl<'a> Work<'a> {
 
     fn head(&self, features: &[f32]) -> Result<LinearHead, TrainError> {
         let Self { data, frozen, plan, execution, .. } = self;
-        let labelled = Labelled {
+        let task = LinearTask {
             features,
             num_features: self.backbone.network.num_features(),
             targets: data.train.targets(),
             num_classes: data.classes().len(),
+            loss: &self.loss,
+            penalty: Penalty::default(),
         };
         let stop = execution.stop();
         let stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
-        Ok(head::fit(&labelled, &self.loss, frozen.penalty, plan.training.seed, &stopped)?)
+        head::fit(&task, frozen.penalty, plan.training.seed, &stopped)
     }
 
     /// Says which λ was chosen, and how.
@@ -223,26 +227,18 @@ impl<'a> Work<'a> {
         train: &Judged<'_>,
         val: Option<&Judged<'_>>,
     ) -> Summary {
-        let statistics = WeightStatistics::of(model);
-        let penalty = statistics.penalty(&penalty(head));
+        let penalty = WeightStatistics::of(model).penalty(&penalty(head));
         let evaluation =
             |judged: &Judged<'_>| summarise("", judged.dataset.classes(), &judged.results, penalty);
-        let device = self.execution.device_name().to_owned();
-        let mut summary = Summary::new(weights_blake3(model), self.data.fingerprint.clone(), device);
+        let mut summary = summary_of(model, &self.data, self.execution);
         let of_train = evaluation(train);
         summary.train_loss = of_train.data_loss + penalty;
         summary.train_accuracy = Some(of_train.accuracy);
         if let Some(val) = val {
             let of_val = evaluation(val);
-            summary.num_val = val.dataset.len();
             summary.val_loss = Some(of_val.data_loss + penalty);
-            summary.val_accuracy = Some(of_val.accuracy);
-            summary.val_accuracy_interval = Some(accuracy_interval(of_val.accuracy, summary.num_val));
+            summary.set_val_accuracy(of_val.accuracy);
         }
-        summary.num_params = model.num_params();
-        summary.num_weights = statistics.num_weights;
-        summary.num_zero_weights = statistics.num_zero;
-        summary.weight_rms = statistics.rms();
         summary.backbone = Some(record_of(&self.backbone));
         summary.measures.insert("l2".to_owned(), head.l2);
         summary.measures.insert("relative_gap".to_owned(), head.relative_gap);
@@ -296,7 +292,7 @@ impl<'a> Work<'a> {
             judge: &|_, _| Ok(shown.results.clone()),
         };
         // A solver takes no way that is worth drawing.
-        let no_way = Trajectory::new(0, usize::MAX);
+        let no_way = Trajectory::new(0, model.num_params());
         let analysis = classifier::analyse(&subject, model, model, &no_way)?;
         self.run_dir.write_json("analysis.json", &analysis)?;
         let num_features = self.backbone.network.num_features();

@@ -1,5 +1,8 @@
 //! Features as a solver of linear classifiers likes them: centred, of one size for all networks, and no more
 //! values a sample than there are samples, if those are few. The classifier is the same.
+//!
+//! `mentor-linear` has coordinates of few samples of its own. It proves the gap on the features themselves,
+//! on which the hinges take several times as long: 15 s instead of 2 for a head of 150 images with `svm`.
 
 use rayon::prelude::*;
 
