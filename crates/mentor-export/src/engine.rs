@@ -1,9 +1,11 @@
 //! The second engine, rten, where it is compiled in: feature `verify`.
 
 #[cfg(feature = "verify")]
-use mentor_data::{catch_panic, shorten};
+use mentor_data::catch_panic;
 
 use crate::error::ExportError;
+#[cfg(feature = "verify")]
+use crate::error::bounded;
 
 /// One row of numbers for each picture.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,10 +22,6 @@ impl Rows {
         self.values.chunks_exact(self.width.max(1))
     }
 }
-
-/// Characters of what the engine says, which may quote a stranger's file.
-#[cfg(feature = "verify")]
-const MAX_REASON: usize = 300;
 
 /// A model that rten has loaded.
 #[cfg(feature = "verify")]
@@ -90,7 +88,7 @@ impl Engine {
 
 #[cfg(feature = "verify")]
 fn refusal(reason: String) -> ExportError {
-    ExportError::Engine { reason: shorten(reason.replace('\n', " ").into(), MAX_REASON).into_owned() }
+    ExportError::Engine { reason: bounded(reason.replace('\n', " ")) }
 }
 
 /// Without the engine there is no model.

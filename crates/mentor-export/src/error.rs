@@ -1,5 +1,10 @@
 //! Why a model is not exported, or an exported one is not run.
 
+use mentor_data::shorten;
+
+/// Characters of a reason that may quote a stranger's file.
+const MAX_REASON: usize = 300;
+
 /// Why a model is not exported, or an exported one is not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,4 +82,9 @@ impl ExportError {
         };
         ways.iter().map(|&way| way.to_owned()).collect()
     }
+}
+
+/// A reason of bounded length.
+pub(crate) fn bounded(reason: String) -> String {
+    shorten(reason.into(), MAX_REASON).into_owned()
 }

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use mentor_data::{Preprocessing, catch_panic, listed, shorten};
+use mentor_data::{Preprocessing, catch_panic, listed};
 use rten_onnx::onnx::ModelProto;
 
 use crate::engine::{Engine, Rows};
-use crate::error::ExportError;
+use crate::error::{ExportError, bounded};
 use crate::framing::is_framed;
 use crate::onnx::Input;
 
@@ -19,9 +19,6 @@ const OPERATORS: &str = "\
     Abs Add Cast Conv Div Equal Erf Flatten Floor Gather Gemm GlobalAveragePool Greater \
     Identity LayerNormalization Less MatMul Max MaxPool Min Mul Or Pad Range ReduceMean \
     ReduceSum Relu Reshape Shape Slice Softmax Split Sqrt Sub Transpose Where";
-
-/// Characters of a reason, which may quote a stranger's file.
-const MAX_REASON: usize = 300;
 
 /// An exported file, ready to run.
 pub struct OnnxModel {
@@ -135,7 +132,7 @@ impl OnnxModel {
 }
 
 fn not_ours(reason: String) -> ExportError {
-    ExportError::NotOurs { reason: shorten(reason.into(), MAX_REASON).into_owned() }
+    ExportError::NotOurs { reason: bounded(reason) }
 }
 
 /// What the metadata of a file say, after its operators were looked at.

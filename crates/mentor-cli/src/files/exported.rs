@@ -85,12 +85,9 @@ impl ExportedClassifier {
 
     fn score_tensors<'a>(&self, files: &'a [PathBuf], extents: &mut Extents) -> Result<Scored<'a>, Failure> {
         let preprocessing = self.model.preprocessing();
-        let format = &preprocessing.format;
-        let Decoded { paths, images, failed } = images::decode(files, format, &self.limits, extents);
-        let mut values = vec![0.0; images.len() * format.num_values()];
-        for (image, values) in images.iter().zip(values.chunks_exact_mut(format.num_values())) {
-            preprocessing.apply(image, values);
-        }
+        let Decoded { paths, images, failed } =
+            images::decode(files, &preprocessing.format, &self.limits, extents);
+        let values = preprocessing.normalised(&images);
         let rows = if paths.is_empty() { Vec::new() } else { self.rows(Pictures::Tensors(&values))? };
         Ok(Scored { paths, rows, failed })
     }

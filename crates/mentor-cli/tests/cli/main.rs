@@ -7,6 +7,7 @@
 
 mod backbones;
 mod bad_input;
+mod changed_json;
 mod distill;
 mod embeddings;
 mod export;

@@ -64,6 +64,17 @@ impl Preprocessing {
         }
     }
 
+    /// Images `[channels, height, width]` normalised, one after the other: `[N, channels, height, width]`.
+    ///
+    /// # Panics
+    ///
+    /// If an image is not as long as the format says.
+    pub fn normalised(&self, images: &[Vec<u8>]) -> Vec<f32> {
+        let mut values = Vec::with_capacity(images.len() * self.format.num_values());
+        images.iter().for_each(|image| self.extend(image, &mut values));
+        values
+    }
+
     /// Appends the normalised image to `out`, without first filling it with zeros. The numbers are
     /// those of [`Preprocessing::apply`].
     pub(crate) fn extend(&self, bytes: &[u8], out: &mut Vec<f32>) {

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use mentor_data::{Dataset, ImageFormat, Reading, Split};
 use mentor_export::{Answers, Comparison, ExportError, Input, OnnxModel, Pictures, Rows};
 use mentor_metrics::classification::ranked;
+use mentor_metrics::evenly_spread;
 use mentor_model::Head;
 use mentor_train::TrainedModel;
 use serde::Serialize;
@@ -76,8 +77,7 @@ pub(super) fn verify(
     };
     let split = Part::Split(Split::Val);
     let dataset = images(trained, data, split)?;
-    let step = dataset.len().div_ceil(MAX_PICTURES).max(1);
-    let chosen: Vec<usize> = (0..dataset.len()).step_by(step).collect();
+    let chosen: Vec<usize> = evenly_spread(dataset.len(), MAX_PICTURES).collect();
     let mut pictures = Comparison::default();
     let bar = ReadingBar::new(false);
     for (batch, indices) in chosen.chunks(BATCH).enumerate() {
@@ -91,7 +91,9 @@ pub(super) fn verify(
                 let (height, width) = (format.height, format.width);
                 exported.answer(Pictures::Images { bytes: &bytes, height, width })
             }
-            Input::Tensor => exported.answer(Pictures::Tensors(&normalised(trained, &images))),
+            Input::Tensor => {
+                exported.answer(Pictures::Tensors(&trained.file.preprocessing.normalised(&images)))
+            }
         };
         pictures.add(&expected, &found?);
     }
@@ -176,13 +178,4 @@ fn in_colour(format: &ImageFormat, image: &[u8]) -> Vec<u8> {
     (0..plane)
         .flat_map(|pixel| [0, 1, 2].map(|channel: usize| image[channel.min(last) * plane + pixel]))
         .collect()
-}
-
-fn normalised(trained: &TrainedModel, images: &[Vec<u8>]) -> Vec<f32> {
-    let len = trained.format().num_values();
-    let mut values = vec![0.0; images.len() * len];
-    for (image, values) in images.iter().zip(values.chunks_exact_mut(len)) {
-        trained.file.preprocessing.apply(image, values);
-    }
-    values
 }
