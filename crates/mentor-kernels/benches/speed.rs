@@ -170,7 +170,8 @@ fn update(device: &Device) {
     let shape = [1200, 1200];
     let bytes = 5.0 * 4.0 * (shape[0] * shape[1]) as f64;
     let gradient = random(shape, device);
-    let sgd = SgdUpdate { learning_rate: 1e-6, momentum: 0.9, nesterov: true, l2_slope: 1e-4, scale: 1.0 };
+    let sgd =
+        SgdUpdate { learning_rate: 1e-6, momentum: 0.9, nesterov: true, l2_slope: 1e-4, scale: 1.0, l1: 0.0 };
     let time = |step: &dyn Fn(Tensor<2>, Tensor<2>) -> (Tensor<2>, Tensor<2>)| {
         let mut state = Some((random(shape, device), random(shape, device)));
         least(|| state = state.take().map(|(weights, velocity)| step(weights, velocity)))

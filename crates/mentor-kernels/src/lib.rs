@@ -46,5 +46,7 @@ pub use ops::gelu::gelu;
 pub use ops::layer_norm::layer_norm;
 pub use ops::linear::{gelu_linear, linear, linear_relu};
 pub use ops::max_pool::max_pool2d;
+pub use ops::penalty::penalty_rows;
 pub use ops::score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
+pub use ops::shortcut::shortcut;
 pub use ops::update::SgdUpdate;

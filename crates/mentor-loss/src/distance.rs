@@ -1,10 +1,9 @@
-//! Distances between embeddings. This module reads tensors back: [`Distance::matrix`] asks which pairs are
-//! near.
+//! Distances between embeddings.
 
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::LossError;
@@ -59,12 +58,6 @@ pub enum Distance {
     Cosine,
 }
 
-/// Elements of differences between embeddings that are held at once: 8 MiB.
-pub(crate) const MAX_DIFFERENCES: usize = 2 << 20;
-
-/// A pair whose square is below this share of ‖a‖² + ‖b‖², about the mean, is measured once more, directly.
-const NEAR: f64 = 1e-3;
-
 impl Distance {
     /// The names that [`from_str`](FromStr::from_str) knows.
     pub const NAMES: &'static [&'static str] = &["euclidean", "squared", "cosine"];
@@ -90,26 +83,6 @@ impl Distance {
                 let (a, b) = (unit_norm(a), unit_norm(b));
                 let missing = missing_lengths(a.clone()).add(missing_lengths(b.clone()));
                 squares(a, b).add(missing).mul_scalar(0.5).reshape([num_pairs])
-            }
-        }
-    }
-
-    /// The distances of all pairs of rows: `[N, D]` gives `[N, N]`, exactly symmetric, with a diagonal of
-    /// exactly 0.
-    ///
-    /// From a Gram matrix of the embeddings about their mean; pairs that are so near that its digits cancel
-    /// are measured directly. To find them, one mask is read back from the device.
-    pub fn matrix(self, embeddings: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Euclidean => root(square_matrix(embeddings)),
-            Self::SquaredEuclidean => square_matrix(embeddings),
-            Self::Cosine => {
-                let units = unit_norm(embeddings);
-                let [num_samples, _] = units.dims();
-                let missing = missing_lengths(units.clone());
-                let missing = missing.clone().add(missing.transpose());
-                let off_diagonal = Tensor::eye(num_samples, &units.device()).neg().add_scalar(1.0);
-                square_matrix(units).add(missing.mul(off_diagonal)).mul_scalar(0.5)
             }
         }
     }
@@ -152,64 +125,6 @@ fn root(squares: Tensor<2>) -> Tensor<2> {
 /// 1 for rows of zeros and 0 for others, `[N, 1]`, without gradient.
 fn missing_lengths(units: Tensor<2>) -> Tensor<2> {
     units.detach().abs().max_dim(1).equal_elem(0.0).float()
-}
-
-/// The sum of a matrix, row by row: that of a whole large tensor would depend on the number of threads.
-pub(crate) fn sum_of_rows(matrix: Tensor<2>) -> Tensor<1> {
-    matrix.sum_dim(1).sum()
-}
-
-/// Squared distances of all pairs.
-fn square_matrix(embeddings: Tensor<2>) -> Tensor<2> {
-    let [num_samples, dim] = embeddings.dims();
-    let device = embeddings.device();
-    if num_samples == 0 || dim == 0 {
-        return Tensor::zeros([num_samples, num_samples], &device);
-    }
-    let mean = embeddings.clone().detach().mean_dim(0);
-    let centred = embeddings.clone().sub(mean);
-    let norms = centred.clone().square().sum_dim(1);
-    let sums = norms.clone().add(norms.transpose());
-    let gram = centred.clone().matmul(centred.transpose());
-    // A product of a matrix with itself is symmetric except for the order of sums: take the mean of both
-    // halves.
-    let gram = gram.clone().add(gram.transpose()).mul_scalar(0.5);
-    let squares = sums.clone().sub(gram.mul_scalar(2.0));
-    let near = squares.clone().detach().lower(sums.detach().mul_scalar(NEAR));
-    let pairs = near_pairs(near.clone().int(), num_samples);
-    let squares = squares.mask_fill(near, 0.0);
-    if pairs.is_empty() {
-        return squares;
-    }
-    let mut flat: Tensor<1> = squares.reshape([num_samples * num_samples]);
-    // Of tight classes nearly all pairs are near: their differences are taken block by block.
-    for pairs in pairs.chunks((MAX_DIFFERENCES / dim).max(1)) {
-        let index = |side: usize| -> Tensor<1, Int> {
-            indices(pairs.iter().map(|pair| pair[side]).collect(), &device)
-        };
-        let (left, right) = (embeddings.clone().select(0, index(0)), embeddings.clone().select(0, index(1)));
-        let direct = left.sub(right).square().sum_dim(1).reshape([pairs.len()]);
-        let places = |from: usize, to: usize| {
-            indices(pairs.iter().map(|pair| pair[from] * num_samples as i64 + pair[to]).collect(), &device)
-        };
-        flat = flat.select_assign(0, places(0, 1), direct.clone(), IndexingUpdateOp::Add);
-        flat = flat.select_assign(0, places(1, 0), direct, IndexingUpdateOp::Add);
-    }
-    flat.reshape([num_samples, num_samples])
-}
-
-/// The pairs i < j that are marked.
-fn near_pairs(mask: Tensor<2, Int>, num_samples: usize) -> Vec<[i64; 2]> {
-    let marks = mask.into_data().convert::<i64>();
-    let marks = marks.as_slice::<i64>().unwrap_or_default();
-    let marked = marks.iter().enumerate().filter(|(_, mark)| **mark != 0);
-    let pair = |index: usize| [(index / num_samples) as i64, (index % num_samples) as i64];
-    marked.map(|(index, _)| pair(index)).filter(|[i, j]| i < j).collect()
-}
-
-fn indices(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
-    let shape = [values.len()];
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 impl fmt::Display for Distance {

@@ -1,6 +1,7 @@
-//! A loss whose value and gradient are computed by formulas of their own, each where it keeps its digits.
+//! A loss whose value and gradient are computed by formulas of their own. This module reads tensors back:
+//! losses on pairs and triplets are computed on the host.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 /// The per-sample losses `values` `[N]`, with `gradient` `[N, D]` as their derivative with respect to
 /// `inputs` `[N, D]`.
@@ -16,4 +17,18 @@ pub(crate) fn with_gradient(values: Tensor<1>, inputs: Tensor<2>, gradient: Tens
     let carrier =
         if num_losses == carrier.dims()[0] { carrier.sum_dim(1) } else { carrier.sum().reshape([1, 1]) };
     values.add(carrier.reshape([num_losses]))
+}
+
+/// The values of embeddings `[N, D]`, row-major: the device sync of the losses on the host.
+pub(crate) fn on_host(embeddings: &Tensor<2>) -> Vec<f32> {
+    let data = embeddings.clone().detach().into_data().convert::<f32>();
+    data.as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default()
+}
+
+/// A loss of the host `[1]`, with its gradient `[N, D]` with respect to `embeddings`.
+pub(crate) fn attach(embeddings: Tensor<2>, loss: f64, gradient: &[f64]) -> Tensor<1> {
+    let device = embeddings.device();
+    let gradient: Vec<f32> = gradient.iter().map(|&value| value as f32).collect();
+    let gradient = Tensor::<2>::from_data(TensorData::new(gradient, embeddings.dims()), &device);
+    with_gradient(Tensor::from_floats([loss as f32], &device), embeddings, gradient)
 }

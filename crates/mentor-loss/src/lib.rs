@@ -23,9 +23,9 @@
 //! # Invariants
 //!
 //! - No file, clock, print, environment variable, global state or random number.
-//! - No value is read back from the device, except in the modules that say so in their first line
-//!   (`distance`, `triplet_loss`): a loss is a handful of tensor operations, and its result stays where its
-//!   input is. [`ScoreLoss::explain`] and [`ranking`] work on plain slices, without tensors.
+//! - No value is read back from the device, except in `explicit_gradient`, whose first line says so: a loss is
+//!   a handful of tensor operations, and its result stays where its input is. [`ScoreLoss::explain`] and
+//!   [`ranking`] work on plain slices, without tensors.
 //! - Losses check shapes and nothing else. Targets are checked once, where data enters: a target outside
 //!   `0..C` is a programmer's error here, and what a device does with it is not defined.
 //! - A loss on scores reduces over classes, never over samples: the caller takes the mean, so that one place
@@ -39,6 +39,7 @@ mod distillation;
 mod error;
 mod explicit_gradient;
 mod pairwise;
+mod pairwise_loss;
 mod penalty;
 mod relational;
 mod scores;
@@ -51,8 +52,9 @@ pub use distance::{Distance, unit_norm};
 pub use distillation::{Distillation, DistillationTerms};
 pub use error::LossError;
 pub use pairwise::{PairForm, PairwiseRanking};
+pub use pairwise_loss::PairwiseLoss;
 pub use penalty::{Penalty, soft_threshold};
-pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, Triplet};
+pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, RankedPairs, Triplet};
 pub use relational::{EmbeddingCosine, RelationalDistance};
 pub use scores::*;
 pub use triplet::TripletRanking;

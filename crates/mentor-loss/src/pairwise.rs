@@ -7,9 +7,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::distance::sum_of_rows;
 use crate::error::check_non_negative;
-use crate::{Average, Distance, LossError};
+use crate::{Distance, LossError};
 
 /// How distances become a loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,13 +56,11 @@ impl FromStr for PairForm {
 /// squared:   L = ½y·d²   + ½(1 − y)·max(0, m − d)²
 /// ```
 ///
-/// A batch has N(N − 1)/2 pairs; [`of_batch`](Self::of_batch) takes the mean over all of them, or over the
-/// active ones, whose loss is greater than 0.
+/// All N(N − 1)/2 pairs of a batch are [`PairwiseLoss`](crate::PairwiseLoss)'s.
 ///
 /// # Shapes
 ///
-/// Pairs: `[N, D]`, `[N, D]` and a mask `[N]` of 1 (same) and 0 give `[N]`. Batch: `[N, D]` and labels `[N]`
-/// give `[1]`.
+/// `[N, D]`, `[N, D]` and a mask `[N]` of 1 (same) and 0 give `[N]`.
 ///
 /// # Gradient
 ///
@@ -129,6 +126,11 @@ impl PairwiseRanking {
         self.form
     }
 
+    /// The distance.
+    pub fn distance(&self) -> Distance {
+        self.distance
+    }
+
     /// The loss of one pair, from its distance.
     pub fn value(&self, distance: f64, same: bool) -> f64 {
         let gap = if same { distance } else { (self.margin - distance).max(0.0) };
@@ -164,54 +166,7 @@ impl PairwiseRanking {
             "PairwiseRanking: {num_pairs} pairs need as many marks, got {:?}",
             same.dims()
         );
-        let distances = self.distance.pairs(a, b);
-        self.losses(distances.unsqueeze(), same.float().unsqueeze()).reshape([num_pairs])
-    }
-
-    /// The mean over the pairs of a batch that `average` names: `embeddings` `[N, D]` and `labels` `[N]` give
-    /// `[1]`; 0 if there is no pair.
-    ///
-    /// # Panics
-    ///
-    /// If the shapes do not fit; the message names both.
-    #[track_caller]
-    pub fn of_batch(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, average: Average) -> Tensor<1> {
-        self.of_batch_with_share(embeddings, labels, average).0
-    }
-
-    /// As [`of_batch`](Self::of_batch), and the share of the pairs whose loss is above 0, `[1]`, which is not
-    /// differentiable; 0 if there is no pair.
-    ///
-    /// # Panics
-    ///
-    /// If the shapes do not fit; the message names both.
-    #[track_caller]
-    pub fn of_batch_with_share(
-        &self,
-        embeddings: Tensor<2>,
-        labels: Tensor<1, Int>,
-        average: Average,
-    ) -> (Tensor<1>, Tensor<1>) {
-        let [num_samples, _] = embeddings.dims();
-        assert!(
-            labels.dims() == [num_samples],
-            "PairwiseRanking: embeddings [{num_samples}, D] need labels [{num_samples}], got {:?}",
-            labels.dims()
-        );
-        let column = labels.reshape([num_samples, 1]);
-        let same = column.clone().equal(column.transpose()).float();
-        let losses = self.losses(self.distance.matrix(embeddings), same);
-        // The diagonal is no pair: a positive at distance 0, whose loss is 0. Each other pair occurs twice.
-        let num_pairs = (num_samples * num_samples.saturating_sub(1)) as f64;
-        let num_active = sum_of_rows(losses.clone().detach().greater_elem(0.0).float());
-        let count = match average {
-            Average::Valid => Tensor::full([1], num_pairs, &losses.device()),
-            Average::Active => num_active.clone(),
-        };
-        (sum_of_rows(losses).div(count.clamp_min(1.0)), num_active.div_scalar(num_pairs.max(1.0)))
-    }
-
-    fn losses(&self, distances: Tensor<2>, same: Tensor<2>) -> Tensor<2> {
+        let (distances, same) = (self.distance.pairs(a, b), same.float());
         let negative = relu(distances.clone().neg().add_scalar(self.margin));
         let different = same.clone().neg().add_scalar(1.0);
         match self.form {

@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::distance::{MAX_DIFFERENCES, sum_of_rows};
-use crate::explicit_gradient::with_gradient;
+use crate::explicit_gradient::{attach, on_host, with_gradient};
+use crate::ranking::relative_distances;
 use crate::shapes;
 
 /// Relational distillation of distances: the student's distances between the images of a batch shall be the
@@ -32,9 +32,9 @@ use crate::shapes;
 ///
 /// # Numerics
 ///
-/// Distances are those of the differences themselves, not of a Gram matrix, so that close embeddings keep
-/// their digits. Rows are taken in blocks: beside the `[N, N]` distances at most 8 MiB of differences exist
-/// at a time, or one row's. Coordinates from 1e-18 to 1e18 neither overflow nor vanish.
+/// Everything is computed on the host in `f64`. Distances are those of the differences themselves, not of a
+/// Gram matrix, so that close embeddings keep their digits. Those of student and teacher are held: 16 N²
+/// bytes. An embedding that is not finite gives NaN.
 ///
 /// # Example
 ///
@@ -86,74 +86,15 @@ impl RelationalDistance {
             student.dims(),
             teacher.dims(),
         );
-        let device = student.device();
         if num_samples < 2 {
-            // Not a constant: a caller's backward finds the student in the graph, with gradient 0.
-            return with_gradient(
-                Tensor::zeros([1], &device),
-                student.clone(),
-                student.detach().zeros_like(),
-            );
+            return attach(student, 0.0, &vec![0.0; num_samples * dim]);
         }
-        let num_pairs = (num_samples * (num_samples - 1)) as f64;
-        let values = student.clone().detach();
-        let distances = distances(&values); // [N, N]
-        let (relative, mean) = relative_to_mean(distances.clone(), num_pairs);
-        let (wanted, _) = relative_to_mean(self::distances(&teacher.detach()), num_pairs);
-
-        let errors = relative.clone().sub(wanted);
-        let clipped = errors.clone().clamp(-1.0, 1.0); // h'
-        // h = clipped · (error − clipped/2) on both sides of 1.
-        let huber = clipped.clone().mul(errors.sub(clipped.clone().div_scalar(2.0)));
-        let value = sum_of_rows(huber).div_scalar(num_pairs);
-
-        // dL/dd_ij = (h'_ij − m) / (P·μ), m = mean of h'·ψ: the share of the common scale. Over the distance
-        // it is the factor of e_i − e_j; each pair counts in both orders.
-        let common = sum_of_rows(clipped.clone().mul(relative)).div_scalar(num_pairs).reshape([1, 1]);
-        let same = distances.clone().equal_scalar(0.0);
-        let factors = clipped.sub(common).div(distances.mask_fill(same.clone(), 1.0)).mask_fill(same, 0.0);
-        let factors = factors.div(mean.reshape([1, 1])).mul_scalar(2.0 / num_pairs);
-        let gradient = Tensor::cat(
-            row_blocks(num_samples, dim)
-                .map(|(start, count)| {
-                    // [rows, N, 1]
-                    let factors = factors.clone().narrow(0, start, count).unsqueeze_dim::<3>(2);
-                    differences(&values, start, count).mul(factors).sum_dim(1).reshape([count, dim])
-                })
-                .collect(),
-            0,
-        );
-        with_gradient(value, student, gradient)
+        match relative_distances(&on_host(&student), &on_host(&teacher), num_samples) {
+            Ok((loss, gradient)) => attach(student, loss, &gradient),
+            // An embedding that is no number, which the sum passes on.
+            Err(_) => student.sum().mul_scalar(f64::NAN),
+        }
     }
-}
-
-/// `[first row, number of rows]` of blocks whose differences stay within [`MAX_DIFFERENCES`].
-fn row_blocks(num_samples: usize, dim: usize) -> impl Iterator<Item = (usize, usize)> {
-    let rows = (MAX_DIFFERENCES / (num_samples * dim).max(1)).max(1);
-    (0..num_samples).step_by(rows).map(move |start| (start, rows.min(num_samples - start)))
-}
-
-/// e_i − e_j for the rows i of a block and all j: `[rows, N, D]`.
-fn differences(embeddings: &Tensor<2>, start: usize, count: usize) -> Tensor<3> {
-    let rows = embeddings.clone().narrow(0, start, count).unsqueeze_dim::<3>(1);
-    rows.sub(embeddings.clone().unsqueeze_dim::<3>(0))
-}
-
-/// Euclidean distances `[N, N]`, symmetric in every bit, with a diagonal of exactly 0.
-fn distances(embeddings: &Tensor<2>) -> Tensor<2> {
-    let [num_samples, dim] = embeddings.dims();
-    let block = |(start, count)| {
-        differences(embeddings, start, count).square().sum_dim(2).sqrt().reshape([count, num_samples])
-    };
-    Tensor::cat(row_blocks(num_samples, dim).map(block).collect(), 0)
-}
-
-/// The distances over their mean, and the mean, `[1]`; where all are 0 the mean is given as 1.
-fn relative_to_mean(distances: Tensor<2>, num_pairs: f64) -> (Tensor<2>, Tensor<1>) {
-    let mean = sum_of_rows(distances.clone()).div_scalar(num_pairs);
-    let zero = mean.clone().equal_scalar(0.0);
-    let mean = mean.mask_fill(zero, 1.0);
-    (distances.div(mean.clone().reshape([1, 1])), mean)
 }
 
 /// Cosine distillation of embeddings: the student's embedding of an image shall point where the teacher's

@@ -1,9 +1,8 @@
-//! A triplet loss with its mining, for training. This module reads tensors back: triplets are chosen on the
-//! host.
+//! A triplet loss with its mining, for training.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use crate::explicit_gradient::with_gradient;
+use crate::explicit_gradient::{attach, on_host};
 use crate::ranking::{AllTriplets, Mining, Ranked, Triplet, ranked_of_mined, ranked_of_triplets};
 use crate::{Average, LossError, TripletRanking};
 
@@ -135,8 +134,8 @@ impl TripletLoss {
     ///
     /// As [`of_slices`](Self::of_slices): embeddings that are not finite are an error, not a NaN.
     pub fn of_batch(&self, embeddings: Tensor<2>, labels: &[u32]) -> Result<BatchLoss, LossError> {
-        let ranked = self.of_slices(&values(&embeddings), labels)?;
-        Ok(BatchLoss { loss: attach(embeddings, &ranked), ranked })
+        let ranked = self.of_slices(&on_host(&embeddings), labels)?;
+        Ok(BatchLoss { loss: attach(embeddings, ranked.loss, &ranked.gradient), ranked })
     }
 
     /// The loss of given triplets of a batch. Reads the embeddings back.
@@ -150,21 +149,7 @@ impl TripletLoss {
         triplets: &[Triplet],
     ) -> Result<BatchLoss, LossError> {
         let [num_samples, _] = embeddings.dims();
-        let ranked = self.of_triplets(&values(&embeddings), num_samples, triplets)?;
-        Ok(BatchLoss { loss: attach(embeddings, &ranked), ranked })
+        let ranked = self.of_triplets(&on_host(&embeddings), num_samples, triplets)?;
+        Ok(BatchLoss { loss: attach(embeddings, ranked.loss, &ranked.gradient), ranked })
     }
-}
-
-/// The device sync of this module.
-fn values(embeddings: &Tensor<2>) -> Vec<f32> {
-    let data = embeddings.clone().detach().into_data().convert::<f32>();
-    data.as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default()
-}
-
-/// The loss `[1]` with its gradient with respect to `embeddings`.
-fn attach(embeddings: Tensor<2>, ranked: &Ranked) -> Tensor<1> {
-    let device = embeddings.device();
-    let gradient: Vec<f32> = ranked.gradient.iter().map(|&value| value as f32).collect();
-    let gradient = Tensor::<2>::from_data(TensorData::new(gradient, embeddings.dims()), &device);
-    with_gradient(Tensor::from_floats([ranked.loss as f32], &device), embeddings, gradient)
 }

@@ -14,6 +14,7 @@ use crate::ops::layer_norm;
 use crate::ops::linear::{self, Activation};
 use crate::ops::max_pool::{self, Windows};
 use crate::ops::score_loss::{self, Formula};
+use crate::ops::shortcut::{self, Step};
 
 /// Operations with kernels and backward passes of their own.
 #[backend_extension(Flex, Autodiff)]
@@ -53,6 +54,9 @@ pub(crate) trait KernelOps: Backend {
 
     /// The mean of each plane.
     fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Every so many pixels, and channels of zeros.
+    fn mentor_shortcut(x: FloatTensor<Self>, step: Step) -> FloatTensor<Self>;
 
     /// Normalised x, and mean and variance of its channels.
     fn mentor_batch_norm(#[extension_type] inputs: batch_norm::Inputs<Self>) -> batch_norm::Outputs<Self>;
@@ -113,6 +117,10 @@ impl KernelOps for Flex {
 
     fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
         average_pool::forward(x)
+    }
+
+    fn mentor_shortcut(x: FloatTensor<Self>, step: Step) -> FloatTensor<Self> {
+        shortcut::forward(x, step)
     }
 
     fn mentor_batch_norm(inputs: batch_norm::Inputs<Self>) -> batch_norm::Outputs<Self> {
@@ -178,6 +186,10 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
 
     fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
         average_pool::record::<C>(x)
+    }
+
+    fn mentor_shortcut(x: FloatTensor<Self>, step: Step) -> FloatTensor<Self> {
+        shortcut::record::<C>(x, step)
     }
 
     fn mentor_batch_norm(inputs: batch_norm::Inputs<Self>) -> batch_norm::Outputs<Self> {

@@ -10,5 +10,7 @@ pub(crate) mod gelu;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod max_pool;
+pub(crate) mod penalty;
 pub(crate) mod score_loss;
+pub(crate) mod shortcut;
 pub(crate) mod update;

@@ -1,5 +1,5 @@
-//! The sum over all triplets, block after block of anchors: distances, counts, gradient. Memory grows with N,
-//! not with N².
+//! Sums over all pairs and triplets, block after block of anchors: distances, counts, gradient. Memory grows
+//! with N, not with N².
 
 use std::ops::Range;
 
@@ -53,8 +53,24 @@ pub(super) enum Wanted<'a> {
 
 /// The sums over all triplets and, if wanted, their gradient `[N, width]`, whose products are taken in `T`.
 pub(super) fn all_triplets<T: Element>(points: &Points, margin: f64, wanted: Wanted<'_>) -> (Sums, Vec<f64>) {
-    let (num_samples, stride) = (points.num_samples, points.stride());
     let mut sums = Sums::default();
+    let of_anchor = |counter: &mut Counter, anchor: usize, distances: &mut [f64], sink: &mut Sink<'_, T>| {
+        count(counter, points, margin, anchor, distances, sink)
+    };
+    let gradient = each_anchor(points, wanted, of_anchor, |of_anchor| sums.add(&of_anchor));
+    (sums, gradient)
+}
+
+/// Calls `of_anchor` for each row, with its distances `[stride]` to all rows, of which it gives the
+/// coefficients to a sink, and with scratch memory of a thread. What it returns goes to `take`, in the order
+/// of the rows. Returns the gradient `[N, width]` if it is wanted.
+pub(super) fn each_anchor<T: Element, C: Default, R: Send>(
+    points: &Points,
+    wanted: Wanted<'_>,
+    of_anchor: impl Fn(&mut C, usize, &mut [f64], &mut Sink<'_, T>) -> R + Sync,
+    mut take: impl FnMut(R),
+) -> Vec<f64> {
+    let (num_samples, stride) = (points.num_samples, points.stride());
     let mut gradient = Vec::new();
     let mut centred = None;
     let mut integers = None;
@@ -87,12 +103,12 @@ pub(super) fn all_triplets<T: Element>(points: &Points, margin: f64, wanted: Wan
             sinks.resize_with(rows.len(), || Sink::Nothing);
         }
         let anchors = distance_block.par_chunks_exact_mut(stride).zip(sinks).enumerate().with_min_len(4);
-        let counted = anchors.map_init(Counter::default, |counter, (row, (distances, mut sink))| {
-            let sums = count(counter, points, margin, start + row, distances, &mut sink);
-            (sums, sink.finish())
+        let results = anchors.map_init(C::default, |scratch, (row, (distances, mut sink))| {
+            let result = of_anchor(scratch, start + row, distances, &mut sink);
+            (result, sink.finish())
         });
-        let (of_anchors, weighed): (Vec<Sums>, Vec<Weighed>) = counted.unzip();
-        of_anchors.iter().for_each(|of_anchor| sums.add(of_anchor));
+        let (results, weighed): (Vec<R>, Vec<Weighed>) = results.unzip();
+        results.into_iter().for_each(&mut take);
         if let Some(centred) = &centred {
             let padded_rows = rows.len().next_multiple_of(product::ROWS);
             weight_block[rows.len() * stride..padded_rows * stride].fill(T::default());
@@ -100,7 +116,7 @@ pub(super) fn all_triplets<T: Element>(points: &Points, margin: f64, wanted: Wan
             centred.add_gradient(points, start, weights, &weighed, &mut gradient);
         }
     }
-    (sums, gradient)
+    gradient
 }
 
 /// Counts the triplets of the anchor whose `distances` these are; the padding becomes far away.

@@ -1,4 +1,5 @@
-//! Ranking losses on plain slices, on the CPU, in `f64`: all triplets exactly, and mined or given ones.
+//! Ranking losses on plain slices, on the CPU, in `f64`: all pairs and triplets exactly, and mined or given
+//! triplets.
 //!
 //! A batch of N samples holds O(N³) triplets, and every one of them counts here, at the price of the distance
 //! matrix: see [`AllTriplets`]. What a training step needs is in [`TripletLoss`](crate::TripletLoss).
@@ -12,18 +13,22 @@ mod given;
 mod gradient;
 mod keys;
 mod mining;
+mod pairs;
 mod points;
 mod product;
 mod ranked;
+mod relative;
 mod sink;
 mod table;
 
 pub use all::{AllTriplets, Coefficients};
 pub use given::Triplet;
 pub use mining::Mining;
+pub use pairs::RankedPairs;
 pub use ranked::Ranked;
+pub(crate) use relative::relative_distances;
 
-use crate::{Average, LossError, TripletRanking};
+use crate::{Average, LossError, PairwiseRanking, TripletRanking};
 use points::Points;
 
 /// The loss of the triplets that `mining` chooses; none for [`Mining::All`] and [`Mining::None`].
@@ -54,4 +59,14 @@ pub(crate) fn ranked_of_triplets<T: Copy + Into<f64>>(
     given::check(triplets, num_samples)?;
     let points = Points::new(ranking.distance(), embeddings, &vec![0; num_samples])?;
     Ok(given::of_triplets(&points, ranking, triplets, average))
+}
+
+/// The loss of all pairs.
+pub(crate) fn ranked_pairs<T: Copy + Into<f64>>(
+    ranking: &PairwiseRanking,
+    average: Average,
+    embeddings: &[T],
+    labels: &[u32],
+) -> Result<RankedPairs, LossError> {
+    Ok(pairs::of_pairs(&Points::new(ranking.distance(), embeddings, labels)?, ranking, average))
 }

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mentor_loss::{
-    Average, Case, Distance, LossError, Mining, PairForm, PairwiseRanking, Triplet, TripletLoss,
-    TripletRanking, unit_norm,
+    Average, Case, Distance, LossError, Mining, PairForm, PairwiseLoss, PairwiseRanking, Triplet,
+    TripletLoss, TripletRanking, unit_norm,
 };
 use mentor_testkit::{gradient, ranking as oracle};
 
@@ -17,6 +17,15 @@ fn rows(values: &[f32], dim: usize) -> Tensor<2> {
 
 fn marks(values: &[i64], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+}
+
+/// Of all ordered pairs of rows of three.
+fn all_distances(distance: Distance, x: &[f64]) -> Vec<f64> {
+    match distance {
+        Distance::Euclidean => oracle::euclidean(x, 3),
+        Distance::SquaredEuclidean => oracle::squared(x, 3),
+        Distance::Cosine => oracle::cosine(x, 3),
+    }
 }
 
 const POINTS: [f32; 12] = [0.3, -1.2, 0.7, 2.0, -0.4, 0.1, 1.1, 0.9, -2.0, 0.5, 1.5, -0.6];
@@ -47,8 +56,8 @@ fn the_numbers_of_the_definitions_come_out() {
 }
 
 #[test]
-fn matrices_are_symmetric_with_exact_zeros_and_near_pairs_keep_their_digits() {
-    // Far from the origin, two pairs are 1e-3 and 0 apart: a Gram matrix in f32 would see noise.
+fn near_pairs_far_from_the_origin_keep_their_digits() {
+    // Two pairs are 1e-3 and 0 apart: a Gram matrix in f32 would see noise.
     let mut points: Vec<f32> = POINTS.iter().map(|x| x + 1000.0).collect();
     points.extend([points[0] + 0.0009765625, points[1], points[2], points[3], points[4], points[5]]);
     let exact: Vec<f64> = points.iter().map(|&x| f64::from(x)).collect();
@@ -56,34 +65,18 @@ fn matrices_are_symmetric_with_exact_zeros_and_near_pairs_keep_their_digits() {
         (Distance::Euclidean, oracle::euclidean(&exact, 3)),
         (Distance::SquaredEuclidean, oracle::squared(&exact, 3)),
     ] {
-        let matrix = values(distance.matrix(rows(&points, 3)));
-        for (index, (&actual, expected)) in matrix.iter().zip(expected).enumerate() {
-            let (i, j) = (index / 6, index % 6);
-            assert_eq!(actual, matrix[j * 6 + i], "symmetric");
-            assert!(
-                (f64::from(actual) - expected).abs() <= 1e-5 * expected,
-                "[{i}, {j}]: {actual} {expected}"
-            );
-        }
+        // All of one class: the sum of all distances, of which each is there twice.
+        let pairs = PairwiseRanking::new(PairForm::Linear, 1.0, distance).unwrap();
+        let ranked = PairwiseLoss::new(pairs, Average::Valid).of_slices(&points, &[0; 6]).unwrap();
+        let expected = expected.iter().sum::<f64>() / 30.0;
+        assert!((ranked.loss - expected).abs() <= 1e-12 * expected, "{}, {expected}", ranked.loss);
     }
 }
 
 #[test]
-fn matrices_and_pairs_differentiate_as_the_loops() {
+fn distances_differentiate_as_the_loops() {
     for distance in DISTANCES {
-        let of = |x: &[f64]| match distance {
-            Distance::Euclidean => oracle::euclidean(x, 3),
-            Distance::SquaredEuclidean => oracle::squared(x, 3),
-            Distance::Cosine => oracle::cosine(x, 3),
-        };
-        let weight = |index: usize| ((index * 7) % 5) as f64 - 1.5;
-        let expected = |x: &[f64]| of(x).iter().enumerate().map(|(index, d)| weight(index) * d).sum::<f64>();
-        let weights: Vec<f32> = (0..16).map(|index| weight(index) as f32).collect();
-        let actual = |x: Tensor<2>| {
-            let weights = Tensor::from_data(TensorData::new(weights.clone(), [4, 4]), &x.device());
-            distance.matrix(x).mul(weights).sum()
-        };
-        gradient::gradient_check(&POINTS, [4, 3], actual, expected, 2e-5).unwrap();
+        let of = |x: &[f64]| all_distances(distance, x);
         let first = |x: Tensor<2>| distance.pairs(x.clone().narrow(0, 0, 2), x.narrow(0, 2, 2)).sum();
         let expected = |x: &[f64]| of(x)[2] + of(x)[7];
         gradient::gradient_check(&POINTS, [4, 3], first, expected, 2e-6).unwrap();
@@ -94,8 +87,10 @@ fn matrices_and_pairs_differentiate_as_the_loops() {
 fn gradients_are_zero_at_distance_zero_and_at_zero_vectors() {
     for distance in DISTANCES {
         let same = [0.5, -0.25, 0.5, -0.25, 0.0, 0.0, 0.0, 0.0];
-        let of_matrix = gradient::autodiff(&same, [4, 2], |x| distance.matrix(x).sum());
-        assert!(of_matrix.iter().all(|g| g.is_finite()), "{distance}: {of_matrix:?}");
+        let pairs = PairwiseRanking::new(PairForm::Linear, 1.0, distance).unwrap();
+        let pairs = PairwiseLoss::new(pairs, Average::Valid);
+        let ranked = pairs.of_slices(&same, &[0, 0, 1, 1]).unwrap();
+        assert!(ranked.gradient.iter().all(|g| g.is_finite()), "{distance}: {ranked:?}");
         let of_pairs = gradient::autodiff(&same[..4], [2, 2], |x| {
             distance.pairs(x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1))
         });
@@ -110,11 +105,12 @@ fn gradients_are_zero_at_distance_zero_and_at_zero_vectors() {
 
 #[test]
 fn batches_of_pairs_equal_the_loops() {
-    let labels = [0_i64, 1, 0, 1];
-    for form in [PairForm::Linear, PairForm::Squared] {
-        let pairs = PairwiseRanking::new(form, 2.0, Distance::Euclidean).unwrap();
+    let labels = [0, 1, 0, 1];
+    let forms = [PairForm::Linear, PairForm::Squared].into_iter();
+    for (form, distance) in forms.flat_map(|form| DISTANCES.map(|distance| (form, distance))) {
+        let pairs = PairwiseRanking::new(form, 2.0, distance).unwrap();
         let terms = |x: &[f64]| {
-            let d = oracle::euclidean(x, 3);
+            let d = all_distances(distance, x);
             let mut terms = Vec::new();
             for i in 0..4 {
                 for j in i + 1..4 {
@@ -132,25 +128,21 @@ fn batches_of_pairs_equal_the_loops() {
                 terms.iter().sum::<f64>() / count as f64
             };
             let exact: Vec<f64> = POINTS.iter().map(|&x| f64::from(x)).collect();
-            let device = Device::flex();
-            let value = values(pairs.of_batch(rows(&POINTS, 3), marks(&labels, &device), average));
-            assert!((f64::from(value[0]) - mean(&exact)).abs() < 1e-6);
-            let loss = |x: Tensor<2>| {
-                let labels = marks(&labels, &x.device());
-                pairs.of_batch(x, labels, average)
-            };
+            let ranked = PairwiseLoss::new(pairs, average).of_slices(&exact, &labels).unwrap();
+            assert!((ranked.loss - mean(&exact)).abs() < 1e-12);
+            let loss = |x: Tensor<2>| PairwiseLoss::new(pairs, average).of_batch(x, &labels).unwrap().0;
             gradient::gradient_check(&POINTS, [4, 3], loss, mean, 2e-6).unwrap();
         }
         let terms = terms(&POINTS.map(f64::from));
-        let expected = terms.iter().filter(|&&term| term > 0.0).count() as f32 / terms.len() as f32;
-        let device = Device::flex();
-        let labels = marks(&labels, &device);
-        let (_, share) = pairs.of_batch_with_share(rows(&POINTS, 3), labels, Average::Valid);
-        assert_eq!(values(share), [expected]);
+        let num_active = terms.iter().filter(|&&term| term > 0.0).count() as u64;
+        let ranked = PairwiseLoss::new(pairs, Average::Valid).of_slices(&POINTS, &labels).unwrap();
+        assert_eq!((ranked.num_pairs, ranked.num_active), (terms.len() as u64, num_active));
     }
     let pairs = PairwiseRanking::new(PairForm::Linear, 1.0, Distance::Euclidean).unwrap();
-    let alone = pairs.of_batch(rows(&[1.0], 1), marks(&[0], &Device::flex()), Average::Valid);
+    let pairs = PairwiseLoss::new(pairs, Average::Valid);
+    let (alone, _) = pairs.of_batch(rows(&[1.0], 1), &[0]).unwrap();
     assert_eq!(values(alone), [0.0]);
+    assert!(pairs.of_slices(&[1.0, f64::NAN], &[0, 1]).is_err());
 }
 
 #[test]

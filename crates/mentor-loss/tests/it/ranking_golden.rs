@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mentor_loss::{
-    Average, Distance, Mining, PairForm, PairwiseRanking, Triplet, TripletLoss, TripletRanking,
+    Average, Distance, Mining, PairForm, PairwiseLoss, PairwiseRanking, Triplet, TripletLoss, TripletRanking,
 };
 use mentor_testkit::gradient;
 use serde_json::Value;
@@ -62,14 +62,11 @@ fn all_and_hardest_triplets_are_those_of_pytorch_metric_learning_by_both_average
 fn all_pairs_are_those_of_pytorch_metric_learning() {
     for case in cases("contrastive", 12) {
         let (embeddings, dim, labels) = batch(&golden()["batches"][case["batch"].as_str().unwrap()]);
-        let pairs = PairwiseRanking::new(PairForm::Linear, margin(&case), parsed(&case["distance"])).unwrap();
+        let ranking =
+            PairwiseRanking::new(PairForm::Linear, margin(&case), parsed(&case["distance"])).unwrap();
+        let pairs = PairwiseLoss::new(ranking, Average::Valid);
         let shape = [labels.len(), dim];
-        let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
-        let loss = |x: Tensor<2>| {
-            let labels = TensorData::new(labels.clone(), [labels.len()]);
-            let labels = Tensor::<1, Int>::from_data(labels, &x.device());
-            pairs.of_batch(x, labels, Average::Valid)
-        };
+        let loss = |x: Tensor<2>| pairs.of_batch(x, &labels).unwrap().0;
         let x = Tensor::from_data(TensorData::new(embeddings.clone(), shape), &Device::flex());
         assert_close(&values(loss(x)), &[case["loss"].as_f64().unwrap()], 1e-6);
         assert_close(&gradient::autodiff(&embeddings, shape, loss), &numbers(&case["gradient"]), 1e-6);

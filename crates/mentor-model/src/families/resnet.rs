@@ -9,9 +9,7 @@ use mentor_kernels::Normalised;
 
 use super::family::{self, Family, MAX_DEPTH, parse_number};
 use crate::init::Init;
-use crate::layers::{
-    BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, Sum, global_average, max_pool, subsample,
-};
+use crate::layers::{BatchNorm, Conv2d, Dense, Dropout, StochasticDepth, Sum, global_average, max_pool};
 use crate::network::erased::ErasedNetwork;
 use crate::{ModelSpec, Network, Output, Pass};
 
@@ -227,12 +225,6 @@ impl BasicBlock {
         if let Some(projection) = &self.projection {
             return projection.norm.forward(projection.conv.forward(input), pass);
         }
-        let input = if self.stride > 1 { subsample(input, self.stride) } else { input };
-        if self.new_channels == 0 {
-            return input;
-        }
-        let [batch, _, height, width] = input.dims();
-        let zeros = Tensor::zeros([batch, self.new_channels, height, width], &input.device());
-        Tensor::cat(vec![input, zeros], 1)
+        mentor_kernels::shortcut(input, self.stride, self.new_channels)
     }
 }

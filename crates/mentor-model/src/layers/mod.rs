@@ -16,6 +16,6 @@ pub(crate) use conv2d::Conv2d;
 pub(crate) use dense::Dense;
 pub(crate) use dropout::Dropout;
 pub(crate) use layer_norm::LayerNorm;
-pub(crate) use pool::{global_average, max_pool, subsample};
+pub(crate) use pool::{global_average, max_pool};
 pub(crate) use stochastic_depth::StochasticDepth;
 pub(crate) use unit_norm::unit_norm;

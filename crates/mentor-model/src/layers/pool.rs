@@ -1,17 +1,10 @@
 //! Reductions of the image plane, all without parameters.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::avg_pool2d;
-use burn::tensor::ops::AvgPoolOptions;
 
 /// Maximum over windows of `side` x `side`, `stride` apart.
 pub(crate) fn max_pool(input: Tensor<4>, side: usize, stride: usize, padding: usize) -> Tensor<4> {
     mentor_kernels::max_pool2d(input, side, stride, padding)
-}
-
-/// Every second pixel of every second row: an average over windows of one pixel.
-pub(crate) fn subsample(input: Tensor<4>, stride: usize) -> Tensor<4> {
-    avg_pool2d(input, AvgPoolOptions::new([1, 1]).with_stride([stride; 2]))
 }
 
 /// Mean over the image plane: `[B, C, H, W]` to `[B, C]`.
@@ -27,12 +20,6 @@ mod tests {
     fn plane(side: usize) -> Tensor<4> {
         let values: Vec<f32> = (0..side * side).map(|value| value as f32).collect();
         Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([1, 1, side, side])
-    }
-
-    #[test]
-    fn subsampling_takes_every_second_pixel_from_the_first() {
-        assert_eq!(subsample(plane(3), 2).into_data().try_to_vec::<f32>().unwrap(), [0.0, 2.0, 6.0, 8.0]);
-        assert_eq!(subsample(plane(4), 2).into_data().try_to_vec::<f32>().unwrap(), [0.0, 2.0, 8.0, 10.0]);
     }
 
     #[test]

@@ -69,9 +69,6 @@ impl ModuleVisitor for PenaltyRows<'_> {
         }
         let (num_rows, len) = (shape[0], shape[1..].iter().product::<usize>());
         let weights = param.val().inner().reshape([num_rows, len]);
-        let sum = |values: Tensor<2>, factor: f64| values.sum_dim(1).mul_scalar(factor).reshape([num_rows]);
-        let l2 = (self.penalty.l2() > 0.0).then(|| sum(weights.clone().square(), self.penalty.l2()));
-        let l1 = (self.penalty.l1() > 0.0).then(|| sum(weights.abs(), self.penalty.l1()));
-        self.rows.extend(l2.into_iter().chain(l1));
+        self.rows.push(mentor_kernels::penalty_rows(weights, self.penalty.l1(), self.penalty.l2()));
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use mentor_data::{ClassBalance, DataError, HostBatch, Order, counted, read_triplets};
 use mentor_loss::{
-    AllTriplets, Average, Census, LossError, Mining, PairwiseRanking, Ranked, Triplet, TripletLoss,
-    TripletRanking,
+    AllTriplets, Average, Census, LossError, Mining, PairwiseLoss, PairwiseRanking, Ranked, Triplet,
+    TripletLoss, TripletRanking,
 };
 use mentor_metrics::retrieval::{Embeddings, Retrieval, RetrievalOptions, evaluate};
 use mentor_metrics::stratified_subsample;
@@ -22,7 +22,7 @@ use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
 use crate::engine::objective::validation::Validation;
 use crate::engine::objective::validation_set::ValidationSet;
 use crate::engine::training_data::TrainingData;
-use crate::inference::device::{targets_to_device, to_host};
+use crate::inference::device::to_host;
 use crate::inference::evaluate::{embed_samples, in_order};
 use crate::plan::Plan;
 use crate::plan::loss::{RankingBatches, RankingForm, RankingPlan, TripletForm};
@@ -43,7 +43,7 @@ pub(crate) struct Ranking<'a> {
 }
 
 enum RankingLoss {
-    Pairs(PairwiseRanking),
+    Pairs(PairwiseLoss),
     Triplets(TripletLoss),
 }
 
@@ -59,7 +59,10 @@ impl<'a> Ranking<'a> {
     ) -> Result<Self, TrainError> {
         let RankingPlan { distance, margin, average, .. } = *ranking;
         let loss = match ranking.form {
-            RankingForm::Pairwise(form) => RankingLoss::Pairs(PairwiseRanking::new(form, margin, distance)?),
+            RankingForm::Pairwise(form) => {
+                let ranking = PairwiseRanking::new(form, margin, distance)?;
+                RankingLoss::Pairs(PairwiseLoss::new(ranking, average))
+            }
             RankingForm::Triplet { form, mining } => {
                 let triplet = match form {
                     TripletForm::Hinge => TripletRanking::hinge(margin, distance)?,
@@ -86,10 +89,7 @@ impl<'a> Ranking<'a> {
                 if labels.len() < 2 {
                     return Ok(None);
                 }
-                let targets = targets_to_device(&labels, &self.device);
-                let values = TensorData::new(values, [labels.len(), dim]);
-                let embeddings = Tensor::<2>::from_data(values, &self.device);
-                Ok(Some(pairs.of_batch(embeddings, targets, self.ranking.average).into_scalar::<f64>()))
+                Ok(Some(pairs.of_slices(&values, &labels)?.loss))
             }
             RankingLoss::Triplets(_) => {
                 let found = self.all_triplets()?.counts(&values, &labels)?;
@@ -122,12 +122,11 @@ impl<'a> Ranking<'a> {
         let mut measures = Vec::from(norm_and_spread(embeddings.clone().inner()));
         let losses = match &self.loss {
             RankingLoss::Pairs(pairs) => {
-                let labels = targets_to_device(&batch.targets, &embeddings.device());
                 let values = to_host(embeddings.clone().inner());
                 measures.extend(self::measures(&self.all_triplets()?.counts(&values, &batch.targets)?));
-                let (loss, active) = pairs.of_batch_with_share(embeddings, labels, self.ranking.average);
-                let sum = Sum::Device(Box::new(active.inner()));
-                measures.push(Measure { name: "share_active", sum, weight: 1.0 });
+                let (loss, ranked) = pairs.of_batch(embeddings, &batch.targets)?;
+                let share = ranked.num_active as f64 / ranked.num_pairs.max(1) as f64;
+                measures.push(Measure { name: "share_active", sum: Sum::Host(share), weight: 1.0 });
                 loss
             }
             RankingLoss::Triplets(triplets) => {

@@ -21,10 +21,10 @@
 use std::collections::BTreeMap;
 
 use crate::engine::update::gradients::ParameterTensors;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use mentor_kernels::SgdUpdate;
-use mentor_loss::{Penalty, soft_threshold};
+use mentor_loss::Penalty;
 use mentor_model::{Model, NamedTensor, is_penalised};
 
 use crate::inference::device::to_host;
@@ -46,22 +46,16 @@ impl Optimizer {
     }
 
     /// Updates `model` with the gradient of its data loss, at `learning_rate`.
-    pub fn step(&mut self, model: Model, mut gradients: ParameterTensors, learning_rate: f64) -> Model {
-        let clip_norm = self.plan.clip_norm;
-        if clip_norm.is_some() && self.penalty.l2() > 0.0 {
-            // The norm is that of the whole gradient; without clipping the update adds the penalty's part
-            // itself.
-            model.visit(&mut AddL2 { gradients: &mut gradients, penalty: &self.penalty });
-        }
-        let scale = clip_norm.map_or(1.0, |clip_norm| {
-            let mut norm = SquaredNorm { gradients: &gradients, sum: 0.0 };
+    pub fn step(&mut self, model: Model, gradients: ParameterTensors, learning_rate: f64) -> Model {
+        let OptimizerPlan { momentum, nesterov, clip_norm, .. } = self.plan;
+        let (l1, l2_slope) = (self.penalty.l1(), 2.0 * self.penalty.l2());
+        let mut update = SgdUpdate { learning_rate, momentum, nesterov, l2_slope, scale: 1.0, l1 };
+        if let Some(clip_norm) = clip_norm {
+            let mut norm = SquaredNorm { gradients: &gradients, update, sum: 0.0 };
             model.visit(&mut norm);
             // A gradient of norm 0 needs no clipping: the quotient is infinite, and the minimum 1.
-            (clip_norm / norm.sum.sqrt()).min(1.0)
-        });
-        let OptimizerPlan { momentum, nesterov, .. } = self.plan;
-        let l2_slope = if clip_norm.is_some() { 0.0 } else { 2.0 * self.penalty.l2() };
-        let update = SgdUpdate { learning_rate, momentum, nesterov, l2_slope, scale };
+            update.scale = (clip_norm / norm.sum.sqrt()).min(1.0);
+        }
         model.map(&mut Update { optimizer: self, gradients, update })
     }
 
@@ -108,33 +102,20 @@ impl ModuleVisitor for Accumulate<'_> {
     }
 }
 
-struct AddL2<'a> {
-    gradients: &'a mut ParameterTensors,
-    penalty: &'a Penalty,
-}
-
-impl ModuleVisitor for AddL2<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !is_penalised(&param.shape()) {
-            return;
-        }
-        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            let gradient = gradient + self.penalty.gradient_l2(param.val().inner());
-            self.gradients.register(param.id, gradient);
-        }
-    }
-}
-
+/// The squared norm of the gradient of data loss and L2 penalty, over all parameters.
 struct SquaredNorm<'a> {
     gradients: &'a ParameterTensors,
+    update: SgdUpdate,
     sum: f64,
 }
 
 impl ModuleVisitor for SquaredNorm<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let update = of_parameter(self.update, &param.shape());
+            let squares = update.squares(param.val().inner(), gradient);
             // A sum a row, and their sum here in order: that of a whole large tensor would depend on threads.
-            let rows = to_host(gradient.square().sum_dim(D - 1));
+            let rows = to_host(squares.sum_dim(D - 1));
             self.sum += rows.into_iter().map(f64::from).sum::<f64>();
         }
     }
@@ -143,7 +124,6 @@ impl ModuleVisitor for SquaredNorm<'_> {
 struct Update<'a> {
     optimizer: &'a mut Optimizer,
     gradients: ParameterTensors,
-    /// For the parameters that L2 penalises; the others have no slope.
     update: SgdUpdate,
 }
 
@@ -154,36 +134,19 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, weights, mapper);
         };
-        let penalised = is_penalised(&weights.shape());
-        let l2_slope = if penalised { self.update.l2_slope } else { 0.0 };
         let velocity = self.optimizer.velocity.remove::<D>(id);
-        let update = SgdUpdate { l2_slope, ..self.update };
-        let (mut weights, velocity) = update.apply(weights.inner(), gradient, velocity);
+        let update = of_parameter(self.update, &weights.shape());
+        let (weights, velocity) = update.apply(weights.inner(), gradient, velocity);
         if let Some(velocity) = velocity {
             self.optimizer.velocity.register(id, velocity);
-        }
-        if self.optimizer.penalty.l1() > 0.0 && penalised {
-            weights = self.shrink(id, weights);
         }
         Param::from_mapped_value(id, weights.autodiff().require_grad(), mapper)
     }
 }
 
-impl Update<'_> {
-    /// The proximal step of L1, which enters the velocity as the gradient that it stands for.
-    fn shrink<const D: usize>(&mut self, id: ParamId, weights: Tensor<D>) -> Tensor<D> {
-        // Late in a schedule the rate may be too small for an f32, and a step of 0 has no subgradient to
-        // divide by it.
-        if self.update.learning_rate as f32 == 0.0 {
-            return weights;
-        }
-        let shrunk = soft_threshold(weights.clone(), self.update.learning_rate * self.optimizer.penalty.l1());
-        if let Some(velocity) = self.optimizer.velocity.remove::<D>(id) {
-            let subgradient = (weights - shrunk.clone()).div_scalar(self.update.learning_rate);
-            self.optimizer.velocity.register(id, velocity + subgradient);
-        }
-        shrunk
-    }
+/// The update of a parameter of this shape: penalties act on weights alone.
+fn of_parameter(update: SgdUpdate, shape: &[usize]) -> SgdUpdate {
+    if is_penalised(shape) { update } else { SgdUpdate { l2_slope: 0.0, l1: 0.0, ..update } }
 }
 
 struct CollectVelocity<'a> {
