@@ -106,6 +106,12 @@ pub enum BackboneError {
         /// What the tensors fit.
         found: String,
     },
+    /// A transformer, where a convolutional network is needed.
+    #[error("is {architecture}, a transformer, and only convolutional networks can be fine-tuned so far")]
+    NoConvNet {
+        /// Of the file.
+        architecture: &'static str,
+    },
 }
 
 impl BackboneError {

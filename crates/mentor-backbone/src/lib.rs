@@ -5,11 +5,14 @@
 //! weights, and knows what an image must be: [`Backbone::preprocessing`]. [`Network::features`] computes; its
 //! bits do not depend on the number of threads.
 //!
+//! [`ConvNet`] is a convolutional network as plain data, for who computes otherwise, such as with gradients.
+//!
 //! No tensor library stands below: arithmetic is on slices, in the vectors that the processor has, without
 //! unsafe code.
 
 mod architecture;
 mod backbone;
+mod conv_net;
 mod error;
 mod extract;
 mod layouts;
@@ -28,5 +31,9 @@ pub use layouts::preprocessing::{BackbonePreprocessing, Filter};
 pub use layouts::{Layout, tensor_shapes};
 pub use mentor_codec::Picture;
 pub use network::Network;
+pub use network::blocks::{Block, ConvLayer, ConvNet, Shortcut, Squeeze};
+pub use network::convolution::{Activation, Filters};
+pub use network::kernels::columns::{Padding, Window};
+pub use network::layers::Gate;
 pub use picture::read_picture;
 pub use weights::FileForm;

@@ -36,17 +36,22 @@ mod testing;
 #[cfg(feature = "mimalloc")]
 pub use allocator::keep_freed_memory;
 pub use kernels::conv;
+pub use ops::activation::{hard_swish, relu6, silu};
+pub use ops::adamw::AdamWUpdate;
 pub use ops::attention::attention;
 pub use ops::average_pool::global_average;
 pub use ops::batch_norm::{
     Normalisation, Normalised, Running, batch_norm, batch_norm_of_sum, batch_norm_plus,
 };
 pub use ops::convolution::{conv2d, conv2d_relu};
+pub use ops::depthwise::{DepthwiseWindow, depthwise_conv2d};
 pub use ops::gelu::gelu;
 pub use ops::layer_norm::layer_norm;
 pub use ops::linear::{gelu_linear, linear, linear_relu};
+pub use ops::mask::mask;
 pub use ops::max_pool::max_pool2d;
 pub use ops::penalty::penalty_rows;
+pub use ops::residual::{add, add_relu, fork, scale_planes};
 pub use ops::score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
 pub use ops::shortcut::shortcut;
 pub use ops::update::SgdUpdate;

@@ -1,16 +1,14 @@
 //! Networks of inverted residuals: MobileNetV2 and V3, EfficientNet and EfficientNet-Lite.
 
-use mentor_simd::Level;
-
 use super::inverted_names::{self as names, Place};
 use super::layout::{Layout, ONE_BY_ONE};
 use super::source::{Source, biased, folded, head};
 use crate::architecture::{Expansion, Inverted, Last, Squeeze};
 use crate::error::BackboneError;
-use crate::network::convolution::{Activation, Convolution, DepthwiseConvolution};
+use crate::network::blocks::{self as net, ConvLayer, ConvNet, Shortcut};
+use crate::network::convolution::{Activation, Filters};
 use crate::network::kernels::columns::{Padding, Window};
-use crate::network::layers::{Gate, Layer, Residual, SqueezeExcite};
-use crate::network::{Body, Network};
+use crate::network::layers::Gate;
 
 /// Channels times `width`, rounded to a multiple of eight, but not to less than nine tenths.
 fn scaled(channels: usize, width: f64) -> usize {
@@ -60,55 +58,40 @@ pub(crate) fn blocks(network: &Inverted) -> Vec<Block> {
     blocks
 }
 
-/// The network.
+/// The network, and its head.
 pub(crate) fn build(
-    level: Level,
     source: &mut dyn Source,
     layout: Layout,
     network: &Inverted,
-) -> Result<Network, BackboneError> {
-    let builder = Builder { level, layout, network };
+) -> Result<(ConvNet, Option<Filters>), BackboneError> {
+    let builder = Builder { layout, network };
     let stem =
         builder.convolution(source, names::stem(layout), [network.stem, 3, 3, 2], network.stem_activation)?;
-    let mut layers = vec![Layer::Convolution(stem)];
+    let mut stages: Vec<Vec<net::Block>> = network.stages.iter().map(|_| Vec::new()).collect();
     let blocks = blocks(network);
     for block in &blocks {
-        builder.block(source, block, &mut layers)?;
+        stages[block.place.stage].push(builder.block(source, block)?);
     }
     let channels = blocks.last().map_or(network.stem, |block| block.output);
-    let num_blocks = blocks.len();
-    match network.last {
-        Last::Before(activation) => {
-            let names = names::last(layout, num_blocks, false);
-            layers.push(Layer::Convolution(builder.convolution(
-                source,
-                names,
-                [1280, channels, 1, 1],
-                activation,
-            )?));
-            layers.push(Layer::AveragePool);
-        }
-        Last::After => {
-            let names = names::last(layout, num_blocks, true);
-            let last = builder.convolution(source, names, [960, channels, 1, 1], Activation::HardSwish)?;
-            layers.extend([Layer::Convolution(last), Layer::AveragePool]);
-            let (name, is_convolution) = names::after_pool(layout);
-            let filters = biased(source, name, [1280, 960, 1, 1], is_convolution)?;
-            layers.push(Layer::Convolution(Convolution::new(
-                level,
-                &filters,
-                ONE_BY_ONE,
-                Activation::HardSwish,
-            )));
-        }
+    let (outputs, activation) = match network.last {
+        Last::Before(activation) => (1280, activation),
+        Last::After => (960, Activation::HardSwish),
+    };
+    let is_v3 = network.last == Last::After;
+    let names = names::last(layout, blocks.len(), is_v3);
+    let last = vec![builder.convolution(source, names, [outputs, channels, 1, 1], activation)?];
+    let mut after_pool = Vec::new();
+    if is_v3 {
+        let (name, is_convolution) = names::after_pool(layout);
+        let filters = biased(source, name, [1280, 960, 1, 1], is_convolution)?;
+        after_pool.push(ConvLayer::new(filters, ONE_BY_ONE, Activation::HardSwish));
     }
-    let head = head(source, names::head(layout, network.last == Last::After), 1280)?;
-    let dense = |filters| Convolution::new(level, &filters, ONE_BY_ONE, Activation::None);
-    Ok(Network::new(level, Body::Layers(layers), 1280, head.map(dense)))
+    let head = head(source, names::head(layout, is_v3), 1280)?;
+    let stem = net::Block::sequence(vec![stem]);
+    Ok((ConvNet { stem, stages, last, after_pool, num_features: 1280 }, head))
 }
 
 struct Builder<'a> {
-    level: Level,
     layout: Layout,
     network: &'a Inverted,
 }
@@ -131,44 +114,30 @@ impl Builder<'_> {
         (name, norm): (String, String),
         [out, input, kernel, stride]: [usize; 4],
         activation: Activation,
-    ) -> Result<Convolution, BackboneError> {
+    ) -> Result<ConvLayer, BackboneError> {
         let filters = folded(source, &name, &norm, [out, input, kernel, kernel], self.epsilon())?;
-        Ok(Convolution::new(self.level, &filters, self.window(kernel, stride), activation))
+        Ok(ConvLayer::new(filters, self.window(kernel, stride), activation))
     }
 
-    fn block(
-        &self,
-        source: &mut dyn Source,
-        block: &Block,
-        layers: &mut Vec<Layer>,
-    ) -> Result<(), BackboneError> {
+    fn block(&self, source: &mut dyn Source, block: &Block) -> Result<net::Block, BackboneError> {
         let Block { place, kernel, stride, input, expanded, output, activation, .. } = *block;
         let mut body = Vec::new();
         if place.expands {
             let names = names::expand(self.layout, place);
-            body.push(Layer::Convolution(self.convolution(
-                source,
-                names,
-                [expanded, input, 1, 1],
-                activation,
-            )?));
+            body.push(self.convolution(source, names, [expanded, input, 1, 1], activation)?);
         }
-        let (name, norm) = names::depthwise(self.layout, place);
-        let filters = folded(source, &name, &norm, [expanded, 1, kernel, kernel], self.epsilon())?;
-        let window = self.window(kernel, stride);
-        body.push(Layer::Depthwise(DepthwiseConvolution::new(&filters, window, activation)));
-        if let Some(squeezed) = block.squeezed {
-            body.push(Layer::SqueezeExcite(self.squeeze(source, block, squeezed)?));
-        }
+        let names = names::depthwise(self.layout, place);
+        let depthwise = self.convolution(source, names, [expanded, 1, kernel, stride], activation)?;
+        body.push(ConvLayer { depthwise: true, ..depthwise });
+        let squeeze = match block.squeezed {
+            Some(squeezed) => Some(self.squeeze(source, block, squeezed)?),
+            None => None,
+        };
         let names = names::project(self.layout, place, block.squeezed.is_some());
-        let last = self.convolution(source, names, [output, expanded, 1, 1], Activation::None)?;
-        if stride == 1 && input == output {
-            layers.push(Layer::Residual(Residual { body, last, shortcut: None }));
-        } else {
-            layers.extend(body);
-            layers.push(Layer::Convolution(last));
-        }
-        Ok(())
+        body.push(self.convolution(source, names, [output, expanded, 1, 1], Activation::None)?);
+        let is_residual = stride == 1 && input == output;
+        let shortcut = if is_residual { Shortcut::Identity } else { Shortcut::None };
+        Ok(net::Block { body, squeeze, shortcut, pool: None })
     }
 
     fn squeeze(
@@ -176,7 +145,7 @@ impl Builder<'_> {
         source: &mut dyn Source,
         block: &Block,
         squeezed: usize,
-    ) -> Result<SqueezeExcite, BackboneError> {
+    ) -> Result<net::Squeeze, BackboneError> {
         let [reduce, expand] = names::squeeze(self.layout, block.place);
         let (activation, gate) = match self.network.squeeze {
             Squeeze::OfInput => (Activation::Silu, Gate::Sigmoid),
@@ -184,9 +153,9 @@ impl Builder<'_> {
         };
         let reduce = biased(source, &reduce, [squeezed, block.expanded, 1, 1], true)?;
         let expand = biased(source, &expand, [block.expanded, squeezed, 1, 1], true)?;
-        Ok(SqueezeExcite {
-            reduce: Convolution::new(self.level, &reduce, ONE_BY_ONE, activation),
-            expand: Convolution::new(self.level, &expand, ONE_BY_ONE, Activation::None),
+        Ok(net::Squeeze {
+            reduce: ConvLayer::new(reduce, ONE_BY_ONE, activation),
+            expand: ConvLayer::new(expand, ONE_BY_ONE, Activation::None),
             gate,
         })
     }

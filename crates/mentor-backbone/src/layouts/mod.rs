@@ -20,7 +20,9 @@ use mentor_simd::Level;
 use self::source::{Recorder, Source};
 use crate::architecture::{Architecture, Family};
 use crate::error::BackboneError;
-use crate::network::Network;
+use crate::network::blocks::{ConvLayer, ConvNet};
+use crate::network::convolution::{Activation, Filters};
+use crate::network::{Body, Network};
 
 /// Reads a network's tensors.
 pub(crate) fn build(
@@ -29,10 +31,24 @@ pub(crate) fn build(
     layout: Layout,
     architecture: &Architecture,
 ) -> Result<Network, BackboneError> {
+    if let Family::Vit(network) = &architecture.family {
+        return vit::build(level, source, layout, network);
+    }
+    let (net, head) = conv_net(source, layout, architecture)?;
+    let dense = |filters| ConvLayer::new(filters, layout::ONE_BY_ONE, Activation::None).packed(level);
+    Ok(Network::new(level, Body::Layers(net.layers(level)), net.num_features, head.map(dense)))
+}
+
+/// Reads the tensors of a convolutional network, and of its head.
+pub(crate) fn conv_net(
+    source: &mut dyn Source,
+    layout: Layout,
+    architecture: &Architecture,
+) -> Result<(ConvNet, Option<Filters>), BackboneError> {
     match &architecture.family {
-        Family::ResNet { blocks, bottleneck } => resnet::build(level, source, layout, *blocks, *bottleneck),
-        Family::Inverted(network) => inverted::build(level, source, layout, network),
-        Family::Vit(network) => vit::build(level, source, layout, network),
+        Family::ResNet { blocks, bottleneck } => resnet::build(source, layout, *blocks, *bottleneck),
+        Family::Inverted(network) => inverted::build(source, layout, network),
+        Family::Vit(_) => Err(BackboneError::NoConvNet { architecture: architecture.name }),
     }
 }
 

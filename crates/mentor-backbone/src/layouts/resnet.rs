@@ -1,14 +1,11 @@
 //! Residual networks (He et al. 2016), with the stride of a bottleneck in its 3×3 convolution.
 
-use mentor_simd::Level;
-
 use super::layout::Layout;
 use super::source::{Source, folded, head};
 use crate::error::BackboneError;
-use crate::network::convolution::{Activation, Convolution};
+use crate::network::blocks::{Block, ConvLayer, ConvNet, Shortcut};
+use crate::network::convolution::{Activation, Filters};
 use crate::network::kernels::columns::{Padding, Window};
-use crate::network::layers::{Layer, Residual};
-use crate::network::{Body, Network};
 
 const EPSILON: f64 = 1e-5;
 
@@ -50,27 +47,28 @@ fn shortcut_names(layout: Layout, stage: usize) -> Names {
     }
 }
 
-/// The network of these blocks.
+/// The network of these blocks, and its head.
 pub(crate) fn build(
-    level: Level,
     source: &mut dyn Source,
     layout: Layout,
     blocks: [usize; 4],
     bottleneck: bool,
-) -> Result<Network, BackboneError> {
+) -> Result<(ConvNet, Option<Filters>), BackboneError> {
     let mut convolution = |(name, norm): Names, [out, input, kernel, stride]: [usize; 4], activation| {
         let filters = folded(source, &name, &norm, [out, input, kernel, kernel], EPSILON)?;
         let window = Window { kernel, stride, padding: Padding::Each(kernel / 2) };
-        Ok::<_, BackboneError>(Convolution::new(level, &filters, window, activation))
+        Ok::<_, BackboneError>(ConvLayer::new(filters, window, activation))
     };
-    let mut layers = vec![
-        Layer::Convolution(convolution(stem_names(layout), [64, 3, 7, 2], Activation::Relu)?),
-        Layer::MaxPool(Window { kernel: 3, stride: 2, padding: Padding::Each(1) }),
-    ];
+    let stem = Block {
+        pool: Some(Window { kernel: 3, stride: 2, padding: Padding::Each(1) }),
+        ..Block::sequence(vec![convolution(stem_names(layout), [64, 3, 7, 2], Activation::Relu)?])
+    };
+    let mut stages = Vec::new();
     let mut channels = 64;
     for (stage, &count) in blocks.iter().enumerate() {
         let width = 64 << stage;
         let out = if bottleneck { 4 * width } else { width };
+        let mut of_stage = Vec::new();
         for block in 0..count {
             let stride = if stage > 0 && block == 0 { 2 } else { 1 };
             let sizes: &[[usize; 4]] = if bottleneck {
@@ -84,19 +82,16 @@ pub(crate) fn build(
             }
             let shortcut = if stride > 1 || channels != out {
                 let size = [out, channels, 1, stride];
-                Some(convolution(shortcut_names(layout, stage), size, Activation::None)?)
+                Shortcut::Convolution(convolution(shortcut_names(layout, stage), size, Activation::None)?)
             } else {
-                None
+                Shortcut::Identity
             };
-            if let Some(last) = body.pop() {
-                let body = body.into_iter().map(Layer::Convolution).collect();
-                layers.push(Layer::Residual(Residual { body, last, shortcut }));
-            }
+            of_stage.push(Block { shortcut, ..Block::sequence(body) });
             channels = out;
         }
+        stages.push(of_stage);
     }
-    layers.push(Layer::AveragePool);
     let head = head(source, if layout == Layout::HuggingFace { "classifier.1" } else { "fc" }, channels)?;
-    let dense = |filters| Convolution::new(level, &filters, super::layout::ONE_BY_ONE, Activation::None);
-    Ok(Network::new(level, Body::Layers(layers), channels, head.map(dense)))
+    let net = ConvNet { stem, stages, last: Vec::new(), after_pool: Vec::new(), num_features: channels };
+    Ok((net, head))
 }

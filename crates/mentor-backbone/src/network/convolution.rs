@@ -12,12 +12,18 @@ use super::kernels::{padded, run};
 
 /// What becomes of each result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
+pub enum Activation {
+    /// It stays as it is.
     None,
+    /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6).
     Relu6,
+    /// x · min(max(x + 3, 0), 6) / 6.
     HardSwish,
+    /// x · sigmoid(x).
     Silu,
+    /// x · Φ(x).
     Gelu,
 }
 
@@ -45,10 +51,13 @@ impl Activation {
 /// Filters as they lie in a file, `[filters, channels, kernel, kernel]`, after the normalisation was folded
 /// in.
 #[derive(Clone, Debug)]
-pub(crate) struct Filters {
-    pub(crate) shape: [usize; 4],
-    pub(crate) weights: Vec<f32>,
-    pub(crate) bias: Vec<f32>,
+pub struct Filters {
+    /// Filters, channels, rows and columns.
+    pub shape: [usize; 4],
+    /// Values in row-major order.
+    pub weights: Vec<f32>,
+    /// A value a filter.
+    pub bias: Vec<f32>,
 }
 
 /// Values of rows whose results are finished together.

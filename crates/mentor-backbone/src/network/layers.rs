@@ -36,8 +36,10 @@ pub(crate) struct SqueezeExcite {
 
 /// What brings the weights of channels to [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gate {
+pub enum Gate {
+    /// 1 / (1 + e⁻ˣ).
     Sigmoid,
+    /// min(max(x + 3, 0), 6) / 6.
     HardSigmoid,
 }
 

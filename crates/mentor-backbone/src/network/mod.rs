@@ -5,6 +5,7 @@
 //! stay near the core: the bits of a feature depend neither on the number of threads nor on the images beside
 //! it.
 
+pub(crate) mod blocks;
 pub(crate) mod convolution;
 pub(crate) mod image_batch;
 pub(crate) mod kernels;

@@ -5,14 +5,18 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
+use crate::ops::activation::{self, Function};
 use crate::ops::attention;
 use crate::ops::average_pool;
 use crate::ops::batch_norm;
 use crate::ops::convolution::{self, Geometry};
+use crate::ops::depthwise::{self, DepthwiseWindow};
 use crate::ops::gelu;
 use crate::ops::layer_norm;
 use crate::ops::linear::{self, Activation};
+use crate::ops::mask::{self, Factors};
 use crate::ops::max_pool::{self, Windows};
+use crate::ops::residual;
 use crate::ops::score_loss::{self, Formula};
 use crate::ops::shortcut::{self, Step};
 
@@ -74,6 +78,29 @@ pub(crate) trait KernelOps: Backend {
 
     /// The heads' outputs, from queries, keys and values side by side.
     fn mentor_attention(qkv: FloatTensor<Self>, num_heads: usize) -> FloatTensor<Self>;
+
+    /// A convolution of each channel alone.
+    fn mentor_depthwise_conv2d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        window: DepthwiseWindow,
+    ) -> FloatTensor<Self>;
+
+    /// A function of each value.
+    fn mentor_activation(x: FloatTensor<Self>, function: Function) -> FloatTensor<Self>;
+
+    /// The same tensor for two readers.
+    fn mentor_fork(x: FloatTensor<Self>) -> residual::Twins<Self>;
+
+    /// Values times factors that are not learnt.
+    fn mentor_mask(x: FloatTensor<Self>, factors: Factors) -> FloatTensor<Self>;
+
+    /// a + b, and its positive part with the ReLU.
+    fn mentor_add(a: FloatTensor<Self>, b: FloatTensor<Self>, relu: bool) -> FloatTensor<Self>;
+
+    /// Each plane times its factor.
+    fn mentor_scale_planes(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl KernelOps for Flex {
@@ -143,6 +170,35 @@ impl KernelOps for Flex {
     fn mentor_attention(qkv: FloatTensor<Self>, num_heads: usize) -> FloatTensor<Self> {
         attention::forward(qkv, num_heads)
     }
+
+    fn mentor_depthwise_conv2d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        window: DepthwiseWindow,
+    ) -> FloatTensor<Self> {
+        depthwise::forward(x, w, bias, window)
+    }
+
+    fn mentor_activation(x: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
+        activation::forward(x, function)
+    }
+
+    fn mentor_fork(x: FloatTensor<Self>) -> residual::Twins<Self> {
+        residual::fork_forward(x)
+    }
+
+    fn mentor_mask(x: FloatTensor<Self>, factors: Factors) -> FloatTensor<Self> {
+        mask::forward(x, &factors)
+    }
+
+    fn mentor_add(a: FloatTensor<Self>, b: FloatTensor<Self>, relu: bool) -> FloatTensor<Self> {
+        residual::add_forward(a, b, relu)
+    }
+
+    fn mentor_scale_planes(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self> {
+        residual::scale_forward(x, factors)
+    }
 }
 
 impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
@@ -211,5 +267,34 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
 
     fn mentor_attention(qkv: FloatTensor<Self>, num_heads: usize) -> FloatTensor<Self> {
         attention::record::<C>(qkv, num_heads)
+    }
+
+    fn mentor_depthwise_conv2d(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        window: DepthwiseWindow,
+    ) -> FloatTensor<Self> {
+        depthwise::record::<C>(x, w, bias, window)
+    }
+
+    fn mentor_activation(x: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
+        activation::record::<C>(x, function)
+    }
+
+    fn mentor_fork(x: FloatTensor<Self>) -> residual::Twins<Self> {
+        residual::fork_record::<C>(x)
+    }
+
+    fn mentor_mask(x: FloatTensor<Self>, factors: Factors) -> FloatTensor<Self> {
+        mask::record::<C>(x, factors)
+    }
+
+    fn mentor_add(a: FloatTensor<Self>, b: FloatTensor<Self>, relu: bool) -> FloatTensor<Self> {
+        residual::add_record::<C>(a, b, relu)
+    }
+
+    fn mentor_scale_planes(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self> {
+        residual::scale_record::<C>(x, factors)
     }
 }

@@ -221,7 +221,7 @@ fn plain<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 /// Contiguous from the start of its buffer, so that `storage_mut` is its values.
-fn owned(tensor: CpuTensor) -> CpuTensor {
+pub(crate) fn owned(tensor: CpuTensor) -> CpuTensor {
     let tensor = contiguous(tensor);
     if tensor.bytes().len() == size_of_val(values(&tensor)) {
         tensor

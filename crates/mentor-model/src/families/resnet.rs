@@ -4,8 +4,7 @@ use std::fmt;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
-use mentor_kernels::Normalised;
+use mentor_kernels::{Normalised, add_relu, fork};
 
 use super::family::{self, Family, MAX_DEPTH, parse_number};
 use crate::init::Init;
@@ -214,8 +213,7 @@ impl BasicBlock {
         let shortcut = self.shortcut(twin, pass);
         if self.skip.acts(pass) {
             let branch = self.skip.forward(self.norm2.forward(branch, pass), pass);
-            let output = relu(shortcut + branch);
-            return [output.clone(), output];
+            return fork(add_relu(shortcut, branch));
         }
         let Normalised { output, twin, .. } = self.norm2.forward_plus_relu(branch, shortcut, pass);
         [output, twin]

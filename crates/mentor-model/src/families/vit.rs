@@ -4,6 +4,7 @@ use std::fmt;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use mentor_kernels::{add, fork};
 
 use super::family::{self, Family, MAX_DEPTH, parse_number};
 use crate::init::{Fill, Init};
@@ -187,15 +188,16 @@ impl Block {
 
     fn forward(&self, x: Tensor<3>, pass: &Pass<'_>) -> Tensor<3> {
         let drop = |layer: usize, x| self.dropouts[layer].forward(x, pass);
-        let qkv = self.qkv.forward_tokens(self.norm1.forward(x.clone())); // [B, N, 3D]
+        let [x, twin] = fork(x);
+        let qkv = self.qkv.forward_tokens(self.norm1.forward(x)); // [B, N, 3D]
         let branch = self.projection.forward_tokens(mentor_kernels::attention(qkv, self.num_heads));
-        let x = x + self.skips[0].forward(drop(0, branch), pass);
-        let hidden = self.expand.forward_tokens(self.norm2.forward(x.clone())); // [B, N, 4D]
+        let [x, twin] = fork(add(twin, self.skips[0].forward(drop(0, branch), pass)));
+        let hidden = self.expand.forward_tokens(self.norm2.forward(x)); // [B, N, 4D]
         let branch = if self.dropouts[1].acts(pass) {
             self.contract.forward_tokens(drop(1, mentor_kernels::gelu(hidden)))
         } else {
             self.contract.forward_tokens_of_gelu(hidden)
         };
-        x + self.skips[1].forward(drop(2, branch), pass)
+        add(twin, self.skips[1].forward(drop(2, branch), pass))
     }
 }

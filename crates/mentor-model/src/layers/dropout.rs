@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014) whose masks are a pure function of (seed, epoch, sample, layer).
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use mentor_random::{Purpose, Stream};
 
 use crate::{Noise, Pass};
@@ -36,9 +36,7 @@ impl Dropout {
         };
         let shape = input.dims();
         let width = shape[1..].iter().product();
-        let mask = TensorData::new(self.mask(noise, width), shape);
-        let mask = Tensor::<D>::from_data(mask, &input.device());
-        input * mask
+        mentor_kernels::mask(input, self.mask(noise, width))
     }
 
     /// Row-major `[samples, width]`, each value 0 or 1/keep.

@@ -1,7 +1,7 @@
 //! Stochastic depth (Huang et al. 2016), per sample, a pure function of (seed, epoch, sample, block).
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use mentor_random::{Purpose, Stream};
 
 use crate::{Noise, Pass};
@@ -34,11 +34,7 @@ impl StochasticDepth {
             Pass::Training(noise) if self.drop_probability > 0.0 => noise,
             _ => return branch,
         };
-        let mut shape = [1; D];
-        shape[0] = noise.samples.len();
-        let mask = TensorData::new(self.mask(noise), shape);
-        let mask = Tensor::<D>::from_data(mask, &branch.device());
-        branch * mask
+        mentor_kernels::mask(branch, self.mask(noise))
     }
 
     fn mask(&self, noise: &Noise<'_>) -> Vec<f32> {

@@ -2,15 +2,18 @@
 
 /// A window that moves over an image, and where it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) kernel: usize,
-    pub(crate) stride: usize,
-    pub(crate) padding: Padding,
+pub struct Window {
+    /// Rows and columns that it covers.
+    pub kernel: usize,
+    /// From one place to the next.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub padding: Padding,
 }
 
 /// Zeros around an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Padding {
+pub enum Padding {
     /// As many on each side, as PyTorch pads.
     Each(usize),
     /// TensorFlow's SAME: as many as make `⌈size / stride⌉` results; of an odd number the greater part is
@@ -20,7 +23,7 @@ pub(crate) enum Padding {
 
 impl Window {
     /// Zeros before the first of `size` values, and the number of results.
-    pub(crate) fn along(self, size: usize) -> (usize, usize) {
+    pub fn along(self, size: usize) -> (usize, usize) {
         match self.padding {
             Padding::Each(padding) => {
                 (padding, (size + 2 * padding).saturating_sub(self.kernel) / self.stride + 1)
