@@ -54,4 +54,5 @@ pub use ops::penalty::penalty_rows;
 pub use ops::residual::{add, add_relu, fork, scale_planes};
 pub use ops::score_loss::{crammer_singer, softmax_cross_entropy, weston_watkins};
 pub use ops::shortcut::shortcut;
+pub use ops::token_mean::token_mean;
 pub use ops::update::SgdUpdate;

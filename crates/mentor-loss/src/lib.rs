@@ -23,8 +23,8 @@
 //! # Invariants
 //!
 //! - No file, clock, print, environment variable, global state or random number.
-//! - No value is read back from the device, except in `explicit_gradient`, whose first line says so: a loss is
-//!   a handful of tensor operations, and its result stays where its input is. [`ScoreLoss::explain`] and
+//! - No value is read back from the device, except in `explicit_gradient`, whose first line says so: a loss
+//!   is a handful of tensor operations, and its result stays where its input is. [`ScoreLoss::explain`] and
 //!   [`ranking`] work on plain slices, without tensors.
 //! - Losses check shapes and nothing else. Targets are checked once, where data enters: a target outside
 //!   `0..C` is a programmer's error here, and what a device does with it is not defined.

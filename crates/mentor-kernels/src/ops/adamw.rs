@@ -130,13 +130,13 @@ struct Factors {
 }
 
 multiversion!(
-    descend_on => descend(factors: &Factors, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32])
+    descend_on => descend(factors: &Factors, weights: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32])
 );
 
 #[inline(always)]
-fn descend<V: Fused>(factors: &Factors, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) {
+fn descend<V: Fused>(factors: &Factors, weights: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     let Factors { betas, shares, corrections, scale, epsilon, weight_decay, learning_rate } = *factors;
-    for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(m).zip(v) {
+    for (((w, g), m), v) in weights.iter_mut().zip(g).zip(m).zip(v) {
         let g = g * scale;
         *m = V::fused(betas[0], *m, shares[0] * g);
         *v = V::fused(betas[1], *v, shares[1] * g * g);

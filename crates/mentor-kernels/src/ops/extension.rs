@@ -19,6 +19,7 @@ use crate::ops::max_pool::{self, Windows};
 use crate::ops::residual;
 use crate::ops::score_loss::{self, Formula};
 use crate::ops::shortcut::{self, Step};
+use crate::ops::token_mean;
 
 /// Operations with kernels and backward passes of their own.
 #[backend_extension(Flex, Autodiff)]
@@ -58,6 +59,9 @@ pub(crate) trait KernelOps: Backend {
 
     /// The mean of each plane.
     fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// The mean over the tokens.
+    fn mentor_token_mean(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// Every so many pixels, and channels of zeros.
     fn mentor_shortcut(x: FloatTensor<Self>, step: Step) -> FloatTensor<Self>;
@@ -144,6 +148,10 @@ impl KernelOps for Flex {
 
     fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
         average_pool::forward(x)
+    }
+
+    fn mentor_token_mean(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        token_mean::forward(x)
     }
 
     fn mentor_shortcut(x: FloatTensor<Self>, step: Step) -> FloatTensor<Self> {
@@ -242,6 +250,10 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
 
     fn mentor_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
         average_pool::record::<C>(x)
+    }
+
+    fn mentor_token_mean(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        token_mean::record::<C>(x)
     }
 
     fn mentor_shortcut(x: FloatTensor<Self>, step: Step) -> FloatTensor<Self> {

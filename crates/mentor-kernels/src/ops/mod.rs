@@ -18,4 +18,5 @@ pub(crate) mod penalty;
 pub(crate) mod residual;
 pub(crate) mod score_loss;
 pub(crate) mod shortcut;
+pub(crate) mod token_mean;
 pub(crate) mod update;

@@ -285,6 +285,6 @@ mod tests {
     #[should_panic(expected = "tensors of different shapes")]
     fn other_shapes_are_refused() {
         let device = Device::flex();
-        add(Tensor::zeros([1, 2, 3, 4], &device), Tensor::zeros([1, 2, 4, 3], &device));
+        add(Tensor::<4>::zeros([1, 2, 3, 4], &device), Tensor::zeros([1, 2, 4, 3], &device));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use mentor_kernels::{add, fork};
+use mentor_kernels::{add, fork, token_mean};
 
 use super::family::{self, Family, MAX_DEPTH, parse_number};
 use crate::init::{Fill, Init};
@@ -143,8 +143,7 @@ impl Network for VisionTransformer {
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        let [batch, _, width] = x.dims();
-        let features = self.norm.forward(x).mean_dim(1).reshape([batch, width]); // [B, D]
+        let features = token_mean(self.norm.forward(x)); // [B, D]
         Output { head: self.head.forward(features.clone()), features }
     }
 }
