@@ -22,6 +22,7 @@ mod shown;
 mod source;
 mod split;
 mod split_names;
+mod writers;
 
 pub use augment::Augment;
 pub use augment::rand_augment::{Operation, RandAugment};
@@ -53,3 +54,4 @@ pub use source::duplicates::{Duplicates, Leak, Repeats};
 pub use source::inspect::{ClassCount, Inspection, NearLeak, SizeCount, inspect};
 pub use source::near_duplicates::{Fingerprint, MAX_DISTANCE, Match, Protected, Similarity};
 pub use split::Split;
+pub use writers::{write_index, write_parquet, write_tar};

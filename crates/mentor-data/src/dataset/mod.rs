@@ -7,19 +7,18 @@ pub(crate) mod preprocessing;
 mod tests;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use self::channel_sums::ChannelSums;
 use self::image_store::ImageStore;
-use crate::decode::decode_file;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::Limits;
 use crate::options::observer::ReadObserver;
+use crate::readers::encoded::EncodedImages;
 
 /// The samples of one split: an image and an id each, and a target unless the data has no labels. Cloning
 /// shares the images. It is the [`ImageStore`] of mentor's own formats; [`Dataset::from_store`] makes one of
@@ -44,18 +43,20 @@ pub struct Dataset {
 pub(crate) enum Storage {
     /// `[row, channel, height, width]`.
     Memory(Arc<Vec<u8>>),
-    /// One file a row, read when a worker needs it.
-    Files(Arc<FileStore>),
+    /// One encoded image a row, read when a worker needs it.
+    Encoded(Arc<EncodedStore>),
     /// The caller's own images; see [`Dataset::from_store`].
     Store(Arc<ReadStore>),
     /// The samples of several data sets, one after the other; see [`Dataset::join`].
     Joined(Arc<[Dataset]>),
 }
 
-/// Image files that are too many to be held in memory.
+/// Encoded images that are too many to be held in memory.
 #[derive(Debug)]
-pub(crate) struct FileStore {
-    pub(crate) paths: Vec<PathBuf>,
+pub(crate) struct EncodedStore {
+    pub(crate) images: Arc<dyn EncodedImages>,
+    /// Of each row of the store the row among the images.
+    pub(crate) rows: Vec<u32>,
     /// Of each row and channel, gathered while every file was decoded once for checking.
     pub(crate) sums: Vec<[ChannelSums; 3]>,
     pub(crate) limits: Limits,
@@ -300,7 +301,7 @@ impl Dataset {
     pub fn in_memory(&self) -> bool {
         match &self.storage {
             Storage::Memory(_) => true,
-            Storage::Files(_) => false,
+            Storage::Encoded(_) => false,
             Storage::Store(stored) => stored.images.in_memory(),
             Storage::Joined(parts) => parts.iter().all(Self::in_memory),
         }
@@ -338,8 +339,9 @@ impl Dataset {
                 let length = self.format.num_values();
                 Ok(Cow::Borrowed(&pixels[row * length..][..length]))
             }
-            Storage::Files(files) => {
-                decode_file(&files.paths[row], &self.format, &files.limits).map(Cow::Owned)
+            Storage::Encoded(stored) => {
+                let raster = stored.images.raster(stored.rows[row] as usize, &stored.limits)?;
+                Ok(Cow::Owned(raster.into_format(&self.format)))
             }
             Storage::Store(stored) => stored.images.pixels(row),
             Storage::Joined(parts) => {
@@ -385,7 +387,7 @@ impl Dataset {
                 let length = self.format.num_values();
                 ChannelSums::of_image(&pixels[row * length..][..length], &self.format)
             }
-            Storage::Files(files) => files.sums[row],
+            Storage::Encoded(stored) => stored.sums[row],
             Storage::Store(stored) => stored.sums[row],
             Storage::Joined(parts) => {
                 let (part, index) = part_of(parts, row);

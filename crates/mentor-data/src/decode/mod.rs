@@ -86,7 +86,7 @@ pub(crate) fn decode_raster_file(path: &Path, limits: &Limits) -> Result<Raster,
     })
 }
 
-fn bad(path: &Path, fault: Fault) -> DataError {
+pub(crate) fn bad(path: &Path, fault: Fault) -> DataError {
     DataError::BadImage { path: path.to_owned(), fault, can_be_skipped: false }
 }
 

@@ -17,6 +17,11 @@ impl DataError {
         let ways: &[&str] = match self {
             Self::NoDataSet { .. } => &["check the path", "use digits for the embedded data set"],
             Self::NotFound { .. } => &["check the path"],
+            Self::Pattern { .. } => &["check the folder and the pattern, and quote it for the shell"],
+            Self::StaleIndex { .. } => {
+                &["fetch the shard again", "write the index again with mentor data --write-index"]
+            }
+            Self::Exists { .. } => &["name another", "remove it"],
             Self::Io { .. } => &["check that the file can be read"],
             Self::Unrecognised { .. } => {
                 &["give a folder of images, a folder with IDX files, a .csv manifest or an .npz file"]

@@ -41,6 +41,28 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
+    /// A pattern that no files fit.
+    #[error("{}: {}", shown_path(path), shown(reason))]
+    Pattern {
+        /// The pattern.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A shard that is not the one that its index was made of.
+    #[error("{}: is not the file that its index was written for: {reason}", shown_path(path))]
+    StaleIndex {
+        /// The shard.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// A file or folder that would be written over.
+    #[error("{}: exists already", shown_path(path))]
+    Exists {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// No samples at all.
     #[error("{}: holds no {what}", shown_path(path))]
     Empty {

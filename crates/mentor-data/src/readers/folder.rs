@@ -34,5 +34,5 @@ fn list(root: &Path, split_by: SplitBy, purpose: Purpose) -> Result<Listing, Dat
     if purpose == Purpose::Training {
         check_trained(root, &classes, &samples, split_by)?;
     }
-    Ok(Listing { kind: "image folder", classes, samples, pictures: Pictures::Files(paths), notes })
+    Ok(Listing { kind: "image folder", classes, samples, pictures: Pictures::of_files(paths), notes })
 }

@@ -10,6 +10,7 @@ use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::{OpenOptions, Purpose, SplitBy};
+use crate::readers::encoded::{EncodedImages, FilePaths};
 use crate::split::Split;
 
 /// What a sample takes beside its pixels, roughly: its id, label and hashes, in the lists that opening and
@@ -58,8 +59,15 @@ pub(crate) struct Listing {
 pub(crate) enum Pictures {
     /// `[row, channel, height, width]`, all of one shape.
     Array { shape: ImageFormat, bytes: Arc<Vec<u8>> },
+    /// Image files, or entries of larger files.
+    Encoded(Arc<dyn EncodedImages>),
+}
+
+impl Pictures {
     /// One file a row.
-    Files(Vec<PathBuf>),
+    pub(crate) fn of_files(paths: Vec<PathBuf>) -> Self {
+        Self::Encoded(Arc::new(FilePaths(paths)))
+    }
 }
 
 /// For classes with names: none that only validation or test have, where there is training data. With splits

@@ -70,7 +70,7 @@ fn list(manifest: &Path, options: &OpenOptions, purpose: Purpose) -> Result<List
     if purpose == Purpose::Training {
         check_trained(manifest, &classes, &samples, options.split_by)?;
     }
-    let pictures = Pictures::Files(paths);
+    let pictures = Pictures::of_files(paths);
     Ok(Listing { kind: "CSV manifest", classes, samples, pictures, notes })
 }
 

@@ -2,13 +2,16 @@
 
 pub(crate) mod array;
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::options::{OpenOptions, Purpose};
 use crate::readers::listing::{Format, Listing};
 
 mod digits;
+pub(crate) mod encoded;
 mod folder;
 mod idx;
 mod idx_files;
@@ -17,19 +20,32 @@ mod layout;
 pub(crate) mod listing;
 mod manifest;
 mod manifest_path;
+mod named;
 pub(crate) mod npy;
 mod npz;
 mod numbered;
+pub(crate) mod parquet;
+mod pattern;
 mod pixel_range;
+mod shard_files;
 mod system_files;
 pub(crate) mod table;
+pub(crate) mod tar;
 pub(crate) mod tree;
 mod unlabelled;
 
 pub(crate) use digits::DIGITS;
 
 /// The forms of data sets. Of those that a path may have, the first reads it.
-static FORMATS: &[Format] = &[digits::FORMAT, manifest::FORMAT, npz::FORMAT, idx::FORMAT, folder::FORMAT];
+static FORMATS: &[Format] = &[
+    digits::FORMAT,
+    manifest::FORMAT,
+    npz::FORMAT,
+    tar::FORMAT,
+    parquet::FORMAT,
+    idx::FORMAT,
+    folder::FORMAT,
+];
 
 /// Finds out what `source` is and lists its samples.
 pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Result<Listing, DataError> {
@@ -37,10 +53,13 @@ pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Res
     if source != DIGITS
         && let Err(error) = std::fs::metadata(path)
     {
-        return Err(match DataError::io(path, error) {
-            DataError::NotFound { path } => DataError::NoDataSet { path },
-            error => error,
-        });
+        match DataError::io(path, error) {
+            DataError::NotFound { .. } if pattern::is_pattern(source) => {
+                pattern::files(source)?;
+            }
+            DataError::NotFound { path } => return Err(DataError::NoDataSet { path }),
+            error => return Err(error),
+        }
     }
     match FORMATS.iter().find(|format| (format.recognises)(path)) {
         Some(format) => (format.list)(path, options, purpose),
@@ -49,13 +68,42 @@ pub(crate) fn list(source: &str, options: &OpenOptions, purpose: Purpose) -> Res
     }
 }
 
-/// Lists the images of a folder without labels.
-pub(crate) fn list_unlabelled(folder: &Path) -> Result<Listing, DataError> {
-    unlabelled::list(folder)
+/// Lists the images of a data set whose labels are not asked for. `None` if its form has labels; a folder
+/// has none, whatever its folders are called.
+pub(crate) fn list_unlabelled(source: &str, options: &OpenOptions) -> Result<Option<Listing>, DataError> {
+    let path = Path::new(source);
+    if !tar::files(path).is_empty() {
+        return tar::list_unlabelled(path, options);
+    }
+    if !parquet::files(path).is_empty() {
+        return parquet::list_unlabelled(path, options);
+    }
+    let is_image_folder = source != DIGITS && path.is_dir() && !idx_files::is_idx_folder(path);
+    is_image_folder.then(|| unlabelled::list(path)).transpose()
 }
 
-/// Whether `source` is a folder of image files, with or without class folders.
-pub(crate) fn is_image_folder(source: &str) -> bool {
-    let path = Path::new(source);
-    source != DIGITS && path.is_dir() && !idx_files::is_idx_folder(path)
+/// Writes a file whole or not at all: under another name first. Without `replace` a file of that name must
+/// not be there.
+pub(crate) fn whole_file(
+    path: &Path,
+    replace: bool,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), DataError> {
+    if !replace && path.exists() {
+        return Err(DataError::Exists { path: path.to_owned() });
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = || {
+        let mut file = BufWriter::new(File::create(&partial)?);
+        write(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        std::fs::rename(&partial, path)
+    };
+    written().map_err(|error| {
+        // What is left of it would be taken for a shard by nobody, but would fill the disk.
+        let _ = std::fs::remove_file(&partial);
+        error.downcast::<DataError>().unwrap_or_else(|error| DataError::io(path, error))
+    })
 }

@@ -56,6 +56,39 @@ impl Tree {
         Ok(tree)
     }
 
+    /// The tree of files that have `names` in an archive, with `/` between folders, sorted by their folders.
+    pub(crate) fn of_names(root: &Path, names: &[&str]) -> Result<Self, DataError> {
+        let (name, id) = (String::new(), String::new());
+        let (path, entries) = (root.to_owned(), Vec::new());
+        let mut tree = Self { name, path, id, entries, has_other_files: false };
+        for name in names {
+            if name.split('/').count() > MAX_DEPTH {
+                return Err(DataError::TooDeep { path: root.join(name), limit: MAX_DEPTH });
+            }
+            tree.add(name, name);
+        }
+        Ok(tree)
+    }
+
+    /// Adds the image `id`, which lies at `below` in this folder.
+    fn add(&mut self, below: &str, id: &str) {
+        let path = |name: &str| self.path.join(name);
+        let Some((folder, rest)) = below.split_once('/') else {
+            self.entries.push(Entry::Image(Image { id: id.to_owned(), path: path(below), problem: None }));
+            return;
+        };
+        // The names are sorted, so that a folder is complete before the next one begins.
+        if !matches!(self.entries.last(), Some(Entry::Folder(last)) if last.name == folder) {
+            let id_of_folder = id[..id.len() - rest.len() - 1].to_owned();
+            let (name, path, entries) = (folder.to_owned(), path(folder), Vec::new());
+            let folder = Self { name, path, id: id_of_folder, entries, has_other_files: false };
+            self.entries.push(Entry::Folder(folder));
+        }
+        if let Some(Entry::Folder(folder)) = self.entries.last_mut() {
+            folder.add(rest, id);
+        }
+    }
+
     fn fill(&mut self, depth: usize, left_out: &mut LeftOuts) -> Result<(), DataError> {
         let mut names = list(&self.path).map_err(|error| DataError::io(&self.path, error))?;
         names.sort_by(|(a, _), (b, _)| natural_order(a, b));
@@ -170,6 +203,14 @@ impl LeftOuts {
     pub(crate) fn add(&mut self, reason: LeftOut, example: &str) {
         let (count, _) = self.0.entry(reason).or_insert_with(|| (0, example.to_owned()));
         *count += 1;
+    }
+
+    /// Counts what was counted elsewhere too.
+    pub(crate) fn append(&mut self, other: Self) {
+        for (reason, (more, example)) in other.0 {
+            let (count, _) = self.0.entry(reason).or_insert((0, example));
+            *count += more;
+        }
     }
 
     /// One note a reason.

@@ -16,6 +16,11 @@ use crate::split_names::among;
 pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
     let mut left_out = LeftOuts::default();
     let tree = Tree::read(root, &mut left_out)?;
+    of_tree(root, &tree, left_out)
+}
+
+/// As [`list`], of a tree that was read.
+pub(crate) fn of_tree(root: &Path, tree: &Tree, mut left_out: LeftOuts) -> Result<Listing, DataError> {
     let (mut samples, mut paths) = (Vec::new(), Vec::new());
     let mut add = |split, image: &Image| {
         let (id, problem) = (image.id.clone(), image.problem.clone());
@@ -54,6 +59,6 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
         return Err(DataError::Empty { path: root.to_owned(), what: "images", hint });
     }
     let (classes, notes) = (Vec::new(), left_out.into_notes().collect());
-    let pictures = Pictures::Files(paths);
+    let pictures = Pictures::of_files(paths);
     Ok(Listing { kind: "folder of unlabelled images", classes, samples, pictures, notes })
 }

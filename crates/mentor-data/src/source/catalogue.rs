@@ -6,12 +6,13 @@ use mentor_codec::{Fault, Header};
 use mentor_random::Stream;
 use rayon::prelude::*;
 
-use crate::decode::{decode_raster_file, read_header, read_limited};
+use crate::decode::read_header;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::{BadFile, Note};
 use crate::options::{BadImage, OpenOptions, Purpose, SplitBy};
 use crate::readers;
+use crate::readers::encoded::Known;
 use crate::readers::listing::{Listed, Listing, Pictures};
 use crate::shown::shown_path;
 use crate::source::class_set::{ClassSet, too_few_to_split};
@@ -65,12 +66,12 @@ impl Catalogue {
         Self::probe(listing, splits, notes, options)
     }
 
-    /// As [`Catalogue::open`], for a folder of images without labels.
-    pub(crate) fn open_unlabelled(folder: &Path, options: &OpenOptions) -> Result<Self, DataError> {
+    /// As [`Catalogue::open`], for images without labels; `None` if the data's form has labels.
+    pub(crate) fn open_unlabelled(source: &str, options: &OpenOptions) -> Result<Option<Self>, DataError> {
         options.check()?;
-        let listing = readers::list_unlabelled(folder)?;
+        let Some(listing) = readers::list_unlabelled(source, options)? else { return Ok(None) };
         let splits = assign(&listing.samples, options);
-        Self::probe(listing, splits, Vec::new(), options)
+        Self::probe(listing, splits, Vec::new(), options).map(Some)
     }
 
     fn probe(
@@ -93,8 +94,8 @@ impl Catalogue {
         let mut records = [Vec::new(), Vec::new(), Vec::new()];
         let mut headers = Vec::new();
         let mut without_end = Vec::new();
-        if let Pictures::Files(paths) = &pictures {
-            headers.resize(paths.len(), None);
+        if let Pictures::Encoded(images) = &pictures {
+            headers.resize(images.len(), None);
         }
         for ((listed, split), probe) in samples.into_iter().zip(splits).zip(probes) {
             match probe {
@@ -162,7 +163,7 @@ impl Catalogue {
                 options.channels.unwrap_or(shape.channels),
                 options.size.unwrap_or([shape.height, shape.width]),
             ),
-            Pictures::Files(_) => {
+            Pictures::Encoded(_) => {
                 let channels = match options.channels {
                     Some(channels) => channels,
                     None => self.decide_channels(options)?,
@@ -209,11 +210,11 @@ impl Catalogue {
     /// a shuffled order until one shows colour: files come in turns, such as depth, infrared and colour of
     /// each scene.
     fn decide_channels(&self, options: &OpenOptions) -> Result<usize, DataError> {
-        let Pictures::Files(paths) = &self.pictures else { return Ok(1) };
-        let colour: Vec<&Path> = self
+        let Pictures::Encoded(images) = &self.pictures else { return Ok(1) };
+        let colour: Vec<u32> = self
             .deciding_records()
             .filter(|record| self.headers[record.row as usize].is_some_and(|header| header.colour))
-            .map(|record| paths[record.row as usize].as_path())
+            .map(|record| record.row)
             .collect();
         let mut stream = Stream::new(0, mentor_random::Purpose::Analysis, &[4]);
         let order = stream.permutation(colour.len() as u32);
@@ -223,7 +224,7 @@ impl Catalogue {
             .map(|&place| {
                 counter.advance(1)?;
                 // A damaged file decides nothing; loading will report it.
-                let raster = decode_raster_file(colour[place as usize], &options.limits);
+                let raster = images.raster(colour[place as usize] as usize, &options.limits);
                 Ok::<bool, DataError>(raster.is_ok_and(|raster| !raster.is_gray()))
             })
             .find_any(|shows_colour| !matches!(shows_colour, Ok(false)));
@@ -272,20 +273,24 @@ fn probe(pictures: &Pictures, samples: &[Listed], options: &OpenOptions) -> Resu
                 let image = &bytes[listed.row as usize * length..][..length];
                 Ok(Ok((blake3::hash(image), None)))
             }
-            Pictures::Files(paths) => {
+            Pictures::Encoded(images) => {
                 counter.advance(1)?;
-                let path = &paths[listed.row as usize];
+                let row = listed.row as usize;
                 if let Some(problem) = &listed.problem {
-                    return Ok(Err((path.clone(), problem.clone())));
+                    return Ok(Err((images.path(row), problem.clone())));
+                }
+                if let Some(Known { hash, header }) = images.known(row) {
+                    return Ok(Ok((hash, Some(header))));
                 }
                 // A link that leads nowhere, or a file of somebody else, is one bad image among others.
-                let bytes = read_limited(path, &options.limits)
+                let bytes = images
+                    .bytes(row, &options.limits)
                     .or_else(|error| error.unreadable().map(Err).ok_or(error))?;
                 let probed = bytes.and_then(|bytes| {
                     let header = read_header(&bytes, &options.limits)?;
                     Ok((blake3::hash(&bytes), Some(header)))
                 });
-                Ok(probed.map_err(|fault| (path.clone(), fault)))
+                Ok(probed.map_err(|fault| (images.path(row), fault)))
             }
         })
         .collect()

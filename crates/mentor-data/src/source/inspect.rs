@@ -6,7 +6,6 @@ use mentor_codec::Extent;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::decode::decode_raster_file;
 use crate::decode::extents::Extents;
 use crate::error::DataError;
 use crate::format::ImageFormat;
@@ -236,8 +235,8 @@ fn look(
                 let image = &bytes[record.row as usize * shape.num_values()..][..shape.num_values()];
                 (record.hash, None, format.convert(shape, image))
             }
-            Pictures::Files(paths) => {
-                let raster = decode_raster_file(&paths[record.row as usize], &options.limits)?;
+            Pictures::Encoded(images) => {
+                let raster = images.raster(record.row as usize, &options.limits)?;
                 (raster.content(), raster.extent, raster.into_format(format))
             }
         };
@@ -254,10 +253,10 @@ fn look(
                     splits[split.index()].push(record);
                 }
                 Err(error) => {
-                    let (Some(fault), Pictures::Files(paths)) = (error.unreadable(), pictures) else {
+                    let (Some(fault), Pictures::Encoded(images)) = (error.unreadable(), pictures) else {
                         return Err(error);
                     };
-                    let path = shown_path(&paths[record.row as usize]);
+                    let path = shown_path(&images.path(record.row as usize));
                     corrupt.push(BadFile { split, id: record.id, path, reason: fault.to_string() });
                 }
             }
@@ -303,7 +302,7 @@ fn count_sizes(catalogue: &Catalogue) -> Vec<SizeCount> {
     for record in catalogue.splits.iter().flatten() {
         let key = match &catalogue.pictures {
             Pictures::Array { shape, .. } => Some((shape.height, shape.width, shape.channels == 3)),
-            Pictures::Files(_) => catalogue.headers[record.row as usize]
+            Pictures::Encoded(_) => catalogue.headers[record.row as usize]
                 .map(|header| (header.height, header.width, header.colour)),
         };
         if let Some(key) = key {

@@ -9,13 +9,13 @@ use rayon::prelude::*;
 
 use super::{LOOK, Source, UNDECODABLE, UNREADABLE};
 use crate::dataset::channel_sums::ChannelSums;
-use crate::dataset::{Dataset, FileStore, Parts, Storage};
-use crate::decode::decode_raster_file;
+use crate::dataset::{Dataset, EncodedStore, Parts, Storage};
 use crate::decode::extents::Extents;
 use crate::decode::raster::Raster;
 use crate::error::{DIFFERENT, DataError};
 use crate::format::ImageFormat;
 use crate::notes::Note;
+use crate::readers::encoded::EncodedImages;
 use crate::readers::listing::Pictures;
 use crate::source::catalogue::{COPIES, Record, bad_image, classes_of};
 use crate::source::duplicates::{self, Known, Pairs};
@@ -164,7 +164,7 @@ impl Source {
         let records = &self.splits[split.index()];
         let contents = match &self.pictures {
             Pictures::Array { .. } => records.iter().map(|record| Some(record.hash)).collect(),
-            Pictures::Files(paths) => {
+            Pictures::Encoded(images) => {
                 let size = |record: &Record| {
                     self.headers[record.row as usize].map(|header| [header.height, header.width])
                 };
@@ -176,7 +176,7 @@ impl Source {
                         return Ok(None);
                     }
                     counter.advance(1)?;
-                    let raster = decode_raster_file(&paths[record.row as usize], &self.options.limits);
+                    let raster = images.raster(record.row as usize, &self.options.limits);
                     Ok(raster.ok().map(|raster| raster.content()))
                 };
                 records.par_iter().map(content).collect::<Result<_, DataError>>()?
@@ -188,7 +188,7 @@ impl Source {
     fn read<'a>(&self, records: Vec<&'a Record>, format: &ImageFormat) -> Result<Loaded<'a>, DataError> {
         match &self.pictures {
             Pictures::Array { shape, bytes } => self.read_array(records, shape, bytes, format),
-            Pictures::Files(paths) => self.read_files(records, paths, format),
+            Pictures::Encoded(images) => self.read_encoded(records, images, format),
         }
     }
 
@@ -226,10 +226,10 @@ impl Source {
         Ok(Loaded { storage, samples, extents: Extents::default(), notes: Vec::new() })
     }
 
-    fn read_files<'a>(
+    fn read_encoded<'a>(
         &self,
         records: Vec<&'a Record>,
-        paths: &[PathBuf],
+        images: &Arc<dyn EncodedImages>,
         format: &ImageFormat,
     ) -> Result<Loaded<'a>, DataError> {
         let limits = &self.options.limits;
@@ -238,7 +238,7 @@ impl Source {
         let counter = self.options.observer.begin("decoding images", records.len());
         let decode = |record: &Record| {
             counter.advance(1)?;
-            let raster = decode_raster_file(&paths[record.row as usize], limits)?;
+            let raster = images.raster(record.row as usize, limits)?;
             Ok::<_, DataError>((raster.content(), raster.extent, raster.into_format(format)))
         };
         let mut pixels = Vec::new();
@@ -271,8 +271,8 @@ impl Source {
                 }
                 Err(error) => {
                     let Some(fault) = error.unreadable() else { return Err(error) };
-                    let (id, path) = (record.id.clone(), &paths[record.row as usize]);
-                    notes.push(bad_image(record.split, id, path, fault, self.options.on_bad_image)?);
+                    let (id, path) = (record.id.clone(), images.path(record.row as usize));
+                    notes.push(bad_image(record.split, id, &path, fault, self.options.on_bad_image)?);
                     sums.push([ChannelSums::default(); 3]);
                 }
             }
@@ -280,8 +280,8 @@ impl Source {
         let storage = if fits {
             Storage::Memory(Arc::new(pixels))
         } else {
-            let paths = records.iter().map(|record| paths[record.row as usize].clone()).collect();
-            Storage::Files(Arc::new(FileStore { paths, sums, limits: limits.clone() }))
+            let (images, rows) = (Arc::clone(images), records.iter().map(|record| record.row).collect());
+            Storage::Encoded(Arc::new(EncodedStore { images, rows, sums, limits: limits.clone() }))
         };
         Ok(Loaded { storage, samples, extents, notes })
     }

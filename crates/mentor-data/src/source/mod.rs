@@ -8,7 +8,6 @@ pub(crate) mod inspect;
 mod load;
 pub(crate) mod near_duplicates;
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mentor_codec::Header;
@@ -17,7 +16,6 @@ use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
 use crate::options::{OpenOptions, Purpose, SplitBy};
-use crate::readers;
 use crate::readers::listing::Pictures;
 use crate::source::catalogue::{Catalogue, Record, without_leaks};
 use crate::split::Split;
@@ -117,11 +115,10 @@ impl Source {
     /// # Ok::<(), mentor_data::DataError>(())
     /// ```
     pub fn open_unlabelled(source: &str, options: &OpenOptions) -> Result<Self, DataError> {
-        if !readers::is_image_folder(source) {
-            return Ok(Self::open_for_evaluation(source, options)?.without_labels());
-        }
         let without_test = OpenOptions { test_fraction: 0.0, ..options.clone() };
-        let catalogue = Catalogue::open_unlabelled(Path::new(source), &without_test)?;
+        let Some(catalogue) = Catalogue::open_unlabelled(source, &without_test)? else {
+            return Ok(Self::open_for_evaluation(source, options)?.without_labels());
+        };
         Self::of_catalogue(source, catalogue, options, Purpose::Evaluation)
     }
 
@@ -243,7 +240,7 @@ impl Source {
         let is_large = |&header: &Header| header.height.max(header.width) > LARGE;
         let large = match &self.pictures {
             Pictures::Array { shape, .. } => shape.height.max(shape.width) > LARGE,
-            Pictures::Files(_) => {
+            Pictures::Encoded(_) => {
                 let num_large = self.headers.iter().flatten().filter(|header| is_large(header)).count();
                 2 * num_large > self.headers.len()
             }

@@ -16,6 +16,7 @@ mod loading;
 mod manifests;
 mod pictures;
 mod rand_augment;
+mod shards;
 mod splits;
 mod unlabelled;
 mod unreadable;
