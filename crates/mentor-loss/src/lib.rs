@@ -52,7 +52,7 @@ pub use distillation::{Distillation, DistillationTerms};
 pub use error::LossError;
 pub use pairwise::{PairForm, PairwiseRanking};
 pub use penalty::{Penalty, soft_threshold};
-pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, Triplet};
+pub use ranking::{AllTriplets, Coefficients, Mining, Pair, PairSum, Ranked, Triplet};
 pub use relational::{EmbeddingCosine, RelationalDistance};
 pub use scores::*;
 pub use triplet::TripletRanking;

@@ -124,6 +124,11 @@ impl PairwiseRanking {
         self.margin
     }
 
+    /// The distance.
+    pub fn distance(&self) -> Distance {
+        self.distance
+    }
+
     /// The form.
     pub fn form(&self) -> PairForm {
         self.form

@@ -11,6 +11,7 @@ mod few;
 mod given;
 mod gradient;
 mod keys;
+mod listed;
 mod mining;
 mod points;
 mod product;
@@ -20,6 +21,7 @@ mod table;
 
 pub use all::{AllTriplets, Coefficients};
 pub use given::Triplet;
+pub use listed::{Pair, PairSum};
 pub use mining::Mining;
 pub use ranked::Ranked;
 
