@@ -120,10 +120,13 @@ class LinearClassifier(_Linear):
             of_classes = compute_sample_weight(self.class_weight, y)
             sample_weight = of_classes if sample_weight is None else sample_weight * of_classes
         if sample_weight is not None:
-            used = np.asarray(sample_weight) != 0
-            if not used.all():
-                # A sample of weight 0 is none: neither of its class nor of N.
-                X, y, sample_weight = X[used], y[used], np.asarray(sample_weight)[used]
+            weights = np.asarray(sample_weight, np.float64)
+            used = weights != 0
+            if not used.any():
+                raise DataError("the weight of every sample is 0", "give one a weight above 0")
+            # A sample of weight 0 is none, and one of weight 2 is two: a mean over Σ weights.
+            X, y, weights = X[used], y[used], weights[used]
+            sample_weight = weights / weights.mean()
         self._solve(X, y, sample_weight)
         return self
 
@@ -175,19 +178,17 @@ class KNNRetriever(ClassifierMixin, BaseEstimator):
         return distances, places
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The share of the votes of each class, [N, C]."""
+        """The share of the votes of each class, [N, C]. Of equal shares that of the nearest is larger by 1e-9."""
         _, places = self.kneighbors(X)
         votes = self._targets[places][:, :, None] == np.arange(len(self.classes_))
-        return votes.mean(axis=1)
+        nearness = np.where(votes.any(axis=1), 1 - votes.argmax(axis=1) / votes.shape[1], 0)
+        shares = votes.mean(axis=1) + 1e-9 * nearness
+        return shares / shares.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """The class with the most votes."""
-        _, places = self.kneighbors(X)
-        targets = self._targets[places]
-        votes = (targets[:, :, None] == np.arange(len(self.classes_))).sum(axis=1)
-        # The place of the first neighbour of each class is below 1 of a vote, and decides between equal votes.
-        first = (targets[:, :, None] == np.arange(len(self.classes_))).argmax(axis=1) / (targets.shape[1] + 1)
-        return self.classes_[(votes - np.where(votes > 0, first, 0)).argmax(axis=1)]
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 class _Images:
@@ -307,8 +308,8 @@ class SelfTrainer(_Images, ClassifierMixin, BaseEstimator):
         self.classes_, targets = np.unique(y[~missing], return_inverse=True)
         with tempfile.TemporaryDirectory() as folder:
             labelled, others = Path(folder) / "labelled.npz", Path(folder) / "unlabelled.npz"
-            np.savez(labelled, images=X[~missing], labels=targets.astype(np.int64))
-            np.savez(others, images=X[missing], labels=np.zeros(missing.sum(), np.int64))
+            np.savez(labelled, x=X[~missing], y=targets.astype(np.int64))
+            np.savez(others, x=X[missing], y=np.zeros(missing.sum(), np.int64))
             out = Path(folder) / "run" if self.out is None else Path(self.out)
             options = {"model": self.model, **(self.options or {})}
             run = self_train(data=labelled, unlabelled=others, out=out, **options)

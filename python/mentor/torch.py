@@ -18,7 +18,15 @@ from torch import Tensor, nn
 from mentor import _mentor
 from mentor.errors import ConfigError, DataError
 
-__all__ = ["AllTripletLoss", "DistillationLoss", "PairwiseLoss", "SentenceTripletLoss", "WestonWatkinsLoss"]
+__all__ = [
+    "AllTripletLoss",
+    "ContrastiveLoss",
+    "DistillationLoss",
+    "PairwiseLoss",
+    "SentenceTripletLoss",
+    "TripletMarginLoss",
+    "WestonWatkinsLoss",
+]
 
 Indices = Sequence[Tensor]
 _noticed = False
@@ -148,6 +156,19 @@ class PairwiseLoss(nn.Module):
         return loss
 
 
+class TripletMarginLoss(AllTripletLoss):
+    """`AllTripletLoss` by the name of pytorch-metric-learning, whose wrappers, such as ``CrossBatchMemory``, look at
+    the names of losses.
+    """
+
+
+class ContrastiveLoss(PairwiseLoss):
+    """`PairwiseLoss` by the name and with the parameter of pytorch-metric-learning."""
+
+    def __init__(self, neg_margin: float = 1.0, **parameters: Any) -> None:
+        super().__init__(neg_margin, **parameters)
+
+
 class WestonWatkinsLoss(nn.Module):
     """The multiclass hinge ``Σ_{j≠y} max(0, s_j − s_y + margin)`` of scores ``[N, C]`` and targets ``[N]``."""
 
@@ -273,8 +294,10 @@ class _Batch:
             same = self.labels[:, None] == others_labels[None, :]
             if same.shape[1] != len(rows) - offset:
                 raise DataError(f"{same.shape[1]} ref_labels for {len(rows) - offset} rows of ref_emb")
-            move = np.array([0, offset])
-            self.pairs = (np.argwhere(same) + move, np.argwhere(~same) + move)
+            near, far = np.argwhere(same), np.argwhere(~same)
+            near[:, 1] += offset
+            far[:, 1] += offset
+            self.pairs = (np.ascontiguousarray(near), np.ascontiguousarray(far))
 
     def _take_indices(self, indices_tuple: Indices, offset: int) -> None:
         parts = [_integers(part, "indices_tuple") for part in indices_tuple]

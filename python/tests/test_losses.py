@@ -112,8 +112,8 @@ def test_miners_and_references_work_as_there(miner):
 
 
 @pytest.mark.parametrize("pair", [
-    (lambda: pml_losses.TripletMarginLoss(margin=0.2), lambda: ours.AllTripletLoss(0.2)),
-    (pml_losses.ContrastiveLoss, ours.PairwiseLoss),
+    (lambda: pml_losses.TripletMarginLoss(margin=0.2), lambda: ours.TripletMarginLoss(margin=0.2)),
+    (lambda: pml_losses.ContrastiveLoss(neg_margin=0.8), lambda: ours.ContrastiveLoss(neg_margin=0.8)),
 ])
 def test_a_memory_of_earlier_batches_takes_them(pair):
     theirs, loss = (pml_losses.CrossBatchMemory(make(), 6, memory_size=40) for make in pair)
@@ -137,14 +137,14 @@ def test_gradients_are_central_differences(make):
 def test_gradients_of_losses_on_scores_are_central_differences():
     scores, targets = torch.randn(6, 5, generator=torch.Generator().manual_seed(3)), torch.arange(6) % 5
     teacher = scores.flip(0)
-    # In single precision: a step of 1e-2, and what rounding leaves of it.
+    # In single precision: a step of 2e-3, and what rounding leaves of it.
     for call in [
         lambda scores: ours.DistillationLoss(3.0)(scores, teacher, targets),
         lambda scores: ours.DistillationLoss(2.0, 1.0, 0.0)(scores, [teacher, -teacher]),
         lambda scores: ours.WestonWatkinsLoss(reduction="none")(scores, targets),
     ]:
         leaf = scores.double().requires_grad_()
-        assert torch.autograd.gradcheck(call, (leaf,), eps=1e-2, atol=2e-3)
+        assert torch.autograd.gradcheck(call, (leaf,), eps=2e-3, atol=2e-3)
 
 
 def test_losses_on_scores_are_those_of_pytorch():

@@ -235,7 +235,7 @@ mod tests {
             wrong.message
         );
         let wrong = refused("train", &[("data", &["nowhere"])]);
-        assert_eq!((wrong.status, wrong.help.as_deref()), (3, Some("check the path")));
+        assert!(wrong.status == 3 && wrong.help.unwrap().starts_with("check the path"));
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::ndarray::Dimension;
+use numpy::{
+    Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray1, PyReadonlyArray2,
+    PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 
 use crate::errors::{Kind, Refused};
@@ -53,11 +57,11 @@ macro_rules! with_slice {
     ($matrix:expr, |$slice:ident| $body:expr) => {
         match $matrix {
             $crate::arrays::Matrix::Single(array) => {
-                let $slice = $crate::arrays::contiguous(array.as_slice())?;
+                let $slice = $crate::arrays::contiguous(array)?;
                 $body
             }
             $crate::arrays::Matrix::Double(array) => {
-                let $slice = $crate::arrays::contiguous(array.as_slice())?;
+                let $slice = $crate::arrays::contiguous(array)?;
                 $body
             }
         }
@@ -65,9 +69,17 @@ macro_rules! with_slice {
 }
 pub(crate) use with_slice;
 
-pub(crate) fn contiguous<T, E>(slice: Result<T, E>) -> Result<T, Refused> {
-    let ways = ["call numpy.ascontiguousarray".to_owned()];
-    slice.map_err(|_| Refused::new(Kind::Data, "an array is not contiguous in memory", &ways))
+/// The elements of an array in the order of its rows. A transposed one is refused: its memory has another order.
+pub(crate) fn contiguous<'a, T: Element, D: Dimension>(
+    array: &'a PyReadonlyArray<'_, T, D>,
+) -> Result<&'a [T], Refused> {
+    match array.as_slice() {
+        Ok(values) if array.is_c_contiguous() => Ok(values),
+        _ => {
+            let ways = ["call numpy.ascontiguousarray".to_owned()];
+            Err(Refused::new(Kind::Data, "an array is not contiguous in memory, row after row", &ways))
+        }
+    }
 }
 
 /// Labels of any value as numbers from 0 on, equal for equal labels.
@@ -77,12 +89,12 @@ pub(crate) fn labels(array: &PyReadonlyArray1<'_, i64>) -> Result<Vec<u32>, Refu
         let next = numbers.len() as u32;
         *numbers.entry(label).or_insert(next)
     };
-    Ok(contiguous(array.as_slice())?.iter().map(number).collect())
+    Ok(contiguous(array)?.iter().map(number).collect())
 }
 
 /// Indices `[N, K]` that are none below 0.
 pub(crate) fn indices<const K: usize>(array: &PyReadonlyArray2<'_, i64>) -> Result<Vec<[usize; K]>, Refused> {
-    let values = contiguous(array.as_slice())?;
+    let values = contiguous(array)?;
     let refuse = |what: String| Refused::new(Kind::Data, what, &[]);
     if array.shape()[1] != K {
         return Err(refuse(format!("{} indices in a row, but {K} are needed", array.shape()[1])));
@@ -94,7 +106,7 @@ pub(crate) fn indices<const K: usize>(array: &PyReadonlyArray2<'_, i64>) -> Resu
 }
 
 /// Rows of `width` numbers as a matrix.
-pub(crate) fn matrix<T: numpy::Element>(
+pub(crate) fn matrix<T: Element>(
     py: Python<'_>,
     values: Vec<T>,
     width: usize,

@@ -41,11 +41,11 @@ pub(crate) fn solve_linear<'py>(
     };
     let num_features = features.shape()[1];
     let problem = Problem {
-        features: contiguous(features.as_slice())?,
+        features: contiguous(&features)?,
         num_features,
-        targets: contiguous(targets.as_slice())?,
+        targets: contiguous(&targets)?,
         num_classes,
-        sample_weights: sample_weights.as_ref().map(|weights| contiguous(weights.as_slice())).transpose()?,
+        sample_weights: sample_weights.as_ref().map(contiguous).transpose()?,
         class_weights: None,
         loss,
         l2,

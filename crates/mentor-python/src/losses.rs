@@ -199,7 +199,7 @@ pub(crate) fn weston_watkins<'py>(
 ) -> PyResult<PerSample<'py>> {
     let svm = MulticlassSvm::new(Hinge::WestonWatkins, margin).map_err(Refused::from)?;
     let shape = [values.shape()[0], values.shape()[1]];
-    let (slice, targets) = (contiguous(values.as_slice())?, contiguous(targets.as_slice())?);
+    let (slice, targets) = (contiguous(&values)?, contiguous(&targets)?);
     let (losses, gradient) = compute(py, || {
         let leaf = scores(slice, shape);
         losses(&leaf, svm.per_sample(leaf.clone(), targets_tensor(targets, shape)?))
@@ -234,10 +234,9 @@ pub(crate) fn distillation<'py>(
     if hard_weight > 0.0 && targets.is_none() {
         return Err(refuse("a hard_weight above 0 needs targets").into());
     }
-    let slice = contiguous(values.as_slice())?;
-    let teachers =
-        teachers.iter().map(|teacher| contiguous(teacher.as_slice())).collect::<Result<Vec<_>, _>>()?;
-    let targets = targets.as_ref().map(|targets| contiguous(targets.as_slice())).transpose()?;
+    let slice = contiguous(&values)?;
+    let teachers = teachers.iter().map(contiguous).collect::<Result<Vec<_>, _>>()?;
+    let targets = targets.as_ref().map(contiguous).transpose()?;
     let (losses, gradient) = compute(py, || {
         let leaf = scores(slice, shape);
         let teachers: Vec<Tensor<2>> =

@@ -39,8 +39,8 @@ pub(crate) fn retrieval(
     let all = labels(&targets)?;
     let (dim, num_queries) = (queries.shape()[1], queries.shape()[0]);
     let gallery_dim = gallery.as_ref().map_or(dim, |gallery| gallery.shape()[1]);
-    let values = contiguous(queries.as_slice())?;
-    let gallery = gallery.as_ref().map(|gallery| contiguous(gallery.as_slice())).transpose()?;
+    let values = contiguous(&queries)?;
+    let gallery = gallery.as_ref().map(contiguous).transpose()?;
     let found = compute(py, || {
         let queries = Embeddings::new(values, dim.max(1))?;
         let (own, others) = all.split_at(num_queries.min(all.len()));
@@ -64,7 +64,7 @@ pub(crate) fn nearest_rows<'py>(
 ) -> PyResult<Found<'py>> {
     let metric = metric(metric_name)?;
     let (dim, query_dim) = (gallery.shape()[1].max(1), queries.shape()[1].max(1));
-    let (values, wanted) = (contiguous(gallery.as_slice())?, contiguous(queries.as_slice())?);
+    let (values, wanted) = (contiguous(&gallery)?, contiguous(&queries)?);
     let found = compute(py, || {
         let (gallery, queries) = (Embeddings::new(values, dim)?, Embeddings::new(wanted, query_dim)?);
         let rows =

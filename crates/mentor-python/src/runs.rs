@@ -57,10 +57,11 @@ pub(crate) fn train<'py>(
 
 fn described(event: &TrainEvent) -> Option<(&'static str, Value)> {
     let values = |values: serde_json::Result<Value>| values.unwrap_or(Value::Null);
+    let said = |text: &str| json!({ "text": keywords::in_keywords(text) });
     Some(match event {
-        TrainEvent::Stage(text) => ("stage", json!({ "text": text })),
-        TrainEvent::Warning(text) => ("warning", json!({ "text": text })),
-        TrainEvent::StoppedEarly { reason } => ("stage", json!({ "text": reason })),
+        TrainEvent::Stage(text) => ("stage", said(text)),
+        TrainEvent::Warning(text) => ("warning", said(text)),
+        TrainEvent::StoppedEarly { reason } => ("stage", said(reason)),
         TrainEvent::Started(started) => (
             "started",
             json!({
