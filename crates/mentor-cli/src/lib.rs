@@ -16,6 +16,7 @@ mod args;
 mod commands;
 mod device;
 mod files;
+pub mod keywords;
 mod terminal;
 
 use std::ffi::OsString;
@@ -25,6 +26,11 @@ use clap::{CommandFactory, FromArgMatches};
 
 /// Runs the command that `arguments` (the program's name first) ask for, and gives the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(status(arguments))
+}
+
+/// As [`run`], and gives the exit status as a number, for programs that end by other means.
+pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let mut command = args::Cli::command();
     let matches = command.try_get_matches_from_mut(arguments);
     let parsed = matches.and_then(|matches| Ok((args::Cli::from_arg_matches(&matches)?, matches)));
@@ -35,18 +41,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return usage_status(&error),
     };
     match cli.command.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             let failed = matches.subcommand_name().and_then(|name| command.find_subcommand(name));
             if let Some(text) = failure.render(failed.unwrap_or(&command)) {
                 terminal::output::note(&text);
             }
-            ExitCode::from(failure.status())
+            failure.status()
         }
     }
 }
 
-fn usage_status(error: &clap::Error) -> ExitCode {
+fn usage_status(error: &clap::Error) -> u8 {
     let (plain, status) =
         (error.to_string(), u8::try_from(error.exit_code()).unwrap_or(terminal::error::USAGE));
     let shown = terminal::output::printable(plain.trim_end(), terminal::output::MAX_LINE);
@@ -57,5 +63,5 @@ fn usage_status(error: &clap::Error) -> ExitCode {
         // A reader that has gone away is nothing to complain about.
         let _ = error.print();
     }
-    ExitCode::from(status)
+    status
 }

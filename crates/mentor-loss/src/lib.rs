@@ -54,7 +54,7 @@ pub use error::LossError;
 pub use pairwise::{PairForm, PairwiseRanking};
 pub use pairwise_loss::PairwiseLoss;
 pub use penalty::{Penalty, soft_threshold};
-pub use ranking::{AllTriplets, Coefficients, Mining, Ranked, RankedPairs, Triplet};
+pub use ranking::{AllTriplets, Coefficients, Mining, Pair, PairSum, Ranked, RankedPairs, Triplet};
 pub use relational::{EmbeddingCosine, RelationalDistance};
 pub use scores::*;
 pub use triplet::TripletRanking;

@@ -155,7 +155,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 impl Args {
-    pub(super) fn configuration(&self) -> Result<Config, Failure> {
+    /// What `train` has.
+    pub(crate) fn train(&self) -> &train::Args {
+        &self.train
+    }
+
+    pub(crate) fn configuration(&self) -> Result<Config, Failure> {
         let mut config = self.train.configuration()?;
         let distill = config.distill.get_or_insert_with(DistillConfig::default);
         if !self.teacher.is_empty() {

@@ -13,7 +13,7 @@ pub(crate) mod export;
 pub(crate) mod label;
 pub(crate) mod loss;
 pub(crate) mod models;
-mod part;
+pub(crate) mod part;
 pub(crate) mod path;
 pub(crate) mod predict;
 pub(crate) mod report;

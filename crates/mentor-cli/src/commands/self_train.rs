@@ -270,7 +270,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 impl Args {
-    pub(super) fn configuration(&self) -> Result<Config, Failure> {
+    /// What `train` has.
+    pub(crate) fn train(&self) -> &train::Args {
+        &self.train
+    }
+
+    pub(crate) fn configuration(&self) -> Result<Config, Failure> {
         let mut config = self.train.configuration()?;
         self.overlay(config.self_train.get_or_insert_with(SelfTrainConfig::default))?;
         Ok(config)

@@ -68,6 +68,15 @@ pub fn decode_file_with_extent(
     Ok((raster.into_format(format), extent))
 }
 
+/// Decodes the bytes of an image file at its own size and in its own colour, `[height, width, channel]`.
+///
+/// # Errors
+///
+/// Those of [`decode`].
+pub fn decode_picture(bytes: &[u8], limits: &Limits) -> Result<Picture, DataError> {
+    mentor_codec::decode(bytes, limits.max_pixels).map_err(|fault| bad(Path::new("image"), fault))
+}
+
 /// Reads an image file and decodes it at its own size and in its own colour, `[height, width, channel]`.
 ///
 /// # Errors

@@ -89,6 +89,18 @@ impl AllTriplets {
         Ok(Self { distance, margin: check_non_negative("margin", margin)?, average })
     }
 
+    pub(super) fn distance(&self) -> Distance {
+        self.distance
+    }
+
+    pub(super) fn margin(&self) -> f64 {
+        self.margin
+    }
+
+    pub(super) fn average(&self) -> Average {
+        self.average
+    }
+
     /// The loss of a batch, in `f64` throughout. `embeddings` are `f32` or `f64`.
     ///
     /// # Errors

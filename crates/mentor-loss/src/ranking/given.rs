@@ -57,8 +57,15 @@ pub(super) fn of_triplets(
 
 /// The first index that is no sample.
 pub(super) fn check(triplets: &[Triplet], num_samples: usize) -> Result<(), LossError> {
-    let indices = triplets.iter().flat_map(|t| [t.anchor, t.positive, t.negative]);
-    match indices.into_iter().find(|&index| index >= num_samples) {
+    check_indices(triplets.iter().flat_map(|t| [t.anchor, t.positive, t.negative]), num_samples)
+}
+
+/// The first of these that is no sample.
+pub(super) fn check_indices(
+    mut indices: impl Iterator<Item = usize>,
+    num_samples: usize,
+) -> Result<(), LossError> {
+    match indices.find(|&index| index >= num_samples) {
         Some(index) => Err(LossError::SampleIndex { index, num_samples }),
         None => Ok(()),
     }
@@ -66,7 +73,7 @@ pub(super) fn check(triplets: &[Triplet], num_samples: usize) -> Result<(), Loss
 
 impl Points {
     /// The distance of two rows.
-    fn pair(&self, a: usize, b: usize) -> f64 {
+    pub(super) fn pair(&self, a: usize, b: usize) -> f64 {
         let differences = self.row(a).iter().zip(self.row(b)).map(|(a, b)| a - b);
         let square: f64 = differences.map(|difference| difference * difference).sum();
         match self.distance {

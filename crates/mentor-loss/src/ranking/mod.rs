@@ -12,6 +12,7 @@ mod few;
 mod given;
 mod gradient;
 mod keys;
+mod listed;
 mod mining;
 mod pairs;
 mod points;
@@ -23,6 +24,7 @@ mod table;
 
 pub use all::{AllTriplets, Coefficients};
 pub use given::Triplet;
+pub use listed::{Pair, PairSum};
 pub use mining::Mining;
 pub use pairs::RankedPairs;
 pub use ranked::Ranked;

@@ -15,7 +15,7 @@ use mentor_run::{json, write_atomically};
 use mentor_train::TrainedModel;
 
 use self::data::labelled;
-pub(super) use self::retrieval::retrieve;
+pub(crate) use self::retrieval::retrieve;
 use super::part::{Part, part_parser, split_parser};
 use crate::device::DeviceChoice;
 use crate::files::limits::ImageLimits;
@@ -170,14 +170,14 @@ fn run_retrieval(args: &Args, trained: &TrainedModel, data: &str) -> Result<(), 
 }
 
 /// What the model made of a split.
-pub(super) struct Evaluated {
-    pub(super) evaluation: Evaluation,
+pub(crate) struct Evaluated {
+    pub(crate) evaluation: Evaluation,
     samples: Vec<SampleResult>,
     dataset: Arc<Dataset>,
 }
 
 /// Opens the data as the model's own, and evaluates.
-pub(super) fn evaluate(
+pub(crate) fn evaluate(
     trained: &TrainedModel,
     data: &str,
     split: Part,

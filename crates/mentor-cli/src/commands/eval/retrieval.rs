@@ -12,7 +12,7 @@ use crate::terminal::table::{interval, share};
 
 /// Retrieval among embeddings, as JSON has it.
 #[derive(Serialize)]
-pub(in crate::commands) struct RetrievalResult {
+pub(crate) struct RetrievalResult {
     split: Part,
     /// The split that is searched; the evaluated one, each query left out, where none is named.
     gallery: Part,
@@ -21,7 +21,7 @@ pub(in crate::commands) struct RetrievalResult {
 }
 
 /// Opens the data in the model's format, embeds it, and evaluates retrieval.
-pub(in crate::commands) fn retrieve(
+pub(crate) fn retrieve(
     trained: &TrainedModel,
     data: &str,
     split: Part,

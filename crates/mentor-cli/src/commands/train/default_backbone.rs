@@ -10,7 +10,7 @@ use crate::terminal::error::Failure;
 use crate::terminal::output;
 
 /// The same configuration, with a pretrained network where it is to have one, and its file found.
-pub(super) fn fill_in(mut config: Config) -> Result<Config, Failure> {
+pub(crate) fn fill_in(mut config: Config) -> Result<Config, Failure> {
     if let Some(named) = &config.model.backbone {
         config.model.backbone = Some(backbone_named(named));
         return Ok(config);

@@ -23,19 +23,19 @@ use crate::terminal::reading::reading_bar_until;
 use crate::terminal::signals::Interruption;
 use crate::terminal::table::count;
 
+pub(crate) use default_backbone::fill_in;
 pub(crate) use flags::{Args, take};
 pub(super) use inherited::Inherited;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    run_with(args, default_backbone::fill_in(args.configuration()?)?)
+    run_with(args, fill_in(args.configuration()?)?)
 }
 
 /// As [`run`], with what another command made of the configuration.
 pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     let plan = Plan::try_from(config)?;
     let device = args.device.open()?;
-    let out = args.out.clone().unwrap_or_else(|| default_out(&plan));
-    check_outside_of_data(&plan, &out)?;
+    let out = place(args, &plan)?;
     let mut progress = Progress::new(args.quiet);
     let again = match plan.recipe() {
         Recipe::Optimum(_) => "the same command begins anew, and ends in the same weights",
@@ -59,6 +59,13 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
         text = format!("{}\n{text}", summary::path_table(&path));
     }
     output::text(&text)
+}
+
+/// The run directory, which lies outside of the data.
+pub(crate) fn place(args: &Args, plan: &Plan) -> Result<PathBuf, Failure> {
+    let out = args.out.clone().unwrap_or_else(|| default_out(plan));
+    check_outside_of_data(plan, &out)?;
+    Ok(out)
 }
 
 /// A run inside an image folder would be taken for a class of it.
@@ -138,7 +145,7 @@ pub(super) fn train_into(
 }
 
 /// Writes `report.html` of the run in `out`.
-pub(super) fn write_report(out: &Path) -> Result<(), Failure> {
+pub(crate) fn write_report(out: &Path) -> Result<(), Failure> {
     let report = RunReport::read(out)?;
     RunDir::open(out)?.write("report.html", render(&[report]).as_bytes())?;
     Ok(())

@@ -12,7 +12,7 @@ use crate::terminal::error::Failure;
 
 impl Args {
     /// The configuration: the file, then `--set`, then the other flags.
-    pub(in crate::commands) fn configuration(&self) -> Result<Config, Failure> {
+    pub(crate) fn configuration(&self) -> Result<Config, Failure> {
         let (text, origin) = match &self.config {
             Some(path) => (read(path)?, shown_path(path)),
             None => (String::new(), String::new()),

@@ -320,7 +320,7 @@ pub(crate) struct Args {
     /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]; all but cpu need a mentor built with
     /// the feature of that name
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Configuration and output")]
-    pub(in crate::commands) device: DeviceChoice,
+    pub(crate) device: DeviceChoice,
 
     /// Write the run to this directory, or continue the one that is there [default: runs/ and a name made
     /// from the configuration]

@@ -1,0 +1,113 @@
+"""The triplet loss of a batch through Python, forward and backward, beside pytorch-metric-learning and
+sentence-transformers.
+
+    python bench/python.py            # needs torch, pytorch-metric-learning and sentence-transformers beside mentor
+    python bench/python.py --large    # also a batch of 60,000 embeddings: its time, and the memory of the process
+
+Runs alternate. A time is the processor time of the process, in milliseconds: the median over the rounds.
+"""
+
+import argparse
+import resource
+import statistics
+import sys
+import time
+
+import torch
+
+import mentor.torch
+
+SIZES = [(256, 32), (1024, 128), (4096, 128)]
+PER_LABEL = 4
+# A peer holds every valid triplet, some times over: B · 3 · (B − 4) of them.
+LARGEST_OF_PEERS = 4_000_000
+
+
+def batch(size, dim):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(size, dim, generator=generator)
+    return torch.nn.functional.normalize(rows), torch.arange(size) // PER_LABEL
+
+
+def peers():
+    found = {"mentor": mentor.torch.AllTripletLoss(0.2, normalize_embeddings=False)}
+    try:
+        from pytorch_metric_learning import distances, losses
+
+        distance = distances.LpDistance(normalize_embeddings=False)
+        found["pytorch-metric-learning"] = losses.TripletMarginLoss(margin=0.2, distance=distance)
+    except ImportError:
+        print("skipped: no pytorch-metric-learning", file=sys.stderr)
+    try:
+        from sentence_transformers.sentence_transformer.losses import BatchAllTripletLoss
+    except ImportError:
+        try:
+            from sentence_transformers.losses import BatchAllTripletLoss
+        except ImportError:
+            print("skipped: no sentence-transformers", file=sys.stderr)
+            return found
+    loss = BatchAllTripletLoss(None, margin=0.2)
+    found["sentence-transformers"] = lambda rows, labels: loss.batch_all_triplet_loss(labels, rows)
+    return found
+
+
+def step(loss, rows, labels):
+    leaf = rows.clone().requires_grad_()
+    begin = time.process_time()
+    value = loss(leaf, labels)
+    value.backward()
+    return 1000 * (time.process_time() - begin), value.item(), leaf.grad
+
+
+def compare(size, dim, rounds):
+    rows, labels = batch(size, dim)
+    times = {}
+    expected = None
+    for place in range(rounds + 1):
+        for name, loss in peers_of_size(size).items():
+            try:
+                taken, value, gradient = step(loss, rows, labels)
+            except RuntimeError as error:
+                print(f"{name} at {size}: {str(error).splitlines()[0]}", file=sys.stderr)
+                continue
+            if expected is None:
+                expected = (value, gradient)
+            assert abs(value - expected[0]) < 1e-5, (name, value, expected[0])
+            assert (gradient - expected[1]).abs().max() < 1e-5, name
+            # The first round warms up.
+            if place > 0:
+                times.setdefault(name, []).append(taken)
+    return {name: statistics.median(all_times) for name, all_times in times.items()}
+
+
+def peers_of_size(size):
+    num_triplets = size * (PER_LABEL - 1) * (size - PER_LABEL)
+    return {name: loss for name, loss in PEERS.items() if name == "mentor" or num_triplets <= LARGEST_OF_PEERS}
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--large", action="store_true")
+    told = options.parse_args()
+    print("| batch | " + " | ".join(PEERS) + " |")
+    print("|---|" + "---|" * len(PEERS))
+    for size, dim in SIZES:
+        times = compare(size, dim, told.rounds)
+        cells = []
+        for name in PEERS:
+            ratio = "" if name == "mentor" or name not in times else f" ({times[name] / times['mentor']:.0f}×)"
+            cells.append(f"{times[name]:.1f} ms{ratio}" if name in times else "—")
+        print(f"| {size:,} of {dim} | " + " | ".join(cells) + " |")
+    if told.large:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows, labels = batch(60_000, 128)
+        taken, value, _ = step(PEERS["mentor"], rows, labels)
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"60,000 of 128: loss {value:.6f}, {taken / 1000:.1f} s, {after - before:,.0f} MiB on top of {before:,.0f}")
+
+
+PEERS = peers()
+
+if __name__ == "__main__":
+    main()
