@@ -8,13 +8,17 @@
 //! | [`mcnemar()`] | is one of two models better by more than chance? |
 //! | [`retrieval`] | are the nearest neighbours of an embedding of its class? |
 //! | [`embeddings`] | how far apart are classes, and what is the plane of largest variance? |
+//! | [`conformal`] | which classes hold the right one at a stated rate, and how unusual is a sample? |
+//! | [`label_errors`] | which given labels are likely wrong? |
 //! | [`pseudo_labels`] | which label does a teacher give an image, and is it right? |
 
 pub mod agreement;
 pub mod calibration;
 pub mod classification;
+pub mod conformal;
 pub mod embeddings;
 mod interval;
+pub mod label_errors;
 mod mcnemar;
 pub mod pseudo_labels;
 pub mod retrieval;

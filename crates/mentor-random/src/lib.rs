@@ -29,6 +29,12 @@ pub enum Purpose {
     Analysis = 17,
     /// Which samples of a class keep their labels, and which of these are the audit set: `[class, 0 or 1]`.
     Labelled = 18,
+    /// Where clusters begin: `[draw]`.
+    Clusters = 32,
+    /// Images that are chosen by chance: `[]`.
+    Choice = 33,
+    /// Parts of cross-validation: `[class]`.
+    Folds = 34,
 }
 
 /// A stream of random numbers, a pure function of `(seed, purpose, indices)`.
