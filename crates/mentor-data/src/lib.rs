@@ -33,7 +33,7 @@ pub use dataset::Dataset;
 pub use dataset::image_store::ImageStore;
 pub use dataset::preprocessing::Preprocessing;
 pub use decode::extents::Extents;
-pub use decode::{decode, decode_file, decode_file_with_extent, decode_picture, decode_picture_file};
+pub use decode::{decode, decode_file, decode_file_with_extent, decode_picture, decode_picture_file, fit};
 pub use error::DataError;
 pub use format::{ImageFormat, Resize, ResizeFilter};
 pub use loader::batch::HostBatch;

@@ -87,6 +87,24 @@ pub fn decode_picture_file(path: &Path, limits: &Limits) -> Result<Picture, Data
     Ok(Picture { channels, height, width, bytes, extent })
 }
 
+/// Brings a picture of any size to `format`, as a file of its pixels would be: `[channel, height, width]`.
+///
+/// # Panics
+///
+/// If the picture has not the bytes that its size says, or the format is outside its range.
+///
+/// ```
+/// use mentor_data::{ImageFormat, Picture, fit};
+/// let picture = Picture { channels: 1, height: 1, width: 2, bytes: vec![10, 30], extent: None };
+/// assert_eq!(fit(picture, &ImageFormat::new(3, 1, 1)), [20, 20, 20]);
+/// ```
+#[must_use]
+pub fn fit(picture: Picture, format: &ImageFormat) -> Vec<u8> {
+    let Picture { channels, height, width, bytes, extent } = picture;
+    assert_eq!(bytes.len(), channels * height * width, "a picture of another size");
+    Raster { channels, height, width, bytes, extent }.into_format(format)
+}
+
 /// Reads an image file and decodes it at its own size.
 pub(crate) fn decode_raster_file(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     read_limited(path, limits).and_then(|bytes| match bytes {
