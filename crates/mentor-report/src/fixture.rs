@@ -9,7 +9,7 @@ use mentor_metrics::retrieval::{Metric, Retrieval, RetrievalIntervals};
 use mentor_run::records::Picture;
 use mentor_run::records::analysis::{Analysis, HardSample, Histogram, Landscape, PathPoint, WeightImage};
 use mentor_run::records::embeddings::{
-    EmbeddingAnalysis, EmbeddingMap, MapPoint, RetrievalRow, RetrievedSample,
+    EmbeddingAnalysis, EmbeddingMap, MapPoint, PixelBaseline, RetrievalRow, RetrievedSample,
 };
 use mentor_run::records::health::EpochHealth;
 use mentor_run::{Config, EpochMetrics, MetricsLine, StepMetrics, Summary};
@@ -209,6 +209,7 @@ pub(super) fn embeddings() -> EmbeddingAnalysis {
             })
             .collect(),
         margin: Some(0.2),
+        pixels: Some(PixelBaseline { num_images: 1000, precision_at_1: 0.5, embeddings_precision_at_1: 0.9 }),
     }
 }
 

@@ -34,6 +34,12 @@ pub(super) fn lines(out: &Path, summary: &Summary) -> String {
         );
         line("val MAP@R", text);
     }
+    if let (Some(pixels), Some(own)) =
+        (measure("pixels_precision_at_1"), measure("beside_pixels_precision_at_1"))
+    {
+        let verdict = if own > pixels { "" } else { ": the embeddings are no better" };
+        line("pixels alone", format!("P@1 {pixels:.4}, the embeddings {own:.4} on the same images{verdict}"));
+    }
     of_student(summary).into_iter().for_each(|(name, value)| line(name, value));
     of_self_training(summary).into_iter().for_each(|(name, value)| line(&name, value));
     if let Some(accuracy) = summary.train_accuracy {

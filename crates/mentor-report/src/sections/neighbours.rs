@@ -1,7 +1,7 @@
 //! Retrieval: its numbers, and queries with what was found for them.
 
 use mentor_metrics::retrieval::{Metric, Retrieval};
-use mentor_run::records::embeddings::{EmbeddingAnalysis, RetrievalRow, RetrievedSample};
+use mentor_run::records::embeddings::{EmbeddingAnalysis, PixelBaseline, RetrievalRow, RetrievedSample};
 
 use crate::drawing::html::{escape, figure, file_name, shorten, wide};
 use crate::drawing::numbers::{count, counted, percent, percent_or_undefined, value};
@@ -70,7 +70,21 @@ pub(crate) fn numbers(analysis: &EmbeddingAnalysis) -> String {
             counted(found.num_queries as u64, "sample", "samples")
         )
     };
-    figure("Retrieval", &table, &caption)
+    let pixels = analysis.pixels.as_ref().map_or(String::new(), beside_pixels);
+    figure("Retrieval", &table, &(caption + &pixels))
+}
+
+/// P@1 of pixels, and whether the embeddings are better.
+fn beside_pixels(pixels: &PixelBaseline) -> String {
+    let [of_pixels, own] = [pixels.precision_at_1, pixels.embeddings_precision_at_1].map(percent);
+    let images = count(pixels.num_images as u64);
+    match pixels.is_beaten() {
+        true => format!(" By raw pixels, P@1 of {images} images is {of_pixels}; by embeddings {own}."),
+        false => format!(
+            " <strong>By raw pixels, P@1 of {images} images is {of_pixels}; by embeddings {own}: these \
+             embeddings are no better than the pixels.</strong>"
+        ),
+    }
 }
 
 /// Queries, each with its nearest neighbours.
@@ -156,6 +170,18 @@ mod tests {
         assert!(html.contains("(here 1 of 2)") && html.contains("<p>1 right</p>"), "{html}");
         assert!(!html.contains("data:image"), "pictures are embedded by the sheet, once");
         assert!(html.contains("<p class=\"file\">q.png</p><p class=\"file\">a.png</p>"), "{html}");
+    }
+
+    #[test]
+    fn embeddings_that_do_not_beat_the_pixels_are_said_to() {
+        let mut analysis = fixture::embeddings();
+        let html = numbers(&analysis);
+        assert!(html.contains("of 1,000 images is 50.0\u{202f}%; by embeddings 90.0\u{202f}%."), "{html}");
+        let pixels = analysis.pixels.as_mut().unwrap();
+        pixels.precision_at_1 = pixels.embeddings_precision_at_1;
+        assert!(numbers(&analysis).contains("no better than the pixels"));
+        analysis.pixels = None;
+        assert!(!numbers(&analysis).contains("pixels"));
     }
 
     #[test]

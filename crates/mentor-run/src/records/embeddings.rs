@@ -36,6 +36,27 @@ pub struct EmbeddingAnalysis {
     pub health: Vec<EpochHealth>,
     /// The margin of the training loss, where it has one.
     pub margin: Option<f64>,
+    /// What pixels retrieve; absent in files of earlier versions, and where it is not defined.
+    #[serde(default)]
+    pub pixels: Option<PixelBaseline>,
+}
+
+/// Retrieval by pixels beside that by embeddings, of the same images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PixelBaseline {
+    /// Images of the split that were compared with each other.
+    pub num_images: usize,
+    /// P@1 of the pixels, brought to 32×32, by Euclidean distance.
+    pub precision_at_1: f64,
+    /// P@1 of the embeddings of these images.
+    pub embeddings_precision_at_1: f64,
+}
+
+impl PixelBaseline {
+    /// Whether the embeddings retrieve better.
+    pub fn is_beaten(&self) -> bool {
+        self.embeddings_precision_at_1 > self.precision_at_1
+    }
 }
 
 /// Samples on the plane of their two largest principal components.

@@ -13,6 +13,7 @@ use mentor_run::records::embeddings::{
 use mentor_run::records::health::EpochHealth;
 
 use crate::analysis::error::AnalysisError;
+use crate::analysis::pixels;
 use crate::inference::error::{InferenceError, go_on};
 
 /// Points of the map, at most.
@@ -53,6 +54,7 @@ pub(crate) fn analyse(
         pictures: album.pictures,
         health,
         margin,
+        pixels: pixels::baseline(dataset, embeddings, metric, stop)?,
     })
 }
 

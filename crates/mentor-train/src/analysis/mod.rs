@@ -4,5 +4,6 @@ pub(crate) mod classifier;
 pub(crate) mod embeddings;
 pub(crate) mod error;
 pub(crate) mod landscape;
+pub(crate) mod pixels;
 pub(crate) mod subject;
 pub(crate) mod trajectory;

@@ -9,7 +9,7 @@ use mentor_run::Certificate;
 use mentor_run::records::analysis::Analysis;
 use mentor_run::records::distillation::{BaselineSummary, Distillation, TeacherSummary};
 use mentor_run::records::embedding_fidelity::EmbeddingFidelity;
-use mentor_run::records::embeddings::EmbeddingAnalysis;
+use mentor_run::records::embeddings::{EmbeddingAnalysis, PixelBaseline};
 use mentor_run::{
     DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, EpochMetrics, RunDir, Summary,
 };
@@ -82,6 +82,11 @@ impl Findings {
         summary.certificate = self.certificate.or(summary.certificate.take());
         summary.teacher = self.teacher;
         summary.baseline = self.baseline;
+        if let Some(pixels) = self.embeddings.and_then(|embeddings| embeddings.pixels) {
+            let PixelBaseline { precision_at_1, embeddings_precision_at_1, .. } = pixels;
+            summary.measures.insert("pixels_precision_at_1".to_owned(), precision_at_1);
+            summary.measures.insert("beside_pixels_precision_at_1".to_owned(), embeddings_precision_at_1);
+        }
         summary.measures.extend(self.measures);
     }
 }

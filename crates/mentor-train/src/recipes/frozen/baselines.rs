@@ -4,18 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use mentor_data::{Dataset, ImageFormat};
+use mentor_data::Dataset;
 use mentor_metrics::evenly_spread;
-use mentor_metrics::retrieval::{Embeddings, RetrievalOptions, evaluate_until};
+use mentor_metrics::retrieval::Metric;
 use rayon::prelude::*;
 
+use crate::analysis::pixels::{MAX_IMAGES, pixels, precision_at_1};
 use crate::engine::error::TrainError;
-use crate::inference::error::{InferenceError, go_on};
-
-/// Images that are compared with each other, at most.
-const MAX_IMAGES: usize = 2000;
-/// Side of the images whose pixels are compared.
-const SIDE: usize = 32;
 
 /// Accuracies on training images, each judged by the others, by name. Empty if no class has two.
 pub(super) fn baselines(
@@ -33,18 +28,12 @@ pub(super) fn baselines(
     }
     let of_features = |&sample: &usize| unit(&features[sample * num_features..][..num_features]);
     let of_features: Vec<Vec<f32>> = chosen.iter().map(of_features).collect();
-    let small = ImageFormat::new(dataset.format().channels, SIDE, SIDE);
-    let pixels = |&sample: &usize| -> Result<Vec<f32>, InferenceError> {
-        let mut image = vec![0; dataset.format().num_values()];
-        go_on(stop)?;
-        dataset.read(sample, &mut image)?;
-        Ok(small.convert(dataset.format(), &image).into_iter().map(f32::from).collect())
-    };
-    let of_pixels: Vec<Vec<f32>> = chosen.par_iter().map(pixels).collect::<Result<_, _>>()?;
+    let of_pixels = pixels(dataset, &chosen, stop)?;
+    let neighbours = |rows: &[Vec<f32>]| precision_at_1(rows, &targets, Metric::Euclidean, stop);
     let measures = [
         ("nearest_mean_accuracy", means(&of_features, &targets, &counts)),
-        ("nearest_neighbour_accuracy", neighbours(&of_features, &targets, stop)?),
-        ("pixels_nearest_neighbour_accuracy", neighbours(&of_pixels, &targets, stop)?),
+        ("nearest_neighbour_accuracy", neighbours(&of_features)?.unwrap_or(0.0)),
+        ("pixels_nearest_neighbour_accuracy", neighbours(&of_pixels)?.unwrap_or(0.0)),
     ];
     Ok(measures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -53,16 +42,6 @@ pub(super) fn baselines(
 fn unit(row: &[f32]) -> Vec<f32> {
     let length = row.iter().map(|value| value * value).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     row.iter().map(|value| value / length).collect()
-}
-
-/// Share of the samples, of classes with at least two, whose nearest other one has their class.
-fn neighbours(rows: &[Vec<f32>], targets: &[u32], stop: &AtomicBool) -> Result<f64, TrainError> {
-    let values = rows.concat();
-    let embeddings = Embeddings::new(&values, rows[0].len())?;
-    // Nobody looks at the intervals.
-    let options = RetrievalOptions { num_resamples: 1, ..RetrievalOptions::default() };
-    let found = evaluate_until(&embeddings, targets, None, &options, stop)?.ok_or(TrainError::Interrupted)?;
-    Ok(found.precision_at_1.unwrap_or(0.0))
 }
 
 /// Share of the samples that are nearest to the mean of the others of their class.
@@ -94,10 +73,9 @@ mod tests {
 
     #[test]
     fn each_sample_is_judged_by_the_others() {
-        // The third sample is nearest to one of the other class, and the fifth has nobody of its own.
+        // The fifth sample has nobody of its own class.
         let rows: Vec<Vec<f32>> = [0.0, 1.0, 8.0, 9.0, 30.0].map(|value| vec![value]).to_vec();
         let (targets, counts) = ([0, 0, 0, 1, 2], [3, 1, 1]);
-        assert_eq!(neighbours(&rows, &targets, &AtomicBool::new(false)).unwrap(), 2.0 / 3.0);
         // Means of the others: 4.5, 4 and 0.5 against 9 and 30.
         assert_eq!(means(&rows, &targets, &counts), 2.0 / 3.0);
         assert_eq!(unit(&[3.0, 4.0]), [0.6, 0.8]);
