@@ -1,8 +1,8 @@
 """The triplet loss of a batch through Python, forward and backward, beside pytorch-metric-learning and
 sentence-transformers.
 
-    python bench/python.py            # needs torch, pytorch-metric-learning and sentence-transformers beside mentor
-    python bench/python.py --large    # also a batch of 60,000 embeddings: its time, and the memory of the process
+    python bench/python.py            # needs both, and torch, beside mentor
+    python bench/python.py --large    # also a batch of 60,000 embeddings, with its memory
 
 Runs alternate. A time is the processor time of the process, in milliseconds: the median over the rounds.
 """
@@ -19,8 +19,8 @@ import mentor.torch
 
 SIZES = [(256, 32), (1024, 128), (4096, 128)]
 PER_LABEL = 4
-# A peer holds every valid triplet, some times over: B · 3 · (B − 4) of them.
-LARGEST_OF_PEERS = 4_000_000
+# A peer holds all valid triplets, B · 3 · (B − 4), or even all B³, some times over.
+LARGEST = {"pytorch-metric-learning": 1024, "sentence-transformers": 512}
 
 
 def batch(size, dim):
@@ -81,12 +81,13 @@ def compare(size, dim, rounds):
 
 
 def peers_of_size(size):
-    num_triplets = size * (PER_LABEL - 1) * (size - PER_LABEL)
-    return {name: loss for name, loss in PEERS.items() if name == "mentor" or num_triplets <= LARGEST_OF_PEERS}
+    return {name: loss for name, loss in PEERS.items() if size <= LARGEST.get(name, size)}
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--large", action="store_true")
     told = options.parse_args()
@@ -96,7 +97,9 @@ def main():
         times = compare(size, dim, told.rounds)
         cells = []
         for name in PEERS:
-            ratio = "" if name == "mentor" or name not in times else f" ({times[name] / times['mentor']:.0f}×)"
+            ratio = (
+                "" if name == "mentor" or name not in times else f" ({times[name] / times['mentor']:.0f}×)"
+            )
             cells.append(f"{times[name]:.1f} ms{ratio}" if name in times else "—")
         print(f"| {size:,} of {dim} | " + " | ".join(cells) + " |")
     if told.large:
@@ -104,7 +107,8 @@ def main():
         rows, labels = batch(60_000, 128)
         taken, value, _ = step(PEERS["mentor"], rows, labels)
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"60,000 of 128: loss {value:.6f}, {taken / 1000:.1f} s, {after - before:,.0f} MiB on top of {before:,.0f}")
+        mib = f"{after - before:,.0f} MiB on top of {before:,.0f}"
+        print(f"60,000 of 128: loss {value:.6f}, {taken / 1000:.1f} s, {mib}")
 
 
 PEERS = peers()

@@ -1,7 +1,7 @@
 """Image classifiers and embedding models from few labels, with exact metric-learning losses.
 
-``mentor.torch`` holds losses for PyTorch and ``mentor.sklearn`` estimators for scikit-learn; neither is imported
-here, and neither library is needed for the rest.
+``mentor.torch`` holds losses for PyTorch and ``mentor.sklearn`` estimators for scikit-learn; neither is
+imported here, and neither library is needed for the rest.
 """
 
 from mentor._mentor import __version__

@@ -33,7 +33,9 @@ def codes(labels: Any, name: str = "labels") -> np.ndarray[Any, Any]:
     try:
         return np.ascontiguousarray(np.unique(array, return_inverse=True)[1].reshape(-1), dtype=np.int64)
     except TypeError as error:
-        raise DataError(f"{name} cannot be compared with each other: {error}", "give them one type") from error
+        raise DataError(
+            f"{name} cannot be compared with each other: {error}", "give them one type"
+        ) from error
 
 
 def _array(values: Any, name: str) -> np.ndarray[Any, Any]:

@@ -25,10 +25,11 @@ def retrieval(
 ) -> dict[str, Any]:
     """How well the nearest neighbours of each embedding share its label, exactly.
 
-    ``embeddings`` are ``[N, D]`` and ``labels`` ``[N]``, numbers or strings. Each is searched among the others, or
-    among ``gallery``. Gives ``precision_at_1``, ``r_precision``, ``map_at_r``, ``recall_at_1``, ``recall_at_5``,
-    ``recall_at_10``, ``knn_accuracy``, ``k``, ``num_queries``, ``num_lone_queries`` (without another of their label,
-    left out), and ``intervals`` (95 %, bootstrap over the queries).
+    ``embeddings`` are ``[N, D]`` and ``labels`` ``[N]``, numbers or strings. Each is searched among the
+    others, or among ``gallery``. Gives ``precision_at_1``, ``r_precision``, ``map_at_r``,
+    ``recall_at_1``, ``recall_at_5``, ``recall_at_10``, ``knn_accuracy``, ``k``, ``num_queries``,
+    ``num_lone_queries`` (without another of their label, left out), and ``intervals`` (95 %, bootstrap
+    over the queries).
     """
     if (gallery is None) != (gallery_labels is None):
         raise ConfigError("gallery and gallery_labels go together", "give both, or neither")
@@ -42,8 +43,15 @@ def retrieval(
         if (names.dtype.kind in "US") != (other_names.dtype.kind in "US"):
             raise DataError("labels and gallery_labels are of different types", "give both the same type")
         names = np.concatenate([names, other_names])
-    found = _mentor.retrieval(queries, others, codes(names), metric, at_least_1(k, "k"),
-                              at_least_1(num_resamples, "num_resamples"), seed)
+    found = _mentor.retrieval(
+        queries,
+        others,
+        codes(names),
+        metric,
+        at_least_1(k, "k"),
+        at_least_1(num_resamples, "num_resamples"),
+        seed,
+    )
     measures: dict[str, Any] = json.loads(found)
     return measures
 

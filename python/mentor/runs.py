@@ -24,10 +24,10 @@ SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".p
 def train(*, data: Any, out: Any = None, progress: bool = False, **keywords: Any) -> Run:
     """Trains a model as ``mentor train`` does, or continues a run that was interrupted.
 
-    ``data`` is ``"digits"``, an image folder, a folder of IDX files, a CSV manifest or an npz file. Keywords are the
-    flags of the command with ``_`` for ``-``, such as ``backbone="lite0.pth"`` or ``learning_rate=0.05``; other fields
-    of the configuration are ``set={"optimizer.nesterov": False}``. Ctrl-C finishes the update, writes a checkpoint and
-    raises `Interrupted`; the same call continues.
+    ``data`` is ``"digits"``, an image folder, a folder of IDX files, a CSV manifest or an npz file.
+    Keywords are the flags of the command with ``_`` for ``-``, such as ``backbone="lite0.pth"`` or
+    ``learning_rate=0.05``; other fields of the configuration are ``set={"optimizer.nesterov": False}``.
+    Ctrl-C finishes the update, writes a checkpoint and raises `Interrupted`; the same call continues.
     """
     return _train("train", data, out, progress, keywords)
 
@@ -59,8 +59,11 @@ def embed(run: Any, images: Any) -> np.ndarray[Any, Any]:
     return _run(run).embed(images)
 
 
-def search(run: Any, *, index: Any, query: Any, top: int = 10) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The ``top`` images of ``index`` nearest to each image of ``query``, exactly, by the embeddings of the run.
+def search(
+    run: Any, *, index: Any, query: Any, top: int = 10
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The ``top`` images of ``index`` nearest to each image of ``query``, exactly, by the embeddings of
+    the run.
 
     Gives their places in ``index`` and their distances, both ``[Q, top]``.
     """
@@ -112,7 +115,9 @@ class Run:
         model = self._opened()
         probabilities = model.probabilities(_images(images))
         names = model.classes
-        return [names[place] for place in probabilities.argmax(axis=1)] if len(probabilities) else [], probabilities
+        return [names[place] for place in probabilities.argmax(axis=1)] if len(
+            probabilities
+        ) else [], probabilities
 
     def embed(self, images: Any) -> np.ndarray[Any, Any]:
         """The embeddings of images ``[N, D]``; of a classifier, the input of its last layer. As `predict`."""
@@ -162,13 +167,23 @@ def _train(command: str, data: Any, out: Any, progress: bool, keywords: dict[str
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            help = f"perhaps {near[0]} is meant" if near else f"mentor {command} --help lists them with - for _"
+            help = (
+                f"perhaps {near[0]} is meant" if near else f"mentor {command} --help lists them with - for _"
+            )
             raise ConfigError(f"{command} has no keyword {name!r}", help)
-    arguments = [(name, _values(name, value)) for name, value in given.items() if value is not None and value is not False]
+    arguments = [
+        (name, _values(name, value))
+        for name, value in given.items()
+        if value is not None and value is not False
+    ]
     with Progress(progress) as shown:
         place, complete, step, stopped = _mentor.train(command, arguments, shown)
     if not complete:
-        what = "interrupted" if step is None else f"interrupted after update {step:,}, with a checkpoint in {place}"
+        what = (
+            "interrupted"
+            if step is None
+            else f"interrupted after update {step:,}, with a checkpoint in {place}"
+        )
         if stopped is None or isinstance(stopped, KeyboardInterrupt):
             raise Interrupted(what, "the same call continues the run") from stopped
         raise stopped
@@ -200,7 +215,9 @@ def _images(images: Any) -> list[Any]:
     """Paths, and the bytes of image files."""
     if isinstance(images, (str, os.PathLike)) or hasattr(images, "getbands"):
         images = [images]
-    elif isinstance(images, np.ndarray) and (images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3))):
+    elif isinstance(images, np.ndarray) and (
+        images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3))
+    ):
         images = [images]
     if not isinstance(images, Iterable):
         raise DataError(f"images are a {type(images).__name__}", "give paths, PIL images or arrays in a list")

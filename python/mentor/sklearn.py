@@ -28,7 +28,7 @@ class _Linear(ClassifierMixin, BaseEstimator):
         self.classes_, targets = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
-                f"the classifier needs samples of at least 2 classes; there is one class: {self.classes_[0]!r}",
+                f"the classifier needs at least 2 classes; there is one class: {self.classes_[0]!r}",
                 "give samples of another class",
             )
         found = _mentor.solve_linear(
@@ -80,13 +80,14 @@ class _Linear(ClassifierMixin, BaseEstimator):
 class LinearClassifier(_Linear):
     """A linear classifier that is proven to be within ``gap`` of the optimum.
 
-    It minimises ``mean loss + l2 Σw² + l1 Σ|w|``, without a factor ½ and without a penalty of the intercept.
-    scikit-learn's ``LogisticRegression(C)`` is ``l2 = 1 / (2 · C · n_samples)``. ``loss`` is ``softmax``, ``svm``
-    (Weston and Watkins) or ``crammer-singer``; ``l1`` goes with softmax.
+    It minimises ``mean loss + l2 Σw² + l1 Σ|w|``, without a factor ½ and without a penalty of the
+    intercept. scikit-learn's ``LogisticRegression(C)`` is ``l2 = 1 / (2 · C · n_samples)``. ``loss`` is
+    ``softmax``, ``svm`` (Weston and Watkins) or ``crammer-singer``; ``l1`` goes with softmax.
 
-    Fitted: ``coef_`` [C, D], ``intercept_`` [C], ``classes_``, ``primal_`` (the objective), ``dual_`` (a lower bound
-    on its minimum), ``dual_gap_`` (no less than the distance from the optimum), ``relative_gap_``, ``n_iter_``. Of two
-    classes there are two rows of ``coef_``; ``decision_function`` gives the difference of their scores.
+    Fitted: ``coef_`` [C, D], ``intercept_`` [C], ``classes_``, ``primal_`` (the objective), ``dual_`` (a
+    lower bound on its minimum), ``dual_gap_`` (no less than the distance from the optimum),
+    ``relative_gap_``, ``n_iter_``. Of two classes there are two rows of ``coef_``; ``decision_function``
+    gives the difference of their scores.
     """
 
     def __init__(
@@ -151,8 +152,8 @@ class LinearClassifier(_Linear):
 class KNNRetriever(ClassifierMixin, BaseEstimator):
     """Exact nearest neighbours: ``kneighbors`` gives them, ``predict`` their vote.
 
-    ``metric`` is ``euclidean`` or ``cosine``. Equal distances are in the order of the fitted rows; of classes with
-    equal votes the one with the nearest neighbour wins.
+    ``metric`` is ``euclidean`` or ``cosine``. Equal distances are in the order of the fitted rows; of
+    classes with equal votes the one with the nearest neighbour wins.
     """
 
     def __init__(self, n_neighbors: int = 10, metric: str = "euclidean") -> None:
@@ -174,11 +175,15 @@ class KNNRetriever(ClassifierMixin, BaseEstimator):
         wanted = self.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(wanted, (int, np.integer)) or wanted < 1:
             raise ConfigError(f"n_neighbors is {wanted!r}, but must be a whole number of at least 1")
-        places, distances = _mentor.nearest_rows(self._rows, X, min(int(wanted), len(self._rows)), self.metric)
+        places, distances = _mentor.nearest_rows(
+            self._rows, X, min(int(wanted), len(self._rows)), self.metric
+        )
         return distances, places
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The share of the votes of each class, [N, C]. Of equal shares that of the nearest is larger by 1e-9."""
+        """The share of the votes of each class, [N, C]. Of equal shares that of the nearest is larger by
+        1e-9.
+        """
         _, places = self.kneighbors(X)
         votes = self._targets[places][:, :, None] == np.arange(len(self.classes_))
         nearness = np.where(votes.any(axis=1), 1 - votes.argmax(axis=1) / votes.shape[1], 0)
@@ -206,8 +211,8 @@ class _Images:
 class PretrainedClassifier(_Images, _Linear):
     """A linear classifier on the features of a pretrained network, for images.
 
-    ``backbone`` is the file of weights of a network that ``mentor backbones`` lists. ``X`` holds paths, PIL images
-    or arrays of bytes ``[H, W, 3]``. The other parameters are those of `LinearClassifier`.
+    ``backbone`` is the file of weights of a network that ``mentor backbones`` lists. ``X`` holds paths,
+    PIL images or arrays of bytes ``[H, W, 3]``. The other parameters are those of `LinearClassifier`.
     """
 
     def __init__(
@@ -238,7 +243,9 @@ class PretrainedClassifier(_Images, _Linear):
         from mentor.runs import _images
 
         if self.backbone is None:
-            raise ConfigError("PretrainedClassifier needs a backbone", "name a file of weights: mentor backbones")
+            raise ConfigError(
+                "PretrainedClassifier needs a backbone", "name a file of weights: mentor backbones"
+            )
         network = getattr(self, "_network", None)
         if network is None or network[0] != (os.fspath(self.backbone), self.architecture):
             opened = _mentor.Backbone(os.fspath(self.backbone), self.architecture)
@@ -283,9 +290,10 @@ class PretrainedClassifier(_Images, _Linear):
 class SelfTrainer(_Images, ClassifierMixin, BaseEstimator):
     """``mentor.self_train`` on arrays of images, some of them without a label.
 
-    ``X`` is an array of bytes ``[N, H, W]`` or ``[N, H, W, 3]``; in ``y`` −1 stands for no label (``None`` or an empty
-    string among strings). ``out`` keeps the run; without it the run is in a temporary folder, and only the model is
-    kept. Keywords of the configuration are in ``options``, such as ``{"rounds": 2, "epochs": 4}``.
+    ``X`` is an array of bytes ``[N, H, W]`` or ``[N, H, W, 3]``; in ``y`` −1 stands for no label
+    (``None`` or an empty string among strings). ``out`` keeps the run; without it the run is in a
+    temporary folder, and only the model is kept. Keywords of the configuration are in ``options``, such
+    as ``{"rounds": 2, "epochs": 4}``.
     """
 
     def __init__(self, model: str = "cnn", out: Any = None, options: dict[str, Any] | None = None) -> None:
@@ -304,7 +312,9 @@ class SelfTrainer(_Images, ClassifierMixin, BaseEstimator):
             raise DataError(f"{len(y)} labels for {len(X)} images", "give one an image")
         missing = np.array([label is None or label == "" or label == -1 for label in y.tolist()], dtype=bool)
         if missing.all() or not missing.any():
-            raise DataError("self-training needs images with and without labels", "mark missing labels with -1")
+            raise DataError(
+                "self-training needs images with and without labels", "mark missing labels with -1"
+            )
         self.classes_, targets = np.unique(y[~missing], return_inverse=True)
         with tempfile.TemporaryDirectory() as folder:
             labelled, others = Path(folder) / "labelled.npz", Path(folder) / "unlabelled.npz"
@@ -339,7 +349,9 @@ def _is_plain(value: Any) -> bool:
 
 
 def _to_safetensors(arrays: dict[str, np.ndarray]) -> bytes:
-    named = [(name, _NAMES[array.dtype.str], list(array.shape), array.tobytes()) for name, array in arrays.items()]
+    named = [
+        (name, _NAMES[array.dtype.str], list(array.shape), array.tobytes()) for name, array in arrays.items()
+    ]
     return _mentor.to_safetensors(named)
 
 

@@ -1,8 +1,8 @@
 """Losses for PyTorch, exact over all pairs and triplets of a batch, computed on the CPU.
 
-Each is an ``nn.Module``. The value and the gradient are computed together in the forward pass, and nothing but the
-gradient is kept for the backward pass. Half precision is computed in single precision; tensors of another device are
-copied to the CPU, with one notice.
+Each is an ``nn.Module``. The value and the gradient are computed together in the forward pass, and
+nothing but the gradient is kept for the backward pass. Half precision is computed in single precision;
+tensors of another device are copied to the CPU, with one notice.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class _Explicit(torch.autograd.Function):
     """A value whose gradient is known."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, value: float | np.ndarray[Any, Any], gradient: np.ndarray[Any, Any]) -> Tensor:
+    def forward(
+        ctx: Any, inputs: Tensor, value: float | np.ndarray[Any, Any], gradient: np.ndarray[Any, Any]
+    ) -> Tensor:
         ctx.save_for_backward(torch.from_numpy(gradient).to(device=inputs.device, dtype=inputs.dtype))
         return torch.as_tensor(value, dtype=inputs.dtype, device=inputs.device)
 
@@ -57,14 +59,14 @@ class _Explicit(torch.autograd.Function):
 class AllTripletLoss(nn.Module):
     """The triplet margin loss of **all** triplets of a batch, at the price of its distances.
 
-    The mean of ``max(0, margin + d(a, p) − d(a, n))``, over the triplets that are ``active`` (above 0) or over all
-    ``valid`` ones. As it is by default, it is ``TripletMarginLoss()`` of pytorch-metric-learning: margin 0.05, unit
-    vectors, Euclidean distance, mean over the active triplets. ``distance`` is ``euclidean``, ``squared`` or
-    ``cosine`` (1 − cos).
+    The mean of ``max(0, margin + d(a, p) − d(a, n))``, over the triplets that are ``active`` (above 0) or
+    over all ``valid`` ones. As it is by default, it is ``TripletMarginLoss()`` of
+    pytorch-metric-learning: margin 0.05, unit vectors, Euclidean distance, mean over the active triplets.
+    ``distance`` is ``euclidean``, ``squared`` or ``cosine`` (1 − cos).
 
-    ``loss(embeddings, labels)``, or in full ``loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)``:
-    ``indices_tuple`` is a miner's, of triplets ``(a, p, n)`` or pairs ``(a1, p, a2, n)``; positives and negatives
-    are rows of ``ref_emb`` if it is given.
+    ``loss(embeddings, labels)``, or in full ``loss(embeddings, labels, indices_tuple, ref_emb,
+    ref_labels)``: ``indices_tuple`` is a miner's, of triplets ``(a, p, n)`` or pairs ``(a1, p, a2, n)``;
+    positives and negatives are rows of ``ref_emb`` if it is given.
     """
 
     def __init__(
@@ -110,10 +112,10 @@ class AllTripletLoss(nn.Module):
 class PairwiseLoss(nn.Module):
     """The contrastive loss of all pairs of a batch.
 
-    ``linear``: ``d`` of a positive pair and ``max(0, margin − d)`` of a negative one; ``squared``: half their
-    squares, as Hadsell, Chopra and LeCun have it. ``average``: the mean over ``active`` pairs, over all ``valid``
-    ones, or of ``each`` kind over its active pairs, added up. As it is by default, it is ``ContrastiveLoss()`` of
-    pytorch-metric-learning. It is called as `AllTripletLoss`.
+    ``linear``: ``d`` of a positive pair and ``max(0, margin − d)`` of a negative one; ``squared``: half
+    their squares, as Hadsell, Chopra and LeCun have it. ``average``: the mean over ``active`` pairs, over
+    all ``valid`` ones, or of ``each`` kind over its active pairs, added up. As it is by default, it is
+    ``ContrastiveLoss()`` of pytorch-metric-learning. It is called as `AllTripletLoss`.
     """
 
     def __init__(
@@ -134,7 +136,9 @@ class PairwiseLoss(nn.Module):
         return self.margin, self.form, self.distance, self.average
 
     def extra_repr(self) -> str:
-        return f"margin={self.margin}, form={self.form!r}, distance={self.distance!r}, average={self.average!r}"
+        return (
+            f"margin={self.margin}, form={self.form!r}, distance={self.distance!r}, average={self.average!r}"
+        )
 
     def forward(
         self,
@@ -157,8 +161,8 @@ class PairwiseLoss(nn.Module):
 
 
 class TripletMarginLoss(AllTripletLoss):
-    """`AllTripletLoss` by the name of pytorch-metric-learning, whose wrappers, such as ``CrossBatchMemory``, look at
-    the names of losses.
+    """`AllTripletLoss` by the name of pytorch-metric-learning, whose wrappers, such as
+    ``CrossBatchMemory``, look at the names of losses.
     """
 
 
@@ -170,7 +174,9 @@ class ContrastiveLoss(PairwiseLoss):
 
 
 class WestonWatkinsLoss(nn.Module):
-    """The multiclass hinge ``Σ_{j≠y} max(0, s_j − s_y + margin)`` of scores ``[N, C]`` and targets ``[N]``."""
+    """The multiclass hinge ``Σ_{j≠y} max(0, s_j − s_y + margin)`` of scores ``[N, C]`` and targets
+    ``[N]``.
+    """
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__()
@@ -190,7 +196,8 @@ class DistillationLoss(nn.Module):
     """Distillation: ``soft_weight · T² · KL(teacher ‖ student)`` at the temperature T, and
     ``hard_weight`` times the cross-entropy of the targets.
 
-    ``loss(scores, teacher_scores, targets)``; several teachers are a list, whose mean of probabilities is learned.
+    ``loss(scores, teacher_scores, targets)``; several teachers are a list, whose mean of probabilities is
+    learned.
     """
 
     def __init__(
@@ -212,7 +219,9 @@ class DistillationLoss(nn.Module):
         return self.temperature, self.soft_weight, self.hard_weight, self.hard_labels
 
     def extra_repr(self) -> str:
-        return f"temperature={self.temperature}, soft_weight={self.soft_weight}, hard_weight={self.hard_weight}"
+        return (
+            f"temperature={self.temperature}, soft_weight={self.soft_weight}, hard_weight={self.hard_weight}"
+        )
 
     def forward(
         self, scores: Tensor, teacher_scores: Tensor | Sequence[Tensor], targets: Tensor | None = None
@@ -229,8 +238,8 @@ class DistillationLoss(nn.Module):
 
 
 class SentenceTripletLoss(nn.Module):
-    """`AllTripletLoss` for the trainer of sentence-transformers: ``SentenceTripletLoss(model, margin=5.0)`` in the
-    place of ``BatchAllTripletLoss(model)``, whose defaults it has.
+    """`AllTripletLoss` for the trainer of sentence-transformers: ``SentenceTripletLoss(model,
+    margin=5.0)`` in the place of ``BatchAllTripletLoss(model)``, whose defaults it has.
     """
 
     def __init__(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-import mentor.torch as ours  # noqa: E402
-from mentor import ConfigError, DataError  # noqa: E402
+import mentor.torch as ours
+from mentor import ConfigError, DataError
 
 pml_losses = pytest.importorskip("pytorch_metric_learning.losses")
-from pytorch_metric_learning import distances, miners, reducers  # noqa: E402
+from pytorch_metric_learning import distances, miners, reducers
 
 
 def batch(kind, seed=0, size=24, dim=6):
@@ -111,10 +111,13 @@ def test_miners_and_references_work_as_there(miner):
     assert (both.grad - expected.grad).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("pair", [
-    (lambda: pml_losses.TripletMarginLoss(margin=0.2), lambda: ours.TripletMarginLoss(margin=0.2)),
-    (lambda: pml_losses.ContrastiveLoss(neg_margin=0.8), lambda: ours.ContrastiveLoss(neg_margin=0.8)),
-])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (lambda: pml_losses.TripletMarginLoss(margin=0.2), lambda: ours.TripletMarginLoss(margin=0.2)),
+        (lambda: pml_losses.ContrastiveLoss(neg_margin=0.8), lambda: ours.ContrastiveLoss(neg_margin=0.8)),
+    ],
+)
 def test_a_memory_of_earlier_batches_takes_them(pair):
     theirs, loss = (pml_losses.CrossBatchMemory(make(), 6, memory_size=40) for make in pair)
     for seed in range(4):
@@ -122,13 +125,16 @@ def test_a_memory_of_earlier_batches_takes_them(pair):
         assert_same(value_and_gradient(loss, rows, labels), value_and_gradient(theirs, rows, labels), 2e-6)
 
 
-@pytest.mark.parametrize("make", [
-    lambda: ours.AllTripletLoss(0.3),
-    lambda: ours.AllTripletLoss(0.3, "cosine", "valid", normalize_embeddings=False),
-    lambda: ours.AllTripletLoss(0.3, "squared", normalize_embeddings=False),
-    lambda: ours.PairwiseLoss(0.7),
-    lambda: ours.PairwiseLoss(0.7, "squared", "cosine", "valid", normalize_embeddings=False),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ours.AllTripletLoss(0.3),
+        lambda: ours.AllTripletLoss(0.3, "cosine", "valid", normalize_embeddings=False),
+        lambda: ours.AllTripletLoss(0.3, "squared", normalize_embeddings=False),
+        lambda: ours.PairwiseLoss(0.7),
+        lambda: ours.PairwiseLoss(0.7, "squared", "cosine", "valid", normalize_embeddings=False),
+    ],
+)
 def test_gradients_are_central_differences(make):
     rows, labels = batch("random", size=8, dim=3)
     assert torch.autograd.gradcheck(make(), (rows.double().requires_grad_(), labels), eps=1e-6, atol=1e-5)

@@ -8,22 +8,24 @@ import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn")
-from joblib import Parallel, delayed  # noqa: E402
-from sklearn.datasets import load_digits  # noqa: E402
-from sklearn.linear_model import LogisticRegression  # noqa: E402
-from sklearn.model_selection import GridSearchCV  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import StandardScaler  # noqa: E402
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+from joblib import Parallel, delayed
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mentor import ConfigError, DataError  # noqa: E402
-from mentor.sklearn import KNNRetriever, LinearClassifier, PretrainedClassifier, SelfTrainer  # noqa: E402
+from mentor import ConfigError, DataError
+from mentor.sklearn import KNNRetriever, LinearClassifier, PretrainedClassifier, SelfTrainer
 
 
 def explained(estimator):
     """A weight of 2 is a sample twice: the optimum is the same, but not the digits beyond the proven gap."""
     if isinstance(estimator, LinearClassifier):
-        same_to_all_digits = "a solution is proven to a gap, and checked to 1e-7: see test_weights_repeat_samples"
+        same_to_all_digits = (
+            "a solution is proven to a gap, and checked to 1e-7: see test_weights_repeat_samples"
+        )
         return {"check_sample_weight_equivalence_on_dense_data": same_to_all_digits}
     return {}
 
@@ -64,7 +66,9 @@ def test_weights_repeat_samples(loss):
     X, y = digits()
     weights = np.ones(300)
     weights[:50], weights[-50:] = 2, 0
-    twice = LinearClassifier(loss, l2=1e-2, gap=1e-6).fit(np.concatenate([X[:-50], X[:50]]), np.concatenate([y[:-50], y[:50]]))
+    twice = LinearClassifier(loss, l2=1e-2, gap=1e-6).fit(
+        np.concatenate([X[:-50], X[:50]]), np.concatenate([y[:-50], y[:50]])
+    )
     weighted = LinearClassifier(loss, l2=1e-2, gap=1e-6).fit(X, y, weights)
     assert abs(twice.primal_ - weighted.primal_) <= 1e-6 * twice.primal_
     assert np.abs(twice.predict_proba(X) - weighted.predict_proba(X)).max() < 1e-3
@@ -88,6 +92,7 @@ def test_pickles_are_safetensors_and_processes_and_threads_share_an_estimator():
     scores = Parallel(n_jobs=2)(delayed(fitted.score)(X, y) for _ in range(2))
     assert scores == [fitted.score(X, y)] * 2
     results = [None] * 3
+
     def work(place):
         results[place] = LinearClassifier().fit(X, y).coef_
 

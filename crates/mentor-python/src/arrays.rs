@@ -69,7 +69,8 @@ macro_rules! with_slice {
 }
 pub(crate) use with_slice;
 
-/// The elements of an array in the order of its rows. A transposed one is refused: its memory has another order.
+/// The elements of an array in the order of its rows. A transposed one is refused: its memory has another
+/// order.
 pub(crate) fn contiguous<'a, T: Element, D: Dimension>(
     array: &'a PyReadonlyArray<'_, T, D>,
 ) -> Result<&'a [T], Refused> {

@@ -14,7 +14,6 @@ use crate::work::{Ended, compute_long};
 
 /// Minimises the objective of `features` `[N, D]` and `targets` `[N]`, classes from 0 on.
 #[pyfunction]
-#[pyo3(signature = (features, targets, num_classes, sample_weights, loss, margin, l2, l1, bias, gap, max_iterations))]
 #[expect(clippy::too_many_arguments, reason = "all are parameters of the problem")]
 pub(crate) fn solve_linear<'py>(
     py: Python<'py>,

@@ -20,8 +20,8 @@ fn metric(name: &str) -> Result<Metric, Refused> {
     }
 }
 
-/// The measures of `mentor_metrics::retrieval::evaluate` as JSON. Labels of queries and gallery are one array,
-/// so that equal ones are equal.
+/// The measures of `mentor_metrics::retrieval::evaluate` as JSON. Labels of queries and gallery are one
+/// array, so that equal ones are equal.
 #[pyfunction]
 #[pyo3(signature = (queries, gallery, targets, metric_name, k, num_resamples, seed))]
 #[expect(clippy::too_many_arguments, reason = "all are options of the measures")]

@@ -112,8 +112,7 @@ impl AllTriplets {
         embeddings: &[T],
         labels: &[u32],
     ) -> Result<Ranked, LossError> {
-        let points = Points::new(self.distance, embeddings, labels)?;
-        Ok(self.ranked::<f64>(&points))
+        Ok(self.in_double(&Points::new(self.distance, embeddings, labels)?))
     }
 
     /// The loss of a data set of any size: loss and census are those of [`of_batch`](Self::of_batch) to the
@@ -129,8 +128,7 @@ impl AllTriplets {
         embeddings: &[T],
         labels: &[u32],
     ) -> Result<Ranked, LossError> {
-        let points = Points::new(self.distance, embeddings, labels)?;
-        Ok(self.ranked::<f32>(&points))
+        Ok(self.in_single(&Points::new(self.distance, embeddings, labels)?))
     }
 
     /// Only the counts and mean distances of a batch; the gradient is empty.
@@ -139,9 +137,7 @@ impl AllTriplets {
     ///
     /// As [`of_batch`](Self::of_batch).
     pub fn counts<T: Copy + Into<f64>>(&self, embeddings: &[T], labels: &[u32]) -> Result<Ranked, LossError> {
-        let points = Points::new(self.distance, embeddings, labels)?;
-        let (sums, _) = all_triplets::<f32>(&points, self.margin, Wanted::Counts);
-        Ok(ranked(&points, &sums, Vec::new(), self.average))
+        Ok(self.counted(&Points::new(self.distance, embeddings, labels)?))
     }
 
     /// The stored form: M·∂L/∂d for every ordered pair, integers, `4·N²` bytes of them.
@@ -163,6 +159,22 @@ impl AllTriplets {
             row_of[sample] = row;
         }
         Ok(Coefficients { values, row_of })
+    }
+
+    // The work begins in functions that are not generic. Others would be compiled with the crate that calls
+    // them, by its settings.
+
+    fn in_double(&self, points: &Points) -> Ranked {
+        self.ranked::<f64>(points)
+    }
+
+    fn in_single(&self, points: &Points) -> Ranked {
+        self.ranked::<f32>(points)
+    }
+
+    fn counted(&self, points: &Points) -> Ranked {
+        let (sums, _) = all_triplets::<f32>(points, self.margin, Wanted::Counts);
+        ranked(points, &sums, Vec::new(), self.average)
     }
 
     fn ranked<T: Element>(&self, points: &Points) -> Ranked {

@@ -37,10 +37,14 @@ impl AllTriplets {
         negatives: &[Pair],
     ) -> Result<Ranked, LossError> {
         let points = listed(self.distance(), embeddings, num_samples, [positives, negatives])?;
+        Ok(self.of_listed(&points, positives, negatives))
+    }
+
+    fn of_listed(&self, points: &Points, positives: &[Pair], negatives: &[Pair]) -> Ranked {
         let mut gradient = vec![0.0; points.rows.len()];
         let (mut census, mut sum) = (Census::default(), 0.0);
         let [mut positive_sum, mut negative_sum] = [0.0; 2];
-        let (positives, negatives) = (by_anchor(&points, positives), by_anchor(&points, negatives));
+        let (positives, negatives) = (by_anchor(points, positives), by_anchor(points, negatives));
         let mut rest = negatives.as_slice();
         for positives in positives.chunk_by(|a, b| a.anchor == b.anchor) {
             let anchor = positives[0].anchor;
@@ -75,14 +79,14 @@ impl AllTriplets {
         negatives.iter().for_each(|pair| negative_sum += pair.distance);
         let count = census.denominator(self.average());
         let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
-        Ok(Ranked {
+        Ranked {
             loss: census.mean(sum, self.average()),
             gradient: points.gradient(gradient, if count == 0 { 0.0 } else { 1.0 / count as f64 }),
             census,
             batch: census,
             mean_positive_distance: mean(positive_sum, positives.len()),
             mean_negative_distance: mean(negative_sum, negatives.len()),
-        })
+        }
     }
 }
 
@@ -135,8 +139,7 @@ impl PairwiseRanking {
         negatives: &[Pair],
     ) -> Result<[PairSum; 2], LossError> {
         let points = listed(self.distance(), embeddings, num_samples, [positives, negatives])?;
-        let sum = |pairs: &[Pair], same| self.sum(&points, pairs.iter().copied(), same);
-        Ok([sum(positives, true), sum(negatives, false)])
+        Ok([self.sum_of_listed(&points, positives, true), self.sum_of_listed(&points, negatives, false)])
     }
 
     /// As [`of_pairs`](Self::of_pairs), of every pair of a batch `[N, D]` with labels `[N]`, each once. No
@@ -151,11 +154,16 @@ impl PairwiseRanking {
         labels: &[u32],
     ) -> Result<[PairSum; 2], LossError> {
         let points = listed(self.distance(), embeddings, labels.len(), [&[], &[]])?;
-        let sum = |same: bool| {
-            let pairs = (0..labels.len()).flat_map(|a| (a + 1..labels.len()).map(move |b| [a, b]));
-            self.sum(&points, pairs.filter(|&[a, b]| (labels[a] == labels[b]) == same), same)
-        };
-        Ok([sum(true), sum(false)])
+        Ok([self.sum_of_batch(&points, labels, true), self.sum_of_batch(&points, labels, false)])
+    }
+
+    fn sum_of_listed(&self, points: &Points, pairs: &[Pair], same: bool) -> PairSum {
+        self.sum(points, pairs.iter().copied(), same)
+    }
+
+    fn sum_of_batch(&self, points: &Points, labels: &[u32], same: bool) -> PairSum {
+        let pairs = (0..labels.len()).flat_map(|a| (a + 1..labels.len()).map(move |b| [a, b]));
+        self.sum(points, pairs.filter(|&[a, b]| (labels[a] == labels[b]) == same), same)
     }
 
     fn sum(&self, points: &Points, pairs: impl Iterator<Item = Pair>, same: bool) -> PairSum {
