@@ -2,6 +2,8 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "serve")]
+use crate::commands::serve;
 use crate::commands::{
     backbones, calibrate, completions, data, demo, distill, embed, eval, export, label, loss, models, path,
     predict, report, search, self_train, train,
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Embed(embed::Args),
     Search(search::Args),
     Export(export::Args),
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
     Report(report::Args),
     Data(data::Args),
     Loss(loss::Args),
@@ -83,6 +87,8 @@ impl Command {
             Self::Embed(args) => embed::run(&args),
             Self::Search(args) => search::run(&args),
             Self::Export(args) => export::run(&args),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => serve::run(&args),
             Self::Report(args) => report::run(&args),
             Self::Data(args) => data::run(&args),
             Self::Loss(args) => loss::run(&args),
@@ -167,9 +173,14 @@ mod tests {
     #[test]
     fn examples_of_the_documents_can_be_run() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for name in
-            ["README.md", "docs/definitions.md", "docs/benchmarks.md", "docs/export.md", "bench/README.md"]
-        {
+        for name in [
+            "README.md",
+            "docs/definitions.md",
+            "docs/benchmarks.md",
+            "docs/export.md",
+            "docs/server.md",
+            "bench/README.md",
+        ] {
             let text = std::fs::read_to_string(root.join(name)).unwrap();
             // Every second part between fences is code.
             let code: String = text.split("```").skip(1).step_by(2).collect();

@@ -43,6 +43,9 @@ pub enum ExportError {
         /// What it says.
         reason: String,
     },
+    /// A page that classifies needs classes.
+    #[error("the model gives embeddings, and the page shows classes")]
+    NoClasses,
     /// A file that is no ONNX model, or none that mentor runs.
     #[error("{reason}")]
     NotOurs {
@@ -77,6 +80,7 @@ impl ExportError {
                 "install it with `cargo install --path crates/mentor-cli --features verify`",
                 "run the file with ONNX Runtime",
             ],
+            Self::NoClasses => &["export with --format onnx, triton or safetensors"],
             Self::Resizing { .. } => &["export with --input tensor"],
             _ => &[],
         };

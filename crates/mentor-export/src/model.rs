@@ -78,6 +78,21 @@ impl Tensors {
         self.0.contains_key(path)
     }
 
+    /// All of them, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.0.iter()
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::Tensor`] if there is none.
+    pub(crate) fn find(&self, path: &str) -> Result<&Tensor, ExportError> {
+        let missing = || ExportError::Tensor { path: path.to_owned(), problem: "is missing".to_owned() };
+        self.0.get(path).ok_or_else(missing)
+    }
+
     /// The tensor of this name, with the lengths of its `D` axes.
     ///
     /// # Errors
@@ -86,7 +101,7 @@ impl Tensors {
     /// of its shape or not finite.
     pub(crate) fn get<const D: usize>(&self, path: &str) -> Result<([usize; D], &[f32]), ExportError> {
         let problem = |problem: String| ExportError::Tensor { path: path.to_owned(), problem };
-        let tensor = self.0.get(path).ok_or_else(|| problem("is missing".to_owned()))?;
+        let tensor = self.find(path)?;
         let axes = <[usize; D]>::try_from(tensor.shape.as_slice())
             .map_err(|_| problem(format!("has the shape {:?}, and {D} axes are needed", tensor.shape)))?;
         let count = axes.iter().try_fold(1_usize, |product, &side| product.checked_mul(side));

@@ -19,5 +19,7 @@ pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod search;
 pub(crate) mod self_train;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 mod summary;
 pub(crate) mod train;

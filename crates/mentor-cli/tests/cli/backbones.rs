@@ -10,7 +10,7 @@ use crate::fixtures::{PER_CLASS, image_folder};
 use crate::{assert_fails, json, mentor, mentor_with, stderr, stdout};
 
 /// A safetensors file of a small network with made-up weights.
-fn weights(path: &Path) {
+pub(crate) fn weights(path: &Path) {
     let network = Architecture::find("mobilenetv2").unwrap();
     let (mut header, mut data) = (Map::new(), Vec::new());
     for (name, shape) in tensor_shapes(network, Layout::Timm) {

@@ -78,6 +78,42 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing_behind() {
     assert_fails(&mentor(dir.path(), "predict text.onnx a.png"), 3, "is no ONNX model");
 }
 
+#[test]
+fn folders_hold_the_model_and_are_new_or_written_into_by_force() {
+    let dir = tempfile::tempdir().unwrap();
+    image_folder(&dir.path().join("photos"), &["dark", "light"]);
+    assert!(mentor(dir.path(), "train --data photos --model mlp:8 --epochs 1 --out run").status.success());
+    let found = json(&mentor(dir.path(), "export run --format safetensors --out weights --json"));
+    assert_eq!((&found["names"], found["files"].as_array().unwrap().len()), (&"mentor".into(), 2));
+    let written = fs::read(dir.path().join("weights/model.safetensors")).unwrap();
+    assert_eq!(found["files"][1]["blake3"], blake3::hash(&written).to_hex().to_string());
+
+    assert!(mentor(dir.path(), "export run --format triton --out models").status.success());
+    let config = fs::read_to_string(dir.path().join("models/run/config.pbtxt")).unwrap();
+    assert!(config.contains("dims: [ 8 ]"), "the embedding is the hidden layer: {config}");
+    assert!(mentor(dir.path(), "export run --out same.onnx").status.success());
+    let same = fs::read(dir.path().join("same.onnx")).unwrap();
+    assert_eq!(fs::read(dir.path().join("models/run/1/model.onnx")).unwrap(), same);
+
+    let found = json(&mentor(dir.path(), "export run --format web --out site --verify --json"));
+    assert!(found["verification"]["pictures"]["num_pictures"].as_u64().unwrap() > 0, "{found}");
+    let report: Value = serde_json::from_slice(&fs::read(dir.path().join("site.json")).unwrap()).unwrap();
+    assert_eq!(report, found);
+    assert_eq!(fs::read(dir.path().join("site/model.onnx")).unwrap(), same);
+
+    let fails = |arguments: &str, what: &str| {
+        assert_fails(&mentor(dir.path(), &format!("export run {arguments}")), 2, what);
+    };
+    fails("--format web --out site", "is a folder with files in it");
+    fails("--format web --out same.onnx", "is a file");
+    fails("--format web --out no/site", "there is no folder no");
+    fails("--format web --out other --input tensor", "--input tensor is for");
+    fails("--format safetensors --out other --verify", "writes none");
+    assert!(mentor(dir.path(), "export run --format web --out site --force").status.success());
+    assert!(!dir.path().join("site.json").exists(), "it spoke of the files before");
+    assert!(!dir.path().join("other").exists());
+}
+
 /// What a device without space gives: the file is whole or not there.
 #[cfg(target_os = "linux")]
 #[test]

@@ -17,6 +17,7 @@ mod ranking;
 mod results;
 mod resume;
 mod self_train;
+mod serve;
 mod snapshots;
 mod strangers;
 

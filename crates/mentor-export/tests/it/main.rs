@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy's exception for tests reaches only test functions")]
 
 mod families;
+mod folders;
 mod pictures;
 mod strangers;
 

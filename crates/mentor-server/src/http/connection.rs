@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A connection that fails if its client takes nothing of an answer for some time. hyper has timeouts for what
-/// it reads alone.
+/// A connection that fails if its client takes nothing of an answer for some time. hyper has timeouts for
+/// what it reads alone.
 pub(crate) struct Connection {
     stream: TcpStream,
     patience: Duration,

@@ -11,8 +11,8 @@ pub struct HttpLimits {
     pub max_requests: usize,
     /// Bytes of a body; more get 413. Default 32 MiB.
     pub max_body_bytes: usize,
-    /// Bytes of all bodies together, from their heads until they are decoded. Further bodies wait, and get 503
-    /// if that takes longer than a body may. Default 256 MiB; at least those of one body.
+    /// Bytes of all bodies together, from their heads until they are decoded. Further bodies wait, and get
+    /// 503 if that takes longer than a body may. Default 256 MiB; at least those of one body.
     pub max_buffered_bytes: usize,
     /// Time for the head of a request, and of a connection between two requests. Then it is closed. Default
     /// 10 s.

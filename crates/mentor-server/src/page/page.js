@@ -90,7 +90,10 @@ at("file").addEventListener("change", async ({ target }) => {
   target.value = "";
   await take(files);
 });
-document.addEventListener("dragover", (event) => { event.preventDefault(); at("drop").classList.add("over"); });
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  at("drop").classList.add("over");
+});
 document.addEventListener("dragleave", () => at("drop").classList.remove("over"));
 document.addEventListener("drop", (event) => {
   event.preventDefault();

@@ -118,7 +118,8 @@ fn an_inference_request_that_is_wrong_is_refused_with_its_reason() {
     with("image", "UINT8", "[65,1,1,1]", &many).assert_refused(413, "at most 64 pictures");
     with("file", "BYTES", "[2]", "[\"\"]").assert_refused(400, "has 1 texts");
     with("file", "BYTES", "[1]", "[\"AAAA\"]").assert_refused(422, "picture 1: not an image");
-    infer(r#"{"inputs":[{"name":"image","datatype":"UINT8","shape":[1,1,1,1],"data":[1]}],"outputs":[{"name":"x"}]}"#)
+    let input = r#"{"name":"image","datatype":"UINT8","shape":[1,1,1,1],"data":[1]}"#;
+    infer(&format!(r#"{{"inputs":[{input}],"outputs":[{{"name":"x"}}]}}"#))
         .assert_refused(400, "no output x");
 }
 
