@@ -28,7 +28,7 @@ pub(crate) fn keyword_names(command: &str) -> Vec<String> {
 
 /// The run directory, whether the run is complete, the updates done if it was stopped, and the exception that
 /// stopped it.
-type TrainedRun<'py> = (PathBuf, bool, Option<u64>, Option<Bound<'py, PyAny>>);
+type Ending<'py> = (PathBuf, bool, Option<u64>, Option<Bound<'py, PyAny>>);
 
 /// Trains, and tells `observer` of each event: its kind and its values as JSON.
 #[pyfunction]
@@ -37,7 +37,7 @@ pub(crate) fn train<'py>(
     command: &str,
     arguments: Vec<(String, Vec<String>)>,
     observer: Bound<'py, PyAny>,
-) -> PyResult<TrainedRun<'py>> {
+) -> PyResult<Ending<'py>> {
     let tell = |(kind, values): (&str, String)| observer.call1((kind, values)).map(drop);
     let ended = compute_long(py, tell, |stop, events| {
         let observe = |event: &TrainEvent| {
