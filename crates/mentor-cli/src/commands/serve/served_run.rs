@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use mentor_metrics::classification::ranked;
 use mentor_metrics::retrieval::{Embeddings, nearest};
+use mentor_model::Head;
 use mentor_server::{Description, Neighbour, ServedModel};
 use mentor_train::{Rows, TrainedModel};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -58,7 +59,11 @@ impl Loader {
         let description = Description {
             name: run_name(run)?,
             architecture: trained.file.spec.architecture.clone(),
-            classes: trained.classes().to_vec(),
+            // An embedding model names those that it was trained on, and has no scores for them.
+            classes: match trained.file.spec.head {
+                Head::Classifier { .. } => trained.classes().to_vec(),
+                Head::Embedding { .. } => Vec::new(),
+            },
             format: trained.format().clone(),
             limits: trained.file.data.options.limits.clone(),
             embedding_size,
