@@ -55,6 +55,7 @@ pub(crate) struct Findings {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) teacher: Option<TeacherSummary>,
     pub(crate) baseline: Option<BaselineSummary>,
+    pub(crate) features_secs: Option<f64>,
     pub(crate) measures: BTreeMap<String, f64>,
 }
 
@@ -82,6 +83,7 @@ impl Findings {
         summary.certificate = self.certificate.or(summary.certificate.take());
         summary.teacher = self.teacher;
         summary.baseline = self.baseline;
+        summary.features_secs = self.features_secs;
         summary.measures.extend(self.measures);
     }
 }
