@@ -69,13 +69,12 @@ class Lab:
         """Accuracy of one training on the pictures that were not drawn.
 
         A frozen run chooses nothing by its validation split, so that they may be that split, and its
-        features are those of the first run. From scratch validation chooses the epoch, and they are the
-        test split.
+        features are those of the first run. Elsewhere they are the test split, which is opened once.
         """
         data, run = self.work / "data", self.work / "run"
         for folder in (data, run):
             shutil.rmtree(folder, ignore_errors=True)
-        frozen = "--backbone" in words
+        frozen = "--backbone" in words and "--fine-tune" not in words
         rest = "val" if frozen else "test"
         for name, paths in found.items():
             for path in paths:
@@ -119,7 +118,7 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, required=True)
     parser.add_argument("--backbone", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--slow-draws", type=int, default=5, help="draws of the network from scratch")
+    parser.add_argument("--slow-draws", type=int, default=5, help="draws of the networks that are trained")
     parser.add_argument("--only", default="", help="rows whose name holds this")
     parser.add_argument("--labels", type=int, nargs="+", default=[5, 10])
     args = parser.parse_args()
@@ -133,6 +132,7 @@ def main() -> None:
         mentor = lambda *words: lambda training: lab.accuracy(found, training, *words)
         sides = [
             ("frozen, mentor's softmax", args.draws, mentor(*frozen)),
+            ("fine-tuned, mentor's defaults", args.slow_draws, mentor(*frozen, "--fine-tune", 10)),
             ("frozen, scikit-learn's LogisticRegression", args.draws,
              lambda training: sklearn(found, features, training)),
             ("pixels at 32x32, scikit-learn's LogisticRegression", args.draws,

@@ -85,6 +85,8 @@ fn main() -> anyhow::Result<()> {
         nesterov: true,
         batch_size: args.batch_size,
         clip_norm: None,
+        weight_decay: None,
+        layer_decay: None,
     };
     let mut optimizer = Optimizer::new(plan, Penalty::default());
 

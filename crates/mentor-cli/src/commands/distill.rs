@@ -142,7 +142,16 @@ const INHERITED: Inherited = Inherited {
              [default: 20; on few images as many as make 300 updates]",
         ),
     ],
-    hidden: &["optimizer", "gap", "max_iterations", "certify", "backbone"],
+    hidden: &[
+        "optimizer",
+        "gap",
+        "max_iterations",
+        "certify",
+        "backbone",
+        "fine_tune",
+        "weight_decay",
+        "layer_decay",
+    ],
     shown_values: &[("loss", &["softmax", "contrastive", "triplet"])],
 };
 

@@ -183,8 +183,9 @@ const INHERITED: Inherited = Inherited {
             "augment",
             "Augment the labelled images at random, for teacher and baseline: none, flip (left to right), \
              shift or shift:N (pad and crop by up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, \
-             standard (shifts, flips, rotations by up to 10 degrees, random erasing), or rand-augment:N,M (N \
-             operations of magnitude M, 0 to 10) [default: shift]",
+             crop (a random part, enlarged to the whole), crop+flip, standard (shifts, flips, rotations by \
+             up to 10 degrees, random erasing), or rand-augment:N,M (N operations of magnitude M, 0 to 10) \
+             [default: shift]",
         ),
         (
             "model",
@@ -233,6 +234,9 @@ const INHERITED: Inherited = Inherited {
     ],
     hidden: &[
         "backbone",
+        "fine_tune",
+        "weight_decay",
+        "layer_decay",
         "init_from",
         "freeze",
         "split_by",

@@ -146,7 +146,9 @@ fn of_backbone(summary: &Summary) -> Vec<(&'static str, String)> {
     let mut lines = vec![("backbone", format!("{} ({})", backbone.architecture, backbone.licence))];
     let measure = |name: &str| summary.measures.get(name).copied();
     if let Some(accuracy) = measure("cross_validation_accuracy") {
-        lines.push(("cross-validated", format!("{accuracy:.4}, of the training images")));
+        let by =
+            if measure("head_l2").is_some() { ", by the head before the layers were trained" } else { "" };
+        lines.push(("cross-validated", format!("{accuracy:.4}, of the training images{by}")));
     }
     if let (Some(mean), Some(neighbour), Some(pixels)) = (
         measure("nearest_mean_accuracy"),

@@ -254,3 +254,26 @@ fn photographs_take_the_network_of_the_folder_that_is_named_for_them() {
     let without = mentor_with(dir.path(), &["train", "photos", "--epochs", "1", "--out", "linear"]);
     assert!(stderr(&without).contains("--backbone FILE"), "{}", stderr(&without));
 }
+
+#[test]
+fn what_cannot_be_fine_tuned_is_said_in_one_line_before_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    image_folder(&at("photos"), &["cat", "dog"]);
+    weights(&at("net.safetensors"));
+    let mut bytes = fs::read(at("net.safetensors")).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(at("nan.safetensors"), bytes).unwrap();
+    for (flags, status, what) in [
+        ("--fine-tune 3 --model cnn", 2, "--backbone"),
+        ("--backbone net.safetensors --fine-tune 0", 2, "fine_tune is 0"),
+        ("--backbone net.safetensors --fine-tune 2 --epochs 3", 2, "leave epochs out"),
+        ("--backbone net.safetensors --fine-tune 2 --freeze 12", 2, "stages are 1 to 7"),
+        ("--backbone nan.safetensors --fine-tune 2", 3, "nan.safetensors"),
+    ] {
+        let refused = mentor(dir.path(), &format!("train photos {flags} --out run"));
+        assert_fails(&refused, status, what);
+        assert!(!at("run").exists(), "{flags}");
+    }
+}

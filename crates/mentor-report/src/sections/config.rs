@@ -73,7 +73,8 @@ pub(crate) fn same_data_loss(runs: &[RunReport]) -> bool {
 /// What was trained, as text: `linear on digits`.
 pub(crate) fn subject(config: &Config) -> String {
     let backbone = config.model.backbone.as_ref().and_then(|file| file.file_name());
-    let backbone = backbone.map(|file| format!("a head on {}", file.to_string_lossy()));
+    let what = if config.model.fine_tune.is_some() { "fine-tuned" } else { "a head on" };
+    let backbone = backbone.map(|file| format!("{what} {}", file.to_string_lossy()));
     let model = backbone.as_deref().or(config.model.name.as_deref()).unwrap_or("a model");
     let source = config.data.source.as_deref().unwrap_or("unnamed data");
     let student = config.self_train.as_ref().and_then(|self_train| self_train.student.as_deref());
@@ -98,6 +99,7 @@ pub(crate) fn method(config: &Config) -> String {
         (true, false) => format!(", penalised by L1 (λ = {})", setting(l1)),
         (false, true) => format!(", penalised by L2 (λ = {})", setting(l2)),
         (false, false) if config.path.is_some() => ", with a penalty that cross-validation chose".to_owned(),
+        (false, false) if config.model.fine_tune.is_some() => ", without a penalty".to_owned(),
         (false, false) if config.model.backbone.is_some() => {
             ", penalised by L2 (λ chosen by cross-validation)".to_owned()
         }
@@ -105,10 +107,13 @@ pub(crate) fn method(config: &Config) -> String {
     };
     let optimizer = match config.optimizer.name.as_deref() {
         Some("gd") => "gradient descent on the whole training set".to_owned(),
-        Some("sgd") => match config.optimizer.batch_size {
-            Some(batch) => format!("minibatches of {batch}"),
-            None => "minibatches".to_owned(),
-        },
+        Some(name @ ("sgd" | "adamw")) => {
+            let by = if name == "adamw" { "AdamW on minibatches" } else { "minibatches" };
+            match config.optimizer.batch_size {
+                Some(batch) => format!("{by} of {batch}"),
+                None => by.to_owned(),
+            }
+        }
         Some("auto") => "a solver that stops at a proven gap".to_owned(),
         Some(other) => other.to_owned(),
         None if config.model.backbone.is_some() => "a solver, on features that stay as they are".to_owned(),

@@ -95,7 +95,12 @@ pub struct ModelConfig {
     /// head is trained on them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<PathBuf>,
-    /// Beginnings of names of parameters that are not trained, such as `stem` and `blocks.0`.
+    /// Epochs over which all layers of the backbone are trained together, after its head; absent leaves it
+    /// as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_tune: Option<usize>,
+    /// Beginnings of names of parameters that are not trained, such as `stem` and `blocks.0`; of a backbone
+    /// `stem` and numbers of stages from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Vec<String>>,
 }
@@ -148,8 +153,9 @@ pub struct PenaltyConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// `sgd` (minibatches), `gd` (one update from the exact gradient of the whole training set), or `auto`
-    /// (the solver that takes a linear classifier to `gap`).
+    /// `sgd` (minibatches), `gd` (one update from the exact gradient of the whole training set), `adamw`
+    /// (minibatches, each weight at a rate of its own), or `auto` (the solver that takes a linear classifier
+    /// to `gap`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Step size, greater than 0.
@@ -161,12 +167,19 @@ pub struct OptimizerConfig {
     /// Step along g + μ v instead of v.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
-    /// Samples of one forward pass: a minibatch of `sgd`, a chunk of `gd`.
+    /// Samples of one forward pass: a minibatch of `sgd` and `adamw`, a chunk of `gd`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<usize>,
     /// Largest global norm of the gradient; 0 leaves it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// λ of w ← w − η λ w, the decoupled decay of `adamw`, at least 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// What the learning rate of a layer is multiplied by for each layer behind it, greater than 0 and at
+    /// most 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f64>,
     /// Stop once the objective is proven to be within this share of its minimum, greater than 0; linear
     /// classifiers only.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -55,6 +55,7 @@ pub(crate) struct Findings {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) teacher: Option<TeacherSummary>,
     pub(crate) baseline: Option<BaselineSummary>,
+    pub(crate) features_secs: Option<f64>,
     pub(crate) measures: BTreeMap<String, f64>,
 }
 
@@ -87,6 +88,7 @@ impl Findings {
             summary.measures.insert("pixels_precision_at_1".to_owned(), precision_at_1);
             summary.measures.insert("beside_pixels_precision_at_1".to_owned(), embeddings_precision_at_1);
         }
+        summary.features_secs = self.features_secs;
         summary.measures.extend(self.measures);
     }
 }

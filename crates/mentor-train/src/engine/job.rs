@@ -1,7 +1,7 @@
 //! One training of one network.
 
 use burn::tensor::Device;
-use mentor_run::{Config, RunDir};
+use mentor_run::{BackboneRecord, Config, RunDir};
 
 use crate::engine::analysed::Analyse;
 use crate::engine::execution::Execution;
@@ -19,6 +19,8 @@ pub(crate) struct Job<'a> {
     pub(crate) analysis: Option<&'a dyn Analyse>,
     /// Where the run is kept, if it is.
     pub(crate) files: Option<Files<'a>>,
+    /// The pretrained network that the first weights are of, if they are.
+    pub(crate) backbone: Option<BackboneRecord>,
     /// The loss that the finished model is evaluated by.
     pub(crate) loss: &'a LossPlan,
     /// With gradients.

@@ -81,6 +81,7 @@ impl Trainee<'_> {
             objective,
             analysis: Some(objective),
             files: Some(Files { dir: run_dir, config }),
+            backbone: None,
             loss: &plan.loss,
             device,
             execution,

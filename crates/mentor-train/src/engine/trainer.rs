@@ -170,6 +170,7 @@ impl Trainer {
             objective,
             analysis: analysis.map(|scored| scored as &dyn Analyse),
             files: run_dir.as_ref().map(|dir| Files { dir, config }),
+            backbone: None,
             loss: &loss,
             device: execution.device().clone().autodiff(),
             execution,

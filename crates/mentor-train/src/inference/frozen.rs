@@ -27,11 +27,11 @@ struct Frozen {
 
 /// y = x W + b.
 #[derive(Module, Debug)]
-struct LinearHead {
+pub(crate) struct LinearHead {
     /// `[D, C]`
-    weight: Param<Tensor<2>>,
+    pub(crate) weight: Param<Tensor<2>>,
     /// `[C]`
-    bias: Param<Tensor<1>>,
+    pub(crate) bias: Param<Tensor<1>>,
 }
 
 /// A network that only computes; clones share it.

@@ -11,6 +11,7 @@ pub(crate) mod model_loss;
 pub(crate) mod rows;
 pub(crate) mod speed;
 pub(crate) mod trained_model;
+pub(crate) mod tuned;
 pub(crate) mod weights;
 
 pub use first_weights::{FirstWeights, first_weights};

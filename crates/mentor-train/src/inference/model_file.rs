@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inference::model_file_2::ModelFile2;
 use crate::inference::model_loss::ModelLoss;
+use crate::inference::tuned;
 
 /// `model.json`: what is needed to use `model.safetensors`. Every value is resolved: none means "default".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,8 @@ pub struct ModelFile {
     pub format: u32,
     /// The network.
     pub spec: ModelSpec,
-    /// The pretrained network that the features are from, if they are: its weights are in `backbone.weights`.
+    /// The pretrained network that the model is of. Where it stayed as it is, its weights are in
+    /// `backbone.weights`; where it was fine-tuned, the weights are all the model's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backbone: Option<BackboneRecord>,
     /// Class names, in the order of the scores.
@@ -132,6 +134,12 @@ impl ModelFile {
             calibration: old.calibration,
             spec,
         })
+    }
+
+    /// Whether the weights of a pretrained network are in a file beside the model's own.
+    #[must_use]
+    pub fn has_backbone_file(&self) -> bool {
+        self.backbone.is_some() && !self.spec.architecture.starts_with(tuned::PREFIX)
     }
 
     /// That its parts fit each other. The network is checked where it is built.

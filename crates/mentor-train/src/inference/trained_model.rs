@@ -20,6 +20,7 @@ use crate::inference::frozen::described_model;
 use crate::inference::model_file::ModelFile;
 use crate::inference::model_loss::ModelLoss;
 use crate::inference::rows::{PredictError, Predictions, Rows};
+use crate::inference::tuned::described_tuned;
 use crate::inference::weights::WeightStatistics;
 
 /// Images of one pass of [`TrainedModel::predict`].
@@ -98,7 +99,7 @@ impl TrainedModel {
     pub fn load(run: &Path, device: &Device) -> Result<Self, LoadError> {
         let run_dir = RunDir::open(run)?;
         let file = ModelFile::read(&run_dir)?;
-        let below = file.backbone.is_some().then(|| run_dir.read(BACKBONE_FILE, MAX_WEIGHTS)).transpose()?;
+        let below = file.has_backbone_file().then(|| run_dir.read(BACKBONE_FILE, MAX_WEIGHTS)).transpose()?;
         let model = described(&file, below.as_deref(), run, device)?;
         Self::of_run(&run_dir, file, model, device)
     }
@@ -128,7 +129,7 @@ impl TrainedModel {
         let weights = read_named(&folder.join("model.safetensors"), MAX_WEIGHTS)?;
         let file = parse(&description)?;
         let below = folder.join(BACKBONE_FILE);
-        let below = file.backbone.is_some().then(|| read_named(&below, MAX_WEIGHTS)).transpose()?;
+        let below = file.has_backbone_file().then(|| read_named(&below, MAX_WEIGHTS)).transpose()?;
         let model = described(&file, below.as_deref(), folder, device)?;
         Self::new(file, load_safetensors(model, &weights)?, device, "the model")
     }
@@ -362,6 +363,11 @@ fn described(
     device: &Device,
 ) -> Result<Model, LoadError> {
     let ModelFile { spec, backbone, .. } = file;
+    if let (Some(_), Some(model)) =
+        (backbone, described_tuned(&spec.architecture, spec.input, spec.head, device))
+    {
+        return model.map_err(|reason| LoadError::Description { reason });
+    }
     match (backbone, below) {
         (None, _) => Ok(Model::new(spec, 0, device)?),
         (Some(record), Some(weights)) => described_model(record, spec.input, spec.head, weights, device)

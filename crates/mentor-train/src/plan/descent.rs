@@ -3,7 +3,7 @@
 use mentor_run::{Config, OptimizerConfig, ScheduleConfig, TrainingConfig};
 
 /// The options of an optimiser that goes step by step, and whether the user has set them.
-pub(super) fn options(config: &Config) -> [(&'static str, bool); 13] {
+pub(super) fn options(config: &Config) -> [(&'static str, bool); 15] {
     let OptimizerConfig {
         name: _,
         gap: _,
@@ -13,6 +13,8 @@ pub(super) fn options(config: &Config) -> [(&'static str, bool); 13] {
         nesterov,
         batch_size,
         clip_norm,
+        weight_decay,
+        layer_decay,
     } = &config.optimizer;
     let ScheduleConfig { name: schedule, warmup_epochs, step_epochs, step_factor } = &config.schedule;
     let TrainingConfig { epochs, min_updates, patience, ema, checkpoint_secs: _, certify: _, seed: _ } =
@@ -23,6 +25,8 @@ pub(super) fn options(config: &Config) -> [(&'static str, bool); 13] {
         ("nesterov", nesterov.is_some()),
         ("batch_size", batch_size.is_some()),
         ("clip_norm", clip_norm.is_some()),
+        ("weight_decay", weight_decay.is_some()),
+        ("layer_decay", layer_decay.is_some()),
         ("schedule", schedule.is_some()),
         ("warmup_epochs", warmup_epochs.is_some()),
         ("step_epochs", step_epochs.is_some()),

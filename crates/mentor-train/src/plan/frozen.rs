@@ -1,4 +1,4 @@
-//! A linear head on the features of a pretrained network that stays as it is.
+//! A linear head on the features of a pretrained network, which stays as it is or is trained after the head.
 
 use std::path::PathBuf;
 
@@ -32,11 +32,15 @@ impl FrozenPlan {
     /// Checks the whole configuration: of a head that a solver finds most of it says nothing.
     pub(crate) fn check(file: PathBuf, config: &Config, loss: &LossPlan, check: &mut Checker) -> Self {
         let idle = without_effect(config);
-        check.check(idle.is_empty(), || {
-            format!(
-                "backbone keeps a pretrained network as it is, and a solver finds its head: leave {} out",
+        check.check(idle.is_empty(), || match config.model.fine_tune {
+            None => format!(
+                "backbone keeps a pretrained network as it is, and a solver finds its head: leave {} out, or \
+                 train all layers with `model.fine_tune`",
                 idle.join(", ")
-            )
+            ),
+            Some(_) => {
+                format!("fine_tune trains the network of backbone as it is: leave {} out", idle.join(", "))
+            }
         });
         match loss {
             LossPlan::Ranking(_) => check.problems.push(format!(
@@ -63,7 +67,7 @@ impl FrozenPlan {
         Self { file, penalty }
     }
 
-    /// The configuration that makes this plan, but for the loss.
+    /// The configuration that makes this plan, but for the loss and how all layers are trained.
     pub(crate) fn to_config(&self, source: &str, options: &OpenOptions, seed: u64) -> Config {
         let mut config = Config::default();
         config.data.source = Some(source.to_owned());
@@ -106,8 +110,64 @@ fn without_effect(config: &Config) -> Vec<&'static str> {
         ("self_train", config.self_train.is_some()),
     ];
     let fields = before.into_iter().chain(descent::options(config)).chain(after);
-    fields.filter(|(_, set)| *set).map(|(name, _)| name).collect()
+    let is_idle = |name: &str| config.model.fine_tune.is_none() || !USED_BY_FINE_TUNING.contains(&name);
+    fields.filter(|&(name, set)| set && is_idle(name)).map(|(name, _)| name).collect()
 }
+
+/// Fields that a head has no use for, and the training of all layers has.
+const USED_BY_FINE_TUNING: [&str; 16] = [
+    "augment",
+    "freeze",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "nesterov",
+    "batch_size",
+    "clip_norm",
+    "weight_decay",
+    "layer_decay",
+    "schedule",
+    "warmup_epochs",
+    "step_epochs",
+    "step_factor",
+    "min_updates",
+    "ema",
+];
+
+/// The configuration of the training of all layers: what the user says, and what suits few photographs.
+pub(crate) fn fine_tuning(config: &Config, epochs: usize, check: &mut Checker) -> Config {
+    check.check(epochs > 0, || "fine_tune is 0, and must be at least 1: leave it out to train a head".into());
+    let known = config.optimizer.name.as_deref().is_none_or(|name| ["adamw", "sgd"].contains(&name));
+    check.check(known, || "fine_tune is for minibatches: set `optimizer.name` to adamw or sgd".into());
+    let mut of_layers = Config {
+        optimizer: config.optimizer.clone(),
+        schedule: config.schedule.clone(),
+        training: config.training.clone(),
+        ..Config::default()
+    };
+    of_layers.data.augment = Some(config.data.augment.unwrap_or(Augment::Crop { flip: true }));
+    let Config { optimizer, training, .. } = &mut of_layers;
+    let is_adamw = optimizer.name.get_or_insert_with(|| "adamw".to_owned()) == "adamw";
+    optimizer.batch_size.get_or_insert(BATCH_SIZE);
+    optimizer.learning_rate.get_or_insert(if is_adamw { ADAMW_RATE } else { SGD_RATE });
+    optimizer.layer_decay.get_or_insert(LAYER_DECAY);
+    optimizer.clip_norm.get_or_insert(CLIP_NORM);
+    training.epochs = Some(epochs.max(1));
+    training.min_updates.get_or_insert(MIN_UPDATES);
+    of_layers
+}
+
+/// Images of an update.
+const BATCH_SIZE: usize = 16;
+/// Rate of the head with `adamw`, and with `sgd`.
+const ADAMW_RATE: f64 = 3e-4;
+const SGD_RATE: f64 = 3e-3;
+/// What the rate of a stage is multiplied by for each stage behind it.
+const LAYER_DECAY: f64 = 0.75;
+/// Largest norm of the gradient.
+const CLIP_NORM: f64 = 1.0;
+/// Updates at least: a few images make one or two an epoch.
+const MIN_UPDATES: u64 = 60;
 
 #[cfg(test)]
 mod tests {
@@ -133,6 +193,26 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_of_all_layers_goes_to_a_configuration_and_back() {
+        for text in [
+            "model.fine_tune = 10",
+            "model = { fine_tune = 1, freeze = ['stem', '1'] }\npenalty.l2 = 0.01\ntraining.min_updates = 0",
+            "model.fine_tune = 5\noptimizer = { name = 'sgd', layer_decay = 1.0 }\ntraining.ema = 0.9",
+            "model.fine_tune = 5\ndata.augment = 'none'\nschedule.name = 'constant'",
+        ] {
+            let text = text
+                .replace("model.", "model.backbone = 'b.pth'\nmodel.")
+                .replace("model = {", "model = { backbone = 'b.pth',");
+            let config = Config::from_toml(&format!("data.source = 'photos'\n{text}"), "test", &[]).unwrap();
+            let first = Plan::try_from(config).unwrap();
+            assert!(matches!(first.recipe(), Recipe::FineTune(_)), "{text}");
+            let config = first.to_config();
+            let second = Plan::try_from(config.clone()).unwrap();
+            assert_eq!((second.to_config(), second.training()), (config, first.training()), "{text}");
+        }
+    }
+
+    #[test]
     fn what_would_have_no_effect_is_refused_by_name() {
         for (text, what) in [
             ("model.name = 'cnn'\noptimizer.momentum = 0.5", "leave model, momentum out"),
@@ -143,6 +223,11 @@ mod tests {
             ("penalty.l2 = 0.0", "l2 is 0"),
             ("loss = { name = 'svm', margin = 0.0 }", "margin is 0"),
             ("self_train = {}", "leave self_train out"),
+            ("model.fine_tune = 0", "fine_tune is 0"),
+            ("model.fine_tune = 2\ntraining.epochs = 3", "leave epochs out"),
+            ("model.fine_tune = 2\nmodel.name = 'cnn'", "leave model out"),
+            ("model.fine_tune = 2\noptimizer.name = 'gd'", "adamw or sgd"),
+            ("optimizer.weight_decay = 0.1", "leave weight_decay out"),
         ] {
             let error = plan(text).unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");

@@ -23,6 +23,7 @@ use mentor_run::{Config, DataConfig, ModelConfig};
 
 use self::checker::{BELOW_ONE, Checker};
 use self::distill::Student;
+use self::frozen::fine_tuning;
 use self::optimum::{Convex, Wanted, check_certify};
 use self::self_train::Taught;
 use self::training::Learner;
@@ -152,6 +153,9 @@ impl TryFrom<Config> for Plan {
         if let Some(file) = config.model.backbone.clone() {
             return Self::frozen(file, config, check);
         }
+        check.check(config.model.fine_tune.is_none(), || {
+            "fine_tune trains a pretrained network: name its file of weights as `model.backbone`".into()
+        });
         self_train::apply_defaults(&mut config);
         let (mut distill, self_train) = (config.distill.take(), config.self_train.take());
         let path = config.path.take();
@@ -251,19 +255,26 @@ impl Plan {
     fn frozen(file: PathBuf, config: Config, mut check: Checker) -> Result<Self, PlanError> {
         let loss = LossPlan::check(config.loss.clone(), &config.model, &config.data, &mut check);
         let source = source(&config.data, &mut check);
-        let recipe = Recipe::Frozen(FrozenPlan::check(file, &config, &loss, &mut check));
+        let frozen = FrozenPlan::check(file, &config, &loss, &mut check);
         let architecture = Architecture::linear();
+        let fine_tune = config.model.fine_tune;
         let learner = Learner {
-            architecture: Some(&architecture),
+            architecture: fine_tune.is_none().then_some(&architecture),
             is_noisy: false,
             loss: &loss,
             self_train: false,
             of_path: false,
             is_of_plan: true,
         };
-        let mut of_head = Config::default();
-        of_head.training.seed = config.training.seed;
-        let training = TrainingPlan::check(&of_head, &learner, &mut check);
+        let (recipe, of_training) = match fine_tune {
+            None => {
+                let mut of_head = Config::default();
+                of_head.training.seed = config.training.seed;
+                (Recipe::Frozen(frozen), of_head)
+            }
+            Some(epochs) => (Recipe::FineTune(frozen), fine_tuning(&config, epochs, &mut check)),
+        };
+        let training = TrainingPlan::check(&of_training, &learner, &mut check);
         let plan = Self {
             source,
             architecture,
@@ -273,7 +284,7 @@ impl Plan {
             training,
             recipe,
             init_from: None,
-            freeze: Vec::new(),
+            freeze: config.model.freeze.unwrap_or_default(),
             options: config.data.options,
             certify: false,
             feature_cache: None,
@@ -310,6 +321,9 @@ impl Plan {
         if let Recipe::Frozen(frozen) = &self.recipe {
             let config = frozen.to_config(&self.source, &self.options, self.training.seed);
             return Config { loss: self.loss.to_config(), ..config };
+        }
+        if let Recipe::FineTune(frozen) = &self.recipe {
+            return self.fine_tune_config(frozen);
         }
         let (mut model, mut data) = (ModelConfig::default(), DataConfig::default());
         if let LossPlan::Ranking(ranking) = &self.loss {
@@ -349,6 +363,27 @@ impl Plan {
             self_train: self.self_train().map(SelfTrainPlan::to_config),
             ..training
         }
+    }
+
+    fn fine_tune_config(&self, frozen: &FrozenPlan) -> Config {
+        let of_head = frozen.to_config(&self.source, &self.options, self.training.seed);
+        let of_layers = self.training.to_config();
+        let mut config = Config {
+            data: DataConfig { augment: of_layers.data.augment, ..of_head.data },
+            model: ModelConfig {
+                fine_tune: of_layers.training.epochs,
+                freeze: (!self.freeze.is_empty()).then(|| self.freeze.clone()),
+                ..of_head.model
+            },
+            penalty: of_head.penalty,
+            loss: self.loss.to_config(),
+            ..of_layers
+        };
+        // Absent would mean the default here.
+        config.optimizer.layer_decay.get_or_insert(1.0);
+        config.training.min_updates.get_or_insert(0);
+        (config.training.epochs, config.training.patience) = (None, None);
+        config
     }
 
     /// What its teachers are asked for, if it has teachers.

@@ -15,6 +15,8 @@ pub enum Recipe {
     Optimum(OptimumPlan),
     /// Labels, of which a linear head on a pretrained network learns; the network stays as it is.
     Frozen(FrozenPlan),
+    /// The same, and then of all layers of the network together.
+    FineTune(FrozenPlan),
     /// Teachers, and labels beside them.
     Distill(DistillPlan),
     /// Few labels, and many images without.

@@ -208,3 +208,26 @@ fn a_gap_refuses_by_name_what_is_not_convex_or_has_no_solver() {
         assert!(error.to_string().contains(what), "{text}: {error}");
     }
 }
+
+#[test]
+fn adamw_and_layer_decay_are_resolved_and_refused_by_name() {
+    let plan_of = |text: &str| plan(&format!("data.source = 'digits'\n{text}"));
+    let adamw = plan_of("optimizer = { name = 'adamw', layer_decay = 0.5 }").unwrap();
+    let optimizer = &adamw.training.optimizer;
+    assert_eq!((optimizer.weight_decay, optimizer.layer_decay), (Some(0.01), Some(0.5)));
+    assert_eq!((optimizer.learning_rate, optimizer.momentum, optimizer.nesterov), (1e-3, 0.0, false));
+    let config = adamw.to_config();
+    assert_eq!(Plan::try_from(config.clone()).unwrap().to_config(), config);
+    for (text, what) in [
+        ("model.fine_tune = 3", "`model.backbone`"),
+        ("optimizer.weight_decay = 0.1", "weight_decay is for adamw"),
+        ("optimizer = { name = 'adamw', weight_decay = -1.0 }", "weight_decay is -1"),
+        ("optimizer = { name = 'adamw', momentum = 0.9 }", "momentum is for sgd"),
+        ("optimizer.name = 'adamw'\npenalty.l2 = 1e-3", "adamw minimises no penalty"),
+        ("optimizer.layer_decay = 0.0", "layer_decay is 0"),
+        ("optimizer.layer_decay = 1.5", "layer_decay is 1.5"),
+    ] {
+        let error = plan_of(text).unwrap_err();
+        assert!(error.to_string().contains(what), "{text}: {error}");
+    }
+}

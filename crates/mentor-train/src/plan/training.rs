@@ -55,7 +55,16 @@ pub struct OptimizerPlan {
     pub batch_size: usize,
     /// Largest global norm of the gradient; `None` leaves the gradient as it is.
     pub clip_norm: Option<f64>,
+    /// λ of AdamW's decoupled decay, which may be 0; `None` updates by momentum instead of AdamW.
+    pub weight_decay: Option<f64>,
+    /// What the rate of a layer is multiplied by for each layer behind it; `None`: all layers have the same.
+    pub layer_decay: Option<f64>,
 }
+
+/// The rate of AdamW if the user names none: that of Adam's authors (Kingma and Ba 2015, algorithm 1).
+const ADAMW_RATE: f64 = 1e-3;
+/// The decay of AdamW if the user names none.
+const ADAMW_DECAY: f64 = 0.01;
 
 /// What is trained, as far as it decides how.
 pub(crate) struct Learner<'a> {
@@ -123,16 +132,19 @@ impl TrainingPlan {
             Shape::Cosine => ("cosine", None),
             Shape::Step { epochs, factor } => ("step", Some((epochs, factor))),
         };
+        let is_adamw = self.optimizer.weight_decay.is_some();
         Config {
             data: DataConfig { augment: Some(self.augment), ..DataConfig::default() },
             penalty: PenaltyConfig { l1: Some(self.penalty.l1()), l2: Some(self.penalty.l2()) },
             optimizer: OptimizerConfig {
-                name: Some(if self.optimizer.full_batch { "gd" } else { "sgd" }.to_owned()),
+                name: Some(self.optimizer.name().to_owned()),
                 learning_rate: Some(self.optimizer.learning_rate),
-                momentum: Some(self.optimizer.momentum),
-                nesterov: Some(self.optimizer.nesterov),
                 batch_size: Some(self.optimizer.batch_size),
                 clip_norm: Some(self.optimizer.clip_norm.unwrap_or(0.0)),
+                momentum: (!is_adamw).then_some(self.optimizer.momentum),
+                nesterov: (!is_adamw).then_some(self.optimizer.nesterov),
+                weight_decay: self.optimizer.weight_decay,
+                layer_decay: self.optimizer.layer_decay,
                 ..OptimizerConfig::default()
             },
             schedule: ScheduleConfig {
@@ -169,7 +181,7 @@ impl TrainingPlan {
 /// Whether the optimiser makes one update an epoch.
 fn full_batch(optimizer: &OptimizerConfig, of_path: bool, check: &mut Checker) -> bool {
     match optimizer.name.as_deref().unwrap_or("sgd") {
-        "sgd" => false,
+        "sgd" | "adamw" => false,
         "gd" => true,
         "auto" => {
             check.check(optimizer.gap.is_some() || of_path, || {
@@ -178,7 +190,8 @@ fn full_batch(optimizer: &OptimizerConfig, of_path: bool, check: &mut Checker) -
             false
         }
         other => {
-            check.problems.push(format!("optimizer \"{other}\" is not known; there are sgd, gd and auto"));
+            let known = "there are sgd, gd, adamw and auto";
+            check.problems.push(format!("optimizer \"{other}\" is not known; {known}"));
             false
         }
     }
@@ -197,6 +210,15 @@ fn check_exact(augment: Augment, learner: &Learner<'_>, check: &mut Checker) {
 }
 
 impl OptimizerPlan {
+    /// As configurations name it.
+    fn name(&self) -> &'static str {
+        match (self.full_batch, self.weight_decay) {
+            (true, _) => "gd",
+            (false, Some(_)) => "adamw",
+            (false, None) => "sgd",
+        }
+    }
+
     /// A ranking loss decides what a batch holds.
     pub(super) fn check_batches(&self, loss: &LossPlan, check: &mut Checker) {
         let Some(ranking) = loss.ranking() else { return };
@@ -225,9 +247,15 @@ impl OptimizerPlan {
         check: &mut Checker,
     ) -> Self {
         let batch_size = check.at_least_one("batch_size", config.batch_size.unwrap_or(defaults.batch_size));
-        let rate = config.learning_rate.unwrap_or_else(|| defaults.learning_rate(batch_size, full_batch));
+        let weight_decay = Self::check_adamw(config, (l1, l2), check);
+        let usual = || match weight_decay {
+            Some(_) => ADAMW_RATE,
+            None => defaults.learning_rate(batch_size, full_batch),
+        };
+        let rate = config.learning_rate.unwrap_or_else(usual);
         let learning_rate = check.f32("learning_rate", rate, POSITIVE.0, POSITIVE.1);
-        let momentum = check.f32("momentum", config.momentum.unwrap_or(0.9), BELOW_ONE.0, BELOW_ONE.1);
+        let momentum = if weight_decay.is_some() { 0.0 } else { 0.9 };
+        let momentum = check.f32("momentum", config.momentum.unwrap_or(momentum), BELOW_ONE.0, BELOW_ONE.1);
         let nesterov = config.nesterov.unwrap_or(momentum > 0.0 && l1 == 0.0);
         check.check(!nesterov || momentum > 0.0, || "nesterov needs a momentum greater than 0".into());
         check.check(!nesterov || l1 == 0.0, || {
@@ -245,6 +273,40 @@ impl OptimizerPlan {
         let clip_norm =
             check.f32("clip_norm", config.clip_norm.unwrap_or(0.0), NON_NEGATIVE.0, NON_NEGATIVE.1);
         let clip_norm = (clip_norm > 0.0).then_some(clip_norm);
-        Self { full_batch, learning_rate, momentum, nesterov, batch_size, clip_norm }
+        let layer_decay = config.layer_decay.map(|decay| {
+            let in_range: (fn(f64) -> bool, &str) = (|x| x > 0.0 && x <= 1.0, "in (0, 1]");
+            check.number("layer_decay", decay, in_range.0, in_range.1)
+        });
+        let layer_decay = layer_decay.filter(|&decay| decay != 1.0);
+        Self {
+            full_batch,
+            learning_rate,
+            momentum,
+            nesterov,
+            batch_size,
+            clip_norm,
+            weight_decay,
+            layer_decay,
+        }
+    }
+
+    /// The decay of AdamW, if that is the optimiser.
+    fn check_adamw(config: &OptimizerConfig, (l1, l2): (f64, f64), check: &mut Checker) -> Option<f64> {
+        if config.name.as_deref() != Some("adamw") {
+            check.check(config.weight_decay.is_none(), || {
+                "weight_decay is for adamw; the others penalise by `penalty.l2`, half of it".into()
+            });
+            return None;
+        }
+        check.check(l1 == 0.0 && l2 == 0.0, || {
+            "adamw minimises no penalty: set `optimizer.weight_decay` in place of l1 and l2".into()
+        });
+        for (name, set) in
+            [("momentum", config.momentum.is_some()), ("nesterov", config.nesterov == Some(true))]
+        {
+            check.check(!set, || format!("{name} is for sgd and gd: leave it out with adamw"));
+        }
+        let decay = config.weight_decay.unwrap_or(ADAMW_DECAY);
+        Some(check.f32("weight_decay", decay, NON_NEGATIVE.0, NON_NEGATIVE.1))
     }
 }

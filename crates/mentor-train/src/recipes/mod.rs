@@ -1,6 +1,7 @@
 //! The recipes: each says what is minimised and how a model is evaluated. They share one training loop.
 
 mod distill;
+mod fine_tune;
 mod frozen;
 mod labels;
 mod metric_learning;
@@ -33,7 +34,7 @@ pub use self::self_train::{LabelInput, Labelling, estimate_self_training, label}
 pub fn train(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
     if let Some(summary) = RunDir::completed(out, &plan.to_config())? {
         check_unchanged(plan, out)?;
-        if let Recipe::Frozen(frozen) = &plan.recipe {
+        if let Recipe::Frozen(frozen) | Recipe::FineTune(frozen) = &plan.recipe {
             frozen::check_unchanged(frozen, &summary)?;
         }
         return Ok(Outcome::AlreadyComplete(summary));
@@ -42,6 +43,7 @@ pub fn train(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outco
         Recipe::Labels => labels::train(plan, out, execution),
         Recipe::Optimum(optimum) => optimum::train(plan, optimum, out, execution),
         Recipe::Frozen(frozen) => frozen::train(plan, frozen, out, execution),
+        Recipe::FineTune(frozen) => fine_tune::train(plan, frozen, out, execution),
         Recipe::Distill(distill) => distill::train(plan, distill, out, execution),
         Recipe::SelfTrain(self_train) => self_train::train(plan, self_train, out, execution),
     }

@@ -104,6 +104,7 @@ fn solve(
         objective: &objective,
         analysis: Some(&objective),
         files: Some(Files { dir: &run_dir, config }),
+        backbone: None,
         loss: &plan.loss,
         device: execution.device().clone(),
         execution,

@@ -14,7 +14,7 @@ use crate::engine::optimum::{certify, features};
 use crate::engine::scored::Scored;
 use crate::engine::training_data::TrainingData;
 use crate::plan::loss::{LossPlan, ScoreLossPlan};
-use crate::plan::{Plan, TrainingPlan};
+use crate::plan::{Plan, Recipe, TrainingPlan};
 
 /// The mean of a loss on scores, judged by accuracy.
 pub(crate) struct Supervised<'a> {
@@ -83,7 +83,9 @@ impl Supervised<'_> {
 impl Analyse for Supervised<'_> {
     fn analyse(&self, ended: &Ended<'_>) -> Result<Findings, TrainError> {
         let Self { plan, data, loss, device, .. } = self;
-        let architecture = Some(&plan.architecture);
+        // A plan with a pretrained network has another one by name, which says nothing of it.
+        let is_tuned = matches!(plan.recipe, Recipe::FineTune(_));
+        let architecture = (!is_tuned).then_some(&plan.architecture);
         let certificate = if plan.certify { Some(self.certify(ended)?) } else { None };
         let found = Scored { architecture, training: &plan.training, data, loss, device }.analyse(ended)?;
         Ok(Findings { certificate, ..found })

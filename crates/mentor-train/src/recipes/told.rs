@@ -40,7 +40,7 @@ pub(super) fn tell_of_data(
 fn advice_on_photographs(plan: &Plan, data: &TrainingData) -> Option<String> {
     let [channels, height, width] = data.input();
     let resized = data.notes.iter().any(|note| matches!(note, Note::Resized { .. }));
-    if matches!(plan.recipe, Recipe::Frozen(_)) {
+    if matches!(plan.recipe, Recipe::Frozen(_) | Recipe::FineTune(_)) {
         return None;
     }
     let pixels = (plan.architecture.is_dense() && (channels > 1 || resized)).then(|| {

@@ -46,6 +46,8 @@ fn descend(golden: &Value, case: &Value, schedule: Schedule) -> Vec<Vec<f32>> {
         nesterov: case["options"]["nesterov"].as_bool().unwrap_or(false),
         batch_size: 1,
         clip_norm: case["max_norm"].as_f64().filter(|&norm| norm > 0.0),
+        weight_decay: None,
+        layer_decay: None,
     };
     // PyTorch's weight_decay d adds d·w to the gradient, ours 2 λ w.
     let mut optimizer =

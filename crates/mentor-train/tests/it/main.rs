@@ -3,6 +3,7 @@
 
 mod distill;
 mod endings;
+mod fine_tune;
 mod first_weights;
 mod golden;
 mod inference;

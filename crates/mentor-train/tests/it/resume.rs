@@ -14,6 +14,10 @@ const MLP: &str = "data.source = 'digits'\nmodel.name = 'mlp:16'\nmodel.dropout 
 const GD: &str = "data.source = 'digits'\nloss.name = 'svm'\noptimizer.name = 'gd'\npenalty.l2 = \
                   1e-3\ntraining.epochs = 12";
 
+const ADAMW: &str = "data.source = 'digits'\nmodel.name = 'cnn'\noptimizer = { name = 'adamw', batch_size = \
+                     256, weight_decay = 0.1, layer_decay = 0.7, clip_norm = 1.0 }\ntraining = { epochs = 2, \
+                     seed = 5, ema = 0.9 }";
+
 const TRIPLET: &str = "data = { source = 'digits', augment = 'shift' }\nmodel = \
                        { name = 'mlp:16', dropout = 0.1 }\n\
     loss.name = 'triplet'\ntraining = { epochs = 2, seed = 5 }";
@@ -36,7 +40,7 @@ pub(crate) fn without_seconds(out: &Path, summary: &Summary) -> (Summary, Vec<Me
 
 #[test]
 fn interrupted_anywhere_the_weights_and_metrics_are_the_same() {
-    for text in [MLP, GD, TRIPLET] {
+    for text in [MLP, GD, TRIPLET, ADAMW] {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
         let expected = complete(text, &whole);

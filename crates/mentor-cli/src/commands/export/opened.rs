@@ -24,7 +24,7 @@ pub(super) fn opened(args: &Args) -> Result<(TrainedModel, String, ExportModel),
     let trained = TrainedModel::load(&args.run, &Device::flex())?;
     if let Some(backbone) = &trained.file.backbone {
         let (run, network) = (shown_path(&args.run), &backbone.architecture);
-        let error = anyhow!("{run}: a head on the pretrained network {network}, which is not exported");
+        let error = anyhow!("{run}: stands on the pretrained network {network}, which is not exported");
         return Err(Failure::usage(error).help("train one of the networks that `mentor models` lists"));
     }
     let run_blake3 = blake3::hash(&RunDir::open(&args.run)?.model_json()?).to_hex().to_string();

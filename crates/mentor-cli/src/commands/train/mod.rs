@@ -160,10 +160,13 @@ fn default_out(plan: &Plan) -> PathBuf {
     let loss = match plan.recipe() {
         Recipe::Distill(_) => "distilled",
         Recipe::SelfTrain(_) => "self-trained",
+        Recipe::FineTune(_) => "tuned",
         _ => plan.loss().name(),
     };
     let model = match plan.recipe() {
-        Recipe::Frozen(frozen) => frozen.file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        Recipe::Frozen(frozen) | Recipe::FineTune(frozen) => {
+            frozen.file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        }
         _ => plan.architecture().to_string(),
     };
     let name = format!("{stem}-{model}-{loss}-{}", &hash[..6]);

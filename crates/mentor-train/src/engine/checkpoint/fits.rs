@@ -43,16 +43,16 @@ impl<'a> Fits<'a> {
         trainable.map(|tensor| tensor.values.len()).sum()
     }
 
-    /// What a checkpoint may have: the network four times, the trajectory, and names.
+    /// What a checkpoint may have: the network five times, the trajectory, and names.
     pub(super) fn max_bytes(&self) -> u64 {
-        let values = 4 * self.num_values() as u64 + MAX_VALUES as u64;
+        let values = 5 * self.num_values() as u64 + MAX_VALUES as u64;
         values * size_of::<f32>() as u64 + MAX_HEADER
     }
 
     /// What of the checkpoint is not of this run, or of no run. One of other data, or of other teachers, is
     /// no damage: whoever loads it says so.
     pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<(), String> {
-        let Checkpoint { progress, model, best, average, velocity, trajectory } = checkpoint;
+        let Checkpoint { progress, model, best, average, velocity, squares, trajectory } = checkpoint;
         let learned_from =
             |progress: &Progress| (progress.data_blake3.clone(), progress.lessons_blake3.clone());
         if learned_from(progress) != learned_from(self.start) {
@@ -73,15 +73,21 @@ impl<'a> Fits<'a> {
             }
         }
         // Before the first update and without momentum there is none.
-        let known = |velocity: &NamedTensor| {
+        let known = |tensor: &NamedTensor| {
             self.tensors
                 .iter()
-                .any(|own| own.trainable && own.path == velocity.path && own.shape == velocity.shape)
+                .any(|own| own.trainable && own.path == tensor.path && own.shape == tensor.shape)
         };
-        if let Some(other) = velocity.iter().find(|velocity| !known(velocity)) {
-            return Err(format!("its velocity {} {:?} is of no parameter", other.path, other.shape));
+        for (what, tensors) in [("velocity", velocity), ("mean square", squares)] {
+            if let Some(other) = tensors.iter().find(|tensor| !known(tensor)) {
+                return Err(format!("its {what} {} {:?} is of no parameter", other.path, other.shape));
+            }
+            finite(what, tensors)?;
         }
-        finite("velocity", velocity)?;
+        let is_adamw = self.training.optimizer.weight_decay.is_some();
+        if squares.len() != if is_adamw { velocity.len() } else { 0 } {
+            return Err("its moments are those of another optimiser".to_owned());
+        }
         let (points, values) = (progress.trajectory_steps.len(), trajectory.len());
         let wanted = Trajectory::new(self.epochs, self.num_params()).num_points(progress.epoch);
         if points != wanted || Some(values) != points.checked_mul(self.num_params()) {

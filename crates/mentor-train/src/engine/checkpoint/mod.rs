@@ -1,9 +1,9 @@
 //! Checkpoints: the whole state between two updates, in one file that is whole or not there.
 //!
 //! A checkpoint is a safetensors file. Tensors are named `model/PATH`, `best/PATH`, `velocity/PATH`,
-//! `average/PATH` and `trajectory`; its metadata holds the progress as JSON and the blake3 of everything
-//! else. The newest one that is intact and fits the run is loaded. Files of other names in the folder are not
-//! mentor's, and are left alone.
+//! `squares/PATH`, `average/PATH` and `trajectory`; its metadata holds the progress as JSON and the blake3 of
+//! everything else. The newest one that is intact and fits the run is loaded. Files of other names in the
+//! folder are not mentor's, and are left alone.
 
 mod error;
 mod fits;
@@ -36,6 +36,7 @@ impl Checkpoint {
             ("best", &self.best),
             ("average", &self.average),
             ("velocity", &self.velocity),
+            ("squares", &self.squares),
         ] {
             for tensor in parameters {
                 tensors.push((format!("{prefix}/{}", tensor.path), &tensor.shape, &tensor.values));
@@ -90,6 +91,7 @@ impl Checkpoint {
             best: Vec::new(),
             average: Vec::new(),
             velocity: Vec::new(),
+            squares: Vec::new(),
             trajectory: Vec::new(),
         };
         for (name, view) in &views {
@@ -104,6 +106,7 @@ impl Checkpoint {
                 Some(("best", path)) => checkpoint.best.push(named(path)),
                 Some(("average", path)) => checkpoint.average.push(named(path)),
                 Some(("velocity", path)) => checkpoint.velocity.push(named(path)),
+                Some(("squares", path)) => checkpoint.squares.push(named(path)),
                 _ if name == "trajectory" => checkpoint.trajectory = values,
                 _ => return Err(format!("it has an unknown tensor {name}")),
             }

@@ -78,8 +78,10 @@ pub(crate) struct Checkpoint {
     pub(crate) best: Vec<NamedTensor>,
     /// Moving average of the weights; empty where none is kept.
     pub(crate) average: Vec<NamedTensor>,
-    /// Velocity of each parameter; empty without momentum.
+    /// Velocity of each parameter, of AdamW its first moment; empty without momentum.
     pub(crate) velocity: Vec<NamedTensor>,
+    /// AdamW's second moment of each parameter; empty otherwise.
+    pub(crate) squares: Vec<NamedTensor>,
     /// Flattened weights after some epochs, one after the other.
     pub(crate) trajectory: Vec<f32>,
 }

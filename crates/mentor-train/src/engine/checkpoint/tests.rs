@@ -49,6 +49,7 @@ fn checkpoint(step: u64) -> Checkpoint {
         best: if epoch > 0 { filled(0.5) } else { Vec::new() },
         average: filled(0.75),
         velocity: filled(0.25),
+        squares: Vec::new(),
         trajectory: vec![2.0; 8 * num_points],
     }
 }

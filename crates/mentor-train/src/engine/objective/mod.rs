@@ -104,6 +104,12 @@ pub trait Objective {
         None
     }
 
+    /// Whether the weights of the last epoch are kept, and not those of the best one: where validation is too
+    /// small to choose by.
+    fn keeps_last(&self) -> bool {
+        false
+    }
+
     /// A sentence if training has nothing left to do, from the data loss of the last epoch.
     fn reason_to_stop(&self, _train_data_loss: f64) -> Option<String> {
         None

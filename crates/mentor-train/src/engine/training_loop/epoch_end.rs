@@ -105,7 +105,7 @@ impl Run<'_> {
 
     fn keep_if_best(&mut self, model: &Model, validation: Validation) {
         let best = self.progress.best.as_ref().map(|best| &best.validation);
-        if validation.is_better_than(best) {
+        if self.job.objective.keeps_last() || validation.is_better_than(best) {
             let train = Some(self.progress.last_train);
             self.progress.best = Some(Best { epoch: self.progress.epoch, validation, train });
             self.best = parameters(model);

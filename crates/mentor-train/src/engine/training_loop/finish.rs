@@ -84,6 +84,7 @@ pub(crate) fn complete(
     if let Some(files) = &job.files {
         findings.write(files.dir)?;
     }
+    summary.backbone.clone_from(&job.backbone);
     findings.complete(&mut summary);
     if let Some(files) = &job.files {
         files.dir.write_json("summary.json", &summary)?;
@@ -110,7 +111,7 @@ fn model_file(job: &Job<'_>, files: &Files<'_>, chosen: &Model, weights_blake3: 
     ModelFile {
         format: MODEL_FORMAT,
         spec: chosen.spec().clone(),
-        backbone: None,
+        backbone: job.backbone.clone(),
         classes: job.data.classes().to_vec(),
         preprocessing: job.data.preprocessing.clone(),
         loss: ModelLoss::from(job.loss),

@@ -58,7 +58,9 @@ impl<'a> Run<'a> {
                 return Err(other(TrainError::LessonsChanged));
             }
             model = with_parameters(model, checkpoint.model)?;
-            optimizer.restore(&model, checkpoint.velocity, &job.device.clone().without_autodiff());
+            let moments = [checkpoint.velocity, checkpoint.squares];
+            let inner = job.device.clone().without_autodiff();
+            optimizer.restore(&model, moments, checkpoint.progress.step, &inner);
             trajectory.steps = checkpoint.progress.trajectory_steps.clone();
             trajectory.values = checkpoint.trajectory;
             best = checkpoint.best;
@@ -132,6 +134,7 @@ impl<'a> Run<'a> {
             best: self.best.clone(),
             average: self.average.clone().unwrap_or_default(),
             velocity: self.optimizer.velocities(model),
+            squares: self.optimizer.squares(model),
             trajectory: self.trajectory.values.clone(),
         };
         self.journal.checkpoint(&checkpoint)?;

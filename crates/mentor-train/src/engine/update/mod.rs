@@ -2,5 +2,6 @@
 
 pub(crate) mod ema;
 pub(crate) mod gradients;
+mod layer_decay;
 pub(crate) mod optimizer;
 pub(crate) mod reduce;

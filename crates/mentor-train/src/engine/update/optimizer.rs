@@ -17,13 +17,16 @@
 //! (1 − μ), but not the threshold, and the weights would settle where λ₁ (1 − μ) is the penalty. Nesterov's
 //! form counts the newest gradient more than once, and has no such correction: a plan with L1 does not use
 //! it.
+//!
+//! `adamw` has an update of its own, [`AdamWUpdate`], with the same clipping; its decay is of weights only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::engine::update::gradients::ParameterTensors;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use crate::engine::update::layer_decay::rate_factors;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use mentor_kernels::SgdUpdate;
+use mentor_kernels::{AdamWUpdate, SgdUpdate};
 use mentor_loss::Penalty;
 use mentor_model::{Model, NamedTensor, is_penalised};
 
@@ -35,14 +38,26 @@ use crate::plan::OptimizerPlan;
 pub struct Optimizer {
     plan: OptimizerPlan,
     penalty: Penalty,
-    /// v of each parameter; empty before the first update and without momentum.
+    /// v of each parameter, of AdamW its m; empty before the first update and without momentum.
     velocity: ParameterTensors,
+    /// AdamW's v, the mean square of the gradient.
+    squares: ParameterTensors,
+    /// Updates done.
+    num_updates: u64,
+    /// What the rate of each parameter is multiplied by, once the model is known.
+    rates: Option<HashMap<ParamId, f64>>,
 }
+
+/// AdamW's β₁ and β₂, those of its authors.
+const BETAS: [f64; 2] = [0.9, 0.999];
+/// AdamW's ε.
+const EPSILON: f64 = 1e-8;
 
 impl Optimizer {
     /// An optimiser at rest.
     pub fn new(plan: OptimizerPlan, penalty: Penalty) -> Self {
-        Self { plan, penalty, velocity: ParameterTensors::new() }
+        let (velocity, squares) = (ParameterTensors::new(), ParameterTensors::new());
+        Self { plan, penalty, velocity, squares, num_updates: 0, rates: None }
     }
 
     /// Updates `model` with the gradient of its data loss, at `learning_rate`.
@@ -56,24 +71,46 @@ impl Optimizer {
             // A gradient of norm 0 needs no clipping: the quotient is infinite, and the minimum 1.
             update.scale = (clip_norm / norm.sum.sqrt()).min(1.0);
         }
+        if let (None, Some(decay)) = (&self.rates, self.plan.layer_decay) {
+            self.rates = Some(rate_factors(&model, decay));
+        }
+        self.num_updates += 1;
         model.map(&mut Update { optimizer: self, gradients, update })
     }
 
-    /// The velocities by the path of their parameter, for a checkpoint.
+    /// The velocities by the path of their parameter, for a checkpoint; of AdamW its first moments.
     pub fn velocities(&self, model: &Model) -> Vec<NamedTensor> {
-        let mut collect = CollectVelocity { velocity: &self.velocity, path: Vec::new(), found: Vec::new() };
-        model.visit(&mut collect);
-        collect.found
+        collect(&self.velocity, model)
     }
 
-    /// Takes velocities back from a checkpoint.
-    pub fn restore(&mut self, model: &Model, velocities: Vec<NamedTensor>, device: &Device) {
-        let velocity = std::mem::take(&mut self.velocity);
-        let stored = velocities.into_iter().map(|tensor| (tensor.path.clone(), tensor)).collect();
-        let mut restore = RestoreVelocity { velocity, path: Vec::new(), stored, device };
-        model.visit(&mut restore);
-        self.velocity = restore.velocity;
+    /// AdamW's second moments by the path of their parameter, for a checkpoint; none of the others.
+    pub fn squares(&self, model: &Model) -> Vec<NamedTensor> {
+        collect(&self.squares, model)
     }
+
+    /// Takes velocities and second moments after `num_updates` back from a checkpoint.
+    pub fn restore(
+        &mut self,
+        model: &Model,
+        [velocities, squares]: [Vec<NamedTensor>; 2],
+        num_updates: u64,
+        device: &Device,
+    ) {
+        self.num_updates = num_updates;
+        for (tensors, stored) in [(&mut self.velocity, velocities), (&mut self.squares, squares)] {
+            let stored = stored.into_iter().map(|tensor| (tensor.path.clone(), tensor)).collect();
+            let mut restore =
+                RestoreTensors { tensors: std::mem::take(tensors), path: Vec::new(), stored, device };
+            model.visit(&mut restore);
+            *tensors = restore.tensors;
+        }
+    }
+}
+
+fn collect(tensors: &ParameterTensors, model: &Model) -> Vec<NamedTensor> {
+    let mut collect = CollectTensors { tensors, path: Vec::new(), found: Vec::new() };
+    model.visit(&mut collect);
+    collect.found
 }
 
 /// Adds the gradients of one more batch to a sum.
@@ -134,13 +171,54 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, weights, mapper);
         };
+        let weights = weights.inner();
+        let weights = match self.optimizer.plan.weight_decay {
+            Some(weight_decay) => self.adamw(id, weights, gradient, weight_decay),
+            None => self.descend(id, weights, gradient),
+        };
+        Param::from_mapped_value(id, weights.autodiff().require_grad(), mapper)
+    }
+}
+
+impl Update<'_> {
+    fn learning_rate(&self, id: ParamId) -> f64 {
+        let factor = self.optimizer.rates.as_ref().and_then(|rates| rates.get(&id));
+        self.update.learning_rate * factor.unwrap_or(&1.0)
+    }
+
+    fn adamw<const D: usize>(
+        &mut self,
+        id: ParamId,
+        weights: Tensor<D>,
+        gradient: Tensor<D>,
+        weight_decay: f64,
+    ) -> Tensor<D> {
+        let learning_rate = self.learning_rate(id);
+        let Optimizer { velocity, squares, num_updates, .. } = &mut *self.optimizer;
+        let update = AdamWUpdate {
+            learning_rate,
+            betas: BETAS,
+            epsilon: EPSILON,
+            weight_decay: if is_penalised(&weights.shape()) { weight_decay } else { 0.0 },
+            scale: self.update.scale,
+            step: *num_updates,
+        };
+        let moments = velocity.remove::<D>(id).zip(squares.remove::<D>(id)).map(|(m, v)| [m, v]);
+        let (weights, [m, v]) = update.apply(weights, gradient, moments);
+        velocity.register(id, m);
+        squares.register(id, v);
+        weights
+    }
+
+    fn descend<const D: usize>(&mut self, id: ParamId, weights: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
         let velocity = self.optimizer.velocity.remove::<D>(id);
-        let update = of_parameter(self.update, &weights.shape());
-        let (weights, velocity) = update.apply(weights.inner(), gradient, velocity);
+        let update = SgdUpdate { learning_rate: self.learning_rate(id), ..self.update };
+        let update = of_parameter(update, &weights.shape());
+        let (weights, velocity) = update.apply(weights, gradient, velocity);
         if let Some(velocity) = velocity {
             self.optimizer.velocity.register(id, velocity);
         }
-        Param::from_mapped_value(id, weights.autodiff().require_grad(), mapper)
+        weights
     }
 }
 
@@ -149,13 +227,13 @@ fn of_parameter(update: SgdUpdate, shape: &[usize]) -> SgdUpdate {
     if is_penalised(shape) { update } else { SgdUpdate { l2_slope: 0.0, l1: 0.0, ..update } }
 }
 
-struct CollectVelocity<'a> {
-    velocity: &'a ParameterTensors,
+struct CollectTensors<'a> {
+    tensors: &'a ParameterTensors,
     path: Vec<String>,
     found: Vec<NamedTensor>,
 }
 
-impl ModuleVisitor for CollectVelocity<'_> {
+impl ModuleVisitor for CollectTensors<'_> {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }
@@ -165,21 +243,21 @@ impl ModuleVisitor for CollectVelocity<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(velocity) = self.velocity.get::<D>(param.id) {
-            let shape = velocity.dims().to_vec();
-            self.found.push(NamedTensor::new(self.path.join("."), shape, to_host(velocity)));
+        if let Some(tensor) = self.tensors.get::<D>(param.id) {
+            let shape = tensor.dims().to_vec();
+            self.found.push(NamedTensor::new(self.path.join("."), shape, to_host(tensor)));
         }
     }
 }
 
-struct RestoreVelocity<'a> {
-    velocity: ParameterTensors,
+struct RestoreTensors<'a> {
+    tensors: ParameterTensors,
     path: Vec<String>,
     stored: BTreeMap<String, NamedTensor>,
     device: &'a Device,
 }
 
-impl ModuleVisitor for RestoreVelocity<'_> {
+impl ModuleVisitor for RestoreTensors<'_> {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }
@@ -191,7 +269,7 @@ impl ModuleVisitor for RestoreVelocity<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(tensor) = self.stored.remove(&self.path.join(".")) {
             let data = TensorData::new(tensor.values, tensor.shape);
-            self.velocity.register(param.id, Tensor::<D>::from_data(data, self.device));
+            self.tensors.register(param.id, Tensor::<D>::from_data(data, self.device));
         }
     }
 }
@@ -221,6 +299,8 @@ mod tests {
             nesterov,
             batch_size: 1,
             clip_norm: None,
+            weight_decay: None,
+            layer_decay: None,
         };
         let mut optimizer = Optimizer::new(plan, penalty);
         let mut model =

@@ -22,26 +22,26 @@ const UNJUDGED: f64 = 1e-3;
 const GAPS: [f64; 2] = [1e-2, 1e-6];
 
 /// A linear classifier.
-pub(super) struct LinearHead {
+pub(in crate::recipes) struct LinearHead {
     /// `[D, C]`
-    pub(super) weight: Vec<f32>,
+    pub(in crate::recipes) weight: Vec<f32>,
     /// `[C]`
-    pub(super) bias: Vec<f32>,
+    pub(in crate::recipes) bias: Vec<f32>,
     /// λ of Σw².
-    pub(super) l2: f64,
+    pub(in crate::recipes) l2: f64,
     /// How far the objective can be from the least one, as a share of it.
-    pub(super) relative_gap: f64,
+    pub(in crate::recipes) relative_gap: f64,
     /// How λ was chosen, if it was.
-    pub(super) choice: Option<Choice>,
+    pub(in crate::recipes) choice: Option<Choice>,
 }
 
 /// What cross-validation says of the λ that it chose: means over all repetitions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Choice {
-    pub(super) num_folds: usize,
-    pub(super) num_repeats: usize,
+pub(in crate::recipes) struct Choice {
+    pub(in crate::recipes) num_folds: usize,
+    pub(in crate::recipes) num_repeats: usize,
     /// Share of the images left out that were classified right.
-    pub(super) accuracy: f64,
+    pub(in crate::recipes) accuracy: f64,
 }
 
 /// Finds the head of `task`, penalised as `penalty` says and not as the task does; `seed` decides the folds.

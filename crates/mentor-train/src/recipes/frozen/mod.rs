@@ -22,6 +22,7 @@ use mentor_run::files::read_named;
 use mentor_run::{BACKBONE_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT, RunDir, Summary, TrainEvent};
 
 use self::baselines::baselines;
+pub(super) use self::head::LinearHead as Head;
 use self::head::LinearHead;
 use crate::analysis::trajectory::Trajectory;
 use crate::analysis::{classifier, embeddings, subject::Subject};
@@ -55,7 +56,7 @@ pub(super) fn train(
     out: &Path,
     execution: &Execution<'_>,
 ) -> Result<Outcome, TrainError> {
-    match Work::begin(plan, frozen, out, execution)? {
+    match Work::begin(plan, frozen, out, execution, |_, _| Ok(()))? {
         Begun::Complete(summary) => Ok(Outcome::AlreadyComplete(*summary)),
         Begun::Work(work) => match work.finish() {
             Ok(summary) => Ok(Outcome::Complete(summary)),
@@ -81,20 +82,20 @@ pub(super) fn check_unchanged(frozen: &FrozenPlan, summary: &Summary) -> Result<
     }
 }
 
-enum Begun<'a> {
+pub(super) enum Begun<'a> {
     Complete(Box<Summary>),
     Work(Box<Work<'a>>),
 }
 
 /// A head that is to be trained.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     plan: &'a Plan,
-    frozen: &'a FrozenPlan,
+    pub(super) frozen: &'a FrozenPlan,
     execution: &'a Execution<'a>,
-    run_dir: RunDir,
-    backbone: Arc<Backbone>,
-    data: TrainingData,
-    loss: ScoreLoss,
+    pub(super) run_dir: RunDir,
+    pub(super) backbone: Arc<Backbone>,
+    pub(super) data: TrainingData,
+    pub(super) loss: ScoreLoss,
     since: Instant,
 }
 
@@ -106,17 +107,20 @@ struct Judged<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn begin(
+    /// Reads network and data; a network that `check` refuses, for so many classes, begins no run.
+    pub(super) fn begin(
         plan: &'a Plan,
         frozen: &'a FrozenPlan,
         out: &Path,
         execution: &'a Execution<'a>,
+        check: impl FnOnce(&Backbone, usize) -> Result<(), TrainError>,
     ) -> Result<Begun<'a>, TrainError> {
         let since = Instant::now();
         let backbone = open(&frozen.file)?;
         let data = load(plan, &backbone)?;
         let LossPlan::Scores(loss) = &plan.loss else { unreachable!("the plan takes losses of classifiers") };
         let loss = loss.build(data.classes().len())?;
+        check(&backbone, data.classes().len())?;
         let config = plan.to_config();
         let run_dir = RunDir::create(out, &config)?;
         if run_dir.is_complete() {
@@ -135,11 +139,17 @@ impl<'a> Work<'a> {
         Ok(Begun::Work(Box::new(Self { plan, frozen, execution, run_dir, backbone, data, loss, since })))
     }
 
-    fn finish(&self) -> Result<Summary, TrainError> {
+    /// Validation images with labels.
+    fn val(&self) -> Option<&Arc<Dataset>> {
+        self.data.val.as_ref().filter(|val| val.is_labelled())
+    }
+
+    /// The features of the training images, and of those of validation if they have labels, and the seconds
+    /// that they took.
+    pub(super) fn features(&self) -> Result<(Vec<Vec<f32>>, f64), TrainError> {
         let Self { data, backbone, execution, .. } = self;
         let begun = Instant::now();
-        let val = data.val.as_ref().filter(|val| val.is_labelled());
-        let datasets: Vec<&Arc<Dataset>> = std::iter::once(&data.train).chain(val).collect();
+        let datasets: Vec<&Arc<Dataset>> = std::iter::once(&data.train).chain(self.val()).collect();
         let Features { rows, num_computed, num_found, warnings } = self.extractor().features(&datasets)?;
         let features_secs = begun.elapsed().as_secs_f64();
         warnings.into_iter().for_each(|warning| execution.warn(warning));
@@ -148,14 +158,19 @@ impl<'a> Work<'a> {
             "features of {} by {name} in {features_secs:.1} s, {num_found} of them kept from before",
             counted(num_computed + num_found, "image", "images")
         ));
+        Ok((rows, features_secs))
+    }
+
+    fn finish(&self) -> Result<Summary, TrainError> {
+        let Self { data, backbone, execution, .. } = self;
+        let (rows, features_secs) = self.features()?;
         let head = self.head(&rows[0])?;
-        self.tell_of_choice(&head);
         let device = execution.device();
         let judged = |dataset, features| -> Judged<'_> {
             Judged { dataset, features, results: results(&head, features, dataset, &self.loss, device) }
         };
         let train = judged(&data.train, &rows[0]);
-        let val = val.map(|val| judged(val, &rows[1]));
+        let val = self.val().map(|val| judged(val, &rows[1]));
         let parameters = (head.weight.clone(), head.bias.clone());
         let model = frozen_model(backbone, data.classes().len(), parameters, device)?;
         let mut summary = self.summary(&model, &head, &train, val.as_ref());
@@ -179,7 +194,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn head(&self, features: &[f32]) -> Result<LinearHead, TrainError> {
+    /// The head on the features of the training images; says how its λ was chosen.
+    pub(super) fn head(&self, features: &[f32]) -> Result<LinearHead, TrainError> {
         let Self { data, frozen, plan, execution, .. } = self;
         let task = LinearTask {
             features,
@@ -191,7 +207,9 @@ impl<'a> Work<'a> {
         };
         let stop = execution.stop();
         let stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
-        head::fit(&task, frozen.penalty, plan.training.seed, &stopped)
+        let head = head::fit(&task, frozen.penalty, plan.training.seed, &stopped)?;
+        self.tell_of_choice(&head);
+        Ok(head)
     }
 
     /// Says which λ was chosen, and how.

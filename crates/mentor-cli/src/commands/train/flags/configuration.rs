@@ -28,6 +28,7 @@ impl Args {
         take(&self.data, &mut data.source);
         take(&self.model, &mut model.name);
         take(&self.backbone, &mut model.backbone);
+        take(&self.fine_tune, &mut model.fine_tune);
         take(&self.dropout, &mut model.dropout);
         take(&self.stochastic_depth, &mut model.stochastic_depth);
         take(&self.init_from, &mut model.init_from);
@@ -58,6 +59,8 @@ impl Args {
         take(&self.momentum, &mut optimizer.momentum);
         take(&self.batch_size, &mut optimizer.batch_size);
         take(&self.clip_norm, &mut optimizer.clip_norm);
+        take(&self.weight_decay, &mut optimizer.weight_decay);
+        take(&self.layer_decay, &mut optimizer.layer_decay);
         take(&self.gap, &mut optimizer.gap);
         take(&self.max_iterations, &mut optimizer.max_iterations);
         take(&self.schedule, &mut schedule.name);
@@ -161,7 +164,8 @@ mod tests {
                      --on-bad-image skip --size 10x11 --channels 3 --keep-duplicates --resize fit-pad \
                      --mining all --average active --distance cosine --form hinge --embedding-size 12 \
             --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by \
-                     class --init-from run --freeze stem,blocks.0 --backbone b.pth";
+                     class --init-from run --freeze stem,blocks.0 --backbone b.pth --fine-tune 15 \
+                     --weight-decay 0.6 --layer-decay 0.7";
         let expected = "
             [data]
             source = 'digits'
@@ -187,6 +191,7 @@ mod tests {
             init_from = 'run'
             freeze = ['stem', 'blocks.0']
             backbone = 'b.pth'
+            fine_tune = 15
             [loss]
             name = 'softmax'
             mining = 'all'
@@ -204,6 +209,8 @@ mod tests {
             nesterov = false
             batch_size = 4
             clip_norm = 7.0
+            weight_decay = 0.6
+            layer_decay = 0.7
             [schedule]
             name = 'constant'
             warmup_epochs = 6.0

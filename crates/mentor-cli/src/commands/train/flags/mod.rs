@@ -25,6 +25,8 @@ Examples:
       a linear classifier that is proven to be within 0.01 % of the optimum
   mentor train --data photos/ --backbone lite0.pth --out runs/c
       features of a pretrained network, computed once, and a head in seconds: for photographs
+  mentor train --data photos/ --backbone lite0.pth --fine-tune 10 --out runs/d
+      the same head, and then all layers of the network together, in minutes
   mentor train --config run.toml --set optimizer.learning_rate=0.05
       a configuration from a file, changed in one place
 
@@ -53,9 +55,9 @@ pub(crate) struct Args {
     pub(super) data: Option<String>,
 
     /// Augment the training images at random: none, flip (left to right), shift or shift:N (pad and crop by
-    /// up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, standard (shifts, flips, rotations by up
-    /// to 10 degrees, random erasing), or rand-augment:N,M (N operations of magnitude M, 0 to 10) [default:
-    /// none]
+    /// up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, crop (a random part, enlarged to the
+    /// whole), crop+flip, standard (shifts, flips, rotations by up to 10 degrees, random erasing), or
+    /// rand-augment:N,M (N operations of magnitude M, 0 to 10) [default: none]
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     pub(super) augment: Option<String>,
 
@@ -135,6 +137,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub(super) backbone: Option<PathBuf>,
 
+    /// Train all layers of the --backbone over this many epochs, at least 1, after its head; the rest is then
+    /// adamw, --batch-size 16, --layer-decay 0.75 and --augment crop+flip where nothing else is said
+    #[arg(long, value_name = "EPOCHS", help_heading = "Model")]
+    pub(super) fine_tune: Option<usize>,
+
     /// Drop each hidden unit with this probability in training, from 0 to below 1 [default: 0]
     #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Model")]
     pub(super) dropout: Option<f64>,
@@ -149,7 +156,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RUN|FILE", help_heading = "Model")]
     pub(super) init_from: Option<PathBuf>,
 
-    /// Do not train the parameters whose names begin so, such as stem,blocks.0
+    /// Do not train the parameters whose names begin so, such as stem,blocks.0; a pretrained network has stem
+    /// and stages by number, such as stem,1,2
     #[arg(long, value_name = "PREFIX,...", value_delimiter = ',', help_heading = "Model")]
     pub(super) freeze: Option<Vec<String>>,
 
@@ -235,11 +243,12 @@ pub(crate) struct Args {
     pub(super) l2: Option<Lambda>,
 
     /// Choose the optimiser: sgd makes an update for each batch, gd one for each epoch, from the exact
-    /// gradient of all training images; auto is the solver of --gap [default: sgd]
+    /// gradient of all training images; adamw is sgd with a rate for each weight; auto is the solver of --gap
+    /// [default: sgd; with --fine-tune adamw]
     #[arg(
         long,
         value_name = "NAME",
-        value_parser = PossibleValuesParser::new(["sgd", "gd", "auto"]),
+        value_parser = PossibleValuesParser::new(["sgd", "gd", "adamw", "auto"]),
         help_heading = "Optimiser"
     )]
     pub(super) optimizer: Option<String>,
@@ -265,6 +274,16 @@ pub(crate) struct Args {
     /// Scale a gradient down to this Euclidean norm if it is longer, at least 0; 0 never does [default: 0]
     #[arg(long, value_name = "NORM", allow_hyphen_values = true, help_heading = "Optimiser")]
     pub(super) clip_norm: Option<f64>,
+
+    /// Let adamw shrink each weight by this share, times the learning rate, at an update, at least 0
+    /// [default: 0.01]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Optimiser")]
+    pub(super) weight_decay: Option<f64>,
+
+    /// Multiply the learning rate of a layer by this for each layer behind it, above 0 and at most 1, so that
+    /// the first layers move least [default: 1; with --fine-tune 0.75]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, help_heading = "Optimiser")]
+    pub(super) layer_decay: Option<f64>,
 
     /// Stop once the weights are proven to be optimal up to this share of the objective, above 0, such as
     /// 1e-4 for 0.01 %; linear classifiers only
