@@ -67,7 +67,8 @@ function draw() {
     $("picture").alt = picture.name;
   }
   $("guess").textContent = picture.predicted === null
-    ? picture.name : `${picture.name}: perhaps ${classes[picture.predicted]} (${percent(picture.confidence)})`;
+    ? picture.name
+    : `${picture.name}: perhaps ${classes[picture.predicted]} (${percent(picture.confidence)})`;
 }
 
 function drawGrid() {
@@ -79,7 +80,9 @@ function drawGrid() {
     image.src = `picture/${shown.index}?side=220`;
     image.alt = shown.name;
     card.append(image, percent(shown.confidence));
-    card.addEventListener("click", () => { card.ariaPressed = card.ariaPressed === "true" ? "false" : "true"; });
+    card.addEventListener("click", () => {
+      card.ariaPressed = card.ariaPressed === "true" ? "false" : "true";
+    });
     return card;
   }));
   $("confirm").textContent = `Confirm as ${state.classes[filter]} (Enter)`;
@@ -103,7 +106,8 @@ function build() {
     return button;
   }));
   const all = new Option("all pictures", "");
-  $("filter").replaceChildren(all, ...state.classes.map((name, index) => new Option(`probably ${name}`, index)));
+  const each = state.classes.map((name, index) => new Option(`probably ${name}`, index));
+  $("filter").replaceChildren(all, ...each);
 }
 
 $("picture").addEventListener("error", () => { $("picture").hidden = true; $("broken").hidden = false; });
@@ -127,7 +131,8 @@ $("undo").addEventListener("click", undo);
 $("unsure").addEventListener("click", () => answer({ why: "unsure" }));
 $("none").addEventListener("click", () => answer({ why: "none" }));
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.tagName === "SELECT") return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.target.tagName === "SELECT") return;
   const class_ = "123456789".indexOf(event.key);
   const act_ = {
     s: skip, u: () => answer({ why: "unsure" }), n: () => answer({ why: "none" }), z: undo, g: toggleGrid,
@@ -141,7 +146,8 @@ act("state").then(() => { if (state) { build(); draw(); } });
 setInterval(() => { if (!busy && state && !grid) ask(`state${query()}`).then((told) => {
   if (busy || grid) return;
   // The picture that somebody looks at stays.
-  state = { ...told, picture: told.picture && state.picture ? { ...told.picture, ...kept(told) } : told.picture };
+  const picture = told.picture && state.picture ? { ...told.picture, ...kept(told) } : told.picture;
+  state = { ...told, picture };
   draw();
 }).catch(() => {}); }, 3000);
 function kept(told) {
