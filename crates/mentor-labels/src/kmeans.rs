@@ -55,13 +55,24 @@ impl Clusters {
 /// assert_ne!(clusters.assigned[0], clusters.assigned[1]);
 /// ```
 pub fn kmeans(rows: &Rows<'_>, num_clusters: usize, seed: u64) -> Clusters {
-    let width = rows.width();
     let most = (ROWS_PER_CENTRE * num_clusters).max(MIN_FITTED);
+    kmeans_of_some(rows, num_clusters, seed, most, MAX_ROUNDS)
+}
+
+/// As [`kmeans`], fitted to at most `most` rows in at most `rounds` rounds.
+pub(crate) fn kmeans_of_some(
+    rows: &Rows<'_>,
+    num_clusters: usize,
+    seed: u64,
+    most: usize,
+    rounds: usize,
+) -> Clusters {
+    let width = rows.width();
     let sample = sampled(rows, most, seed);
     let fitted = sample.as_ref().map_or(*rows, |values| Rows::new(values, width));
     let mut centres = seeded(&fitted, num_clusters, seed);
     let mut assigned = assign(&fitted, &centres);
-    for _ in 0..MAX_ROUNDS {
+    for _ in 0..rounds {
         centres = means(&fitted, &assigned, &centres);
         let next = assign(&fitted, &centres);
         if next == assigned {

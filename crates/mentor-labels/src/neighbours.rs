@@ -2,11 +2,15 @@
 
 use mentor_simd::{PairTerm, Panels};
 
-use crate::kmeans::kmeans;
+use crate::kmeans::kmeans_of_some;
 use crate::rows::Rows;
 
 /// Up to so many rows every pair is looked at.
 const EXACT: usize = 8192;
+/// Rows that the centre of a cluster is fitted to, at most on average, and rounds: borders that are a little
+/// off lose nothing.
+const ROWS_PER_CENTRE: usize = 64;
+const ROUNDS: usize = 4;
 /// Clusters whose rows a row is compared with, beside its own.
 const NEAR_CLUSTERS: usize = 12;
 
@@ -38,7 +42,8 @@ pub fn neighbours(rows: &Rows<'_>, k: usize, seed: u64) -> Vec<Vec<Neighbour>> {
         return nearest(rows, &all, &all, k);
     }
     let width = rows.width();
-    let clusters = kmeans(rows, rows.len().isqrt(), seed);
+    let num_clusters = rows.len().isqrt();
+    let clusters = kmeans_of_some(rows, num_clusters, seed, ROWS_PER_CENTRE * num_clusters, ROUNDS);
     let members = clusters.members(width);
     let centres: Vec<u32> = (0..clusters.len(width) as u32).collect();
     let near = nearest(&Rows::new(&clusters.centres, width), &centres, &centres, NEAR_CLUSTERS);
