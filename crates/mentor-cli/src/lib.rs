@@ -17,6 +17,7 @@ mod commands;
 mod device;
 mod files;
 mod terminal;
+mod tracking;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -19,5 +19,6 @@ pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod search;
 pub(crate) mod self_train;
+mod sharding;
 mod summary;
 pub(crate) mod train;

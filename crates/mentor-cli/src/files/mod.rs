@@ -5,4 +5,5 @@ pub(crate) mod exported;
 pub(crate) mod images;
 pub(crate) mod limits;
 pub(crate) mod npy;
+pub(crate) mod shard_manifest;
 pub(crate) mod user_folders;

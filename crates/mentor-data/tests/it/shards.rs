@@ -240,6 +240,48 @@ fn bad_shards_are_refused_by_name() {
 }
 
 #[test]
+fn decoded_images_are_kept_in_one_file_and_a_changed_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [folder, tars, cache] = ["photos", "tars", "cache"].map(|name| dir.path().join(name));
+    photos(&folder);
+    write_tar(text(&folder), &tars, &OpenOptions::default()).unwrap();
+    let options = OpenOptions {
+        limits: Limits { max_memory_bytes: 100_000, ..Limits::default() },
+        size: Some([50, 60]),
+        ..OpenOptions::default()
+    };
+    let cached = OpenOptions { pixel_cache: Some(cache.clone()), ..options.clone() };
+    let files = || {
+        let entries = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<(PathBuf, u64)> =
+            entries.map(|path| (path.clone(), fs::metadata(&path).unwrap().len())).collect();
+        files.sort();
+        files
+    };
+    // The second time from the file, also of the same images in another form.
+    for data in [&folder, &folder, &tars] {
+        assert_eq!(seen(text(&folder), &options), seen(text(data), &cached));
+        let whole =
+            Source::open(text(data), &cached).unwrap().load_all_as(&mentor_data::ImageFormat::new(3, 50, 60));
+        assert!(!whole.unwrap().in_memory());
+    }
+    let written = files();
+    assert!(written.iter().any(|(_, length)| *length == 24 * 9_000 + 49 * 32), "{written:?}");
+    assert!(written.iter().all(|(path, _)| path.extension().unwrap() == "pixels"), "{written:?}");
+    for (path, _) in &written {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[77] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+    let source = Source::open(text(&folder), &cached).unwrap();
+    let error = source.load_all_as(&mentor_data::ImageFormat::new(3, 50, 60)).unwrap_err();
+    check_message(&error, &cache, &["image 0 is not the one that was written"]);
+    // What is cut short is no file of mentor's, and is written again.
+    written.iter().for_each(|(path, _)| fs::write(path, "cut").unwrap());
+    assert_eq!(seen(text(&folder), &options), seen(text(&folder), &cached));
+}
+
+#[test]
 fn a_shard_that_changed_under_its_index_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.tar");
