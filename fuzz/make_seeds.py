@@ -13,6 +13,7 @@ import re
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -54,6 +55,28 @@ def idx(kind, shape, values):
 def picture(bright, noise):
     """4x4 pixels, bright on the left or on the right."""
     return [(200 if (at % 4 < 2) == bright else 20) + (at * 7 + noise * 13) % 40 for at in range(16)]
+
+
+def shards():
+    """Images in class folders, and images with labels beside them."""
+    pictures = [png(4, picture(at % 2 == 0, at)) for at in range(8)]
+    folders = [(f"{'ab'[at % 2]}/{at}.png", data) for at, data in enumerate(pictures)]
+    keyed = [entry for at, data in enumerate(pictures) for entry in (
+        (f"{at}.png", data), (f"{at}.cls", b"01"[at % 2 : at % 2 + 1]),
+        (f"{at}.json", json.dumps({"id": f"i{at}", "label": "ab"[at % 2], "split": "train"}).encode()),
+    )]
+    long = [("d" * 150 + "/" + name, data) for name, data in folders]
+    forms = {"gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
+    for name, entries in (("folders", folders), ("keyed", keyed), ("long", long)):
+        for form, number in forms.items():
+            file = io.BytesIO()
+            with tarfile.open(fileobj=file, mode="w", format=number) as archive:
+                for entry, data in entries:
+                    member = tarfile.TarInfo(entry)
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+            for kind in (0, 1):
+                seed("tar", f"{name}-{form}-{kind}", bytes([kind]), file.getvalue())
 
 
 def arrays():
@@ -224,6 +247,7 @@ def dictionaries():
 
 def main():
     arrays()
+    shards()
     tables()
     pictures()
     mentor = str(pathlib.Path(sys.argv[1]).resolve())
@@ -234,4 +258,5 @@ def main():
     dictionaries()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ mod device;
 mod files;
 pub mod keywords;
 mod terminal;
+mod tracking;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Images in arrays: npz with the npy in it, IDX.
+//! Images in arrays and archives: npz with the npy in it, IDX, tar.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -52,6 +52,20 @@ pub fn npy(bytes: &[u8]) {
         archive.write_all(array).expect("memory");
     }
     npz(archive.finish().expect("memory").get_ref());
+}
+
+/// A shard of images, gzipped here if the first byte is odd.
+pub fn tar(bytes: &[u8]) {
+    let Some((&kind, shard)) = bytes.split_first() else { return };
+    let folder = folder("tar", |_| {});
+    if kind & 1 == 0 {
+        put(&folder.join("data.tar"), shard);
+        return open(&folder.join("data.tar"));
+    }
+    let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+    zipped.write_all(shard).expect("memory");
+    put(&folder.join("data.tar.gz"), &zipped.finish().expect("memory"));
+    open(&folder.join("data.tar.gz"));
 }
 
 fn header(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {

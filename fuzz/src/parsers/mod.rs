@@ -6,7 +6,7 @@ pub mod place;
 mod runs;
 mod tables;
 
-pub use arrays::{idx, npy, npz};
+pub use arrays::{idx, npy, npz, tar};
 pub use pictures::image;
 pub use runs::{config, metrics, record, report};
 pub use tables::{manifest, triplets};
@@ -15,11 +15,12 @@ pub use tables::{manifest, triplets};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Those of this module.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("image", image),
     ("npz", npz),
     ("npy", npy),
     ("idx", idx),
+    ("tar", tar),
     ("manifest", manifest),
     ("triplets", triplets),
     ("config", config),

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use mentor_backbone::{Backbone, BackboneError, read_picture};
 use mentor_data::{Limits, Reading, class_name, escape, natural_order, shown_path};
+use mentor_train::pseudo_labels::Shard;
 
 use crate::files::embeddings::Embedded;
-use crate::files::images;
+use crate::files::images::Found;
 use crate::files::limits::ImageLimits;
 use crate::files::user_folders::backbone_named;
 use crate::terminal::error::Failure;
@@ -36,24 +37,31 @@ pub(super) fn open(path: &Path, architecture: Option<&str>) -> Result<Backbone, 
 /// The images whose features are wanted.
 pub(super) struct Images<'a> {
     pub(super) paths: &'a [PathBuf],
+    /// What the paths hold.
+    pub(super) found: Found,
+    /// The part of it whose features are wanted.
+    pub(super) shard: Shard,
     /// Whether their classes are wanted too.
     pub(super) labelled: bool,
     pub(super) batch_size: usize,
     pub(super) limits: ImageLimits,
 }
 
-/// The features of every image that the paths name.
+/// The features of every image of the part.
 pub(super) fn embed(
     weights: &Path,
     architecture: Option<&str>,
-    wanted: &Images<'_>,
+    wanted: Images<'_>,
 ) -> Result<Embedded, Failure> {
     let backbone = open(weights, architecture)?;
     let mut limits = Limits::default();
     wanted.limits.apply(&mut limits);
-    let found = images::find(wanted.paths);
+    let mut found = wanted.found;
     found.say();
+    // Of all parts, so that an index means the same class in each.
     let classes = wanted.labelled.then(|| Classes::of(wanted.paths, &found.files)).transpose()?;
+    let first = wanted.shard.range(found.files.len() as u64).start as usize;
+    found.keep(wanted.shard);
     let (bar, total) = (ReadingBar::new(false), found.files.len() as u64);
     let batch = wanted.batch_size.min(MAX_BATCH);
     let read = |path: &PathBuf| read_picture(path, limits.max_pixels, limits.max_file_bytes);
@@ -67,7 +75,7 @@ pub(super) fn embed(
             Ok(feature) => {
                 embedded.values.extend(feature);
                 embedded.ids.push(path.to_string_lossy().into_owned());
-                labels.extend(classes.as_ref().map(|classes| classes.targets[index]));
+                labels.extend(classes.as_ref().map(|classes| classes.targets[first + index]));
             }
             Err(error) => {
                 output::note(&format!("error: {}", escape(&error.to_string())));

@@ -1,7 +1,10 @@
 //! `mentor data`: describes and checks a data set.
 
+use std::path::PathBuf;
+
 use mentor_data::{
     ClassCount, Inspection, Leak, NearLeak, OpenOptions, Repeats, counted, escape, inspect, shown,
+    shown_path, write_index, write_parquet, write_tar,
 };
 
 use crate::files::limits::ImageLimits;
@@ -24,6 +27,10 @@ Examples:
   mentor data photos/
   mentor data digits --json
   mentor data photos/ --strict && mentor train --data photos/ --model cnn --out runs/photos
+  mentor data photos/ --write-tar shards/
+      write tar shards as WebDataset reads them; --write-parquet writes the layout of Hugging Face
+  mentor data 'shards/*.tar' --write-index
+      read all shards once; later commands know every image without reading it
 
 Every image is decoded once; no file is changed. Images with the same pixels are identical, whatever their \
 files. Images that only look alike (resized, saved again, brightened, mirrored, cropped by a little) are \
@@ -42,7 +49,10 @@ Data is one of:
   a folder    with the IDX files of MNIST, plain or gzipped
   a .csv file with the columns path,label or path,label,split; paths are relative to the file
   a .npz file with the arrays x (N, H, W[, C]) and y (N), also called x_train and y_train, and \
-optionally x_val, y_val, x_test and y_test";
+optionally x_val, y_val, x_test and y_test
+  .tar files  of images in class folders, or with .cls or .json beside each image; plain or gzipped
+  .parquet files with the columns image (bytes, or bytes and path) and label
+              of these two a file, a folder of files, or a quoted pattern: 's/{000..099}.tar', 's/*.tar'";
 
 /// No trained model has limits of its own here.
 const MAX_PIXELS: &str = "Refuse image files of more pixels than this [default: 64000000]";
@@ -51,7 +61,8 @@ const MAX_PIXELS: &str = "Refuse image files of more pixels than this [default: 
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{FORMS}"), mut_arg("max_pixels", |arg| arg.help(MAX_PIXELS)))]
 pub(crate) struct Args {
-    /// Describe this data: `digits`, an image folder, a folder of IDX files, a CSV manifest or an npz file
+    /// Describe this data: `digits`, an image folder, a folder of IDX files, a CSV manifest, an npz file, tar
+    /// shards or Parquet files
     #[arg(value_name = "DATA")]
     data: String,
 
@@ -62,6 +73,19 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
+    /// Write an index beside each tar shard instead of the description: the place, hash and size of every
+    /// image
+    #[arg(long, conflicts_with_all = ["strict", "json"])]
+    write_index: bool,
+
+    /// Write the images of a folder to tar shards in this new or empty folder, instead of the description
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["strict", "json", "write_index"])]
+    write_tar: Option<PathBuf>,
+
+    /// Write the images of a folder to Parquet files in this new or empty folder, instead of the description
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["strict", "json", "write_index", "write_tar"])]
+    write_parquet: Option<PathBuf>,
+
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -70,6 +94,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut options = OpenOptions { observer: reading_bar(false), ..OpenOptions::default() };
     args.limits.apply(&mut options.limits);
+    let written = match (&args.write_tar, &args.write_parquet) {
+        (Some(folder), _) => Some(write_tar(&args.data, folder, &options)?),
+        (None, Some(folder)) => Some(write_parquet(&args.data, folder, &options)?),
+        (None, None) => args.write_index.then(|| write_index(&args.data, &options)).transpose()?,
+    };
+    if let Some(files) = written {
+        drop(options);
+        return output::text(&files.iter().map(|file| format!("{}\n", shown_path(file))).collect::<String>());
+    }
     let inspection = inspect(&args.data, &options)?;
     drop(options);
     if args.json {

@@ -7,13 +7,17 @@ use anyhow::anyhow;
 use mentor_data::{Note, OpenOptions, Source, Split, escape, shown_path};
 use mentor_run::write_atomically;
 use mentor_train::TrainedModel;
+use mentor_train::pseudo_labels::Shard;
 
 use crate::commands::backbone_features;
+use crate::commands::sharding::Sharding;
 use crate::device::DeviceChoice;
 use crate::files::embeddings::{self, Embedded};
-use crate::files::images::{self, EmbeddedFiles};
+use crate::files::images::{self, EmbeddedFiles, Found};
 use crate::files::limits::ImageLimits;
 use crate::files::npy;
+use crate::files::shard_manifest::{self, Key};
+use crate::files::user_folders::backbone_named;
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
 use crate::terminal::reading::reading_bar;
@@ -27,8 +31,13 @@ Examples:
       embed a split of a data set, as mentor train reads it
   mentor embed runs/faces photos/ --out vectors.parquet
       write one file with the columns id and embedding, and with --split the class
+  mentor embed runs/faces photos/ --out features/ --shard 3/16
+      write the part with index 3 of 16, as features/embeddings-00003-of-00016.parquet, and its manifest
   mentor embed --backbone lite0.pth photos/ --out f.npy --ids ids.csv --labels y.npy
       write features of a pretrained network, without a run; the folders in photos/ are the classes
+
+A shard of images has a manifest FILE.json, which is written last. The same command passes over a shard that \
+is complete and intact, and refuses one of another model or of other images.
 
 vectors.npy holds a matrix of 32-bit floats with a row for each image. The embedding of a classifier is the \
 input of \
@@ -77,6 +86,9 @@ pub(crate) struct Args {
     batch_size: usize,
 
     #[command(flatten)]
+    sharding: Sharding,
+
+    #[command(flatten)]
     limits: ImageLimits,
 
     /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]
@@ -85,8 +97,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let files: Vec<_> =
-        [Some(&args.out), args.ids.as_ref(), args.labels.as_ref()].into_iter().flatten().collect();
+    let shard = args.sharding.part()?;
+    if shard.is_some() && args.split.is_some() {
+        return Err(Failure::usage(anyhow!("--shard takes image files, and --split a data set")));
+    }
+    let place_of = |path: &PathBuf, default: &str| match shard {
+        None => Ok(path.clone()),
+        Some(shard) => shard_manifest::place(path, default, shard),
+    };
+    let out = &place_of(&args.out, "embeddings.parquet")?;
+    let ids = args.ids.as_ref().map(|path| place_of(path, "ids.csv")).transpose()?;
+    let labels = args.labels.as_ref().map(|path| place_of(path, "labels.npy")).transpose()?;
+    let files: Vec<_> = [Some(out), ids.as_ref(), labels.as_ref()].into_iter().flatten().collect();
     for (index, path) in files.iter().enumerate() {
         check_writable(path)?;
         if files[..index].contains(path) {
@@ -97,51 +119,83 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.labels.is_some() && args.split.is_none() && args.backbone.is_none() {
         return Err(Failure::usage(anyhow!("--labels needs --split or --backbone")));
     }
+    let first = args.backbone.is_some().then_some(&args.run);
+    let paths: Vec<PathBuf> = first.into_iter().chain(&args.paths).cloned().collect();
+    let found = if args.split.is_some() { Found::default() } else { images::find(&paths) };
+    let manifest = PathBuf::from(format!("{}.json", out.display()));
+    let key = shard.map(|shard| key(args, shard, &found)).transpose()?;
+    if let Some(key) = &key {
+        if key.shard.range(key.num_images).is_empty() {
+            output::note(&format!("--shard {}: no image is in this part; nothing is written", key.shard));
+            return Ok(());
+        }
+        if let Some(num_failed) = shard_manifest::already_written(&manifest, key)? {
+            output::note(&format!("{}: was complete and intact", shown_path(out)));
+            return if num_failed > 0 { Err(Failure::status_only(BAD_DATA)) } else { Ok(()) };
+        }
+    }
     let embedded = match &args.backbone {
         Some(weights) => {
-            let paths: Vec<PathBuf> = std::iter::once(&args.run).chain(&args.paths).cloned().collect();
             let images = backbone_features::Images {
                 paths: &paths,
+                found,
+                shard: shard.unwrap_or(Shard::WHOLE),
                 labelled: args.labels.is_some(),
                 batch_size: args.batch_size,
                 limits: args.limits,
             };
-            backbone_features::embed(weights, args.architecture.as_deref(), &images)?
+            backbone_features::embed(weights, args.architecture.as_deref(), images)?
         }
-        None => embed_by_run(args)?,
+        None => embed_by_run(args, found, shard.unwrap_or(Shard::WHOLE))?,
     };
     if embedded.ids.is_empty() {
         // What is wrong with each path was said.
         return Err(Failure::status_only(BAD_DATA));
     }
     let columns = embedded.values.len() / embedded.ids.len();
-    let is_parquet = args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+    let is_parquet = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
     if is_parquet {
         let classes = embedded.classes();
         let file = embeddings::parquet(&embedded.ids, classes.as_deref(), &embedded.values, columns);
-        write(&args.out, &file.map_err(Failure::failed)?)?;
+        write(out, &file.map_err(Failure::failed)?)?;
     } else {
-        write(&args.out, &npy::matrix(&embedded.values, columns))?;
+        write(out, &npy::matrix(&embedded.values, columns))?;
     }
-    if let (Some(path), Some((labels, _))) = (&args.labels, &embedded.labels) {
+    if let (Some(path), Some((labels, _))) = (&labels, &embedded.labels) {
         write(path, &npy::labels(labels))?;
     }
-    if let Some(path) = &args.ids {
+    if let Some(path) = &ids {
         write(path, &ids_csv(&embedded)?)?;
     }
+    if let Some(key) = &key {
+        let files: Vec<&Path> = files.iter().map(|path| path.as_path()).collect();
+        shard_manifest::write(&manifest, key, &files, embedded.num_failed)?;
+    }
     let rows = count(embedded.ids.len() as u64);
-    output::note(&format!("{}: {rows} embeddings of {columns} values", shown_path(&args.out)));
+    output::note(&format!("{}: {rows} embeddings of {columns} values", shown_path(out)));
     if embedded.num_failed > 0 { Err(Failure::status_only(BAD_DATA)) } else { Ok(()) }
 }
 
-fn embed_by_run(args: &Args) -> Result<Embedded, Failure> {
+/// What the files of a shard are made of.
+fn key(args: &Args, shard: Shard, found: &Found) -> Result<Key, Failure> {
+    let model = match &args.backbone {
+        Some(weights) => vec![backbone_named(weights)],
+        None => shard_manifest::files_of_run(&args.run),
+    };
+    let range = shard.range(found.files.len() as u64);
+    let images = &found.files[range.start as usize..range.end as usize];
+    Key::new("embeddings", shard, found.files.len(), images, &model)
+}
+
+fn embed_by_run(args: &Args, mut found: Found, shard: Shard) -> Result<Embedded, Failure> {
     let device = args.device.open()?;
     let mut trained = TrainedModel::load(&args.run, &device.device)?;
     args.limits.apply(&mut trained.file.data.options.limits);
     if let Some(split) = args.split {
         return embed_split(args, &trained, split);
     }
-    let EmbeddedFiles { names, rows, num_failed } = images::embed(&args.paths, &trained, args.batch_size);
+    found.keep(shard);
+    let EmbeddedFiles { names, rows, num_failed } = images::embed(&found, &trained, args.batch_size);
     Ok(Embedded { values: rows.concat(), ids: names, labels: None, num_failed })
 }
 

@@ -10,6 +10,7 @@ use mentor_train::pseudo_labels::{Shard, detect_shard};
 use mentor_train::{LabelInput, Labelling, ModelFile, label};
 use serde::Serialize;
 
+use crate::commands::sharding::{Choice, choice, no_scheduler};
 use crate::device::DeviceChoice;
 use crate::files::limits::ImageLimits;
 use crate::terminal::error::Failure;
@@ -55,16 +56,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
 
-    /// Label only this part of the images, INDEX/COUNT with INDEX from 0 [default: the part that the
-    /// scheduler names, else all]
-    #[arg(long, value_name = "INDEX/COUNT", value_parser = shard)]
-    shard: Option<Shard>,
+    /// Label only this part of the images, INDEX/COUNT with INDEX from 0; auto: the part that the scheduler
+    /// names, which must be one [default: the part that the scheduler names, else all]
+    #[arg(long, value_name = "INDEX/COUNT", value_parser = choice)]
+    shard: Option<Choice>,
 
     /// Divide the images into this many parts, at least 1, for schedulers that tell a process only its index
     #[arg(
         long,
         value_name = "COUNT",
-        conflicts_with = "shard",
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     num_shards: Option<u32>,
@@ -85,10 +85,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn shard(text: &str) -> Result<Shard, String> {
-    text.parse::<Shard>().map_err(|error| error.to_string())
-}
-
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Labelled<'a> {
@@ -106,10 +102,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Failure::usage(error).ways(help)
     });
     let shard = match args.shard {
-        Some(shard) => shard,
-        None => match (found?, args.num_shards) {
+        Some(Choice::Given(_)) if args.num_shards.is_some() => {
+            let error = anyhow!("--num-shards: --shard INDEX/COUNT states the count already");
+            return Err(Failure::usage(error).help("give one of both"));
+        }
+        Some(Choice::Given(shard)) => shard,
+        auto => match (found?, args.num_shards) {
             (Some(shard), _) => shard,
-            (None, None) => Shard::WHOLE,
+            (None, None) if auto.is_none() => Shard::WHOLE,
+            (None, None) => return Err(no_scheduler()),
             (None, Some(count)) => {
                 let error = anyhow!("--num-shards {count}: the index of this process is not known");
                 return Err(Failure::usage(error).help("add --shard I/N, or run it in an indexed job"));

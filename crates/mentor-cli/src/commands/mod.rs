@@ -21,5 +21,6 @@ pub(crate) mod search;
 pub(crate) mod self_train;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
+mod sharding;
 mod summary;
 pub(crate) mod train;

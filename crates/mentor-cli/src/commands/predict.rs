@@ -1,21 +1,24 @@
 //! `mentor predict`: classifies files with a trained model.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
 use mentor_data::{DataError, Extents, Reading, escape, shown_path};
 use mentor_metrics::classification::ranked;
 use mentor_model::Head;
-use mentor_run::json;
+use mentor_run::{json, write_atomically};
 use mentor_train::TrainedModel;
+use mentor_train::pseudo_labels::Shard;
 use serde::Serialize;
 
+use crate::commands::sharding::Sharding;
 use crate::device::DeviceChoice;
 use crate::files::exported::{ExportedClassifier, Scored};
-use crate::files::images::{self, Decoded};
+use crate::files::images::{self, Decoded, Found};
 use crate::files::limits::ImageLimits;
+use crate::files::shard_manifest::{self, Key};
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
 use crate::terminal::reading::ReadingBar;
@@ -24,6 +27,8 @@ const EXAMPLES: &str = "\
 Examples:
   mentor predict runs/b photo.png
   mentor predict runs/b photos/ --top 3 --format csv > predictions.csv
+  mentor predict runs/b photos/ --shard 3/16 --out predictions/
+      write the part with index 3 of 16, as predictions/predictions-00003-of-00016.jsonl, and its manifest
   mentor predict model.onnx photo.png
       classify with a file of mentor export, run by a second engine
 
@@ -60,6 +65,13 @@ pub(crate) struct Args {
     batch_size: usize,
 
     #[command(flatten)]
+    sharding: Sharding,
+
+    /// Write to this file, or to a file in this folder, and a manifest FILE.json [default: standard output]
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
     limits: ImageLimits,
 
     /// Compute on this device: cpu, wgpu[:i], vulkan[:i] or cuda[:i]; an ONNX file is run on the CPU
@@ -92,12 +104,30 @@ struct Choice<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let found = images::find(&args.paths);
+    let mut found = images::find(&args.paths);
+    let shard = args.sharding.part()?.unwrap_or(Shard::WHOLE);
+    let num_images = found.files.len();
+    found.keep(shard);
+    let place = args.out.as_ref().map(|out| Place::of(out, args, shard, num_images, &found)).transpose()?;
+    if let Some(Place { path, manifest, key }) = &place
+        && let Some(num_failed) = shard_manifest::already_written(manifest, key)?
+    {
+        output::note(&format!("{}: was complete and intact", shown_path(path)));
+        return if num_failed > 0 { Err(Failure::status_only(BAD_DATA)) } else { Ok(()) };
+    }
+    let mut written = Vec::new();
+    let mut write = |lines: &[u8]| match &place {
+        None => output::bytes(lines),
+        Some(_) => {
+            written.extend_from_slice(lines);
+            Ok(())
+        }
+    };
     let classifier = Classifier::open(args)?;
     let classes = classifier.classes();
     let top = args.top.min(classes.len());
     if args.format == Format::Csv {
-        output::bytes(&csv_line(&csv_header(top))?)?;
+        write(&csv_line(&csv_header(top))?)?;
     }
     found.say();
     let mut num_failed = found.problems.len();
@@ -116,13 +146,39 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let choices = ranked(scores).into_iter().take(top).map(choice).collect();
             lines.extend(line(&path.to_string_lossy(), choices, args.format)?);
         }
-        output::bytes(&lines)?;
+        write(&lines)?;
     }
     images::say_extents(&extents);
+    if let Some(Place { path, manifest, key }) = &place {
+        write_atomically(path, &written)?;
+        shard_manifest::write(manifest, key, &[path], num_failed)?;
+    }
     if num_failed == 0 {
         return Ok(());
     }
     Err(Failure::status_only(BAD_DATA))
+}
+
+/// Where the predictions are written, and what they are made of.
+struct Place {
+    path: PathBuf,
+    manifest: PathBuf,
+    key: Key,
+}
+
+impl Place {
+    fn of(out: &Path, args: &Args, shard: Shard, num_images: usize, found: &Found) -> Result<Self, Failure> {
+        let extension = if args.format == Format::Csv { "csv" } else { "jsonl" };
+        let path = shard_manifest::place(out, &format!("predictions.{extension}"), shard)?;
+        let manifest = PathBuf::from(format!("{}.json", path.display()));
+        let model = match args.run.is_file() {
+            true => vec![args.run.clone()],
+            false => shard_manifest::files_of_run(&args.run),
+        };
+        let what = format!("predictions, {} of each image, as {extension}", args.top);
+        let key = Key::new(&what, shard, num_images, &found.files, &model)?;
+        Ok(Self { path, manifest, key })
+    }
 }
 
 /// What classifies: the model of a run, or an exported file.

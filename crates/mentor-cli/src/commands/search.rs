@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut trained = TrainedModel::load(&args.run, &device.device)?;
     args.limits.apply(&mut trained.file.data.options.limits);
     let embed = |paths: &[PathBuf]| -> Result<EmbeddedFiles, Failure> {
-        let embedded = images::embed(paths, &trained, args.batch_size);
+        let embedded = images::embed(&images::find(paths), &trained, args.batch_size);
         // What is wrong with each path was said.
         if embedded.rows.is_empty() { Err(Failure::status_only(BAD_DATA)) } else { Ok(embedded) }
     };

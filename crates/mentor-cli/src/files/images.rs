@@ -9,6 +9,7 @@ use mentor_data::{
     shown_path,
 };
 use mentor_train::TrainedModel;
+use mentor_train::pseudo_labels::Shard;
 use rayon::prelude::*;
 
 use crate::terminal::output;
@@ -60,6 +61,12 @@ fn reason(error: &io::Error) -> String {
 }
 
 impl Found {
+    /// Keeps one part of the files.
+    pub(crate) fn keep(&mut self, shard: Shard) {
+        let range = shard.range(self.files.len() as u64);
+        self.files = self.files[range.start as usize..range.end as usize].to_vec();
+    }
+
     /// Writes what is left out and what is wrong to standard error.
     pub(crate) fn say(&self) {
         self.left_out.iter().for_each(|line| output::note(&format!("warning: {}", escape(line))));
@@ -115,9 +122,8 @@ pub(crate) struct EmbeddedFiles {
     pub(crate) num_failed: usize,
 }
 
-/// Embeds what `paths` name, `batch_size` images at a time.
-pub(crate) fn embed(paths: &[PathBuf], trained: &TrainedModel, batch_size: usize) -> EmbeddedFiles {
-    let found = find(paths);
+/// Embeds what was found, `batch_size` images at a time.
+pub(crate) fn embed(found: &Found, trained: &TrainedModel, batch_size: usize) -> EmbeddedFiles {
     found.say();
     let mut embedded =
         EmbeddedFiles { names: Vec::new(), rows: Vec::new(), num_failed: found.problems.len() };

@@ -6,4 +6,5 @@ pub(crate) mod images;
 pub(crate) mod limits;
 pub(crate) mod npy;
 pub(crate) mod run_name;
+pub(crate) mod shard_manifest;
 pub(crate) mod user_folders;

@@ -60,6 +60,11 @@ impl Failure {
         Self { status, error: None, help: Vec::new() }
     }
 
+    /// Whether a signal ended the command.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self.status, 130 | 143)
+    }
+
     /// What to do next.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = vec![help.into()];

@@ -8,6 +8,7 @@
 mod backbones;
 mod bad_input;
 mod changed_json;
+mod clusters;
 mod distill;
 mod embeddings;
 mod export;

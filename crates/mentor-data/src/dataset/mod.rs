@@ -2,6 +2,7 @@
 
 pub(crate) mod channel_sums;
 pub(crate) mod image_store;
+pub(crate) mod pixel_cache;
 pub(crate) mod preprocessing;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 
 use self::channel_sums::ChannelSums;
 use self::image_store::ImageStore;
+use self::pixel_cache::PixelCache;
 use crate::error::DataError;
 use crate::format::ImageFormat;
 use crate::notes::Note;
@@ -45,6 +47,8 @@ pub(crate) enum Storage {
     Memory(Arc<Vec<u8>>),
     /// One encoded image a row, read when a worker needs it.
     Encoded(Arc<EncodedStore>),
+    /// Decoded images in a file, read when a worker needs them.
+    Cached(Arc<CachedStore>),
     /// The caller's own images; see [`Dataset::from_store`].
     Store(Arc<ReadStore>),
     /// The samples of several data sets, one after the other; see [`Dataset::join`].
@@ -60,6 +64,14 @@ pub(crate) struct EncodedStore {
     /// Of each row and channel, gathered while every file was decoded once for checking.
     pub(crate) sums: Vec<[ChannelSums; 3]>,
     pub(crate) limits: Limits,
+}
+
+/// Decoded images that are too many to be held in memory.
+#[derive(Debug)]
+pub(crate) struct CachedStore {
+    pub(crate) cache: PixelCache,
+    /// Of each row and channel.
+    pub(crate) sums: Vec<[ChannelSums; 3]>,
 }
 
 /// A store of which every image was read once.
@@ -301,7 +313,7 @@ impl Dataset {
     pub fn in_memory(&self) -> bool {
         match &self.storage {
             Storage::Memory(_) => true,
-            Storage::Encoded(_) => false,
+            Storage::Encoded(_) | Storage::Cached(_) => false,
             Storage::Store(stored) => stored.images.in_memory(),
             Storage::Joined(parts) => parts.iter().all(Self::in_memory),
         }
@@ -343,6 +355,7 @@ impl Dataset {
                 let raster = stored.images.raster(stored.rows[row] as usize, &stored.limits)?;
                 Ok(Cow::Owned(raster.into_format(&self.format)))
             }
+            Storage::Cached(stored) => stored.cache.read(row).map(Cow::Owned),
             Storage::Store(stored) => stored.images.pixels(row),
             Storage::Joined(parts) => {
                 let (part, index) = part_of(parts, row);
@@ -388,6 +401,7 @@ impl Dataset {
                 ChannelSums::of_image(&pixels[row * length..][..length], &self.format)
             }
             Storage::Encoded(stored) => stored.sums[row],
+            Storage::Cached(stored) => stored.sums[row],
             Storage::Store(stored) => stored.sums[row],
             Storage::Joined(parts) => {
                 let (part, index) = part_of(parts, row);

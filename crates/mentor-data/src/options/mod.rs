@@ -3,6 +3,7 @@
 pub(crate) mod observer;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,10 @@ pub struct OpenOptions {
     pub keep_duplicates: bool,
     /// Sizes that are refused.
     pub limits: Limits,
+    /// Folder in which splits that are too large for memory keep their decoded images, in the format of the
+    /// model; `None`: they are decoded again whenever they are needed. No part of a configuration.
+    #[serde(skip)]
+    pub pixel_cache: Option<PathBuf>,
     /// Who hears of the files that are read. No part of a configuration.
     #[serde(skip)]
     pub observer: ReadObserver,
@@ -164,6 +169,7 @@ impl Default for OpenOptions {
             resize: Resize::default(),
             keep_duplicates: false,
             limits: Limits::default(),
+            pixel_cache: None,
             observer: ReadObserver::default(),
         }
     }

@@ -53,7 +53,7 @@ struct TooMany;
 
 /// Adds `before` with all that the braces in `pattern` mean.
 fn expand(before: &str, pattern: &str, names: &mut Vec<String>) -> Result<(), TooMany> {
-    if names.len() > MAX_FILES {
+    if names.len() >= MAX_FILES {
         return Err(TooMany);
     }
     let braces = pattern.find('{').and_then(|open| {

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::{LOOK, Source, UNDECODABLE, UNREADABLE};
 use crate::dataset::channel_sums::ChannelSums;
-use crate::dataset::{Dataset, EncodedStore, Parts, Storage};
+use crate::dataset::pixel_cache::{PixelCache, PixelCacheWriter};
+use crate::dataset::{CachedStore, Dataset, EncodedStore, Parts, Storage};
 use crate::decode::extents::Extents;
 use crate::decode::raster::Raster;
 use crate::error::{DIFFERENT, DataError};
@@ -235,6 +236,15 @@ impl Source {
         let limits = &self.options.limits;
         let length = format.num_values();
         let fits = records.len() as u64 * length as u64 <= limits.max_memory_bytes;
+        let cache = self.options.pixel_cache.as_ref().filter(|_| !fits && !records.is_empty());
+        let cache =
+            cache.map(|folder| PixelCache::path(folder, format, records.iter().map(|record| &record.hash)));
+        if let Some(path) = &cache
+            && let Some(cache) = PixelCache::open(path, records.len(), length)?
+        {
+            return self.read_cached(records, cache, format);
+        }
+        let writer = cache.map(|path| PixelCacheWriter::create(&path, length)).transpose()?;
         let counter = self.options.observer.begin("decoding images", records.len());
         let decode = |record: &Record| {
             counter.advance(1)?;
@@ -242,31 +252,35 @@ impl Source {
             Ok::<_, DataError>((raster.content(), raster.extent, raster.into_format(format)))
         };
         let mut pixels = Vec::new();
-        type Read = (blake3::Hash, Option<Extent>, [ChannelSums; 3]);
+        type Read = (blake3::Hash, Option<Extent>, [ChannelSums; 3], Option<blake3::Hash>);
         let outcomes: Vec<Result<Read, DataError>> = if fits {
             pixels.resize(records.len() * length, 0);
             let slots = pixels.par_chunks_exact_mut(length).zip(&records);
             let fill = |(slot, record): (&mut [u8], &&Record)| {
                 let (content, extent, image) = decode(record)?;
                 slot.copy_from_slice(&image);
-                Ok((content, extent, [ChannelSums::default(); 3]))
+                Ok((content, extent, [ChannelSums::default(); 3], None))
             };
             slots.map(fill).collect()
         } else {
-            let sums = |record: &&Record| {
+            let sums = |(row, record): (usize, &&Record)| {
                 let (content, extent, image) = decode(record)?;
-                Ok((content, extent, ChannelSums::of_image(&image, format)))
+                let written = writer.as_ref().map(|writer| writer.write(row, &image)).transpose()?;
+                Ok((content, extent, ChannelSums::of_image(&image, format), written))
             };
-            records.par_iter().map(sums).collect()
+            records.par_iter().enumerate().map(sums).collect()
         };
 
         let (mut notes, mut samples, mut extents) = (Vec::new(), Vec::new(), Extents::default());
         let mut sums = Vec::with_capacity(records.len());
+        // Of every image; of files that need a note the cache would not know.
+        let mut hashes = Vec::new();
         for ((row, &record), outcome) in (0..).zip(&records).zip(outcomes) {
             match outcome {
-                Ok((content, extent, of_record)) => {
+                Ok((content, extent, of_record, written)) => {
                     extents.add(extent, &record.id);
                     sums.push(of_record);
+                    hashes.extend(written.filter(|_| extent.is_none()).map(|written| [content, written]));
                     samples.push(Sample { record, row, content });
                 }
                 Err(error) => {
@@ -277,13 +291,36 @@ impl Source {
                 }
             }
         }
+        let complete = writer.filter(|_| hashes.len() == records.len());
         let storage = if fits {
             Storage::Memory(Arc::new(pixels))
+        } else if let Some(writer) = complete {
+            Storage::Cached(Arc::new(CachedStore { cache: writer.finish(hashes)?, sums }))
         } else {
             let (images, rows) = (Arc::clone(images), records.iter().map(|record| record.row).collect());
             Storage::Encoded(Arc::new(EncodedStore { images, rows, sums, limits: limits.clone() }))
         };
         Ok(Loaded { storage, samples, extents, notes })
+    }
+
+    /// As [`Source::read_encoded`], of images that were decoded before.
+    fn read_cached<'a>(
+        &self,
+        records: Vec<&'a Record>,
+        cache: PixelCache,
+        format: &ImageFormat,
+    ) -> Result<Loaded<'a>, DataError> {
+        let counter = self.options.observer.begin("reading decoded images", records.len());
+        let sums = |row: usize| {
+            counter.advance(1)?;
+            Ok(ChannelSums::of_image(&cache.read(row)?, format))
+        };
+        let sums: Vec<Result<_, DataError>> = (0..records.len()).into_par_iter().map(sums).collect();
+        let sums = sums.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let sample = |(row, record)| Sample { record, row, content: cache.content(row as usize) };
+        let samples = (0..).zip(records).map(sample).collect();
+        let storage = Storage::Cached(Arc::new(CachedStore { cache, sums }));
+        Ok(Loaded { storage, samples, extents: Extents::default(), notes: Vec::new() })
     }
 
     /// What was read, of a split or of all, with a note about what occurs more than once.

@@ -24,8 +24,16 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// All that training sees of a data set: the fingerprint, and ids and pixels of every split in order.
-fn seen(source: &str, options: &OpenOptions) -> (String, Vec<String>, Vec<(String, Vec<u8>)>) {
+/// All that training sees of a data set.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    fingerprint: String,
+    classes: Vec<String>,
+    /// Ids and pixels of every split in order.
+    images: Vec<(String, Vec<u8>)>,
+}
+
+fn seen(source: &str, options: &OpenOptions) -> Seen {
     let source = Source::open(source, options).unwrap();
     let mut images = Vec::new();
     for split in Split::ALL.into_iter().filter(|&split| source.has(split)) {
@@ -36,7 +44,7 @@ fn seen(source: &str, options: &OpenOptions) -> (String, Vec<String>, Vec<(Strin
             images.push((format!("{split} {} {}", dataset.targets()[index], dataset.id(index)), pixels));
         }
     }
-    (source.fingerprint(), source.classes().to_vec(), images)
+    Seen { fingerprint: source.fingerprint(), classes: source.classes().to_vec(), images }
 }
 
 fn same(folder: &Path, other: &str) {
@@ -237,6 +245,48 @@ fn bad_shards_are_refused_by_name() {
         &zipped,
         &["no part of it can be read alone"],
     );
+}
+
+#[test]
+fn decoded_images_are_kept_in_one_file_and_a_changed_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [folder, tars, cache] = ["photos", "tars", "cache"].map(|name| dir.path().join(name));
+    photos(&folder);
+    write_tar(text(&folder), &tars, &OpenOptions::default()).unwrap();
+    let options = OpenOptions {
+        limits: Limits { max_memory_bytes: 100_000, ..Limits::default() },
+        size: Some([50, 60]),
+        ..OpenOptions::default()
+    };
+    let cached = OpenOptions { pixel_cache: Some(cache.clone()), ..options.clone() };
+    let files = || {
+        let entries = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<(PathBuf, u64)> =
+            entries.map(|path| (path.clone(), fs::metadata(&path).unwrap().len())).collect();
+        files.sort();
+        files
+    };
+    // The second time from the file, also of the same images in another form.
+    for data in [&folder, &folder, &tars] {
+        assert_eq!(seen(text(&folder), &options), seen(text(data), &cached));
+        let whole =
+            Source::open(text(data), &cached).unwrap().load_all_as(&mentor_data::ImageFormat::new(3, 50, 60));
+        assert!(!whole.unwrap().in_memory());
+    }
+    let written = files();
+    assert!(written.iter().any(|(_, length)| *length == 24 * 9_000 + 49 * 32), "{written:?}");
+    assert!(written.iter().all(|(path, _)| path.extension().unwrap() == "pixels"), "{written:?}");
+    for (path, _) in &written {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[77] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+    let source = Source::open(text(&folder), &cached).unwrap();
+    let error = source.load_all_as(&mentor_data::ImageFormat::new(3, 50, 60)).unwrap_err();
+    check_message(&error, &cache, &["image 0 is not the one that was written"]);
+    // What is cut short is no file of mentor's, and is written again.
+    written.iter().for_each(|(path, _)| fs::write(path, "cut").unwrap());
+    assert_eq!(seen(text(&folder), &options), seen(text(&folder), &cached));
 }
 
 #[test]

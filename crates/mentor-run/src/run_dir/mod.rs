@@ -20,6 +20,7 @@
 //! path.json          how the penalty of a linear classifier was chosen
 //! quarantine.txt     images that were left out, with --on-bad-image quarantine
 //! report.html        written by the command line
+//! tensorboard/       event files, with --log tensorboard; mlflow.json the run of a server, with --log mlflow
 //! ```
 //!
 //! A file appears whole or not at all: it is written beside its place, synced and renamed.
@@ -331,6 +332,17 @@ impl RunDir {
     /// When the file system refuses.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunDirError> {
         replace(&self.path.join(name), bytes)
+    }
+
+    /// Makes the file `name` in the folder `folder` of the run, to be written bit by bit; it must not be
+    /// there. For logs that other programs read while the run goes on.
+    ///
+    /// # Errors
+    ///
+    /// When the file is there, the folder is a link, or the file system refuses.
+    pub fn create_log(&self, folder: &Path, name: &str) -> Result<File, RunDirError> {
+        let path = create_inside(&self.path, folder)?.join(name);
+        File::create_new(&path).map_err(io(&path, "create"))
     }
 
     /// Writes `value` as indented JSON.

@@ -137,6 +137,13 @@ impl Plan {
         self
     }
 
+    /// The same plan, which keeps decoded images that do not fit into memory in a file of this folder.
+    #[must_use]
+    pub fn with_pixel_cache(mut self, folder: Option<PathBuf>) -> Self {
+        self.options.pixel_cache = folder;
+        self
+    }
+
     /// The same plan, whose reading of images `observer` watches and may interrupt.
     #[must_use]
     pub fn with_reading(mut self, observer: ReadObserver) -> Self {

@@ -84,7 +84,7 @@ impl Index {
         if paths.is_empty() {
             return Ok(Self { names: Vec::new(), rows: Rows::default() });
         }
-        let embedded = images::embed(paths, trained, BATCH);
+        let embedded = images::embed(&images::find(paths), trained, BATCH);
         match embedded.rows.is_empty() {
             // What is wrong with each path was said.
             true => Err(Failure::status_only(BAD_DATA)),

@@ -22,6 +22,7 @@ use crate::terminal::progress::Progress;
 use crate::terminal::reading::reading_bar_until;
 use crate::terminal::signals::Interruption;
 use crate::terminal::table::count;
+use crate::tracking::{End, Tracker};
 
 pub(crate) use default_backbone::fill_in;
 pub(crate) use flags::{Args, take};
@@ -36,12 +37,24 @@ pub(super) fn run_with(args: &Args, config: Config) -> Result<(), Failure> {
     let plan = Plan::try_from(config)?;
     let device = args.device.open()?;
     let out = place(args, &plan)?;
+    let mut tracker = Tracker::open(&args.log, args.mlflow_uri.as_deref(), &out, &plan.to_config())?;
     let mut progress = Progress::new(args.quiet);
     let again = match plan.recipe() {
         Recipe::Optimum(_) => "the same command begins anew, and ends in the same weights",
         _ => "the same command continues the run",
     };
-    let trained = train_into(&plan, &out, &device, &mut progress, again);
+    let observe = |event: &TrainEvent, progress: &mut Progress| {
+        progress.observe(event);
+        tracker.observe(event).iter().for_each(|warning| progress.observe(warning));
+    };
+    let plan = plan.with_pixel_cache(args.cache.clone());
+    let trained = train_observed(&plan, &out, &device, &mut progress, again, observe);
+    let end = match &trained {
+        Ok(_) => End::Complete,
+        Err(failure) if failure.is_interruption() => End::Interrupted,
+        Err(_) => End::Failed,
+    };
+    tracker.end(end).iter().for_each(|warning| progress.observe(warning));
     drop(progress);
     let Trained { summary, already } = trained?;
     let report = out.join("report.html");
@@ -103,6 +116,18 @@ pub(super) fn train_into(
     progress: &mut Progress,
     again: &str,
 ) -> Result<Trained, Failure> {
+    train_observed(plan, out, device, progress, again, |event, progress| progress.observe(event))
+}
+
+/// As [`train_into`]; `observe` hears of every event in the place of the progress bar.
+fn train_observed(
+    plan: &Plan,
+    out: &Path,
+    device: &OpenDevice,
+    progress: &mut Progress,
+    again: &str,
+    mut observe: impl FnMut(&TrainEvent, &mut Progress),
+) -> Result<Trained, Failure> {
     let interruption = Interruption::watch()
         .map_err(|error| Failure::failed(error).context("cannot watch for SIGINT and SIGTERM"))?;
     let plan = plan
@@ -112,7 +137,7 @@ pub(super) fn train_into(
     let execution = device
         .execution()
         .with_stop(interruption.flag())
-        .with_observer(|event: &TrainEvent| progress.observe(event));
+        .with_observer(|event: &TrainEvent| observe(event, progress));
     let outcome = train(&plan, out, &execution);
     drop(execution);
     let outcome = match outcome {

@@ -10,6 +10,7 @@ use mentor_loss::NamedLoss;
 use crate::commands::data::FORMS;
 use crate::commands::train::lambda::Lambda;
 use crate::device::DeviceChoice;
+use crate::tracking::Log;
 
 pub(crate) use configuration::take;
 
@@ -49,8 +50,8 @@ pub(crate) struct Args {
     #[arg(value_name = "DATA", conflicts_with = "data")]
     pub(super) source: Option<String>,
 
-    /// Train on this data: `digits`, an image folder, a folder of IDX files, a CSV manifest or an npz file
-    /// (see below)
+    /// Train on this data: `digits`, an image folder, a folder of IDX files, a CSV manifest, an npz file, tar
+    /// shards or Parquet files (see below)
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(super) data: Option<String>,
 
@@ -126,6 +127,11 @@ pub(crate) struct Args {
     /// Keep training images whose pixels are also those of a validation or test image
     #[arg(long, help_heading = "Data")]
     pub(super) keep_duplicates: bool,
+
+    /// Keep the decoded images of a split that does not fit into memory (4 GiB) in one file in this folder, for
+    /// this run and later ones; otherwise every epoch decodes them again
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub(super) cache: Option<PathBuf>,
 
     /// Choose the network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; `mentor
     /// models` lists them [default: linear]
@@ -345,6 +351,22 @@ pub(crate) struct Args {
     /// from the configuration]
     #[arg(long, value_name = "DIR", help_heading = "Configuration and output")]
     pub(super) out: Option<PathBuf>,
+
+    /// Write the scalars of metrics.jsonl here too: tensorboard (event files in the run's folder
+    /// tensorboard), mlflow (a run of a server); both, separated by a comma
+    #[arg(
+        long,
+        value_name = "WHERE",
+        value_enum,
+        value_delimiter = ',',
+        hide_possible_values = true,
+        help_heading = "Configuration and output"
+    )]
+    pub(super) log: Vec<Log>,
+
+    /// Send to the MLflow server at this address, http://HOST:PORT [default: MLFLOW_TRACKING_URI]
+    #[arg(long, value_name = "URI", requires = "log", help_heading = "Configuration and output")]
+    pub(super) mlflow_uri: Option<String>,
 
     /// Show only warnings and the result
     #[arg(long, short, help_heading = "Configuration and output")]
