@@ -22,7 +22,6 @@ mod shown;
 mod source;
 mod split;
 mod split_names;
-mod writers;
 
 pub use augment::Augment;
 pub use augment::rand_augment::{Operation, RandAugment};
@@ -53,5 +52,5 @@ pub use source::Source;
 pub use source::duplicates::{Duplicates, Leak, Repeats};
 pub use source::inspect::{ClassCount, Inspection, NearLeak, SizeCount, inspect};
 pub use source::near_duplicates::{Fingerprint, MAX_DISTANCE, Match, Protected, Similarity};
+pub use source::writers::{write_index, write_parquet, write_tar};
 pub use split::Split;
-pub use writers::{write_index, write_parquet, write_tar};

@@ -8,7 +8,7 @@ use mentor_run::{Config, RunDir, Started};
 use serde_json::{Value, json};
 
 use super::http::{Server, percent_encoded};
-use super::{End, Scalar, Sink};
+use super::sink::{End, Scalar, Sink, slug};
 
 /// The file of the run directory that remembers the run of the server, so that a continued run goes on there.
 const FILE: &str = "mlflow.json";
@@ -81,7 +81,7 @@ impl Mlflow {
 
 impl Sink for Mlflow {
     fn started(&mut self, stage: Option<&str>, _: &Started) -> anyhow::Result<()> {
-        self.stage = stage.map(|stage| super::slug(stage).to_string_lossy().into_owned());
+        self.stage = stage.map(|stage| slug(stage).to_string_lossy().into_owned());
         if !self.is_kept {
             let kept = json!({ "uri": self.uri, "run_id": self.run_id }).to_string();
             RunDir::open(&self.out)?.write(FILE, kept.as_bytes())?;

@@ -2,17 +2,20 @@
 
 pub(crate) mod http;
 mod mlflow;
+mod sink;
 mod tensorboard;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use mentor_run::{Config, Started, TrainEvent};
+use mentor_run::{Config, TrainEvent};
 use serde::Serialize;
 
 use self::http::Server;
 use self::mlflow::Mlflow;
+pub(crate) use self::sink::End;
+use self::sink::{Scalar, Sink};
 use self::tensorboard::TensorBoard;
 use crate::terminal::error::Failure;
 
@@ -26,29 +29,6 @@ pub(crate) enum Log {
     Tensorboard,
     /// A run of an MLflow server
     Mlflow,
-}
-
-/// A number and its name.
-type Scalar = (String, f64);
-
-/// One place where scalars are written.
-trait Sink {
-    /// A part of the work begins that trains; `stage` is its name if there are several.
-    fn started(&mut self, stage: Option<&str>, started: &Started) -> anyhow::Result<()>;
-
-    /// Scalars after `step` updates.
-    fn scalars(&mut self, step: u64, scalars: &[Scalar]) -> anyhow::Result<()>;
-
-    /// The run is complete, was interrupted, or has failed.
-    fn ended(&mut self, end: End) -> anyhow::Result<()>;
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Complete,
-    Interrupted,
-    Failed,
 }
 
 /// All places that were asked for. One that fails is left alone after a warning; training goes on.
@@ -142,13 +122,6 @@ fn scalars(kind: &str, metrics: &impl Serialize) -> Vec<Scalar> {
     numbers.filter_map(|(name, value)| Some((format!("{kind}/{name}"), value.as_f64()?))).collect()
 }
 
-/// A name as one part of a path.
-fn slug(text: &str) -> PathBuf {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-    let name: String = text.chars().map(plain).take(60).collect();
-    name.split('-').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +133,6 @@ mod tests {
         let expected =
             [("update/data_loss", 0.5), ("update/learning_rate", 0.1), ("update/num_samples", 8.0)];
         assert_eq!(scalars("update", &metrics), expected.map(|(name, value)| (name.to_owned(), value)));
-        assert_eq!(slug("Round 2: student/../x"), Path::new("round-2-student-x"));
+        assert_eq!(sink::slug("Round 2: student/../x"), Path::new("round-2-student-x"));
     }
 }

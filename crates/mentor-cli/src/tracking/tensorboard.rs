@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mentor_run::{RunDir, Started};
 
-use super::{End, Scalar, Sink, slug};
+use super::sink::{End, Scalar, Sink, slug};
 
 /// Fields of `Event`, `Summary`, `Summary.Value` and `SessionLog`, and the state that one begins with.
 const WALL_TIME: u64 = 1;

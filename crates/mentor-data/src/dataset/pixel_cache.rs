@@ -1,9 +1,9 @@
-//! Decoded images in one file, for splits that do not fit into memory: each is decoded once, and read from its
-//! place from then on, by later runs too.
+//! Decoded images in one file, for splits that do not fit into memory: each is decoded once, and read from
+//! its place from then on, by later runs too.
 //!
-//! The file is named after what it holds: BLAKE3 of the format and of the bytes of all images in order. It has
-//! the images, `[row, channel, height, width]`, then for each row the hash of its content at full size and
-//! that of its bytes here, and last the hash of these hashes. It appears whole or not at all.
+//! The file is named after what it holds: BLAKE3 of the format and of the bytes of all images in order. It
+//! has the images, `[row, channel, height, width]`, then for each row the hash of its content at full size
+//! and that of its bytes here, and last the hash of these hashes. It appears whole or not at all.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};

@@ -2,9 +2,7 @@
 
 pub(crate) mod array;
 
-use std::fs::File;
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::DataError;
 use crate::options::{OpenOptions, Purpose};
@@ -33,6 +31,7 @@ pub(crate) mod table;
 pub(crate) mod tar;
 pub(crate) mod tree;
 mod unlabelled;
+pub(crate) mod whole_file;
 
 pub(crate) use digits::DIGITS;
 
@@ -80,30 +79,4 @@ pub(crate) fn list_unlabelled(source: &str, options: &OpenOptions) -> Result<Opt
     }
     let is_image_folder = source != DIGITS && path.is_dir() && !idx_files::is_idx_folder(path);
     is_image_folder.then(|| unlabelled::list(path)).transpose()
-}
-
-/// Writes a file whole or not at all: under another name first. Without `replace` a file of that name must
-/// not be there.
-pub(crate) fn whole_file(
-    path: &Path,
-    replace: bool,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> Result<(), DataError> {
-    if !replace && path.exists() {
-        return Err(DataError::Exists { path: path.to_owned() });
-    }
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let written = || {
-        let mut file = BufWriter::new(File::create(&partial)?);
-        write(&mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
-    written().map_err(|error| {
-        // What is left of it would be taken for a shard by nobody, but would fill the disk.
-        let _ = std::fs::remove_file(&partial);
-        error.downcast::<DataError>().unwrap_or_else(|error| DataError::io(path, error))
-    })
 }

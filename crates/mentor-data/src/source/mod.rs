@@ -7,6 +7,7 @@ pub(crate) mod duplicates;
 pub(crate) mod inspect;
 mod load;
 pub(crate) mod near_duplicates;
+pub(crate) mod writers;
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,5 +1,6 @@
-//! Images in Parquet files, as Hugging Face's `datasets` writes them: a column `image` of bytes, or of a struct
-//! with `bytes` and `path`, and a column `label` of text or of class indices whose names the file states.
+//! Images in Parquet files, as Hugging Face's `datasets` writes them: a column `image` of bytes, or of a
+//! struct with `bytes` and `path`, and a column `label` of text or of class indices whose names the file
+//! states.
 
 mod columns;
 mod store;

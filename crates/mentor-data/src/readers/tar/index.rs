@@ -17,6 +17,7 @@ use crate::options::Limits;
 use crate::options::observer::ReadObserver;
 use crate::readers::encoded::read_range;
 use crate::readers::tree::LeftOuts;
+use crate::readers::whole_file::whole_file;
 
 const VERSION: u32 = 1;
 const HEADER_BYTES: u64 = 512;
@@ -83,8 +84,8 @@ pub(crate) fn read(shard: &Path, limits: &Limits) -> Result<Option<Contents>, Da
     Ok(Some(Contents { keyed, samples, unpacked: None, left_out: LeftOuts::default() }))
 }
 
-/// Reads every image of a shard and writes its index. An image whose header is damaged is in the index without
-/// a hash, and read again when the data set is opened.
+/// Reads every image of a shard and writes its index. An image whose header is damaged is in the index
+/// without a hash, and read again when the data set is opened.
 pub(crate) fn write(shard: &Path, limits: &Limits, observer: &ReadObserver) -> Result<PathBuf, DataError> {
     let mut contents = samples::read(shard, limits)?;
     if contents.unpacked.is_some() {
@@ -108,7 +109,7 @@ pub(crate) fn write(shard: &Path, limits: &Limits, observer: &ReadObserver) -> R
     let path = path_of(shard);
     let io = |error: std::io::Error| DataError::io(&path, error);
     let text = serde_json::to_vec(&index).map_err(|error| io(error.into()))?;
-    crate::readers::whole_file(&path, true, |file| file.write_all(&text))?;
+    whole_file(&path, true, |file| file.write_all(&text))?;
     Ok(path)
 }
 

@@ -128,8 +128,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Data")]
     pub(super) keep_duplicates: bool,
 
-    /// Keep the decoded images of a split that does not fit into memory (4 GiB) in one file in this folder, for
-    /// this run and later ones; otherwise every epoch decodes them again
+    /// Keep the decoded images of a split that does not fit into memory (4 GiB) in one file in this folder,
+    /// for this run and later ones; otherwise every epoch decodes them again
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(super) cache: Option<PathBuf>,
 

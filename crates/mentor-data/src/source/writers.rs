@@ -22,7 +22,8 @@ use crate::options::observer::Counter;
 use crate::options::{Limits, OpenOptions, Purpose};
 use crate::readers::encoded::EncodedImages;
 use crate::readers::listing::{Listed, Listing, Pictures};
-use crate::readers::{self, tar, whole_file};
+use crate::readers::whole_file::whole_file;
+use crate::readers::{self, tar};
 use crate::split::Split;
 
 /// Images of one shard; fewer if they have more than [`SHARD_BYTES`].
