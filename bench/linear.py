@@ -20,7 +20,7 @@ from harness import Failed, machine_line, run_child, seconds, significant, table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PROBLEMS = "softmax:1e-2,softmax:1e-4,softmax:1e-6,cs:1e-2,cs:1e-4,svm:1e-2,svm:1e-4,l1:1e-3"
+PROBLEMS = ",".join(f"{loss}:{strength}" for loss in ("softmax", "cs", "svm", "l1") for strength in ("1e-2", "1e-4", "1e-6"))
 PEERS = {"softmax": ["lbfgs", "newton-cg", "newton-cholesky"], "cs": ["liblinear-cs"], "l1": ["saga"], "svm": []}
 LOSSES = {"softmax": "softmax", "cs": "crammer-singer", "svm": "svm", "l1": "softmax"}
 TARGETS = (1e-3, 1e-6)
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--problems", default=PROBLEMS, help="[%(default)s]")
     parser.add_argument("--samples", type=int, default=60_000, help="only the first so many [%(default)s]")
     parser.add_argument("--threads", type=int, default=2, help="of both sides [%(default)s]")
-    parser.add_argument("--limit", type=float, default=120, help="CPU seconds of a peer's fit at most [%(default)s]")
+    parser.add_argument("--limit", type=float, default=300, help="CPU seconds of a peer's fit at most [%(default)s]")
     parser.add_argument("--python", default=str(HERE / ".venv/bin/python"), help="with the peers [%(default)s]")
     parser.add_argument("--path", action="store_true", help="time a path instead")
     args = parser.parse_args()
