@@ -160,8 +160,8 @@ pub(crate) fn fine_tuning(config: &Config, epochs: usize, check: &mut Checker) -
 /// Images of an update.
 const BATCH_SIZE: usize = 16;
 /// Rate of the head with `adamw`, and with `sgd`.
-const ADAMW_RATE: f64 = 3e-4;
-const SGD_RATE: f64 = 3e-3;
+const ADAMW_RATE: f64 = 5e-5;
+const SGD_RATE: f64 = 5e-4;
 /// What the rate of a stage is multiplied by for each stage behind it.
 const LAYER_DECAY: f64 = 0.75;
 /// Largest norm of the gradient.
