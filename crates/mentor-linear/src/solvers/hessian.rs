@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use crate::factor::Symmetric;
 use crate::problem::{Checked, Loss};
-use crate::products::PANEL;
+use crate::products::{PANEL, Rows};
 use crate::vectors::Real;
 
 /// Rows of a block's sum, as a multiple of the features.
@@ -27,17 +27,38 @@ const SMALL: usize = 1 << 20;
 
 pub(crate) struct Hessian<'a> {
     pub(crate) problem: &'a Checked<'a>,
-    /// p, `[N, stride]`.
+    /// The samples that curve the objective, copied if they are few; else all.
+    curved: Option<Curved>,
+    /// p of these samples, `[any, stride]`.
     probs: Vec<f32>,
-    /// h, `[N]`.
+    /// h of these samples.
     scales: Vec<f64>,
     /// What is added to the curvature of the bias.
     pub(crate) bias_ridge: f64,
 }
 
+/// Some samples of a problem.
+struct Curved {
+    features: Vec<f32>,
+    targets: Vec<u32>,
+}
+
 impl<'a> Hessian<'a> {
     pub(crate) fn new(problem: &'a Checked<'a>) -> Self {
-        Self { problem, probs: Vec::new(), scales: problem.sample_scales.clone(), bias_ridge: 0.0 }
+        let scales = problem.sample_scales.clone();
+        Self { problem, curved: None, probs: Vec::new(), scales, bias_ridge: 0.0 }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        let rows = &self.problem.rows;
+        match &self.curved {
+            Some(curved) => Rows::new(&curved.features, rows.num_features, rows.num_classes),
+            None => *rows,
+        }
+    }
+
+    fn targets(&self) -> &[u32] {
+        self.curved.as_ref().map_or(self.problem.targets, |curved| &curved.targets)
     }
 
     /// Whether rows have the form of Weston and Watkins.
@@ -49,27 +70,49 @@ impl<'a> Hessian<'a> {
     pub(crate) fn move_to_hinge(&mut self, dual: &[f64], sharpness: f64) {
         let Checked { rows, targets, sample_scales, .. } = self.problem;
         let (stride, num_classes) = (rows.stride(), rows.num_classes);
-        self.probs.resize(dual.len(), 0.0);
+        (self.probs.clear(), self.scales.clear());
         let is_star = self.is_star();
-        let rows = self.probs.chunks_exact_mut(stride).zip(dual.chunks_exact(stride));
-        for (sample, (probs, dual)) in rows.enumerate() {
-            let target = targets[sample] as usize;
-            let dual = &dual[..num_classes];
-            let scale = sharpness * sample_scales[sample];
-            if is_star {
-                let free = |value: f64| f32::from(u8::from(value > 0.0 && value < 1.0));
-                probs.iter_mut().zip(dual).for_each(|(prob, &value)| *prob = free(value));
-                probs[target] = 0.0;
-                self.scales[sample] = scale;
-            } else {
-                let rest = 1.0 - dual.iter().sum::<f64>();
-                let positive = |class: usize| if class == target { rest > 1e-12 } else { dual[class] > 0.0 };
-                let count = (0..num_classes).filter(|&class| positive(class)).count().max(1) as f64;
-                for (class, prob) in probs.iter_mut().enumerate().take(num_classes) {
-                    *prob = if positive(class) { (1.0 / count) as f32 } else { 0.0 };
+        let mut samples = Vec::new();
+        let mut probs = vec![0.0; stride];
+        for (sample, dual) in dual.chunks_exact(stride).enumerate() {
+            let (target, dual) = (targets[sample] as usize, &dual[..num_classes]);
+            let rest = 1.0 - dual.iter().sum::<f64>();
+            let is_free = |class: usize| match class == target {
+                true => !is_star && rest > 1e-12,
+                false => dual[class] > 0.0 && !(is_star && dual[class] >= 1.0),
+            };
+            let count = (0..num_classes).filter(|&class| is_free(class)).count();
+            if count > usize::from(!is_star) {
+                let (prob, factor) = if is_star { (1.0, 1.0) } else { (1.0 / count as f32, count as f64) };
+                for (class, value) in probs.iter_mut().enumerate().take(num_classes) {
+                    *value = if is_free(class) { prob } else { 0.0 };
                 }
-                self.scales[sample] = scale * count;
+                samples.push(sample);
+                self.probs.extend_from_slice(&probs);
+                self.scales.push(sharpness * sample_scales[sample] * factor);
             }
+        }
+        // The copy is never more than half of the data.
+        if 2 * samples.len() <= rows.num_samples {
+            let features = samples.iter().flat_map(|&sample| rows.row(sample)).copied().collect();
+            let targets = samples.iter().map(|&sample| targets[sample]).collect();
+            self.curved = Some(Curved { features, targets });
+        } else {
+            self.curved = None;
+            self.spread(&samples);
+        }
+    }
+
+    /// Gives what belongs to these samples the places of all; the others have 0.
+    fn spread(&mut self, samples: &[usize]) {
+        let rows = &self.problem.rows;
+        let stride = rows.stride();
+        let (probs, scales) = (std::mem::take(&mut self.probs), std::mem::take(&mut self.scales));
+        self.probs.resize(rows.num_samples * stride, 0.0);
+        self.scales.resize(rows.num_samples, 0.0);
+        for ((&sample, probs), scale) in samples.iter().zip(probs.chunks_exact(stride)).zip(scales) {
+            self.probs[sample * stride..][..stride].copy_from_slice(probs);
+            self.scales[sample] = scale;
         }
     }
 
@@ -108,7 +151,7 @@ impl<'a> Hessian<'a> {
 
     /// H V without the penalty.
     fn through<T: Real>(&self, direction: &[f64]) -> Vec<f64> {
-        let Checked { rows, targets, .. } = self.problem;
+        let (rows, targets) = (self.rows(), self.targets());
         let stride = rows.stride();
         let is_star = self.is_star();
         let rounded: Vec<T> = direction.iter().map(|&value| T::round(value)).collect();
@@ -156,12 +199,12 @@ impl<'a> Hessian<'a> {
 
     /// The weight of x̃x̃ᵀ in the block of a class, or in the mean of all.
     fn curvature(&self, sample: usize, class: Option<usize>) -> f64 {
-        let rows = &self.problem.rows;
+        let rows = self.rows();
         let probs = &self.probs[sample * rows.stride()..][..rows.num_classes];
         let is_star = self.is_star();
         let of = |class: usize| match probs[class] {
             p if !is_star => f64::from(p * (1.0 - p).max(0.0)),
-            _ if class == self.problem.targets[sample] as usize => f64::from(probs.iter().sum::<f32>()),
+            _ if class == self.targets()[sample] as usize => f64::from(probs.iter().sum::<f32>()),
             p => f64::from(p),
         };
         let mean = || (0..rows.num_classes).map(of).sum::<f64>() / rows.num_classes as f64;
@@ -170,7 +213,7 @@ impl<'a> Hessian<'a> {
 
     /// Σ_i of what stands before x̃_i x̃_iᵀ, `[stride]` by class.
     pub(crate) fn total_curvatures(&self) -> Vec<f64> {
-        let rows = &self.problem.rows;
+        let rows = self.rows();
         rows.sum(rows.stride(), |sample, sums| {
             let of_class = sums.iter_mut().take(rows.num_classes).enumerate();
             of_class.for_each(|(class, sum)| *sum += self.curvature(sample, Some(class)));
@@ -178,7 +221,8 @@ impl<'a> Hessian<'a> {
     }
 
     fn block(&self, class: Option<usize>) -> Symmetric {
-        let Checked { rows, l2, bias, .. } = self.problem;
+        let Checked { l2, bias, .. } = self.problem;
+        let rows = self.rows();
         let curvature = |sample| self.curvature(sample, class);
         let total: f64 = (0..rows.num_samples).map(curvature).sum();
         let len = rows.num_features + 1;
