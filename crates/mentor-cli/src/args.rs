@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backbones, calibrate, completions, data, demo, distill, embed, eval, export, label, loss, models, path,
-    predict, report, search, self_train, train,
+    backbones, calibrate, check_labels, completions, data, demo, distill, embed, eval, export, label, loss,
+    models, next, path, predict, report, search, self_train, train,
 };
 use crate::terminal::error::Failure;
 
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Distill(Box<distill::Args>),
     SelfTrain(Box<self_train::Args>),
     Path(Box<path::Args>),
+    Next(next::Args),
+    CheckLabels(check_labels::Args),
     Label(label::Args),
     Calibrate(calibrate::Args),
     Eval(eval::Args),
@@ -76,6 +78,8 @@ impl Command {
             Self::Distill(args) => distill::run(&args),
             Self::SelfTrain(args) => self_train::run(&args),
             Self::Path(args) => path::run(&args),
+            Self::Next(args) => next::run(&args),
+            Self::CheckLabels(args) => check_labels::run(&args),
             Self::Label(args) => label::run(&args),
             Self::Calibrate(args) => calibrate::run(&args),
             Self::Eval(args) => eval::run(&args),
@@ -167,9 +171,14 @@ mod tests {
     #[test]
     fn examples_of_the_documents_can_be_run() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for name in
-            ["README.md", "docs/definitions.md", "docs/benchmarks.md", "docs/export.md", "bench/README.md"]
-        {
+        for name in [
+            "README.md",
+            "docs/definitions.md",
+            "docs/benchmarks.md",
+            "docs/export.md",
+            "docs/labels.md",
+            "bench/README.md",
+        ] {
             let text = std::fs::read_to_string(root.join(name)).unwrap();
             // Every second part between fences is code.
             let code: String = text.split("```").skip(1).step_by(2).collect();

@@ -3,6 +3,7 @@
 pub(crate) mod observer;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,10 @@ pub struct OpenOptions {
     /// Keep training samples whose pixels a validation or test sample has too, and validation samples that
     /// test has. Default false.
     pub keep_duplicates: bool,
+    /// A CSV file `path,label` of labels that replace those of the data, such as those of a page of
+    /// `mentor check-labels`. The splits stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<PathBuf>,
     /// Sizes that are refused.
     pub limits: Limits,
     /// Who hears of the files that are read. No part of a configuration.
@@ -163,6 +168,7 @@ impl Default for OpenOptions {
             size: None,
             resize: Resize::default(),
             keep_duplicates: false,
+            corrections: None,
             limits: Limits::default(),
             observer: ReadObserver::default(),
         }

@@ -2,12 +2,14 @@
 
 pub(crate) mod catalogue;
 mod class_set;
+mod corrections;
 pub(crate) mod divide;
 pub(crate) mod duplicates;
 pub(crate) mod inspect;
 mod load;
 pub(crate) mod near_duplicates;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -249,6 +251,13 @@ impl Source {
             }
         };
         self.format.channels == 3 && large
+    }
+
+    /// The file of each image by its id; none where images are in an array.
+    pub fn files(&self) -> HashMap<&str, &Path> {
+        let Pictures::Files(paths) = &self.pictures else { return HashMap::new() };
+        let records = self.splits.iter().flatten();
+        records.map(|record| (record.id.as_str(), paths[record.row as usize].as_path())).collect()
     }
 
     /// Whether the split has any sample.
