@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backbones, calibrate, check_labels, completions, data, demo, distill, embed, eval, export, label, loss,
-    models, next, path, predict, report, search, self_train, train,
+    annotate, backbones, calibrate, check_labels, completions, data, demo, distill, embed, eval, export,
+    label, loss, models, next, path, predict, report, search, self_train, train,
 };
 use crate::terminal::error::Failure;
 
@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Distill(Box<distill::Args>),
     SelfTrain(Box<self_train::Args>),
     Path(Box<path::Args>),
+    Annotate(annotate::Args),
     Next(next::Args),
     CheckLabels(check_labels::Args),
     Label(label::Args),
@@ -78,6 +79,7 @@ impl Command {
             Self::Distill(args) => distill::run(&args),
             Self::SelfTrain(args) => self_train::run(&args),
             Self::Path(args) => path::run(&args),
+            Self::Annotate(args) => annotate::run(&args),
             Self::Next(args) => next::run(&args),
             Self::CheckLabels(args) => check_labels::run(&args),
             Self::Label(args) => label::run(&args),

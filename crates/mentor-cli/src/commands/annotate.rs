@@ -14,7 +14,7 @@ use crate::terminal::output;
 const EXAMPLES: &str = "\
 Examples:
   mentor annotate photos/ --backbone lite0.pth --classes cat,dog,bird --out labels.csv
-      print the address of a page on this machine; keys 1 to 9 answer, s skips, u is unsure, n is none, z undoes
+      print the address of a page on this machine; keys 1 to 9 answer, z undoes
   mentor train --data labels.csv --backbone lite0.pth
       train on the answers
 

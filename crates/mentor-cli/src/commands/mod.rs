@@ -1,5 +1,6 @@
 //! The commands, one file each, with their flags.
 
+pub(crate) mod annotate;
 mod backbone_features;
 pub(crate) mod backbones;
 pub(crate) mod calibrate;
