@@ -5,8 +5,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 #[cfg(feature = "serve")]
 use crate::commands::serve;
 use crate::commands::{
-    backbones, calibrate, completions, data, demo, distill, embed, eval, export, label, loss, models, path,
-    predict, report, search, self_train, train,
+    annotate, backbones, calibrate, check_labels, completions, data, demo, distill, embed, eval, export,
+    label, loss, models, next, path, predict, report, search, self_train, train,
 };
 use crate::terminal::error::Failure;
 
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     Distill(Box<distill::Args>),
     SelfTrain(Box<self_train::Args>),
     Path(Box<path::Args>),
+    Annotate(annotate::Args),
+    Next(next::Args),
+    CheckLabels(check_labels::Args),
     Label(label::Args),
     Calibrate(calibrate::Args),
     Eval(eval::Args),
@@ -80,6 +83,9 @@ impl Command {
             Self::Distill(args) => distill::run(&args),
             Self::SelfTrain(args) => self_train::run(&args),
             Self::Path(args) => path::run(&args),
+            Self::Annotate(args) => annotate::run(&args),
+            Self::Next(args) => next::run(&args),
+            Self::CheckLabels(args) => check_labels::run(&args),
             Self::Label(args) => label::run(&args),
             Self::Calibrate(args) => calibrate::run(&args),
             Self::Eval(args) => eval::run(&args),
@@ -179,6 +185,7 @@ mod tests {
             "docs/benchmarks.md",
             "docs/export.md",
             "docs/server.md",
+            "docs/labels.md",
             "bench/README.md",
         ] {
             let text = std::fs::read_to_string(root.join(name)).unwrap();

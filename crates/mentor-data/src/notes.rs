@@ -171,6 +171,11 @@ pub enum Note {
         /// The encoding and the separator.
         dialect: String,
     },
+    /// Labels that a file of corrections has changed.
+    Corrected {
+        /// How many.
+        count: usize,
+    },
     /// Columns of a manifest that mean nothing.
     OtherColumns {
         /// Their names.
@@ -328,6 +333,7 @@ impl fmt::Display for Note {
                      label is missing"
                 )
             }
+            Self::Corrected { count } => write!(f, "{} corrected", counted(*count, "label is", "labels are")),
             Self::Dialect { dialect } => write!(f, "read the manifest as {dialect}"),
             Self::OtherColumns { columns } => {
                 let which = if columns.len() == 1 { "column" } else { "columns" };

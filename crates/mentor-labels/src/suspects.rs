@@ -69,8 +69,9 @@ pub struct Labelled<'a> {
 ///
 /// **Definition.** Labels: those of [`ConfidentJoint::label_errors`], with its score. Duplicates: images
 /// whose squared distance from one of another label is below [`NEAR_DUPLICATE`]; suggested is that label, and
-/// the score is (1 − p_given + p_suggested)/2. Outliers: images whose distance d to the 5th neighbour is above
-/// f = exp(q₃ + 3 (q₃ − q₁)), q₁ and q₃ being the quartiles of ln d over all images; the score is 1 − f/d.
+/// the score is (1 − p_given + p_suggested)/2. Outliers: images whose distance d to the 5th neighbour is
+/// above f = exp(q₃ + 3 (q₃ − q₁)), q₁ and q₃ being the quartiles of ln d over all images; the score is 1 −
+/// f/d.
 ///
 /// **Source.** C. G. Northcutt, L. Jiang, I. L. Chuang. Confident Learning. JAIR 70, 2021. J. W. Tukey.
 /// Exploratory Data Analysis. 1977, section 2D ("far out").

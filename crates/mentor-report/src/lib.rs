@@ -12,10 +12,12 @@ mod history;
 mod page;
 mod run;
 mod sections;
+mod suspects;
 #[cfg(test)]
 mod tests;
 
 pub use run::RunReport;
+pub use suspects::{ShownSuspect, suspects_page};
 
 /// The report as one HTML document. Several runs are compared first, then shown one after the other.
 pub fn render(runs: &[RunReport]) -> String {

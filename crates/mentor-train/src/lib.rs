@@ -23,6 +23,7 @@ pub use engine::{
     ParameterTensors, Reduce, TrainError, Trained, Trainer, Validation, ValidationSet, ema_decay,
     update_average,
 };
+pub use features::{FeatureRows, FeaturesOf};
 pub use inference::{
     FirstWeights, LoadError, ModelData, ModelFile, ModelLoss, OpenError, PredictError, Predictions, Rows,
     TrainedModel, first_weights,

@@ -238,7 +238,7 @@ fn ids_csv(embedded: &Embedded) -> Result<Vec<u8>, Failure> {
 }
 
 /// Fails before the work rather than after it.
-fn check_writable(path: &Path) -> Result<(), Failure> {
+pub(super) fn check_writable(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if !folder.is_dir() => {

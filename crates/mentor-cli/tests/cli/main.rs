@@ -13,6 +13,7 @@ mod distill;
 mod embeddings;
 mod export;
 mod fixtures;
+mod labels;
 mod optimum;
 mod ranking;
 mod results;

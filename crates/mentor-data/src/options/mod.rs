@@ -145,6 +145,10 @@ pub struct OpenOptions {
     /// Keep training samples whose pixels a validation or test sample has too, and validation samples that
     /// test has. Default false.
     pub keep_duplicates: bool,
+    /// A CSV file `path,label` of labels that replace those of the data, such as those of a page of
+    /// `mentor check-labels`. The splits stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<PathBuf>,
     /// Sizes that are refused.
     pub limits: Limits,
     /// Folder in which splits that are too large for memory keep their decoded images, in the format of the
@@ -168,6 +172,7 @@ impl Default for OpenOptions {
             size: None,
             resize: Resize::default(),
             keep_duplicates: false,
+            corrections: None,
             limits: Limits::default(),
             pixel_cache: None,
             observer: ReadObserver::default(),

@@ -16,6 +16,7 @@ use crate::readers::encoded::Known;
 use crate::readers::listing::{Listed, Listing, Pictures};
 use crate::shown::shown_path;
 use crate::source::class_set::{ClassSet, too_few_to_split};
+use crate::source::corrections::correct;
 use crate::source::divide::{divide_classes, stratify};
 use crate::split::Split;
 
@@ -53,7 +54,7 @@ impl Catalogue {
     /// Reads the list of samples and the header and hash of every picture. Nothing is decoded.
     pub(crate) fn open(source: &str, options: &OpenOptions, purpose: Purpose) -> Result<Self, DataError> {
         options.check()?;
-        let listing = readers::list(source, options, purpose)?;
+        let mut listing = readers::list(source, options, purpose)?;
         let path = Path::new(source);
         if purpose == Purpose::Training {
             check_classes(path, &listing)?;
@@ -63,6 +64,9 @@ impl Catalogue {
             SplitBy::Sample => assign(&listing.samples, options),
             SplitBy::Class => assign_classes(path, &listing, options, &mut notes)?,
         };
+        if let Some(file) = &options.corrections {
+            notes.extend(correct(path, &mut listing, file, &options.limits, purpose)?);
+        }
         Self::probe(listing, splits, notes, options)
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod catalogue;
 mod class_set;
+mod corrections;
 pub(crate) mod divide;
 pub(crate) mod duplicates;
 pub(crate) mod inspect;
@@ -9,6 +10,8 @@ mod load;
 pub(crate) mod near_duplicates;
 pub(crate) mod writers;
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use mentor_codec::Header;
@@ -247,6 +250,14 @@ impl Source {
             }
         };
         self.format.channels == 3 && large
+    }
+
+    /// The file of each image by its id, or the file that holds it with its name in there; none where images
+    /// are in an array.
+    pub fn files(&self) -> HashMap<&str, PathBuf> {
+        let Pictures::Encoded(images) = &self.pictures else { return HashMap::new() };
+        let records = self.splits.iter().flatten();
+        records.map(|record| (record.id.as_str(), images.path(record.row as usize))).collect()
     }
 
     /// Whether the split has any sample.

@@ -41,6 +41,16 @@ impl Picture {
         Ok(Self::new(shape, &bytes))
     }
 
+    /// The image of a sample, at most `side` pixels high and wide.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if it cannot be read.
+    pub fn shrunk(dataset: &Dataset, sample: usize, side: usize) -> Result<Self, DataError> {
+        let (shape, bytes) = shrink_to(side, dataset.format().shape(), &bytes(dataset, sample)?);
+        Ok(Self::new(shape, &bytes))
+    }
+
     fn new([channels, height, width]: [usize; 3], bytes: &[u8]) -> Self {
         Self { channels, height, width, pixels: STANDARD.encode(bytes) }
     }
@@ -52,10 +62,15 @@ fn bytes(dataset: &Dataset, sample: usize) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// At most [`MAX_SIDE`] high and wide: each pixel the mean of a square of pixels, of what there is of it at
+/// At most [`MAX_SIDE`] high and wide.
+fn shrink(shape: [usize; 3], bytes: &[u8]) -> ([usize; 3], Vec<u8>) {
+    shrink_to(MAX_SIDE, shape, bytes)
+}
+
+/// At most `most` pixels high and wide: each pixel the mean of a square of pixels, of what there is of it at
 /// the edges.
-fn shrink([channels, height, width]: [usize; 3], bytes: &[u8]) -> ([usize; 3], Vec<u8>) {
-    let side = height.max(width).div_ceil(MAX_SIDE).max(1);
+fn shrink_to(most: usize, [channels, height, width]: [usize; 3], bytes: &[u8]) -> ([usize; 3], Vec<u8>) {
+    let side = height.max(width).div_ceil(most.max(1)).max(1);
     let mean = |channel: usize, row: usize, column: usize| {
         let rows = row * side..height.min((row + 1) * side);
         let columns = column * side..width.min((column + 1) * side);

@@ -2,6 +2,7 @@
 //! folder for later runs.
 
 mod cache;
+mod of_images;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,8 @@ use std::sync::atomic::AtomicBool;
 
 use mentor_backbone::Backbone;
 use mentor_data::{Dataset, Preprocessing, ReadObserver, Reading};
+
+pub use of_images::{FeatureRows, FeaturesOf};
 
 use self::cache::FeatureCache;
 use self::segment::{ImageHash, Row};

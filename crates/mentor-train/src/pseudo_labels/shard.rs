@@ -112,7 +112,8 @@ impl FromStr for Shard {
 ///
 /// | scheduler | index | count |
 /// |---|---|---|
-/// | SLURM array | (`SLURM_ARRAY_TASK_ID` − `SLURM_ARRAY_TASK_MIN`) / `SLURM_ARRAY_TASK_STEP` | `SLURM_ARRAY_TASK_COUNT` |
+/// | SLURM array | (`SLURM_ARRAY_TASK_ID` − `SLURM_ARRAY_TASK_MIN`) / `SLURM_ARRAY_TASK_STEP` |
+/// `SLURM_ARRAY_TASK_COUNT` |
 /// | Kubernetes indexed job | `JOB_COMPLETION_INDEX` | `count` |
 /// | AWS Batch array | `AWS_BATCH_JOB_ARRAY_INDEX` | `AWS_BATCH_JOB_ARRAY_SIZE` |
 ///

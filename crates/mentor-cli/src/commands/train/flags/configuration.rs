@@ -99,6 +99,7 @@ impl Args {
         options.size = self.size.or(options.size);
         options.limits.max_pixels = self.max_pixels.unwrap_or(options.limits.max_pixels);
         options.keep_duplicates |= self.keep_duplicates;
+        take(&self.corrections, &mut options.corrections);
         Ok(())
     }
 }
@@ -165,7 +166,7 @@ mod tests {
                      --mining all --average active --distance cosine --form hinge --embedding-size 12 \
             --unit-norm false --classes-per-batch 13 --samples-per-class 14 --triplets t.csv --split-by \
                      class --init-from run --freeze stem,blocks.0 --backbone b.pth --fine-tune 15 \
-                     --weight-decay 0.6 --layer-decay 0.7";
+                     --weight-decay 0.6 --layer-decay 0.7 --corrections c.csv";
         let expected = "
             [data]
             source = 'digits'
@@ -181,6 +182,7 @@ mod tests {
             size = [10, 11]
             channels = 3
             keep_duplicates = true
+            corrections = 'c.csv'
             resize = 'fit-pad'
             [model]
             name = 'cnn'

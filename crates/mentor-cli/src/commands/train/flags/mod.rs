@@ -133,6 +133,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(super) cache: Option<PathBuf>,
 
+    /// Replace labels by those of this CSV file with the columns path and label; mentor check-labels makes
+    /// the page that writes one
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(super) corrections: Option<PathBuf>,
+
     /// Choose the network: linear, mlp:1200,1200, cnn, resnet-20, resnet-18, wrn-16-2, vit, ...; `mentor
     /// models` lists them [default: linear]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
