@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use clap::value_parser;
 use mentor_data::{BadImage, counted, shown, shown_path};
 use mentor_labels::{Kind, Labelled, Rows, Suspect, out_of_sample, suspects};
 use mentor_report::{ShownSuspect, suspects_page};
@@ -46,7 +47,7 @@ pub(crate) struct Args {
     out: PathBuf,
 
     /// Judge each of this many parts of the images by a classifier of the others, from 2 to 50
-    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = clap::value_parser!(u64).range(2..=50))]
+    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = value_parser!(u64).range(2..=50))]
     folds: u64,
 
     /// Decide by this seed which images are in which part

@@ -25,8 +25,8 @@ Examples:
 
 The CSV has the columns rank, path, score and cluster. A path is that of a file from the folder of the CSV. \
 Score: typicality (typical), 1 minus the margin between the two largest probabilities (margin, mixed), \
-entropy in nats (entropy), or a random number. Images that are nearly equal to a labelled or a chosen one are \
-not offered. The same seed gives the same choice.";
+entropy in nats (entropy), or a random number. Images that are nearly equal to a labelled or a chosen one \
+are not offered. The same seed gives the same choice.";
 
 /// Choose the images that should get the next labels
 #[derive(Debug, clap::Args)]

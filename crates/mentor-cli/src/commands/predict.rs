@@ -41,9 +41,9 @@ the exit status is 3.
 
 JSON: path, predicted, confidence, and with --top 2 or more top[] (class, confidence). Confidence is the \
 softmax of the scores, calibrated if `mentor calibrate` was run. With --coverage: set[] (classes, the \
-likeliest first; it can be empty), foreign (0 to 1: the share of the validation images that are nearer to the \
-training images; of images like those of training, 5 % have more than 0.95). An SVM is not trained to give \
-probabilities, so that its confidence is only an order.";
+likeliest first; it can be empty), foreign (0 to 1: the share of the validation images that are nearer to \
+the training images; of images like those of training, 5 % have more than 0.95). An SVM is not trained to \
+give probabilities, so that its confidence is only an order.";
 
 /// Classify image files with a trained model
 #[derive(Debug, clap::Args)]

@@ -15,10 +15,26 @@ fn rows(path: &Path, header: &str) -> Vec<Vec<String>> {
     lines.map(|line| line.split(',').map(str::to_owned).collect()).collect()
 }
 
+/// Pictures of two classes, bright on one side, which differ by more than near-duplicates do.
+fn varied_folder(root: &Path) {
+    let mut state = 1_u32;
+    for (class, name) in ["left", "right"].into_iter().enumerate() {
+        fs::create_dir_all(root.join(name)).unwrap();
+        for index in 0..PER_CLASS {
+            let picture = image::GrayImage::from_fn(8, 8, |x, _| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let bright = (x < 4) == (class == 0);
+                image::Luma([(state >> 25) as u8 + if bright { 128 } else { 0 }])
+            });
+            picture.save(root.join(name).join(format!("img{index}.png"))).unwrap();
+        }
+    }
+}
+
 #[test]
 fn next_offers_pictures_of_both_groups_once_each_and_none_that_has_a_label() {
     let dir = tempfile::tempdir().unwrap();
-    image_folder(&dir.path().join("pool"), &["left", "right"]);
+    varied_folder(&dir.path().join("pool"));
     let command = "next --data pool --budget 4 --out next.csv";
     let said = mentor(dir.path(), command);
     assert!(said.status.success(), "{}", stderr(&said));
@@ -51,7 +67,7 @@ fn next_offers_pictures_of_both_groups_once_each_and_none_that_has_a_label() {
 #[test]
 fn a_wrong_label_is_suspect_and_its_correction_is_trained_on() {
     let dir = tempfile::tempdir().unwrap();
-    image_folder(&dir.path().join("photos"), &["left", "right"]);
+    varied_folder(&dir.path().join("photos"));
     fs::rename(dir.path().join("photos/left/img3.png"), dir.path().join("photos/right/wrong.png")).unwrap();
     let said = mentor(dir.path(), "check-labels --data photos --out suspects.csv");
     assert!(said.status.success(), "{}", stderr(&said));

@@ -411,8 +411,8 @@ mod tests {
             ["mirror", "flip+shift", "shiftflip", "shift:0", "shift:-1", "shift:256", "shift:", "+flip"]
         {
             let error = wrong.parse::<Augment>().unwrap_err().to_string();
-            let allowed = "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, \
-                           standard or rand-augment";
+            let allowed = "none, flip, shift, shift:N with N from 1 to 255, shift+flip, shift:N+flip, crop, \
+                           crop+flip, standard or rand-augment";
             assert_eq!(error, format!("augment = {wrong}: must be {allowed}"));
         }
     }

@@ -70,7 +70,8 @@ impl<'a> Hessian<'a> {
     pub(crate) fn move_to_hinge(&mut self, dual: &[f64], sharpness: f64) {
         let Checked { rows, targets, sample_scales, .. } = self.problem;
         let (stride, num_classes) = (rows.stride(), rows.num_classes);
-        (self.probs.clear(), self.scales.clear());
+        self.probs.clear();
+        self.scales.clear();
         let is_star = self.is_star();
         let mut samples = Vec::new();
         let mut probs = vec![0.0; stride];

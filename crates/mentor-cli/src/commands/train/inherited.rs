@@ -90,6 +90,7 @@ mod tests {
                     "--model wrn-16-2",
                     "--l2 1e-3",
                     "--gap 1e-3",
+                    "--backbone b.pth",
                 ],
             ),
             "distill" => (
@@ -112,7 +113,7 @@ mod tests {
             ),
         };
         let mut lines: Vec<String> = more.iter().map(|more| format!("{needed} {more}")).collect();
-        lines.push(needed.to_owned());
+        lines.extend(["", " --optimizer adamw", " --log mlflow"].map(|more| format!("{needed}{more}")));
         if command == "self-train" {
             lines.push("self-train --data digits --unlabelled more".to_owned());
             lines.push("self-train --data digits".to_owned());
@@ -142,6 +143,7 @@ mod tests {
             | "test_fraction"
             | "audit_fraction"
             | "threshold"
+            | "layer_decay"
             | "gap" => "0.25",
             // Of batches of two classes or two images at least.
             _ => "4",
@@ -216,6 +218,7 @@ mod tests {
             "momentum" => ("optimizer.momentum", ""),
             "batch_size" => ("optimizer.batch_size", ""),
             "clip_norm" => ("optimizer.clip_norm", ""),
+            "weight_decay" => ("optimizer.weight_decay", "--optimizer adamw"),
             "steps" => ("path.steps", ""),
             "folds" => ("path.folds", ""),
             "rule" => ("path.rule", ""),
@@ -240,8 +243,8 @@ mod tests {
             "noise_stochastic_depth" => ("self_train.stochastic_depth", "--model wrn-16-2"),
             "audit_fraction" => ("self_train.audit_fraction", ""),
             // Their defaults are a rule in words, of the data or of other flags.
-            "learning_rate" | "warmup_epochs" | "size" | "channels" | "out" | "student" | "top_k"
-            | "per_class" => return None,
+            "learning_rate" | "layer_decay" | "mlflow_uri" | "warmup_epochs" | "size" | "channels"
+            | "out" | "student" | "top_k" | "per_class" => return None,
             other => panic!("--{other} shows a default that no test compares with the plan"),
         })
     }

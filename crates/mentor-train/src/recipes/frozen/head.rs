@@ -22,26 +22,26 @@ const UNJUDGED: f64 = 1e-3;
 const GAPS: [f64; 2] = [1e-2, 1e-6];
 
 /// A linear classifier.
-pub(in crate::recipes) struct LinearHead {
+pub(crate) struct LinearHead {
     /// `[D, C]`
-    pub(in crate::recipes) weight: Vec<f32>,
+    pub(crate) weight: Vec<f32>,
     /// `[C]`
-    pub(in crate::recipes) bias: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
     /// λ of Σw².
-    pub(in crate::recipes) l2: f64,
+    pub(crate) l2: f64,
     /// How far the objective can be from the least one, as a share of it.
-    pub(in crate::recipes) relative_gap: f64,
+    pub(crate) relative_gap: f64,
     /// How λ was chosen, if it was.
-    pub(in crate::recipes) choice: Option<Choice>,
+    pub(crate) choice: Option<Choice>,
 }
 
 /// What cross-validation says of the λ that it chose: means over all repetitions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::recipes) struct Choice {
-    pub(in crate::recipes) num_folds: usize,
-    pub(in crate::recipes) num_repeats: usize,
+pub(crate) struct Choice {
+    pub(crate) num_folds: usize,
+    pub(crate) num_repeats: usize,
     /// Share of the images left out that were classified right.
-    pub(in crate::recipes) accuracy: f64,
+    pub(crate) accuracy: f64,
 }
 
 /// Finds the head of `task`, penalised as `penalty` says and not as the task does; `seed` decides the folds.
