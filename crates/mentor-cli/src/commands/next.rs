@@ -149,7 +149,7 @@ fn probabilities_by_run(
             if let Some(calibration) = &model.file.calibration {
                 calibration.apply(row);
             }
-            for (class, p) in mentor_metrics::classification::ranked(&row.to_vec()) {
+            for (class, p) in mentor_metrics::classification::ranked(row) {
                 row[class] = p as f32;
             }
         }
