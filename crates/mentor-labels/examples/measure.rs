@@ -1,4 +1,5 @@
-//! What `bench/labels.py` measures, on features in files: `[N, D]` as little-endian f32, classes as u32.
+//! Measurements on features in files, which `reference/label_errors.py` calls too: `[N, D]` as little-endian
+//! f32, classes as u32.
 //!
 //! ```text
 //! measure curve TRAIN LABELS TEST LABELS D C SEEDS    accuracy of a head by choice and budget, as CSV
