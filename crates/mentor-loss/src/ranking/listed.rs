@@ -1,10 +1,12 @@
 //! Ranking losses of pairs that are listed one by one: of a part of a batch, or between a batch and others.
 
+use super::pair_sum::PairSum;
+use super::pairs::sum_of_pairs;
 use super::points::Points;
 use super::ranked::Ranked;
 use super::sink::weight;
 use super::{AllTriplets, given};
-use crate::{Average, Census, Distance, LossError, PairwiseRanking};
+use crate::{Census, Distance, LossError, PairwiseRanking};
 
 /// A sample and another, which it is to be near to, or is not.
 pub type Pair = [usize; 2];
@@ -90,29 +92,6 @@ impl AllTriplets {
     }
 }
 
-/// The contrastive losses of pairs of one kind.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PairSum {
-    /// Σ of their losses.
-    pub sum: f64,
-    /// Its derivative with respect to the embeddings, `[N, D]`.
-    pub gradient: Vec<f64>,
-    /// Pairs.
-    pub num_pairs: u64,
-    /// Pairs whose loss is above 0.
-    pub num_active: u64,
-}
-
-impl PairSum {
-    /// What a mean over the pairs divides by.
-    pub fn denominator(&self, average: Average) -> u64 {
-        match average {
-            Average::Valid => self.num_pairs,
-            Average::Active => self.num_active,
-        }
-    }
-}
-
 impl PairwiseRanking {
     /// The losses of listed pairs of plain slices, positives and negatives apart, so that the caller chooses
     /// the mean: over all, or one of each kind. In `f64` throughout.
@@ -153,33 +132,24 @@ impl PairwiseRanking {
         embeddings: &[T],
         labels: &[u32],
     ) -> Result<[PairSum; 2], LossError> {
-        let points = listed(self.distance(), embeddings, labels.len(), [&[], &[]])?;
-        Ok([self.sum_of_batch(&points, labels, true), self.sum_of_batch(&points, labels, false)])
+        let points = Points::new(self.distance(), embeddings, labels)?;
+        Ok([true, false].map(|kind| sum_of_pairs(&points, self, |same| same == kind)))
     }
 
     fn sum_of_listed(&self, points: &Points, pairs: &[Pair], same: bool) -> PairSum {
-        self.sum(points, pairs.iter().copied(), same)
-    }
-
-    fn sum_of_batch(&self, points: &Points, labels: &[u32], same: bool) -> PairSum {
-        let pairs = (0..labels.len()).flat_map(|a| (a + 1..labels.len()).map(move |b| [a, b]));
-        self.sum(points, pairs.filter(|&[a, b]| (labels[a] == labels[b]) == same), same)
-    }
-
-    fn sum(&self, points: &Points, pairs: impl Iterator<Item = Pair>, same: bool) -> PairSum {
         let mut gradient = vec![0.0; points.rows.len()];
-        let (mut sum, mut num_pairs, mut num_active) = (0.0, 0, 0);
-        for [a, b] in pairs {
+        let (mut sum, mut num_active) = (0.0, 0);
+        for &[a, b] in pairs {
             let distance = points.pair(a, b);
             let loss = self.value(distance, same);
             sum += loss;
-            num_pairs += 1;
             num_active += u64::from(loss > 0.0);
             let slope = weight(points.distance, self.slope(distance, same), distance);
             if slope != 0.0 {
                 points.push(&mut gradient, a, b, slope);
             }
         }
+        let num_pairs = pairs.len() as u64;
         PairSum { sum, gradient: points.gradient(gradient, 1.0), num_pairs, num_active }
     }
 }
@@ -212,7 +182,7 @@ fn by_anchor(points: &Points, pairs: &[Pair]) -> Vec<Measured> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Mining, PairForm, Triplet, TripletLoss, TripletRanking};
+    use crate::{Average, Mining, PairForm, Triplet, TripletLoss, TripletRanking};
 
     /// Ten points on a grid, so that many distances are equal, in classes of 1 to 4.
     fn points() -> (Vec<f64>, Vec<u32>) {

@@ -14,6 +14,7 @@ mod gradient;
 mod keys;
 mod listed;
 mod mining;
+mod pair_sum;
 mod pairs;
 mod points;
 mod product;
@@ -24,8 +25,9 @@ mod table;
 
 pub use all::{AllTriplets, Coefficients};
 pub use given::Triplet;
-pub use listed::{Pair, PairSum};
+pub use listed::Pair;
 pub use mining::Mining;
+pub use pair_sum::PairSum;
 pub use pairs::RankedPairs;
 pub use ranked::Ranked;
 pub(crate) use relative::relative_distances;

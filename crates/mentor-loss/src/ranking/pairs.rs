@@ -1,6 +1,7 @@
 //! All pairs of a batch.
 
 use super::block::{Wanted, each_anchor};
+use super::pair_sum::PairSum;
 use super::points::Points;
 use super::sink::Sink;
 use crate::{Average, PairwiseRanking};
@@ -20,38 +21,53 @@ pub struct RankedPairs {
 
 /// The loss of all pairs.
 pub(super) fn of_pairs(points: &Points, ranking: &PairwiseRanking, average: Average) -> RankedPairs {
-    let (mut sum, mut num_active) = (0.0, 0_u64);
+    let all = sum_of_pairs(points, ranking, |_| true);
+    let factor = match all.denominator(average) {
+        0 => 0.0,
+        count => 1.0 / count as f64,
+    };
+    let PairSum { sum, mut gradient, num_pairs, num_active } = all;
+    gradient.iter_mut().for_each(|value| *value *= factor);
+    RankedPairs { loss: sum * factor, gradient, num_pairs, num_active }
+}
+
+/// The losses of the pairs of a kind, each pair once: `counts` is asked whether a pair of one class (or of
+/// two) counts.
+pub(super) fn sum_of_pairs(
+    points: &Points,
+    ranking: &PairwiseRanking,
+    counts: impl Fn(bool) -> bool + Sync,
+) -> PairSum {
+    let (mut sum, mut num_pairs, mut num_active) = (0.0, 0_u64, 0_u64);
     let of_anchor =
         |slopes: &mut Vec<f64>, anchor: usize, distances: &mut [f64], sink: &mut Sink<'_, f64>| {
             slopes.clear();
             slopes.resize(distances.len(), 0.0);
-            let (mut sum, mut num_active) = (0.0, 0_u64);
-            // The anchor itself is no pair: a positive at distance 0, whose loss and slope are 0.
+            let (mut sum, mut num_pairs, mut num_active) = (0.0, 0_u64, 0_u64);
             for (other, &d) in distances[..points.num_samples].iter().enumerate() {
                 let same = points.class[anchor].contains(&other);
+                if other == anchor || !counts(same) {
+                    continue;
+                }
                 let value = ranking.value(d, same);
                 sum += value;
+                num_pairs += 1;
                 num_active += u64::from(value > 0.0);
                 slopes[other] = ranking.slope(d, same);
             }
             sink.put(0, distances, slopes);
-            (sum, num_active)
+            (sum, num_pairs, num_active)
         };
-    // Both orders of each pair come by.
-    let gradient = each_anchor(points, Wanted::Gradient, of_anchor, |(of_anchor, active)| {
+    let gradient = each_anchor(points, Wanted::Gradient, of_anchor, |(of_anchor, pairs, active)| {
         sum += of_anchor;
+        num_pairs += pairs;
         num_active += active;
     });
-    let num_ordered = points.num_samples as u64 * (points.num_samples as u64).saturating_sub(1);
-    let count = match average {
-        Average::Valid => num_ordered,
-        Average::Active => num_active,
-    };
-    let factor = if count == 0 { 0.0 } else { 1.0 / count as f64 };
-    RankedPairs {
-        loss: sum * factor,
-        gradient: points.gradient(gradient, factor),
-        num_pairs: num_ordered / 2,
+    // Both orders of each pair came by.
+    PairSum {
+        sum: sum / 2.0,
+        gradient: points.gradient(gradient, 0.5),
+        num_pairs: num_pairs / 2,
         num_active: num_active / 2,
     }
 }
