@@ -3,6 +3,7 @@ sentence-transformers.
 
     python bench/python.py            # needs both, and torch, beside mentor
     python bench/python.py --large    # also a batch of 60,000 embeddings, with its memory
+    python bench/python.py --train    # instead, 20 updates of one network with either loss
 
 Runs alternate. A time is the processor time of the process, in milliseconds: the median over the rounds.
 """
@@ -80,6 +81,41 @@ def compare(size, dim, rounds):
     return {name: statistics.median(all_times) for name, all_times in times.items()}
 
 
+def train(loss, updates=20):
+    """The losses of the updates of a small network on batches of 256, and the processor time in seconds."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 32))
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    curve = []
+    begin = time.process_time()
+    for _ in range(updates):
+        labels = torch.arange(256) // PER_LABEL
+        images = torch.randn(256, 784, generator=generator) + labels[:, None] * 0.05
+        value = loss(torch.nn.functional.normalize(network(images)), labels)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        curve.append(value.item())
+    return curve, time.process_time() - begin
+
+
+def compare_training(rounds):
+    names = [name for name in ("mentor", "pytorch-metric-learning") if name in PEERS]
+    curves, times = {}, {name: [] for name in names}
+    for place in range(rounds + 1):
+        for name in names:
+            curves[name], taken = train(PEERS[name])
+            # The first round warms up.
+            if place > 0:
+                times[name].append(taken)
+    for name in names:
+        apart = max(abs(a - b) for a, b in zip(curves[name], curves["mentor"], strict=True))
+        first, last = curves[name][0], curves[name][-1]
+        seconds = statistics.median(times[name])
+        print(f"{name}: loss {first:.5f} to {last:.5f}, at most {apart:.1e} from mentor's, {seconds:.2f} s")
+
+
 def peers_of_size(size):
     return {name: loss for name, loss in PEERS.items() if size <= LARGEST.get(name, size)}
 
@@ -90,7 +126,11 @@ def main():
     )
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--large", action="store_true")
+    options.add_argument("--train", action="store_true")
     told = options.parse_args()
+    if told.train:
+        compare_training(told.rounds)
+        return
     print("| batch | " + " | ".join(PEERS) + " |")
     print("|---|" + "---|" * len(PEERS))
     for size, dim in SIZES:

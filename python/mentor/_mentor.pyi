@@ -17,24 +17,23 @@ Floats = NDArray[np.float32] | NDArray[np.float64]
 
 def command_line(arguments: Sequence[str]) -> int: ...
 def all_triplets(
-    embeddings: Floats, targets: NDArray[np.int64], margin: float, distance: str, average: str
+    embeddings: Floats, targets: NDArray[np.int64], told: tuple[float, str, str, bool]
 ) -> Valued: ...
 def triplets_of_pairs(
     embeddings: Floats,
     positives: NDArray[np.int64],
     negatives: NDArray[np.int64],
-    margin: float,
-    distance: str,
-    average: str,
+    told: tuple[float, str, str, bool],
 ) -> Valued: ...
 def given_triplets(
-    embeddings: Floats, triplets: NDArray[np.int64], margin: float, distance: str, average: str
+    embeddings: Floats, triplets: NDArray[np.int64], told: tuple[float, str, str, bool]
 ) -> Valued: ...
 def contrastive(
     embeddings: Floats,
     targets: NDArray[np.int64] | None,
     pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
     margin: float,
+    positive_margin: float,
     form: str,
     distance: str,
     average: str,
@@ -81,6 +80,7 @@ def train(
     command: str, arguments: Sequence[tuple[str, Sequence[str]]], observer: Callable[[str, str], object]
 ) -> tuple[Path, bool, int | None, BaseException | None]: ...
 def summary(run: str) -> str: ...
+def report_head(run: str) -> str: ...
 def report(runs: Sequence[str], out: str | None) -> str: ...
 def to_safetensors(arrays: Sequence[tuple[str, str, Sequence[int], bytes]]) -> bytes: ...
 def from_safetensors(file: bytes) -> list[tuple[str, str, list[int], bytes]]: ...

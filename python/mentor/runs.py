@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +138,10 @@ class Run:
         return report(self, out)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(_shown(value))}</td></tr>"
-            for key, value in self.summary.items()
-            if isinstance(value, (str, int, float)) and not isinstance(value, bool)
-        )
-        return f"<b>{escape(str(self.path))}</b><table>{rows}</table>"
+        # A frame of its own, so that the styles of the report do not reach the notebook.
+        page = escape(_mentor.report_head(os.fspath(self.path)))
+        style = "width: 100%; height: 26em; border: 0"
+        return f'<iframe title="run" sandbox style="{style}" srcdoc="{page}"></iframe>'
 
     def _check_open(self) -> None:
         if self._closed:
@@ -253,7 +250,3 @@ def _file_of(image: Any) -> bytes:
         raise DataError(f"an image of shape {array.shape}", "give [H, W] or [H, W, 3]")
     kind = "P5" if array.ndim == 2 else "P6"
     return f"{kind} {array.shape[1]} {array.shape[0]} 255\n".encode() + np.ascontiguousarray(array).tobytes()
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

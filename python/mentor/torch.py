@@ -62,7 +62,8 @@ class AllTripletLoss(nn.Module):
     The mean of ``max(0, margin + d(a, p) − d(a, n))``, over the triplets that are ``active`` (above 0) or
     over all ``valid`` ones. As it is by default, it is ``TripletMarginLoss()`` of
     pytorch-metric-learning: margin 0.05, unit vectors, Euclidean distance, mean over the active triplets.
-    ``distance`` is ``euclidean``, ``squared`` or ``cosine`` (1 − cos).
+    ``distance`` is ``euclidean``, ``squared`` or ``cosine`` (1 − cos). ``soft`` is the soft margin,
+    ``ln(1 + e^(margin + d(a, p) − d(a, n)))``, at the price of one exponential a triplet.
 
     ``loss(embeddings, labels)``, or in full ``loss(embeddings, labels, indices_tuple, ref_emb,
     ref_labels)``: ``indices_tuple`` is a miner's, of triplets ``(a, p, n)`` or pairs ``(a1, p, a2, n)``;
@@ -75,17 +76,19 @@ class AllTripletLoss(nn.Module):
         distance: str = "euclidean",
         average: str = "active",
         normalize_embeddings: bool = True,
+        soft: bool = False,
     ) -> None:
         super().__init__()
         self.margin, self.distance, self.average = float(margin), distance, average
-        self.normalize_embeddings = normalize_embeddings
-        _mentor.all_triplets(np.zeros((0, 1), np.float32), np.zeros(0, np.int64), *self._parameters_of_loss())
+        self.normalize_embeddings, self.soft = normalize_embeddings, bool(soft)
+        _mentor.all_triplets(np.zeros((0, 1), np.float32), np.zeros(0, np.int64), self._told())
 
-    def _parameters_of_loss(self) -> tuple[float, str, str]:
-        return self.margin, self.distance, self.average
+    def _told(self) -> tuple[float, str, str, bool]:
+        return self.margin, self.distance, self.average, self.soft
 
     def extra_repr(self) -> str:
-        return f"margin={self.margin}, distance={self.distance!r}, average={self.average!r}"
+        soft = ", soft=True" if self.soft else ""
+        return f"margin={self.margin}, distance={self.distance!r}, average={self.average!r}{soft}"
 
     def forward(
         self,
@@ -97,14 +100,13 @@ class AllTripletLoss(nn.Module):
     ) -> Tensor:
         """The loss, a scalar."""
         batch = _Batch(embeddings, labels, indices_tuple, ref_emb, ref_labels, self.normalize_embeddings)
-        told = self._parameters_of_loss()
         if batch.triplets is not None:
-            found = _mentor.given_triplets(batch.values, batch.triplets, *told)
+            found = _mentor.given_triplets(batch.values, batch.triplets, self._told())
         elif batch.pairs is not None:
             near, far = batch.pairs
-            found = _mentor.triplets_of_pairs(batch.values, near, far, *told)
+            found = _mentor.triplets_of_pairs(batch.values, near, far, self._told())
         else:
-            found = _mentor.all_triplets(batch.values, batch.labels, *told)
+            found = _mentor.all_triplets(batch.values, batch.labels, self._told())
         loss: Tensor = _Explicit.apply(batch.rows, found[0], found[1])
         return loss
 
@@ -112,10 +114,11 @@ class AllTripletLoss(nn.Module):
 class PairwiseLoss(nn.Module):
     """The contrastive loss of all pairs of a batch.
 
-    ``linear``: ``d`` of a positive pair and ``max(0, margin − d)`` of a negative one; ``squared``: half
-    their squares, as Hadsell, Chopra and LeCun have it. ``average``: the mean over ``active`` pairs, over
-    all ``valid`` ones, or of ``each`` kind over its active pairs, added up. As it is by default, it is
-    ``ContrastiveLoss()`` of pytorch-metric-learning. It is called as `AllTripletLoss`.
+    ``linear``: ``max(0, d − positive_margin)`` of a positive pair and ``max(0, margin − d)`` of a negative
+    one; ``squared``: half their squares, as Hadsell, Chopra and LeCun have it. ``average``: the mean over
+    ``active`` pairs, over all ``valid`` ones, or of ``each`` kind over its active pairs (``each-valid``:
+    over all), added up. As it is by default, it is ``ContrastiveLoss()`` of pytorch-metric-learning. It is
+    called as `AllTripletLoss`.
     """
 
     def __init__(
@@ -125,20 +128,21 @@ class PairwiseLoss(nn.Module):
         distance: str = "euclidean",
         average: str = "each",
         normalize_embeddings: bool = True,
+        positive_margin: float = 0.0,
     ) -> None:
         super().__init__()
-        self.margin, self.form, self.distance, self.average = float(margin), form, distance, average
+        self.margin, self.positive_margin = float(margin), float(positive_margin)
+        self.form, self.distance, self.average = form, distance, average
         self.normalize_embeddings = normalize_embeddings
         empty = np.zeros((0, 1), np.float32)
-        _mentor.contrastive(empty, np.zeros(0, np.int64), None, *self._parameters_of_loss())
+        _mentor.contrastive(empty, np.zeros(0, np.int64), None, *self._told())
 
-    def _parameters_of_loss(self) -> tuple[float, str, str, str]:
-        return self.margin, self.form, self.distance, self.average
+    def _told(self) -> tuple[float, float, str, str, str]:
+        return self.margin, self.positive_margin, self.form, self.distance, self.average
 
     def extra_repr(self) -> str:
-        return (
-            f"margin={self.margin}, form={self.form!r}, distance={self.distance!r}, average={self.average!r}"
-        )
+        margins = f"margin={self.margin}, positive_margin={self.positive_margin}"
+        return f"{margins}, form={self.form!r}, distance={self.distance!r}, average={self.average!r}"
 
     def forward(
         self,
@@ -155,22 +159,78 @@ class PairwiseLoss(nn.Module):
             # A miner of triplets names pairs: each once a triplet, as pytorch-metric-learning counts them.
             pairs = (batch.triplets[:, [0, 1]].copy(), batch.triplets[:, [0, 2]].copy())
         labels_of_all = batch.labels if pairs is None else None
-        found = _mentor.contrastive(batch.values, labels_of_all, pairs, *self._parameters_of_loss())
+        found = _mentor.contrastive(batch.values, labels_of_all, pairs, *self._told())
         loss: Tensor = _Explicit.apply(batch.rows, found[0], found[1])
         return loss
 
 
 class TripletMarginLoss(AllTripletLoss):
-    """`AllTripletLoss` by the name of pytorch-metric-learning, whose wrappers, such as
-    ``CrossBatchMemory``, look at the names of losses.
+    """`AllTripletLoss` by the name and with the parameters of pytorch-metric-learning, whose wrappers, such
+    as ``CrossBatchMemory``, look at the names of losses.
+
+    ``distance`` is its ``LpDistance`` (p 2, power 1 or 2) or ``CosineSimilarity``, ``reducer`` its
+    ``AvgNonZeroReducer`` or ``MeanReducer``. ``swap`` and a number of ``triplets_per_anchor`` are refused.
     """
+
+    def __init__(
+        self,
+        margin: float = 0.05,
+        swap: bool = False,
+        smooth_loss: bool = False,
+        triplets_per_anchor: str = "all",
+        distance: Any = None,
+        reducer: Any = None,
+    ) -> None:
+        if swap or triplets_per_anchor != "all":
+            raise ConfigError(
+                "swap and triplets_per_anchor are not here: every triplet counts, each as it is",
+                "leave them out",
+            )
+        name, normalize = _their_distance(distance)
+        super().__init__(margin, name, _their_average(reducer), normalize, smooth_loss)
 
 
 class ContrastiveLoss(PairwiseLoss):
-    """`PairwiseLoss` by the name and with the parameter of pytorch-metric-learning."""
+    """`PairwiseLoss` by the name and with the parameters of pytorch-metric-learning; see
+    `TripletMarginLoss`. Of ``CosineSimilarity`` the margins are similarities, as they are there.
+    """
 
-    def __init__(self, neg_margin: float = 1.0, **parameters: Any) -> None:
-        super().__init__(neg_margin, **parameters)
+    def __init__(
+        self, pos_margin: float = 0.0, neg_margin: float = 1.0, distance: Any = None, reducer: Any = None
+    ) -> None:
+        name, normalize = _their_distance(distance)
+        if name == "cosine":
+            pos_margin, neg_margin = 1 - pos_margin, 1 - neg_margin
+        average = {"active": "each", "valid": "each-valid"}[_their_average(reducer)]
+        super().__init__(neg_margin, "linear", name, average, normalize, pos_margin)
+
+
+def _their_distance(distance: Any) -> tuple[str, bool]:
+    """What a distance of pytorch-metric-learning is called here, and whether it makes unit vectors."""
+    if distance is None:
+        return "euclidean", True
+    kind = type(distance).__name__
+    told = getattr(distance, "p", None), getattr(distance, "power", None)
+    names: dict[tuple[str, Any], str] = {
+        ("LpDistance", (2, 1)): "euclidean",
+        ("LpDistance", (2, 2)): "squared",
+        ("CosineSimilarity", (2, 1)): "cosine",
+    }
+    if (kind, told) not in names:
+        raise ConfigError(
+            f"there is no distance {kind} with p and power {told} here",
+            "use LpDistance of p 2 and power 1 or 2, or CosineSimilarity",
+        )
+    return names[kind, told], bool(distance.normalize_embeddings)
+
+
+def _their_average(reducer: Any) -> str:
+    """What a reducer of pytorch-metric-learning is called here."""
+    kind = "AvgNonZeroReducer" if reducer is None else type(reducer).__name__
+    names = {"AvgNonZeroReducer": "active", "MeanReducer": "valid"}
+    if kind not in names:
+        raise ConfigError(f"there is no reducer {kind} here", "use AvgNonZeroReducer or MeanReducer")
+    return names[kind]
 
 
 class WestonWatkinsLoss(nn.Module):

@@ -66,6 +66,50 @@ def test_triplets_are_those_of_pytorch_metric_learning(kind, name, normalize, ma
     assert_same(found, expected)
 
 
+# Each is made of the classes of either side, by the same words.
+AS_THERE = {
+    "cosine": lambda losses: losses.TripletMarginLoss(0.3, distance=distances.CosineSimilarity()),
+    "smooth": lambda losses: losses.TripletMarginLoss(0.3, smooth_loss=True),
+    "smooth squared mean": lambda losses: losses.TripletMarginLoss(
+        0.3, smooth_loss=True, distance=distances.LpDistance(power=2), reducer=reducers.MeanReducer()
+    ),
+    "pairs": lambda losses: losses.ContrastiveLoss(0.3, 0.9),
+    "pairs squared mean": lambda losses: losses.ContrastiveLoss(
+        0.2, 1.1, distance=distances.LpDistance(power=2), reducer=reducers.MeanReducer()
+    ),
+    "pairs cosine": lambda losses: losses.ContrastiveLoss(0.9, 0.4, distance=distances.CosineSimilarity()),
+    "pairs cosine, none near enough": lambda losses: losses.ContrastiveLoss(
+        1.5, 0.6, distance=distances.CosineSimilarity()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AS_THERE)
+@pytest.mark.parametrize("kind", ["random", "lone", "one class"])
+def test_the_same_words_make_the_same_loss(name, kind):
+    rows, labels = batch(kind)
+    theirs, loss = AS_THERE[name](pml_losses), AS_THERE[name](ours)
+    others = batch("random", seed=1, size=17)
+    for more in [(), (None, others[0].double(), others[1])]:
+        expected = value_and_gradient(theirs, rows.double(), labels, *more)
+        assert_same(value_and_gradient(loss, rows.double(), labels, *more), expected)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"swap": True},
+        {"triplets_per_anchor": 100},
+        {"distance": distances.LpDistance(p=1)},
+        {"distance": distances.SNRDistance()},
+        {"reducer": reducers.DivisorReducer()},
+    ],
+)
+def test_what_is_not_here_is_refused_by_name(words):
+    with pytest.raises(ConfigError, match=r"here"):
+        ours.TripletMarginLoss(**words)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_mean_over_all_triplets_is_theirs(kind):
     rows, labels = batch(kind)
@@ -133,6 +177,8 @@ def test_a_memory_of_earlier_batches_takes_them(pair):
         lambda: ours.AllTripletLoss(0.3, "squared", normalize_embeddings=False),
         lambda: ours.PairwiseLoss(0.7),
         lambda: ours.PairwiseLoss(0.7, "squared", "cosine", "valid", normalize_embeddings=False),
+        lambda: ours.AllTripletLoss(0.3, soft=True),
+        lambda: ours.PairwiseLoss(0.7, positive_margin=0.2),
     ],
 )
 def test_gradients_are_central_differences(make):

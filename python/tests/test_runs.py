@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from html import unescape
 
 import numpy as np
 import pytest
@@ -50,7 +51,8 @@ def test_a_run_is_trained_evaluated_and_asked(run, photos, tmp_path):
     assert run.embed(photos).shape == (60, 16)
     places, distances = mentor.search(run, index=photos, query=path, top=3)
     assert places.shape == (1, 3) and distances[0, 0] < 1e-4 and (np.diff(distances) >= 0).all()
-    assert "<table>" in run._repr_html_()
+    shown = unescape(run._repr_html_())
+    assert shown.startswith("<iframe") and 'class="facts"' in shown and "<script" not in shown
     assert "<html" in run.report(tmp_path / "r.html")
     assert (tmp_path / "r.html").stat().st_size > 1000 and (run.path / "report.html").exists()
     assert mentor.evaluate(run.path)["accuracy"] == run.evaluate()["accuracy"]

@@ -103,9 +103,6 @@ pub enum LossError {
         /// How many samples there are.
         num_samples: usize,
     },
-    /// The soft margin has no kinks, which the exact sum over all triplets rests on.
-    #[error("all triplets need the hinge; the soft margin goes with mining hard, semi-hard or none")]
-    SoftMarginOfAll,
     /// No loss has this name.
     #[error("there is no loss named {name:?}; the losses on scores are {}", .known.join(", "))]
     UnknownLoss {
@@ -136,6 +133,14 @@ impl LossError {
     pub(crate) fn unknown(kind: &'static str, name: &str, known: &'static [&'static str]) -> Self {
         Self::UnknownName { kind, name: name.to_owned(), known }
     }
+}
+
+/// Checks against `f32`, in which the tensors compute.
+pub(crate) fn check_finite(name: &'static str, value: f64) -> Result<f64, LossError> {
+    if (value as f32).is_finite() {
+        return Ok(value);
+    }
+    Err(LossError::Parameter { name, value, allowed: "a finite number" })
 }
 
 /// Checks positively, so that NaN fails, and against `f32`, in which the tensors compute.

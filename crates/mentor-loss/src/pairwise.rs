@@ -7,7 +7,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::error::check_non_negative;
+use crate::error::{check_finite, check_non_negative};
 use crate::{Distance, LossError};
 
 /// How distances become a loss.
@@ -52,8 +52,8 @@ impl FromStr for PairForm {
 /// # Definition
 ///
 /// ```text
-/// linear:    L =  y·d    +  (1 − y)·max(0, m − d)         y = 1 for a positive pair, 0 for a negative
-/// squared:   L = ½y·d²   + ½(1 − y)·max(0, m − d)²
+/// linear:    L =  y·max(0, d − m₊)   +  (1 − y)·max(0, m − d)     y = 1: a positive pair, 0: a negative
+/// squared:   L = ½y·max(0, d − m₊)²  + ½(1 − y)·max(0, m − d)²
 /// ```
 ///
 /// All N(N − 1)/2 pairs of a batch are [`PairwiseLoss`](crate::PairwiseLoss)'s.
@@ -64,8 +64,8 @@ impl FromStr for PairForm {
 ///
 /// # Gradient
 ///
-/// With respect to d: 1 for a positive pair, −1 for a negative one nearer than the margin, else 0 (squared:
-/// d, d − m, 0). At d = m (the kink) and at d = 0 it is 0.
+/// With respect to d: 1 for a positive pair farther than m₊, −1 for a negative one nearer than m, else 0
+/// (squared: d − m₊, d − m, 0). At the kinks and at d = 0 it is 0.
 ///
 /// # Numerics
 ///
@@ -73,7 +73,9 @@ impl FromStr for PairForm {
 ///
 /// # Parameters
 ///
-/// `margin` m, at least 0 and finite, in units of the distance: 1 is usual, 0.5 for vectors of length 1.
+/// `margin` m, at least 0 and finite, in units of the distance: 1 is usual, 0.5 for vectors of length 1. The
+/// margin m₊ of positive pairs is 0, as in the paper, unless
+/// [`with_positive_margin`](Self::with_positive_margin) gives another.
 ///
 /// # Example
 ///
@@ -92,8 +94,8 @@ impl FromStr for PairForm {
 /// # Differs from
 ///
 /// - sentence-transformers `ContrastiveLoss` is the squared form with the cosine distance and margin 0.5.
-/// - pytorch-metric-learning `ContrastiveLoss` is the linear form with a margin for positives too (0 by
-///   default), of unit vectors, the means over active positives and over active negatives added up.
+/// - pytorch-metric-learning `ContrastiveLoss` is the linear form of unit vectors, the means over active
+///   positives and over active negatives added up; `pos_margin` is m₊.
 ///
 /// # Source
 ///
@@ -103,6 +105,7 @@ impl FromStr for PairForm {
 pub struct PairwiseRanking {
     form: PairForm,
     margin: f64,
+    positive_margin: f64,
     distance: Distance,
 }
 
@@ -113,7 +116,17 @@ impl PairwiseRanking {
     ///
     /// [`LossError::Parameter`] if `margin` is negative or not finite.
     pub fn new(form: PairForm, margin: f64, distance: Distance) -> Result<Self, LossError> {
-        Ok(Self { form, margin: check_non_negative("margin", margin)?, distance })
+        let margin = check_non_negative("margin", margin)?;
+        Ok(Self { form, margin, positive_margin: 0.0, distance })
+    }
+
+    /// The same loss, in which positive pairs need not be nearer than this; below 0, none is near enough.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::Parameter`] if it is not finite.
+    pub fn with_positive_margin(self, margin: f64) -> Result<Self, LossError> {
+        Ok(Self { positive_margin: check_finite("positive margin", margin)?, ..self })
     }
 
     /// The margin m.
@@ -133,7 +146,7 @@ impl PairwiseRanking {
 
     /// The loss of one pair, from its distance.
     pub fn value(&self, distance: f64, same: bool) -> f64 {
-        let gap = if same { distance } else { (self.margin - distance).max(0.0) };
+        let gap = if same { distance - self.positive_margin } else { self.margin - distance }.max(0.0);
         match self.form {
             PairForm::Linear => gap,
             PairForm::Squared => 0.5 * gap * gap,
@@ -146,8 +159,9 @@ impl PairwiseRanking {
         match (self.form, same) {
             _ if distance == 0.0 => 0.0,
             (_, false) if distance >= self.margin => 0.0,
+            (_, true) if distance <= self.positive_margin => 0.0,
             (PairForm::Linear, _) => sign,
-            (PairForm::Squared, true) => distance,
+            (PairForm::Squared, true) => distance - self.positive_margin,
             (PairForm::Squared, false) => distance - self.margin,
         }
     }
@@ -167,12 +181,16 @@ impl PairwiseRanking {
             same.dims()
         );
         let (distances, same) = (self.distance.pairs(a, b), same.float());
-        let negative = relu(distances.clone().neg().add_scalar(self.margin));
+        let positive = match self.positive_margin {
+            0.0 => distances.clone(),
+            margin => relu(distances.clone().sub_scalar(margin)),
+        };
+        let negative = relu(distances.neg().add_scalar(self.margin));
         let different = same.clone().neg().add_scalar(1.0);
         match self.form {
-            PairForm::Linear => same.mul(distances).add(different.mul(negative)),
+            PairForm::Linear => same.mul(positive).add(different.mul(negative)),
             PairForm::Squared => {
-                same.mul(distances.square()).add(different.mul(negative.square())).mul_scalar(0.5)
+                same.mul(positive.square()).add(different.mul(negative.square())).mul_scalar(0.5)
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{Case, Distance, LossError};
 ///
 /// ```text
 /// hinge:        L = max(0, m + d(a, p) − d(a, n))
-/// soft margin:  L = ln(1 + e^(d(a, p) − d(a, n)))
+/// soft margin:  L = ln(1 + e^(m + d(a, p) − d(a, n)))
 /// ```
 ///
 /// # Shapes
@@ -22,7 +22,8 @@ use crate::{Case, Distance, LossError};
 /// # Gradient
 ///
 /// Hinge: with respect to d(a, p) it is 1 and to d(a, n) −1 if the triplet is active (`d_ap + m > d_an`),
-/// else 0; at the kink 0. Soft margin: σ(d_ap − d_an), which is 0 nowhere. A distance of 0 has gradient 0.
+/// else 0; at the kink 0. Soft margin: σ(m + d_ap − d_an), which is 0 nowhere. A distance of 0 has gradient
+/// 0.
 ///
 /// # Numerics
 ///
@@ -32,7 +33,7 @@ use crate::{Case, Distance, LossError};
 /// # Parameters
 ///
 /// `margin` m, at least 0 and finite, in units of the distance. 0.2 is usual for vectors of length 1. The
-/// soft margin has none.
+/// soft margin of its paper has m = 0.
 ///
 /// # Example
 ///
@@ -54,6 +55,7 @@ use crate::{Case, Distance, LossError};
 /// - PyTorch `TripletMarginLoss` adds 1e-6 to each difference before the norm, so that equal points are not 0
 ///   apart.
 /// - Burn 0.22 `TripletMarginLoss` gives NaN gradients where the anchor equals the positive.
+/// - pytorch-metric-learning `TripletMarginLoss(smooth_loss=True)` is the soft margin with a margin.
 /// - FaceNet, and TensorFlow Addons, use squared distances: `Distance::SquaredEuclidean`.
 ///
 /// # Source
@@ -64,8 +66,8 @@ use crate::{Case, Distance, LossError};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TripletRanking {
     distance: Distance,
-    /// `None` for the soft margin.
-    margin: Option<f64>,
+    margin: f64,
+    is_soft: bool,
 }
 
 impl TripletRanking {
@@ -75,12 +77,21 @@ impl TripletRanking {
     ///
     /// [`LossError::Parameter`] if `margin` is negative or not finite.
     pub fn hinge(margin: f64, distance: Distance) -> Result<Self, LossError> {
-        Ok(Self { distance, margin: Some(check_non_negative("margin", margin)?) })
+        Ok(Self { distance, margin: check_non_negative("margin", margin)?, is_soft: false })
     }
 
-    /// The soft margin.
+    /// The soft margin, with m = 0.
     pub fn soft_margin(distance: Distance) -> Self {
-        Self { distance, margin: None }
+        Self { distance, margin: 0.0, is_soft: true }
+    }
+
+    /// The soft margin with this m.
+    ///
+    /// # Errors
+    ///
+    /// As [`hinge`](Self::hinge).
+    pub fn softplus(margin: f64, distance: Distance) -> Result<Self, LossError> {
+        Ok(Self { is_soft: true, ..Self::hinge(margin, distance)? })
     }
 
     /// The distance.
@@ -88,22 +99,22 @@ impl TripletRanking {
         self.distance
     }
 
-    /// The margin; 0 for the soft margin.
+    /// The margin m.
     pub fn margin(&self) -> f64 {
-        self.margin.unwrap_or(0.0)
+        self.margin
     }
 
     /// Whether this is the soft margin.
     pub fn is_soft(&self) -> bool {
-        self.margin.is_none()
+        self.is_soft
     }
 
     /// The case of one triplet. The soft margin is 0 nowhere, so that it has no easy ones.
     pub fn case(&self, d_ap: f64, d_an: f64) -> Case {
-        match self.margin {
-            Some(margin) => Case::of(d_ap, d_an, margin),
-            None if d_an > d_ap => Case::SemiHard,
-            None => Case::Hard,
+        match self.is_soft {
+            false => Case::of(d_ap, d_an, self.margin),
+            true if d_an > d_ap => Case::SemiHard,
+            true => Case::Hard,
         }
     }
 
@@ -118,12 +129,13 @@ impl TripletRanking {
     /// # Ok::<(), mentor_loss::LossError>(())
     /// ```
     pub fn value(&self, d_ap: f64, d_an: f64) -> f64 {
-        match self.margin {
+        let closer = d_ap + self.margin;
+        match self.is_soft {
             // The predicate decides, so that value and case cannot disagree by a rounding.
-            Some(margin) if d_ap + margin > d_an => d_ap + margin - d_an,
-            Some(_) => 0.0,
-            None => {
-                let gap = d_ap - d_an;
+            false if closer > d_an => closer - d_an,
+            false => 0.0,
+            true => {
+                let gap = closer - d_an;
                 gap.max(0.0) + (-gap.abs()).exp().ln_1p()
             }
         }
@@ -131,13 +143,12 @@ impl TripletRanking {
 
     /// Its derivative with respect to d_ap, minus that with respect to d_an.
     pub fn slope(&self, d_ap: f64, d_an: f64) -> f64 {
-        match self.margin {
-            Some(margin) => f64::from(u8::from(d_ap + margin > d_an)),
-            None => {
-                let small = (-(d_ap - d_an).abs()).exp();
-                if d_ap > d_an { 1.0 / (1.0 + small) } else { small / (1.0 + small) }
-            }
+        let closer = d_ap + self.margin;
+        if !self.is_soft {
+            return f64::from(u8::from(closer > d_an));
         }
+        let small = (-(closer - d_an).abs()).exp();
+        if closer > d_an { 1.0 / (1.0 + small) } else { small / (1.0 + small) }
     }
 
     /// The loss of each triplet: three tensors `[T, D]` give `[T]`.
@@ -149,9 +160,7 @@ impl TripletRanking {
     pub fn per_triplet(&self, anchors: Tensor<2>, positives: Tensor<2>, negatives: Tensor<2>) -> Tensor<1> {
         let d_ap = self.distance.pairs(anchors.clone(), positives);
         let d_an = self.distance.pairs(anchors, negatives);
-        match self.margin {
-            Some(margin) => relu(d_ap.add_scalar(margin).sub(d_an)),
-            None => softplus(d_ap.sub(d_an), 1.0),
-        }
+        let gap = d_ap.add_scalar(self.margin).sub(d_an);
+        if self.is_soft { softplus(gap, 1.0) } else { relu(gap) }
     }
 }

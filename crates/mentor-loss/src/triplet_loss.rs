@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 
 use crate::explicit_gradient::{attach, on_host};
-use crate::ranking::{AllTriplets, Mining, Ranked, Triplet, ranked_of_mined, ranked_of_triplets};
+use crate::ranking::{
+    AllTriplets, Mining, Ranked, Triplet, ranked_of_mined, ranked_of_triplets, soft_of_all,
+};
 use crate::{Average, LossError, TripletRanking};
 
 /// Triplet ranking on a batch: which triplets, what loss, what average.
@@ -20,8 +22,10 @@ use crate::{Average, LossError, TripletRanking};
 ///
 /// # Numerics
 ///
-/// Everything is computed on the host in `f64`, with [`AllTriplets`] for all triplets and one by one for
-/// chosen ones; the tensor form hands that value and that gradient to automatic differentiation.
+/// Everything is computed on the host in `f64`. The hinge over all triplets is [`AllTriplets`]' and costs
+/// as much as the distances; the soft margin has no kinks for it to rest on, so that it goes through all
+/// triplets, and chosen triplets are taken one by one. The tensor form hands that value and that gradient to
+/// automatic differentiation.
 ///
 /// # Parameters
 ///
@@ -38,13 +42,11 @@ use crate::{Average, LossError, TripletRanking};
 /// use mentor_loss::{Average, Distance, Mining, TripletLoss, TripletRanking};
 ///
 /// let ranking = TripletRanking::hinge(0.2, Distance::Euclidean)?;
-/// let hard = TripletLoss::new(ranking, Mining::Hard, Average::Valid)?;
+/// let hard = TripletLoss::new(ranking, Mining::Hard, Average::Valid);
 /// let ranked = hard.of_slices(&[0.0, 0.5, 0.3], &[0, 0, 1])?;
 /// assert_eq!(ranked.census.num_valid, 2); // one triplet an anchor: (0, 0.5, 0.3) and (0.5, 0, 0.3)
 /// assert!((ranked.loss - (0.4 + 0.5) / 2.0).abs() < 1e-12);
 ///
-/// let soft = TripletRanking::soft_margin(Distance::Euclidean);
-/// assert!(TripletLoss::new(soft, Mining::All, Average::Valid).is_err()); // the exact sum needs a hinge
 /// # Ok::<(), mentor_loss::LossError>(())
 /// ```
 ///
@@ -74,15 +76,8 @@ pub struct BatchLoss {
 
 impl TripletLoss {
     /// The loss of triplets chosen so.
-    ///
-    /// # Errors
-    ///
-    /// [`LossError::SoftMarginOfAll`] for the soft margin over all triplets.
-    pub fn new(ranking: TripletRanking, mining: Mining, average: Average) -> Result<Self, LossError> {
-        if ranking.is_soft() && mining == Mining::All {
-            return Err(LossError::SoftMarginOfAll);
-        }
-        Ok(Self { ranking, mining, average })
+    pub fn new(ranking: TripletRanking, mining: Mining, average: Average) -> Self {
+        Self { ranking, mining, average }
     }
 
     /// Which triplets.
@@ -103,14 +98,15 @@ impl TripletLoss {
     ) -> Result<Ranked, LossError> {
         let distance = self.ranking.distance();
         let all = AllTriplets::new(distance, self.ranking.margin(), self.average)?;
-        match self.mining {
-            Mining::All => all.of_batch(embeddings, labels),
-            mining => {
-                let counts = all.counts(embeddings, labels)?;
-                let ranked = ranked_of_mined(&self.ranking, mining, self.average, embeddings, labels)?;
-                Ok(Ranked { loss: ranked.loss, gradient: ranked.gradient, census: ranked.census, ..counts })
+        let ranked = match self.mining {
+            Mining::All if self.ranking.is_soft() => {
+                soft_of_all(&self.ranking, self.average, embeddings, labels)?
             }
-        }
+            Mining::All => return all.of_batch(embeddings, labels),
+            mining => ranked_of_mined(&self.ranking, mining, self.average, embeddings, labels)?,
+        };
+        let counts = all.counts(embeddings, labels)?;
+        Ok(Ranked { loss: ranked.loss, gradient: ranked.gradient, census: ranked.census, ..counts })
     }
 
     /// The loss of given triplets of `num_samples` embeddings.

@@ -44,6 +44,7 @@ fn _mentor(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(runs::train, module)?)?;
     module.add_function(wrap_pyfunction!(runs::summary, module)?)?;
     module.add_function(wrap_pyfunction!(runs::report, module)?)?;
+    module.add_function(wrap_pyfunction!(runs::report_head, module)?)?;
     module.add_function(wrap_pyfunction!(tensors::to_safetensors, module)?)?;
     module.add_function(wrap_pyfunction!(tensors::from_safetensors, module)?)?;
     module.add_class::<backbones::Backbone>()?;

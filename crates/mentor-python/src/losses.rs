@@ -29,21 +29,46 @@ fn ranked<'py>(py: Python<'py>, embeddings: &Matrix<'py>, ranked: Ranked) -> PyR
     Ok((loss, embeddings.like(py, gradient)?, census.num_valid, census.num_active))
 }
 
+/// The triplet ranking loss as Python names it: margin, distance, average, and whether the margin is soft.
+#[derive(FromPyObject)]
+pub(crate) struct Told(f64, String, String, bool);
+
+impl Told {
+    fn loss(&self, mining: Mining) -> Result<TripletLoss, Refused> {
+        let Self(margin, distance, average, soft) = self;
+        let distance = parse::<Distance>(distance)?;
+        let ranking = match soft {
+            true => TripletRanking::softplus(*margin, distance)?,
+            false => TripletRanking::hinge(*margin, distance)?,
+        };
+        Ok(TripletLoss::new(ranking, mining, parse(average)?))
+    }
+
+    /// The hinge over all triplets, at the price of the distances; `None` for the soft margin.
+    fn hinge_of_all(&self) -> Result<Option<AllTriplets>, Refused> {
+        let Self(margin, distance, average, soft) = self;
+        let all = AllTriplets::new(parse(distance)?, *margin, parse(average)?)?;
+        Ok((!soft).then_some(all))
+    }
+}
+
 /// All triplets of a batch.
 #[pyfunction]
 pub(crate) fn all_triplets<'py>(
     py: Python<'py>,
     embeddings: &Bound<'py, PyAny>,
     targets: PyReadonlyArray1<'py, i64>,
-    margin: f64,
-    distance: &str,
-    average: &str,
+    told: Told,
 ) -> PyResult<Valued<'py>> {
-    let all = AllTriplets::new(parse(distance)?, margin, parse(average)?).map_err(Refused::from)?;
+    let (loss, hinge) = (told.loss(Mining::All)?, told.hinge_of_all()?);
     let (embeddings, labels) = (Matrix::of(embeddings)?, labels(&targets)?);
-    let streamed = matches!(embeddings, Matrix::Single(_)) && labels.len() >= STREAMED_FROM;
+    let large = matches!(embeddings, Matrix::Single(_)) && labels.len() >= STREAMED_FROM;
+    let streamed = hinge.filter(|_| large);
     let found = with_slice!(&embeddings, |values| compute(py, || {
-        Ok(if streamed { all.streamed(values, &labels)? } else { all.of_batch(values, &labels)? })
+        Ok(match &streamed {
+            Some(hinge) => hinge.streamed(values, &labels)?,
+            None => loss.of_slices(values, &labels)?,
+        })
     }))?;
     ranked(py, &embeddings, found)
 }
@@ -55,21 +80,28 @@ pub(crate) fn triplets_of_pairs<'py>(
     embeddings: &Bound<'py, PyAny>,
     positives: PyReadonlyArray2<'py, i64>,
     negatives: PyReadonlyArray2<'py, i64>,
-    margin: f64,
-    distance: &str,
-    average: &str,
+    told: Told,
 ) -> PyResult<Valued<'py>> {
-    let all = AllTriplets::new(parse(distance)?, margin, parse(average)?).map_err(Refused::from)?;
+    let (loss, hinge) = (told.loss(Mining::None)?, told.hinge_of_all()?);
     let (embeddings, positives, negatives) =
         (Matrix::of(embeddings)?, indices::<2>(&positives)?, indices::<2>(&negatives)?);
     let [num_samples, _] = embeddings.shape();
-    let found = with_slice!(&embeddings, |values| compute(py, || Ok(all.of_pairs(
-        values,
-        num_samples,
-        &positives,
-        &negatives
-    )?)))?;
+    let found = with_slice!(&embeddings, |values| compute(py, || Ok(match &hinge {
+        Some(hinge) => hinge.of_pairs(values, num_samples, &positives, &negatives)?,
+        None => loss.of_triplets(values, num_samples, &triplets(&positives, negatives))?,
+    })))?;
     ranked(py, &embeddings, found)
+}
+
+/// Each positive pair with each negative pair of its anchor.
+fn triplets(positives: &[[usize; 2]], mut negatives: Vec<[usize; 2]>) -> Vec<Triplet> {
+    negatives.sort_by_key(|pair| pair[0]);
+    let of_pair = |&[anchor, positive]: &[usize; 2]| {
+        let first = negatives.partition_point(|pair| pair[0] < anchor);
+        let of_anchor = negatives[first..].iter().take_while(move |pair| pair[0] == anchor);
+        of_anchor.map(move |&[_, negative]| Triplet { anchor, positive, negative })
+    };
+    positives.iter().flat_map(of_pair).collect()
 }
 
 /// Given triplets `[T, 3]`.
@@ -78,12 +110,9 @@ pub(crate) fn given_triplets<'py>(
     py: Python<'py>,
     embeddings: &Bound<'py, PyAny>,
     triplets: PyReadonlyArray2<'py, i64>,
-    margin: f64,
-    distance: &str,
-    average: &str,
+    told: Told,
 ) -> PyResult<Valued<'py>> {
-    let ranking = TripletRanking::hinge(margin, parse::<Distance>(distance)?).map_err(Refused::from)?;
-    let given = TripletLoss::new(ranking, Mining::None, parse(average)?).map_err(Refused::from)?;
+    let given = told.loss(Mining::None)?;
     let embeddings = Matrix::of(embeddings)?;
     let triplets: Vec<Triplet> = indices::<3>(&triplets)?
         .into_iter()
@@ -98,10 +127,10 @@ pub(crate) fn given_triplets<'py>(
     ranked(py, &embeddings, found)
 }
 
-/// The contrastive loss of the pairs of a batch, or of positive and negative pairs. `average` may be `each`:
-/// the mean over the active positives and the mean over the active negatives, added up.
+/// The contrastive loss of the pairs of a batch, or of positive and negative pairs. `average` may be `each`,
+/// the mean over the active positives and the mean over the active negatives, added up, or `each-valid`.
 #[pyfunction]
-#[pyo3(signature = (embeddings, targets, pairs, margin, form, distance, average))]
+#[pyo3(signature = (embeddings, targets, pairs, margin, positive_margin, form, distance, average))]
 #[expect(clippy::too_many_arguments, reason = "all are parameters of the loss")]
 pub(crate) fn contrastive<'py>(
     py: Python<'py>,
@@ -109,13 +138,19 @@ pub(crate) fn contrastive<'py>(
     targets: Option<PyReadonlyArray1<'py, i64>>,
     pairs: Option<(PyReadonlyArray2<'py, i64>, PyReadonlyArray2<'py, i64>)>,
     margin: f64,
+    positive_margin: f64,
     form: &str,
     distance: &str,
     average: &str,
 ) -> PyResult<Valued<'py>> {
-    let loss =
-        PairwiseRanking::new(parse::<PairForm>(form)?, margin, parse(distance)?).map_err(Refused::from)?;
-    let average = if average == "each" { None } else { Some(parse::<Average>(average)?) };
+    let loss = PairwiseRanking::new(parse::<PairForm>(form)?, margin, parse(distance)?)
+        .and_then(|loss| loss.with_positive_margin(positive_margin))
+        .map_err(Refused::from)?;
+    let (average, each) = match average {
+        "each" => (Average::Active, true),
+        "each-valid" => (Average::Valid, true),
+        name => (parse(name)?, false),
+    };
     let embeddings = Matrix::of(embeddings)?;
     let [num_samples, _] = embeddings.shape();
     let labels = targets.as_ref().map(labels).transpose()?;
@@ -129,20 +164,18 @@ pub(crate) fn contrastive<'py>(
             Ok(loss.of_pairs(values, num_samples, positives, negatives)?),
         _ => Err(Refused::new(Kind::Config, "either labels or pairs are needed", &[])),
     }))?;
-    let (value, gradient) = mean(&sides, average);
+    let (value, gradient) = mean(&sides, average, each);
     let [positives, negatives] = &sides;
     let gradient = embeddings.like(py, gradient)?;
     let num_pairs = positives.num_pairs + negatives.num_pairs;
     Ok((value, gradient, num_pairs, positives.num_active + negatives.num_active))
 }
 
-/// The mean of the losses of pairs, and its gradient.
-fn mean(sides: &[PairSum; 2], average: Option<Average>) -> (f64, Vec<f64>) {
+/// The mean of the losses of pairs, or the means of `each` kind added up, and its gradient.
+fn mean(sides: &[PairSum; 2], average: Average, each: bool) -> (f64, Vec<f64>) {
     let factor = |count: u64| if count == 0 { 0.0 } else { 1.0 / count as f64 };
-    let factors = match average {
-        Some(average) => [factor(sides.iter().map(|side| side.denominator(average)).sum()); 2],
-        None => [0, 1].map(|side: usize| factor(sides[side].num_active)),
-    };
+    let counts = sides.each_ref().map(|side| side.denominator(average));
+    let factors = if each { counts.map(factor) } else { [factor(counts.iter().sum()); 2] };
     let [near, far] = sides;
     let value = near.sum * factors[0] + far.sum * factors[1];
     let pairs = near.gradient.iter().zip(&far.gradient);

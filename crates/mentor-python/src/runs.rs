@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use mentor_cli::keywords;
 use mentor_data::{decode, decode_file};
-use mentor_report::{RunReport, render};
+use mentor_report::{RunReport, render, render_head};
 use mentor_run::{RunDir, TrainEvent, write_atomically};
 use mentor_train::{Rows, TrainedModel};
 use numpy::PyArray2;
@@ -188,21 +188,28 @@ pub(crate) fn summary(py: Python<'_>, run: PathBuf) -> PyResult<String> {
     })
 }
 
+/// The head of the report of a run as HTML.
+#[pyfunction]
+pub(crate) fn report_head(py: Python<'_>, run: PathBuf) -> PyResult<String> {
+    compute(py, || Ok(render_head(&RunReport::read(&run).map_err(unreadable)?)))
+}
+
 /// The report of runs as HTML; written to `out` if it is given.
 #[pyfunction]
 #[pyo3(signature = (runs, out))]
 pub(crate) fn report(py: Python<'_>, runs: Vec<PathBuf>, out: Option<PathBuf>) -> PyResult<String> {
     compute(py, || {
-        let failed = |error: mentor_run::RunDirError| {
-            let help = error.help();
-            Refused::new(Kind::Config, error, &help)
-        };
         let reports =
-            runs.iter().map(|run| RunReport::read(run)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+            runs.iter().map(|run| RunReport::read(run)).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
         let html = render(&reports);
         if let Some(out) = &out {
-            write_atomically(out, html.as_bytes()).map_err(failed)?;
+            write_atomically(out, html.as_bytes()).map_err(unreadable)?;
         }
         Ok(html)
     })
+}
+
+fn unreadable(error: mentor_run::RunDirError) -> Refused {
+    let help = error.help();
+    Refused::new(Kind::Config, error, &help)
 }

@@ -23,3 +23,9 @@ pub use suspects::{ShownSuspect, suspects_page};
 pub fn render(runs: &[RunReport]) -> String {
     page::document(runs)
 }
+
+/// The head of the report of one run as a document of its own, without scripts: what the run was, its key
+/// numbers, and its configuration. A notebook shows it in the place of a run.
+pub fn render_head(run: &RunReport) -> String {
+    page::head(run)
+}

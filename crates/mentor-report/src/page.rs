@@ -35,15 +35,26 @@ pub(super) fn document(runs: &[RunReport]) -> String {
         let key = if runs.len() > 1 { Some(curves::run_class(index)) } else { None };
         body += &section(run, name, &id, key.as_deref());
     }
+    let end = format!(
+        "<footer>Written by mentor {}. This file needs no network.</footer><script>\n{SCRIPT}</script>",
+        env!("CARGO_PKG_VERSION")
+    );
+    html(&title, &format!("<main>{body}</main>{end}"))
+}
+
+/// The head of one run alone.
+pub(super) fn head(run: &RunReport) -> String {
+    let name = &names(&[run.path.as_path()])[0];
+    html(name, &format!("<main><article>{}</article></main>", heading(run, name, None)))
+}
+
+fn html(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\"><meta name=\"generator\" content=\"mentor\">\
-         <title>{} · mentor</title><style>\n{STYLE}</style></head>\n<body><main>{body}</main>\
-         <footer>Written by mentor {}. This file needs no network.</footer>\
-         <script>\n{SCRIPT}</script></body></html>\n",
-        escape(&title),
-        env!("CARGO_PKG_VERSION")
+         <title>{} · mentor</title><style>\n{STYLE}</style></head>\n<body>{body}</body></html>\n",
+        escape(title)
     )
 }
 
@@ -64,8 +75,8 @@ fn contents(names: &[String]) -> String {
     format!("<nav aria-label=\"Runs\"><ul class=\"legend\">{items}</ul></nav>")
 }
 
-/// One run. Alone it has the page's heading; among others, its own.
-fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
+/// What a run is, below its name. Alone it has the page's heading; among others, its own.
+fn heading(run: &RunReport, name: &str, key: Option<&str>) -> String {
     let head = match key {
         None => format!("<p class=\"kind\">mentor report</p><h1>{}</h1>", escape(name)),
         Some(class) => {
@@ -75,8 +86,13 @@ fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
             )
         }
     };
+    format!("<header>{head}{}</header>", header::panel(run))
+}
+
+/// One run.
+fn section(run: &RunReport, name: &str, id: &str, key: Option<&str>) -> String {
     let level = if key.is_some() { "h3" } else { "h2" };
-    let mut html = format!("<article id=\"{id}\"><header>{head}{}</header>", header::panel(run));
+    let mut html = format!("<article id=\"{id}\">{}", heading(run, name, key));
     let mut part = |title: &str, note: &str, panels: String| {
         // Below the heading of a run the figures are one level deeper.
         let panels =

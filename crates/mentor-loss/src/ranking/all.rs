@@ -184,7 +184,7 @@ impl AllTriplets {
 }
 
 /// The numbers of valid triplets and pairs follow from the classes; the rest is in the sums.
-fn ranked(points: &Points, sums: &Sums, gradient: Vec<f64>, average: Average) -> Ranked {
+pub(super) fn ranked(points: &Points, sums: &Sums, gradient: Vec<f64>, average: Average) -> Ranked {
     let [mut num_valid, mut num_positive, mut num_negative] = [0_u64; 3];
     for class in &points.class {
         let positives = class.len() as u64 - 1;

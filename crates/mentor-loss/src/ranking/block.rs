@@ -32,7 +32,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.value += other.value;
         self.num_active += other.num_active;
         self.num_hard += other.num_hard;

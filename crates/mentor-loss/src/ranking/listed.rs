@@ -230,7 +230,7 @@ mod tests {
             })
             .collect();
         let ranking = TripletRanking::hinge(0.1, Distance::Euclidean).unwrap();
-        let given = TripletLoss::new(ranking, Mining::None, Average::Active).unwrap();
+        let given = TripletLoss::new(ranking, Mining::None, Average::Active);
         let expected = given.of_triplets(&embeddings, labels.len(), &triplets).unwrap();
         let all = AllTriplets::new(Distance::Euclidean, 0.1, Average::Active).unwrap();
         let found = all.of_pairs(&embeddings, labels.len(), &positives, &negatives).unwrap();

@@ -21,6 +21,7 @@ mod product;
 mod ranked;
 mod relative;
 mod sink;
+mod soft;
 mod table;
 
 pub use all::{AllTriplets, Coefficients};
@@ -50,6 +51,16 @@ pub(crate) fn ranked_of_mined<T: Copy + Into<f64>>(
         Mining::All | Mining::None => Vec::new(),
     };
     Ok(given::of_triplets(&points, ranking, &triplets, average))
+}
+
+/// The soft margin of all triplets.
+pub(crate) fn soft_of_all<T: Copy + Into<f64>>(
+    ranking: &TripletRanking,
+    average: Average,
+    embeddings: &[T],
+    labels: &[u32],
+) -> Result<Ranked, LossError> {
+    Ok(soft::of_batch(&Points::new(ranking.distance(), embeddings, labels)?, ranking, average))
 }
 
 /// The loss of given triplets.

@@ -106,16 +106,22 @@ fn gradients_are_zero_at_distance_zero_and_at_zero_vectors() {
 #[test]
 fn batches_of_pairs_equal_the_loops() {
     let labels = [0, 1, 0, 1];
-    let forms = [PairForm::Linear, PairForm::Squared].into_iter();
-    for (form, distance) in forms.flat_map(|form| DISTANCES.map(|distance| (form, distance))) {
-        let pairs = PairwiseRanking::new(form, 2.0, distance).unwrap();
+    let forms = [
+        (PairForm::Linear, 0.0),
+        (PairForm::Squared, 0.0),
+        (PairForm::Linear, 0.7),
+        (PairForm::Squared, 0.7),
+    ];
+    let cases = forms.into_iter().flat_map(|form| DISTANCES.map(|distance| (form, distance)));
+    for ((form, near), distance) in cases {
+        let pairs = PairwiseRanking::new(form, 2.0, distance).unwrap().with_positive_margin(near).unwrap();
         let terms = |x: &[f64]| {
             let d = all_distances(distance, x);
             let mut terms = Vec::new();
             for i in 0..4 {
                 for j in i + 1..4 {
-                    let gap =
-                        if labels[i] == labels[j] { d[4 * i + j] } else { f64::max(0.0, 2.0 - d[4 * i + j]) };
+                    let d = d[4 * i + j];
+                    let gap = f64::max(0.0, if labels[i] == labels[j] { d - near } else { 2.0 - d });
                     terms.push(if form == PairForm::Linear { gap } else { 0.5 * gap * gap });
                 }
             }
@@ -149,20 +155,21 @@ fn batches_of_pairs_equal_the_loops() {
 fn given_triplets_differentiate_as_the_loops_hinge_and_soft() {
     for distance in [Distance::Euclidean, Distance::SquaredEuclidean] {
         let hinge = TripletRanking::hinge(0.4, distance).unwrap();
-        for ranking in [hinge, TripletRanking::soft_margin(distance)] {
+        let soft = TripletRanking::softplus(0.4, distance).unwrap();
+        for ranking in [hinge, TripletRanking::soft_margin(distance), soft] {
             let expected = |x: &[f64]| {
                 let d = if distance == Distance::Euclidean {
                     oracle::euclidean(x, 3)
                 } else {
                     oracle::squared(x, 3)
                 };
-                let gap = d[1] - d[2];
-                if ranking.is_soft() { (1.0 + gap.exp()).ln() } else { f64::max(0.0, gap + 0.4) }
+                let gap = ranking.margin() + d[1] - d[2];
+                if ranking.is_soft() { (1.0 + gap.exp()).ln() } else { f64::max(0.0, gap) }
             };
             let row = |x: &Tensor<2>, i: usize| x.clone().narrow(0, i, 1);
             let loss = |x: Tensor<2>| ranking.per_triplet(row(&x, 0), row(&x, 1), row(&x, 2));
             gradient::gradient_check(&POINTS[..9], [3, 3], loss, expected, 4e-6).unwrap();
-            let given = TripletLoss::new(ranking, Mining::None, Average::Valid).unwrap();
+            let given = TripletLoss::new(ranking, Mining::None, Average::Valid);
             let triplet = [Triplet { anchor: 0, positive: 1, negative: 2 }];
             let on_host = |x: Tensor<2>| given.of_batch_triplets(x, &triplet).unwrap().loss;
             gradient::gradient_check(&POINTS[..9], [3, 3], on_host, expected, 1e-6).unwrap();
@@ -175,7 +182,7 @@ fn the_tensor_form_has_the_value_and_the_gradient_of_the_slices() {
     let labels = [0, 1, 0, 1];
     let ranking = TripletRanking::hinge(0.5, Distance::Euclidean).unwrap();
     for mining in [Mining::All, Mining::Hard, Mining::SemiHard] {
-        let loss = TripletLoss::new(ranking, mining, Average::Active).unwrap();
+        let loss = TripletLoss::new(ranking, mining, Average::Active);
         let ranked = loss.of_slices(&POINTS, &labels).unwrap();
         let batch = loss.of_batch(rows(&POINTS, 3), &labels).unwrap();
         assert_eq!(values(batch.loss), [ranked.loss as f32]);
@@ -197,7 +204,7 @@ fn large_distances_stay_finite() {
         soft.per_triplet(row(0), row(1), row(2))
     });
     assert!(far.iter().all(|g| g.is_finite()), "{far:?}");
-    let loss = TripletLoss::new(soft, Mining::Hard, Average::Valid).unwrap();
+    let loss = TripletLoss::new(soft, Mining::Hard, Average::Valid);
     let nan = loss.of_slices(&[0.0, f32::NAN], &[0, 1]);
     assert!(matches!(nan, Err(LossError::Embedding { row: 1, .. })));
     let unknown = loss.of_triplets(&[0.0], 1, &[Triplet { anchor: 0, positive: 1, negative: 0 }]);

@@ -1,7 +1,7 @@
 //! All triplets and mined ones against loops over every triplet.
 
 use mentor_kernels::simd::{Level, with_level};
-use mentor_loss::{AllTriplets, Average, Census, Distance, Mining, TripletLoss, TripletRanking};
+use mentor_loss::{AllTriplets, Average, Census, Distance, Mining, Triplet, TripletLoss, TripletRanking};
 use mentor_random::{Purpose, Stream};
 use mentor_testkit::{gradient, ranking as oracle};
 use proptest::prelude::*;
@@ -181,6 +181,40 @@ fn gradients_are_the_derivative_of_the_loops() {
     }
 }
 
+/// All triplets of a batch by three loops.
+fn every_triplet(labels: &[u32]) -> Vec<Triplet> {
+    let all = 0..labels.len();
+    let pairs = all.clone().flat_map(|anchor| all.clone().map(move |positive| (anchor, positive)));
+    let positives = pairs.filter(|&(a, p)| a != p && labels[a] == labels[p]);
+    let triplets = positives.flat_map(|(anchor, positive)| {
+        all.clone().map(move |negative| Triplet { anchor, positive, negative })
+    });
+    triplets.filter(|triplet| labels[triplet.anchor] != labels[triplet.negative]).collect()
+}
+
+#[test]
+fn the_soft_margin_of_all_triplets_is_that_of_the_loops() {
+    for (batch, kind) in [
+        (Batch::random(50, 6, 11, |i| i as u32 % 6), "random"),
+        (Batch::tied(60, 2, 12, |i| i as u32 % 3), "tied"),
+        (Batch::random(30, 2, 13, |i| (i as u32).saturating_sub(20)), "lone"),
+        (Batch::random(8, 2, 14, |i| i as u32), "no triplet"),
+    ] {
+        for distance in [Distance::Euclidean, Distance::SquaredEuclidean, Distance::Cosine] {
+            let ranking = TripletRanking::softplus(0.3, distance).unwrap();
+            let all = TripletLoss::new(ranking, Mining::All, Average::Valid);
+            let ranked = all.of_slices(&batch.embeddings, &batch.labels).unwrap();
+            let triplets = every_triplet(&batch.labels);
+            let given = all.of_triplets(&batch.embeddings, batch.labels.len(), &triplets).unwrap();
+            assert_eq!(ranked.census, given.census, "{kind} {distance}");
+            assert!((ranked.loss - given.loss).abs() < 1e-12, "{kind} {distance}");
+            for (a, b) in ranked.gradient.iter().zip(&given.gradient) {
+                assert!((a - b).abs() < 1e-12, "{kind} {distance}: {a} {b}");
+            }
+        }
+    }
+}
+
 #[test]
 fn mined_triplets_equal_the_loops() {
     for (batch, tie) in [
@@ -195,16 +229,13 @@ fn mined_triplets_equal_the_loops() {
             (Mining::Hard, oracle::batch_hard(&d, &batch.labels)),
             (Mining::SemiHard, oracle::semi_hard(&d, &batch.labels)),
         ] {
-            let loss = TripletLoss::new(ranking, mining, Average::Valid).unwrap();
+            let loss = TripletLoss::new(ranking, mining, Average::Valid);
             let ranked = loss.of_slices(&batch.embeddings, &batch.labels).unwrap();
             assert_eq!(ranked.census.num_valid, triplets.len() as u64, "{tie} {mining}");
             let expected = oracle::mean_hinge(&d, n, &triplets, 0.5);
             assert!((ranked.loss - expected).abs() < 1e-12, "{tie} {mining}: {} {expected}", ranked.loss);
-            let fixed = triplets.iter().map(|&[anchor, positive, negative]| mentor_loss::Triplet {
-                anchor,
-                positive,
-                negative,
-            });
+            let fixed =
+                triplets.iter().map(|&[anchor, positive, negative]| Triplet { anchor, positive, negative });
             let given = loss.of_triplets(&batch.embeddings, n, &fixed.collect::<Vec<_>>()).unwrap();
             for (a, b) in given.gradient.iter().zip(&ranked.gradient) {
                 assert!((a - b).abs() < 1e-14);

@@ -48,7 +48,7 @@ fn all_and_hardest_triplets_are_those_of_pytorch_metric_learning_by_both_average
         let (embeddings, _, labels) = batch(&golden()["batches"][case["batch"].as_str().unwrap()]);
         let ranking = TripletRanking::hinge(margin(&case), parsed(&case["distance"])).unwrap();
         let mining: Mining = parsed(&case["mining"]);
-        let loss = TripletLoss::new(ranking, mining, parsed::<Average>(&case["average"])).unwrap();
+        let loss = TripletLoss::new(ranking, mining, parsed::<Average>(&case["average"]));
         let ranked = loss.of_slices(&embeddings, &labels).unwrap();
         let expected = case["loss"].as_f64().unwrap();
         assert!((ranked.loss - expected).abs() <= 1e-13 * expected, "{} {expected}, {case}", ranked.loss);
@@ -105,7 +105,7 @@ fn given_triplets_are_pytorchs_triplet_margin_loss() {
 
         let triplet = |i: usize| Triplet { anchor: i, positive: third + i, negative: 2 * third + i };
         let triplets: Vec<Triplet> = (0..third).map(triplet).collect();
-        let given = TripletLoss::new(ranking, Mining::None, Average::Valid).unwrap();
+        let given = TripletLoss::new(ranking, Mining::None, Average::Valid);
         let ranked = given.of_triplets(&embeddings, num_rows, &triplets).unwrap();
         let mean = losses.iter().sum::<f64>() / third as f64;
         assert!((ranked.loss - mean).abs() < 1e-14, "{} {mean}", ranked.loss);

@@ -204,12 +204,9 @@ impl RankingLoss {
             let mining = check.parse("mining", config.mining.as_deref(), Mining::SemiHard);
             (RankingForm::Triplet { form, mining }, 0.2)
         };
-        if let RankingForm::Triplet { form: TripletForm::SoftMargin, mining } = form {
+        if let RankingForm::Triplet { form: TripletForm::SoftMargin, .. } = form {
             check
                 .check(config.margin.is_none(), || "the soft-margin form has no margin: leave it out".into());
-            check.check(mining != Mining::All, || {
-                "mining all needs the hinge form, whose sum over all triplets is exact".into()
-            });
         }
         // Most pairs of a batch are negatives that are soon far enough: a mean over all of them would learn
         // slowly.

@@ -68,7 +68,7 @@ impl<'a> Ranking<'a> {
                     TripletForm::Hinge => TripletRanking::hinge(margin, distance)?,
                     TripletForm::SoftMargin => TripletRanking::soft_margin(distance),
                 };
-                RankingLoss::Triplets(TripletLoss::new(triplet, mining, average)?)
+                RankingLoss::Triplets(TripletLoss::new(triplet, mining, average))
             }
         };
         let (order, mut warnings) = order(&ranking.batches, data)?;

@@ -193,7 +193,7 @@ fn batch(
     let usual = if ranking.is_soft() { "hard" } else { "all" };
     let mining: Mining = args.mining.as_deref().unwrap_or(usual).parse()?;
     let average: Average = args.average.parse()?;
-    let loss = TripletLoss::new(ranking, mining, average)?;
+    let loss = TripletLoss::new(ranking, mining, average);
     let (values, dim) = read_embeddings(embeddings)?;
     let labels = read_labels(labels)?;
     let num_rows = values.len() / dim;
@@ -201,7 +201,7 @@ fn batch(
         let error = anyhow!("{} labels for {num_rows} embeddings", labels.len());
         return Err(Failure::data(error).help("they must be of the same samples"));
     }
-    let ranked = if mining == Mining::All && num_rows > MAX_BATCH {
+    let ranked = if mining == Mining::All && !ranking.is_soft() && num_rows > MAX_BATCH {
         AllTriplets::new(ranking.distance(), ranking.margin(), average)
             .and_then(|all| all.streamed(&values, &labels))
             .map_err(Failure::data)?
