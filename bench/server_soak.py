@@ -4,8 +4,8 @@ usage: python bench/server_soak.py PORT PID PICTURES/ [--seconds 300] [--request
 needs: nothing but Python; a server that runs as process PID and has an index of pictures for /search.
 
 Of ten requests six ask for one picture, one for eight pictures, one for an embedding, one for the nearest
-pictures, and one is damaged: a picture that is cut, an unknown route or a body that is no form. A client keeps
-its connection; every tenth answer it closes it. The soak ends after the seconds or the requests, whichever
+pictures, and one is damaged: a picture that is cut, an unknown route or a body that is no form. A client
+keeps its connection; every tenth answer it closes it. The soak ends after the seconds or the requests, whichever
 comes first. A line of figures is printed every tenth of the time.
 """
 

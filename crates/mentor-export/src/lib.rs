@@ -7,8 +7,8 @@
 //! [`to_safetensors`], [`to_triton`] and [`to_web`] give the files of a folder: weights under the names that
 //! timm has, a model repository for Triton, and a page that classifies in a browser.
 //!
-//! [`to_onnx_int8`] writes a model in whole numbers of eight bits, with steps that a [`Calibrator`] has measured
-//! on pictures.
+//! [`to_onnx_int8`] writes a model in whole numbers of eight bits, with steps that a [`Calibrator`] has
+//! measured on pictures.
 //!
 //! A graph follows from the name of the architecture and the tensors, so that this crate needs no training
 //! engine.

@@ -1,7 +1,7 @@
 //! Models in whole numbers of eight bits.
 //!
 //! Weights are integers from −127 to 127 with a step for each output channel, and activations are integers
-//! from 0 to 255 with a step and a zero for each tensor, both fixed by what pictures have shown: Jacob et al.,
+//! from 0 to 255 with a step and a zero for each tensor, fixed by what pictures have shown: Jacob et al.,
 //! "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference" (2018),
 //! equation 1, and Krishnamoorthi, "Quantizing deep convolutional networks" (2018), section 3.1.
 //!

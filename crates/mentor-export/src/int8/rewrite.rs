@@ -102,21 +102,40 @@ impl<'a> Rewriting<'a> {
         let bias_values = bias.as_ref().map(|(_, values)| values.as_slice());
         let rounded = weights(&shape, axis, &values, bias_values, input_step);
         let bytes = rounded.integers.iter().map(|&integer| integer as u8).collect();
-        let along = [("axis", Attribute::Int(axis as i64))];
-        let integers = graph.constant(format!("{name}.integers"), &shape, DataType::INT8, bytes);
-        let steps = graph.floats(format!("{name}.step"), &[rounded.steps.len()], &rounded.steps);
-        node.input[1] = graph.node("DequantizeLinear", restored(&name), &[&integers, &steps], &along);
+        let integers = Integers { shape: &shape, data_type: DataType::INT8, bytes, axis };
+        node.input[1] = integers.restored(graph, &name, &rounded.steps);
         if let Some((name, values)) = bias {
             let steps: Vec<f32> = rounded.steps.iter().map(|step| input_step * step).collect();
             let integers = values.iter().zip(&steps).map(|(value, step)| (value / step).round() as i32);
             let bytes = integers.flat_map(i32::to_le_bytes).collect();
             let shape = [values.len()];
-            let integers = graph.constant(format!("{name}.integers"), &shape, DataType::INT32, bytes);
-            let steps = graph.floats(format!("{name}.step"), &shape, &steps);
-            let along = [("axis", Attribute::Int(0))];
-            node.input[2] = graph.node("DequantizeLinear", restored(&name), &[&integers, &steps], &along);
+            let integers = Integers { shape: &shape, data_type: DataType::INT32, bytes, axis: 0 };
+            node.input[2] = integers.restored(graph, &name, &steps);
         }
         Ok(())
+    }
+}
+
+/// Constants of a layer, with a step for each place of an axis.
+struct Integers<'a> {
+    shape: &'a [usize],
+    data_type: DataType,
+    bytes: Vec<u8>,
+    axis: usize,
+}
+
+impl Integers<'_> {
+    /// Adds them to the graph, and what makes floats of them.
+    fn restored(self, graph: &mut Graph, name: &str, steps: &[f32]) -> Value {
+        let Self { shape, data_type, bytes, axis } = self;
+        let length = [steps.len()];
+        let zeros = vec![0; bytes.len() / shape.iter().product::<usize>().max(1) * steps.len()];
+        let integers = graph.constant(format!("{name}.integers"), shape, data_type, bytes);
+        let steps = graph.floats(format!("{name}.step"), &length, steps);
+        // ONNX Runtime has integer products only for layers whose zeros are there, though all are 0.
+        let zeros = graph.constant(format!("{name}.zero"), &length, data_type, zeros);
+        let along = [("axis", Attribute::Int(axis as i64))];
+        graph.node("DequantizeLinear", restored(name), &[&integers, &steps, &zeros], &along)
     }
 }
 

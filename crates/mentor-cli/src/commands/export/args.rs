@@ -53,8 +53,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "INPUT", value_enum, default_value_t = InputChoice::Image)]
     pub(super) input: InputChoice,
 
-    /// Compute in floats (f32), or with weights and activations of eight bits (int8), rounded by what up to 512
-    /// validation pictures show
+    /// Compute in floats (f32), or with weights and activations of eight bits (int8), rounded by what up to
+    /// 512 validation pictures show
     #[arg(long, value_name = "PRECISION", value_enum, default_value_t = Precision::F32)]
     pub(super) precision: Precision,
 
@@ -66,7 +66,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(super) verify: bool,
 
-    /// Verify, and measure int8, on the validation split of this data [default: what the model was trained on]
+    /// Verify, and measure int8, on the validation split of this data [default: what the model was trained
+    /// on]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<String>,
 

@@ -16,7 +16,7 @@ use crate::commands::eval::data::{images, labelled};
 use crate::commands::part::Part;
 use crate::terminal::error::Failure;
 use crate::terminal::reading::ReadingBar;
-use crate::terminal::table::{count, share_of};
+use crate::terminal::table::count;
 
 /// Pictures that ranges are measured on.
 const MAX_CALIBRATION: usize = 512;
@@ -70,13 +70,14 @@ impl Int8 {
             (
                 self.measure,
                 format!(
-                    "{} in eight bits, {} before, on {} pictures (McNemar's p {:.2}: only one right {} and {})",
-                    share_of(after.accuracy),
-                    share_of(before.accuracy),
+                    "{:.4} in eight bits, {:.4} before, on {} pictures (only one is right in {} and {}, \
+                     McNemar's p {:.2})",
+                    after.accuracy,
+                    before.accuracy,
                     count(self.num_pictures as u64),
-                    self.p_value,
                     self.only_int8,
                     self.only_f32,
+                    self.p_value,
                 ),
             ),
             (
@@ -175,12 +176,12 @@ fn refuse_loss(found: &Int8) -> Result<(), Failure> {
         return Ok(());
     }
     let error = anyhow!(
-        "in eight bits the model loses {:.2} points of {} ({}, {} before, on {} pictures), and --max-loss \
-         allows {:.2}",
+        "in eight bits the model loses {:.2} points of {} ({:.4}, {:.4} before, on {} pictures), and \
+         --max-loss allows {:.2}",
         100.0 * loss,
         found.measure,
-        share_of(found.int8.accuracy),
-        share_of(found.f32.accuracy),
+        found.int8.accuracy,
+        found.f32.accuracy,
         count(found.num_pictures as u64),
         100.0 * found.max_loss,
     );
