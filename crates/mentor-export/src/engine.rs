@@ -7,6 +7,9 @@ use crate::error::ExportError;
 #[cfg(feature = "verify")]
 use crate::error::bounded;
 
+/// Whether the second engine is compiled in.
+pub const HAS_ENGINE: bool = cfg!(feature = "verify");
+
 /// One row of numbers for each picture.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
@@ -31,6 +34,15 @@ pub(crate) struct Engine(rten::Model);
 impl Engine {
     pub(crate) fn load(bytes: Vec<u8>) -> Result<Self, ExportError> {
         let load = || rten::Model::load(bytes).map_err(|error| error.to_string());
+        catch_panic(load).and_then(|loaded| loaded).map(Self).map_err(refusal)
+    }
+
+    /// As [`Engine::load`], with every value of the graph kept apart, and none of them joined to others.
+    pub(crate) fn load_as_written(bytes: Vec<u8>) -> Result<Self, ExportError> {
+        let load = || {
+            let mut options = rten::ModelOptions::with_all_ops();
+            options.enable_optimization(false).load(bytes).map_err(|error| error.to_string())
+        };
         catch_panic(load).and_then(|loaded| loaded).map(Self).map_err(refusal)
     }
 
@@ -59,6 +71,25 @@ impl Engine {
         self.run(input, shape, rten::Value::from_shape(shape, values.to_vec()).ok(), outputs)
     }
 
+    /// The least and the greatest value of each output, of any shape.
+    pub(crate) fn extents(
+        &self,
+        input: &str,
+        shape: [usize; 4],
+        values: &[f32],
+        outputs: &[&str],
+    ) -> Result<Vec<[f32; 2]>, ExportError> {
+        let value = rten::Value::from_shape(shape, values.to_vec()).ok();
+        let extent = |value: rten::Value| {
+            let Some(values) = value.as_tensor_view::<f32>() else {
+                return Err(refusal("a value is no float".to_owned()));
+            };
+            let widened = |[least, greatest]: [f32; 2], &value: &f32| [least.min(value), greatest.max(value)];
+            Ok(values.iter().fold([f32::INFINITY, f32::NEG_INFINITY], widened))
+        };
+        self.values(input, value, outputs)?.into_iter().map(extent).collect()
+    }
+
     /// The rows of each output.
     fn run(
         &self,
@@ -67,14 +98,6 @@ impl Engine {
         value: Option<rten::Value>,
         outputs: &[&str],
     ) -> Result<Vec<Rows>, ExportError> {
-        let value = value.expect("the values of whole pictures");
-        let run = || {
-            let id = |name: &str| self.0.node_id(name).map_err(|error| error.to_string());
-            let outputs = outputs.iter().map(|name| id(name)).collect::<Result<Vec<_>, _>>()?;
-            let inputs = vec![(id(input)?, value.into())];
-            self.0.run(inputs, &outputs, None).map_err(|error| error.to_string())
-        };
-        let results = catch_panic(run).and_then(|results| results).map_err(refusal)?;
         let rows = |value: rten::Value| {
             let parts = value.into_shape_vec::<f32, 2>().map_err(|error| refusal(error.to_string()))?;
             match parts {
@@ -82,7 +105,24 @@ impl Engine {
                 (other, _) => Err(refusal(format!("it gives {other:?} values for {} pictures", shape[0]))),
             }
         };
-        results.into_iter().map(rows).collect()
+        self.values(input, value, outputs)?.into_iter().map(rows).collect()
+    }
+
+    /// What the graph gives.
+    fn values(
+        &self,
+        input: &str,
+        value: Option<rten::Value>,
+        outputs: &[&str],
+    ) -> Result<Vec<rten::Value>, ExportError> {
+        let value = value.expect("the values of whole pictures");
+        let run = || {
+            let id = |name: &str| self.0.node_id(name).map_err(|error| error.to_string());
+            let outputs = outputs.iter().map(|name| id(name)).collect::<Result<Vec<_>, _>>()?;
+            let inputs = vec![(id(input)?, value.into())];
+            self.0.run(inputs, &outputs, None).map_err(|error| error.to_string())
+        };
+        catch_panic(run).and_then(|results| results).map_err(refusal)
     }
 }
 
@@ -99,6 +139,20 @@ pub(crate) enum Engine {}
 impl Engine {
     pub(crate) fn load(_: Vec<u8>) -> Result<Self, ExportError> {
         Err(ExportError::NoEngine)
+    }
+
+    pub(crate) fn load_as_written(_: Vec<u8>) -> Result<Self, ExportError> {
+        Err(ExportError::NoEngine)
+    }
+
+    pub(crate) fn extents(
+        &self,
+        _: &str,
+        _: [usize; 4],
+        _: &[f32],
+        _: &[&str],
+    ) -> Result<Vec<[f32; 2]>, ExportError> {
+        match *self {}
     }
 
     pub(crate) fn has(&self, _: &str) -> bool {

@@ -44,6 +44,36 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// What was added so far, in order.
+    pub(crate) fn operators(&self) -> &[NodeProto] {
+        &self.graph.node
+    }
+
+    /// The operators are replaced by others.
+    pub(crate) fn take_operators(&mut self) -> Vec<NodeProto> {
+        std::mem::take(&mut self.graph.node)
+    }
+
+    /// An operator of another graph, or of this one.
+    pub(crate) fn push(&mut self, operator: NodeProto) {
+        self.graph.node.push(operator);
+    }
+
+    /// Whether `value` is a constant.
+    pub(crate) fn is_constant(&self, value: &str) -> bool {
+        self.graph.initializer.iter().any(|constant| constant.name.as_deref() == Some(value))
+    }
+
+    /// Takes a constant of floats out of the graph: its shape and values.
+    pub(crate) fn take_floats(&mut self, value: &str) -> Option<(Vec<usize>, Vec<f32>)> {
+        let constants = &mut self.graph.initializer;
+        let place = constants.iter().position(|constant| constant.name.as_deref() == Some(value))?;
+        let constant = constants.remove(place);
+        let bytes = constant.raw_data?.into_inner();
+        let values = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        Some((constant.dims.into_iter().map(|side| side as usize).collect(), values))
+    }
+
     /// A constant of floats.
     pub(crate) fn floats(&mut self, name: impl Into<Value>, shape: &[usize], values: &[f32]) -> Value {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -66,7 +96,14 @@ impl Graph {
         self.constant(name.into(), &[], DataType::INT64, value.to_le_bytes().to_vec())
     }
 
-    fn constant(&mut self, name: Value, shape: &[usize], data_type: DataType, bytes: Vec<u8>) -> Value {
+    /// A constant of any type: its bytes, the lowest of each value first.
+    pub(crate) fn constant(
+        &mut self,
+        name: Value,
+        shape: &[usize],
+        data_type: DataType,
+        bytes: Vec<u8>,
+    ) -> Value {
         self.graph.initializer.push(TensorProto {
             name: Some(name.clone()),
             dims: dims(shape),
@@ -113,6 +150,11 @@ impl Graph {
     pub(crate) fn input(&mut self, name: &str, data_type: DataType, axes: &[Axis]) -> Value {
         self.graph.input.push(value_info(name, data_type, axes));
         name.to_owned()
+    }
+
+    /// Makes `value` an output as it is, of whatever shape: for a graph that is run here and not written.
+    pub(crate) fn watch(&mut self, value: &Value) {
+        self.graph.output.push(ValueInfoProto { name: Some(value.clone()), r#type: None });
     }
 
     /// Makes `value` an output of the graph, of floats, under the name `name`.

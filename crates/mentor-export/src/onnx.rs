@@ -1,5 +1,7 @@
 //! A model as an ONNX file.
 
+use std::ops::Range;
+
 use mentor_data::{Preprocessing, Resize};
 use rten_onnx::onnx::DataType;
 use serde::Serialize;
@@ -45,6 +47,26 @@ impl Input {
 /// [`ExportError::UnknownArchitecture`], [`ExportError::Resizing`], [`ExportError::Tensor`] or
 /// [`ExportError::TooLarge`].
 pub fn to_onnx(model: &ExportModel, input: Input) -> Result<Vec<u8>, ExportError> {
+    graph_of(model, input)?.graph.into_bytes(&metadata(model, input))
+}
+
+/// A graph, and where in it the network is.
+pub(crate) struct Whole {
+    pub(crate) graph: Graph,
+    /// What the network sees.
+    pub(crate) images: Value,
+    /// What it gives.
+    pub(crate) head: Value,
+    /// Which of the operators are its own.
+    pub(crate) network: Range<usize>,
+}
+
+/// The graph of a file.
+///
+/// # Errors
+///
+/// Those of [`to_onnx`].
+pub(crate) fn graph_of(model: &ExportModel, input: Input) -> Result<Whole, ExportError> {
     let num_bytes = model.tensors.num_bytes();
     if num_bytes > MAX_WEIGHTS {
         return Err(ExportError::TooLarge { num_bytes, limit: MAX_WEIGHTS });
@@ -63,11 +85,13 @@ pub fn to_onnx(model: &ExportModel, input: Input) -> Result<Vec<u8>, ExportError
             graph.input(input.name(), DataType::FLOAT, &axes)
         }
     };
+    let start = graph.operators().len();
     let mut builder = Builder { graph, tensors: &model.tensors, channels };
     let features = build(&mut builder, &images)?;
     let mut graph = builder.graph;
+    let network = start..graph.operators().len();
     outputs(&mut graph, &features, &model.output);
-    graph.into_bytes(&metadata(model, input))
+    Ok(Whole { graph, images, head: features.head, network })
 }
 
 fn outputs(graph: &mut Graph, features: &Features, output: &Output) {
@@ -116,7 +140,8 @@ struct Described<'a> {
     preprocessing: &'a Preprocessing,
 }
 
-fn metadata(model: &ExportModel, input: Input) -> Vec<(String, String)> {
+/// The entries that a file has.
+pub(crate) fn metadata(model: &ExportModel, input: Input) -> Vec<(String, String)> {
     let json = |value: Result<String, serde_json::Error>| value.expect("plain data is JSON");
     let described = Described { input, preprocessing: &model.preprocessing };
     let mut entries = vec![

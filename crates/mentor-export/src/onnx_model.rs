@@ -16,9 +16,9 @@ use crate::onnx::Input;
 
 /// The operators of all graphs that are written here.
 const OPERATORS: &str = "\
-    Abs Add Cast Conv Div Equal Erf Flatten Floor Gather Gemm GlobalAveragePool Greater \
-    Identity LayerNormalization Less MatMul Max MaxPool Min Mul Or Pad Range ReduceMean \
-    ReduceSum Relu Reshape Shape Slice Softmax Split Sqrt Sub Transpose Where";
+    Abs Add Cast Conv DequantizeLinear Div Equal Erf Flatten Floor Gather Gemm GlobalAveragePool \
+    Greater Identity LayerNormalization Less MatMul Max MaxPool Min Mul Or Pad QuantizeLinear Range \
+    ReduceMean ReduceSum Relu Reshape Shape Slice Softmax Split Sqrt Sub Transpose Where";
 
 /// An exported file, ready to run.
 pub struct OnnxModel {

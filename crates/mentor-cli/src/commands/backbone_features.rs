@@ -67,8 +67,13 @@ pub(super) fn embed(
     let read = |path: &PathBuf| read_picture(path, limits.max_pixels, limits.max_file_bytes);
     let progress = |done: usize| bar.show(Reading { what: "computing features", done: done as u64, total });
     let results = backbone.extract(&found.files, batch, read, progress);
-    let mut embedded =
-        Embedded { values: Vec::new(), ids: Vec::new(), labels: None, num_failed: found.problems.len() };
+    let mut embedded = Embedded {
+        values: Vec::new(),
+        ids: Vec::new(),
+        labels: None,
+        num_failed: found.problems.len(),
+        model: None,
+    };
     let mut labels = Vec::new();
     for (index, (path, result)) in found.files.iter().zip(results).enumerate() {
         match result {

@@ -16,6 +16,7 @@ use crate::files::embeddings::{self, Embedded};
 use crate::files::images::{self, EmbeddedFiles, Found};
 use crate::files::limits::ImageLimits;
 use crate::files::npy;
+use crate::files::saved_index::model_hash;
 use crate::files::shard_manifest::{self, Key};
 use crate::files::user_folders::backbone_named;
 use crate::terminal::error::{BAD_DATA, Failure};
@@ -30,7 +31,8 @@ Examples:
   mentor embed runs/faces digits --split test --out vectors.npy --labels labels.npy
       embed a split of a data set, as mentor train reads it
   mentor embed runs/faces photos/ --out vectors.parquet
-      write one file with the columns id and embedding, and with --split the class
+      write one file with the columns id and embedding, and with --split the class;
+      mentor search --index and mentor serve --index read it
   mentor embed runs/faces photos/ --out features/ --shard 3/16
       write the part with index 3 of 16, as features/embeddings-00003-of-00016.parquet, and its manifest
   mentor embed --backbone lite0.pth photos/ --out f.npy --ids ids.csv --labels y.npy
@@ -156,7 +158,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let is_parquet = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
     if is_parquet {
         let classes = embedded.classes();
-        let file = embeddings::parquet(&embedded.ids, classes.as_deref(), &embedded.values, columns);
+        let (ids, model) = (&embedded.ids, embedded.model.as_deref());
+        let file = embeddings::parquet(ids, classes.as_deref(), &embedded.values, columns, model);
         write(out, &file.map_err(Failure::failed)?)?;
     } else {
         write(out, &npy::matrix(&embedded.values, columns))?;
@@ -196,7 +199,13 @@ fn embed_by_run(args: &Args, mut found: Found, shard: Shard) -> Result<Embedded,
     }
     found.keep(shard);
     let EmbeddedFiles { names, rows, num_failed } = images::embed(&found, &trained, args.batch_size);
-    Ok(Embedded { values: rows.concat(), ids: names, labels: None, num_failed })
+    Ok(Embedded {
+        values: rows.concat(),
+        ids: names,
+        labels: None,
+        num_failed,
+        model: Some(model_hash(&trained)),
+    })
 }
 
 fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embedded, Failure> {
@@ -221,6 +230,7 @@ fn embed_split(args: &Args, trained: &TrainedModel, split: Split) -> Result<Embe
         ids: (0..dataset.len()).map(|index| dataset.id(index).to_owned()).collect(),
         labels: Some((dataset.targets().to_vec(), dataset.classes().to_vec())),
         num_failed: 0,
+        model: Some(model_hash(trained)),
     })
 }
 

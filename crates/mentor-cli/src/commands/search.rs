@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::device::DeviceChoice;
 use crate::files::images::{self, EmbeddedFiles};
 use crate::files::limits::ImageLimits;
+use crate::files::saved_index::{self, SavedIndex};
 use crate::terminal::error::{BAD_DATA, Failure};
 use crate::terminal::output;
 use crate::terminal::table::{Align, Table};
@@ -18,8 +19,14 @@ const EXAMPLES: &str = "\
 Examples:
   mentor search runs/faces --index photos/ --query photo.png --top 10
       find the ten images below photos/ that are nearest to photo.png
+  mentor embed runs/faces photos/ --out vectors.parquet
+  mentor search runs/faces --index vectors.parquet --query photo.png
+      embed once and search often
   mentor search runs/faces --index photos/ --query new/ --json
       print a line of JSON for each image below new/
+
+A file of mentor embed holds embeddings, so that the pictures are not read again. It must be of the same \
+model.
 
 The search is exact. The distance is that of training, Euclidean or cosine; between embeddings of unit norm, \
 the Euclidean distance is from 0 to 2. A query that is also in the index finds itself, or an earlier file of \
@@ -38,7 +45,7 @@ pub(crate) struct Args {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Search in these images: files, and folders with image files
+    /// Search in these images: files, and folders with image files; or in one Parquet file of mentor embed
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     index: Vec<PathBuf>,
 
@@ -89,10 +96,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         // What is wrong with each path was said.
         if embedded.rows.is_empty() { Err(Failure::status_only(BAD_DATA)) } else { Ok(embedded) }
     };
-    let (index, queries) = (embed(&args.index)?, embed(&args.query)?);
-    let num_failed = index.num_failed + queries.num_failed;
-    let values = index.rows.concat();
-    let searched = Embeddings::new(&values, index.rows[0].len()).map_err(Failure::failed)?;
+    let (index, num_left_out) = match saved_index::named(&args.index)? {
+        Some(path) => (SavedIndex::read(path, &trained)?, 0),
+        None => {
+            let EmbeddedFiles { names, rows, num_failed } = embed(&args.index)?;
+            (SavedIndex { names, width: rows[0].len(), values: rows.concat() }, num_failed)
+        }
+    };
+    let queries = embed(&args.query)?;
+    let num_failed = num_left_out + queries.num_failed;
+    let searched = Embeddings::new(&index.values, index.width).map_err(Failure::failed)?;
     for (query, row) in queries.names.iter().zip(&queries.rows) {
         let neighbours = nearest(&searched, row, args.top, trained.metric()).map_err(Failure::failed)?;
         let hit = |found: Neighbour| Hit { path: &index.names[found.index], distance: found.distance };

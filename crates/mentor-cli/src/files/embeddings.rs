@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
@@ -17,6 +18,8 @@ pub(crate) struct Embedded {
     pub(crate) labels: Option<(Vec<u32>, Vec<String>)>,
     /// Files that could not be embedded.
     pub(crate) num_failed: usize,
+    /// The hash of the model; none of features without a run.
+    pub(crate) model: Option<String>,
 }
 
 impl Embedded {
@@ -27,11 +30,14 @@ impl Embedded {
     }
 }
 
+/// The entry of the file's metadata that says which model the embeddings are of.
+pub(crate) const MODEL_KEY: &str = "mentor.model_blake3";
+
 /// Rows of a row group.
 const GROUP_ROWS: usize = 16_384;
 
 /// The file of the embeddings `values` `[rows, columns]`, of the images `ids`. `classes` has a name for each
-/// row.
+/// row. `model` is the hash of the model, by which the file can be searched.
 ///
 /// # Errors
 ///
@@ -46,6 +52,7 @@ pub(crate) fn parquet(
     classes: Option<&[&str]>,
     values: &[f32],
     columns: usize,
+    model: Option<&str>,
 ) -> Result<Vec<u8>, ParquetError> {
     assert_eq!(values.len(), ids.len() * columns, "rows of {columns} values");
     assert!(
@@ -63,6 +70,9 @@ pub(crate) fn parquet(
     );
     let properties = WriterProperties::builder()
         .set_created_by("mentor".to_owned())
+        .set_key_value_metadata(
+            model.map(|model| vec![KeyValue::new(MODEL_KEY.to_owned(), model.to_owned())]),
+        )
         .set_compression(Compression::UNCOMPRESSED)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)
@@ -114,8 +124,13 @@ mod tests {
     fn rows_come_back_with_ids_classes_and_values() {
         let ids = ["a/1.png".to_owned(), "b/ü.png".to_owned()];
         for classes in [Some(["cat", "dog"]), None] {
-            let bytes =
-                parquet(&ids, classes.as_ref().map(|classes| &classes[..]), &[1.0, -2.5, 0.0, 1e-30], 2);
+            let bytes = parquet(
+                &ids,
+                classes.as_ref().map(|classes| &classes[..]),
+                &[1.0, -2.5, 0.0, 1e-30],
+                2,
+                None,
+            );
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("vectors.parquet");
             std::fs::write(&path, bytes.unwrap()).unwrap();

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{ListAccessor, RowAccessor};
+use serde_json::Value;
 
 use crate::fixtures::{PER_CLASS, image_folder};
 use crate::{assert_fails, json, mentor, stderr, stdout};
@@ -72,6 +73,33 @@ fn an_embedding_model_is_trained_evaluated_embedded_and_searched() {
     assert_eq!(value["neighbours"].as_array().unwrap().len(), 3);
     let found = stdout(&mentor(dir.path(), "search run --index photos --query photos/dog/img1.png --top 2"));
     assert!(found.starts_with("photos/dog/img1.png\n"), "{found}");
+
+    searched_by_a_file(dir.path(), &value);
+}
+
+/// The index is embedded once, and searched by its model alone.
+fn searched_by_a_file(dir: &Path, expected: &Value) {
+    assert!(mentor(dir, "embed run photos --out vectors.parquet").status.success());
+    let search = |run: &str, index: &str| {
+        mentor(dir, &format!("search {run} --index {index} --query photos/cat/img0.png --top 3 --json"))
+    };
+    assert_eq!(&json(&search("run", "vectors.parquet")), expected);
+    assert!(mentor(dir, "train --data photos --loss triplet --epochs 1 --out other").status.success());
+    assert_fails(&search("other", "vectors.parquet"), 3, "embeddings of another model");
+    assert_fails(&search("run", "vectors.parquet photos"), 2, "names vectors.parquet and other paths");
+    assert_fails(&search("run", "gone.parquet"), 2, "gone.parquet");
+
+    let bytes = fs::read(dir.join("vectors.parquet")).unwrap();
+    for (place, changed) in [(4, 0xff), (bytes.len() / 2, 0xff), (bytes.len() - 40, 0xff)] {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= changed;
+        fs::write(dir.join("damaged.parquet"), damaged).unwrap();
+        let output = search("run", "damaged.parquet");
+        // A changed value may be a value, and a changed name a name.
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{place}: {}", stderr(&output));
+    }
+    fs::write(dir.join("damaged.parquet"), &bytes[..bytes.len() - 9]).unwrap();
+    assert_fails(&search("run", "damaged.parquet"), 3, "is no index");
 }
 
 /// The path and the values of each row.

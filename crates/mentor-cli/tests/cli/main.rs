@@ -12,6 +12,7 @@ mod clusters;
 mod distill;
 mod embeddings;
 mod export;
+mod export_int8;
 mod fixtures;
 mod labels;
 mod optimum;

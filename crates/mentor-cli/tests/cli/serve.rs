@@ -90,7 +90,8 @@ fn a_server_answers_as_predict_and_search_do_and_loads_runs_again() {
     }
     let picture = fs::read(dir.path().join("photos/light/img3.png")).unwrap();
     let predicted = || json(&mentor(dir.path(), "predict run photos/light/img3.png"));
-    let mut serving = Serving::start(dir.path(), "near run --index photos");
+    assert!(mentor(dir.path(), "embed near photos --out vectors.parquet").status.success());
+    let mut serving = Serving::start(dir.path(), "near run --index vectors.parquet");
 
     let expected = predicted();
     let (status, found) = serving.ask("POST /predict?model=run", &picture);
@@ -149,6 +150,7 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     assert_fails(&mentor(dir.path(), "serve nothing"), 2, "holds no run");
     assert_fails(&mentor(dir.path(), "serve a/run a/../a/run"), 2, "two models are called run");
     assert_fails(&mentor(dir.path(), "serve a/run --index nowhere"), 3, "nowhere");
+    assert_fails(&mentor(dir.path(), "serve a/run --index a.parquet b"), 2, "a.parquet and other paths");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     assert_fails(&mentor(dir.path(), &format!("serve a/run --port {port}")), 1, "cannot listen at 127.0.0.1");

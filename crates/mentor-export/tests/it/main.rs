@@ -4,6 +4,7 @@
 
 mod families;
 mod folders;
+mod int8;
 mod pictures;
 mod strangers;
 

@@ -13,6 +13,8 @@ Examples:
       run the file on validation pictures by a second engine first, and write it if it answers as the run does
   mentor export runs/photos --out model.onnx --input tensor
       take normalised floats instead, for those who resize themselves
+  mentor export runs/photos --out small.onnx --precision int8
+      write weights and activations of eight bits, if the model loses at most half a point of accuracy
   mentor export runs/photos --format web --out site/
       write a page that classifies in the browser; also: --format safetensors, --format triton
 
@@ -22,6 +24,9 @@ calibration, and embedding [N, D]; an embedding model gives embedding alone. Met
 preprocessing, architecture, run_blake3 (of the run's model.json), licence, mentor.
 
 --verify writes what it found to the file's name with .json. If the answers differ, nothing is written.
+
+--precision int8 measures the model before and after on validation pictures, and writes what it found to the \
+same name with .json. It needs an install with --features verify, as --verify does.
 
 The other formats write a folder. safetensors: weights under timm's names with its config.json, where timm \
 has the network (resnet-18 and -34 from 64 pixels on, vit), else under mentor's. triton: a model repository. \
@@ -48,12 +53,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "INPUT", value_enum, default_value_t = InputChoice::Image)]
     pub(super) input: InputChoice,
 
+    /// Compute in floats (f32), or with weights and activations of eight bits (int8), rounded by what up to
+    /// 512 validation pictures show
+    #[arg(long, value_name = "PRECISION", value_enum, default_value_t = Precision::F32)]
+    pub(super) precision: Precision,
+
+    /// Refuse an int8 model that loses more than this share of accuracy, from 0 to 1 [default: 0.005]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(super) max_loss: Option<f64>,
+
     /// Compare the file with the run on up to 1000 validation pictures, and refuse it if they disagree
     #[arg(long)]
     pub(super) verify: bool,
 
-    /// Verify on the validation split of this data [default: what the model was trained on]
-    #[arg(long, value_name = "DATA", requires = "verify")]
+    /// Verify, and measure int8, on the validation split of this data [default: what the model was trained
+    /// on]
+    #[arg(long, value_name = "DATA")]
     pub(super) data: Option<String>,
 
     /// State the licence of the weights in the metadata, such as CC-BY-4.0
@@ -85,6 +100,13 @@ pub(super) enum InputChoice {
     Tensor,
 }
 
+/// `--precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Precision {
+    F32,
+    Int8,
+}
+
 impl From<InputChoice> for Input {
     fn from(choice: InputChoice) -> Self {
         match choice {
@@ -92,4 +114,10 @@ impl From<InputChoice> for Input {
             InputChoice::Tensor => Self::Tensor,
         }
     }
+}
+
+/// A share, from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must be from 0 to 1".to_owned()) }
 }

@@ -10,7 +10,7 @@ use mentor_run::files::beside;
 use mentor_run::{json, write_atomically};
 use serde::Serialize;
 
-use super::args::{Args, Format, InputChoice};
+use super::args::{Args, Format, InputChoice, Precision};
 use super::opened::{check_place, opened, verified};
 use super::verify::Verification;
 use crate::files::run_name::run_name;
@@ -103,6 +103,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn check_flags(args: &Args) -> Result<(), Failure> {
     let problem = match args.format {
+        _ if args.precision == Precision::Int8 || args.max_loss.is_some() => {
+            "--precision int8 is for --format onnx"
+        }
+        _ if args.data.is_some() && !args.verify => "--data is for --verify",
         Format::Safetensors if args.verify => {
             "--verify runs ONNX files, and --format safetensors writes none"
         }

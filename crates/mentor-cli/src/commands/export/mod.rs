@@ -2,6 +2,7 @@
 
 mod args;
 mod folder;
+mod int8;
 mod onnx_file;
 mod opened;
 mod verify;

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::anyhow;
 use mentor_data::shown_path;
 use mentor_export::{Input, to_onnx};
 use mentor_run::files::beside;
 use mentor_run::{json, write_atomically};
 use serde::Serialize;
 
-use super::args::Args;
+use super::args::{Args, Precision};
+use super::int8::{self, Int8, rounded};
 use super::opened::{check_place, opened, verified};
 use super::verify::Verification;
 use crate::terminal::error::Failure;
@@ -29,17 +31,25 @@ struct Exported<'a> {
     mentor: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<Verification>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    int8: Option<Int8>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    check_flags(args)?;
     let report = beside(&args.out, ".json");
     check_place(&args.out, args.force)?;
-    if args.verify {
+    if has_report(args) {
         check_place(&report, args.force)?;
     }
     let (trained, run_blake3, model) = opened(args)?;
-    let bytes = to_onnx(&model, args.input.into())?;
+    let mut bytes = to_onnx(&model, args.input.into())?;
     let verification = args.verify.then(|| verified(args, &trained, &bytes)).transpose()?;
+    let mut int8 = None;
+    if args.precision == Precision::Int8 {
+        let (rounded, found) = rounded(args, &trained, &model, &bytes)?;
+        (bytes, int8) = (rounded, Some(found));
+    }
     let exported = Exported {
         file: args.out.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         bytes: bytes.len(),
@@ -50,6 +60,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         run_blake3: &run_blake3,
         mentor: env!("CARGO_PKG_VERSION"),
         verification,
+        int8,
     };
     write_both(args, &report, &bytes, &exported)?;
     match args.json {
@@ -58,9 +69,26 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// The model last: where it is, the report of its verification is. Of an earlier model none stays behind.
+fn check_flags(args: &Args) -> Result<(), Failure> {
+    let problem = match args.precision {
+        Precision::Int8 => return int8::check(args),
+        Precision::F32 if args.max_loss.is_some() => "--max-loss is for --precision int8",
+        Precision::F32 if args.data.is_some() && !args.verify => {
+            "--data is for --verify and --precision int8"
+        }
+        Precision::F32 => return Ok(()),
+    };
+    Err(Failure::usage(anyhow!(problem)))
+}
+
+/// Whether a file beside the model says what was found.
+fn has_report(args: &Args) -> bool {
+    args.verify || args.precision == Precision::Int8
+}
+
+/// The model last: where it is, its report is. Of an earlier model none stays behind.
 fn write_both(args: &Args, report: &Path, bytes: &[u8], exported: &Exported<'_>) -> Result<(), Failure> {
-    if args.verify {
+    if has_report(args) {
         let mut text = json::pretty(exported).map_err(Failure::failed)?;
         text.push(b'\n');
         write_atomically(report, &text)?;
@@ -70,7 +98,7 @@ fn write_both(args: &Args, report: &Path, bytes: &[u8], exported: &Exported<'_>)
         })?;
     }
     write_atomically(&args.out, bytes).map_err(|error| {
-        if args.verify {
+        if has_report(args) {
             // It speaks of a file that is not there.
             let _ = fs::remove_file(report);
         }
@@ -86,6 +114,9 @@ fn text(args: &Args, exported: &Exported<'_>) -> String {
     line("bytes", count(exported.bytes as u64));
     if let Some(verification) = &exported.verification {
         verification.lines().into_iter().for_each(|(name, value)| line(name, value));
+    }
+    if let Some(int8) = &exported.int8 {
+        int8.lines().into_iter().for_each(|(name, value)| line(name, value));
     }
     text
 }

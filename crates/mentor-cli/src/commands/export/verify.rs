@@ -71,10 +71,7 @@ pub(super) fn verify(
     data: Option<&str>,
     exported: &OnnxModel,
 ) -> Result<Verification, Failure> {
-    let Some(data) = data.or(trained.file.data.source.as_deref()) else {
-        let error = anyhow!("the run was trained on images of a program, which are not here");
-        return Err(Failure::usage(error).help("name pictures with --data, or leave --verify out"));
-    };
+    let data = data_of(trained, data)?;
     let split = Part::Split(Split::Val);
     let dataset = images(trained, data, split)?;
     let chosen: Vec<usize> = evenly_spread(dataset.len(), MAX_PICTURES).collect();
@@ -84,18 +81,8 @@ pub(super) fn verify(
         bar.show(Reading { what: "verifying", done: (batch * BATCH) as u64, total: chosen.len() as u64 });
         let images = read(&dataset, indices)?;
         let expected = answers(trained, &images)?;
-        let format = trained.format();
-        let found = match exported.input() {
-            Input::Image => {
-                let bytes: Vec<u8> = images.iter().flat_map(|image| in_colour(format, image)).collect();
-                let (height, width) = (format.height, format.width);
-                exported.answer(Pictures::Images { bytes: &bytes, height, width })
-            }
-            Input::Tensor => {
-                exported.answer(Pictures::Tensors(&trained.file.preprocessing.normalised(&images)))
-            }
-        };
-        pictures.add(&expected, &found?);
+        let found = answered(trained, exported, &images)?;
+        pictures.add(&expected, &found);
     }
     if !pictures.is_equal() {
         return Err(ExportError::Disagreement { difference: described(&pictures) }.into());
@@ -108,6 +95,31 @@ pub(super) fn verify(
         Input::Tensor => None,
     };
     Ok(Verification { engine: "rten", data: data.to_owned(), split, pictures, resized })
+}
+
+/// The data that `--data` names, or those of the training.
+pub(super) fn data_of<'a>(trained: &'a TrainedModel, named: Option<&'a str>) -> Result<&'a str, Failure> {
+    named.or(trained.file.data.source.as_deref()).ok_or_else(|| {
+        let error = anyhow!("the run was trained on images of a program, which are not here");
+        Failure::usage(error).help("name pictures with --data")
+    })
+}
+
+/// What the file answers for images in the model's format.
+pub(super) fn answered(
+    trained: &TrainedModel,
+    exported: &OnnxModel,
+    images: &[Vec<u8>],
+) -> Result<Answers, ExportError> {
+    let format = trained.format();
+    match exported.input() {
+        Input::Image => {
+            let bytes: Vec<u8> = images.iter().flat_map(|image| in_colour(format, image)).collect();
+            let (height, width) = (format.height, format.width);
+            exported.answer(Pictures::Images { bytes: &bytes, height, width })
+        }
+        Input::Tensor => exported.answer(Pictures::Tensors(&trained.file.preprocessing.normalised(images))),
+    }
 }
 
 /// The answers for the pictures at other sizes, each at its own.
@@ -142,7 +154,8 @@ fn resized(trained: &TrainedModel, exported: &OnnxModel, images: &[Vec<u8>]) -> 
     Err(ExportError::Disagreement { difference }.into())
 }
 
-fn read(dataset: &Arc<Dataset>, indices: &[usize]) -> Result<Vec<Vec<u8>>, Failure> {
+/// Images of the data set, in its format.
+pub(super) fn read(dataset: &Arc<Dataset>, indices: &[usize]) -> Result<Vec<Vec<u8>>, Failure> {
     let len = dataset.format().num_values();
     let image = |&index: &usize| {
         let mut image = vec![0; len];

@@ -62,7 +62,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
 
-    /// Let /search find these pictures, by the first model: files, and folders with image files
+    /// Let /search find these pictures, by the first model: files, and folders with image files; or those of
+    /// a Parquet file of mentor embed
     #[arg(long, value_name = "PATH", num_args = 1..)]
     index: Vec<PathBuf>,
 

@@ -14,6 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::files::images;
 use crate::files::limits::ImageLimits;
 use crate::files::run_name::run_name;
+use crate::files::saved_index::{self, SavedIndex};
 use crate::terminal::error::{BAD_DATA, Failure};
 
 /// Images of the index that go through the network at once.
@@ -83,6 +84,10 @@ impl Index {
     fn new(paths: &[PathBuf], trained: &TrainedModel, width: usize) -> Result<Self, Failure> {
         if paths.is_empty() {
             return Ok(Self { names: Vec::new(), rows: Rows::default() });
+        }
+        if let Some(path) = saved_index::named(paths)? {
+            let SavedIndex { names, values, width } = SavedIndex::read(path, trained)?;
+            return Ok(Self { names, rows: Rows { values, width } });
         }
         let embedded = images::embed(&images::find(paths), trained, BATCH);
         match embedded.rows.is_empty() {
