@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let found = path(&problem, &options, &|| false)?;
     let secs = start.elapsed().as_secs_f64();
     let worst = found.points.iter().map(|point| point.relative_gap).fold(0.0, f64::max);
-    let best = found.points[found.best];
+    let best = &found.points[found.best];
     println!(
         "{{\"secs\": {secs}, \"largest_relative_gap\": {worst:e}, \"best_l2\": {:e}, \
          \"validation_accuracy\": {}}}",

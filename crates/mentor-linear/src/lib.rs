@@ -35,7 +35,7 @@ mod vectors;
 
 pub use bounds::{Bounds, bounds};
 pub use error::LinearError;
-pub use path::{Path, PathOptions, PathPoint, path};
+pub use path::{Path, PathOptions, PathPoint, PathProgress, path, path_observed};
 pub use problem::{Loss, Problem};
 pub use record::{Progress, Reason, Solution, SolveOptions, Start};
 pub use solve::solve;
