@@ -8,7 +8,7 @@ use crate::gap::Certifier;
 use crate::objective::value_and_dual;
 use crate::problem::{Checked, Loss, Problem};
 use crate::products::Rows;
-use crate::record::{Progress, Reason, Record, Solution, SolveOptions, State};
+use crate::record::{Progress, Reason, Record, Solution, SolveOptions, Start, State};
 use crate::solvers;
 
 /// Minimises the objective of `problem` until the gap is proven.
@@ -63,7 +63,7 @@ pub fn solve(
     let checked = problem.check()?;
     let mut state = State { weights: options.check(&checked)?, dual: Vec::new() };
     match checked.check_penalty() {
-        Err(LinearError::NoPenalty) => return Err(without_penalty(problem, options)),
+        Err(LinearError::NoPenalty) => return Err(without_penalty(problem)),
         other => other?,
     }
     if checked.l1 == 0.0
@@ -127,22 +127,35 @@ pub(crate) fn solve_checked(
     record.into_solution(reason)
 }
 
-/// λ = 0: whether the classes can be separated, by a solution with a tiny penalty.
-fn without_penalty(problem: &Problem<'_>, options: &SolveOptions) -> LinearError {
-    let nearly = Problem { l2: 1e-9, ..problem.clone() };
-    let options = SolveOptions { max_iterations: 50, ..options.clone() };
-    let Ok(solution) = solve(&nearly, &options, &mut |_| ControlFlow::Continue(())) else {
-        return LinearError::NoPenalty;
-    };
-    let separated = (0..problem.targets.len()).all(|sample| {
-        let row = &problem.features[sample * problem.num_features..][..problem.num_features];
+/// Penalties at which `without_penalty` looks for weights that separate the classes.
+const SEPARATING: [f64; 3] = [1e-3, 1e-5, 1e-7];
+
+/// λ = 0: whether the classes can be separated, by the optima of ever smaller penalties. Any loss would do,
+/// and softmax is the fastest. What only weights beyond the last separate is held to be inseparable.
+fn without_penalty(problem: &Problem<'_>) -> LinearError {
+    let mut options = SolveOptions { relative_gap: 0.1, max_iterations: 50, start: None };
+    for l2 in SEPARATING {
+        let nearly = Problem { l2, loss: Loss::Softmax, ..problem.clone() };
+        let Ok(solution) = solve(&nearly, &options, &mut |_| ControlFlow::Continue(())) else {
+            break;
+        };
+        if separates(problem, &solution) {
+            return LinearError::Separable;
+        }
+        options.start = Some(Start { weights: solution.weights, bias: solution.bias });
+    }
+    LinearError::NoPenalty
+}
+
+/// Whether each sample's target has the largest score.
+fn separates(problem: &Problem<'_>, solution: &Solution) -> bool {
+    let rows = problem.features.chunks_exact(problem.num_features);
+    rows.zip(problem.targets).all(|(row, &target)| {
         let score = |class: usize| {
             let weights = &solution.weights[class * problem.num_features..][..problem.num_features];
             solution.bias[class] + weights.iter().zip(row).map(|(w, &x)| w * f64::from(x)).sum::<f64>()
         };
-        let target = problem.targets[sample] as usize;
-        let own = score(target);
-        (0..problem.num_classes).all(|class| class == target || score(class) < own)
-    });
-    if separated { LinearError::Separable } else { LinearError::NoPenalty }
+        let own = score(target as usize);
+        (0..problem.num_classes).all(|class| class == target as usize || score(class) < own)
+    })
 }
