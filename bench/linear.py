@@ -6,7 +6,7 @@ Fashion-MNIST.
     bench/setup.sh                                        once: the peers
     bench/linear.py --out linear.jsonl                    everything; a second call goes on where it ended
     bench/linear.py --problems softmax:1e-2,cs:1e-2       some; also l1:1e-3, svm:1e-4
-    bench/linear.py --path                                20 penalties, 5 folds, 1,000 samples of 1,280 features
+    bench/linear.py --path                                a path: 20 penalties, 5 folds
 
 mentor solves each problem once to 1e-8, within --limit: its dual value is the optimum for both sides. Where
 that run has not come near the optimum, it is a lower bound only, and what is "not reached" may have been.
@@ -38,15 +38,18 @@ TARGETS = (1e-3, 1e-6)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"), help="[%(default)s]")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    idx = Path("/usr/share/datasets/fashion-mnist")
+    parser.add_argument("--data", type=Path, default=idx, help="[%(default)s]")
     parser.add_argument("--problems", default=PROBLEMS, help="[%(default)s]")
-    parser.add_argument("--samples", type=int, default=60_000, help="only the first so many [%(default)s]")
+    parser.add_argument("--samples", type=int, default=60_000, help="the first so many [%(default)s]")
     parser.add_argument("--threads", type=int, default=1, help="of both sides [%(default)s]")
-    parser.add_argument("--limit", type=float, default=300, help="CPU seconds of a fit at most [%(default)s]")
-    parser.add_argument("--python", default=str(HERE / ".venv/bin/python"), help="with the peers [%(default)s]")
+    parser.add_argument("--limit", type=float, default=300, help="CPU seconds of a fit [%(default)s]")
+    python, solver = HERE / ".venv/bin/python", ROOT / "target/release/examples/solve_idx"
+    parser.add_argument("--python", default=str(python), help="with the peers [%(default)s]")
     parser.add_argument("--out", type=Path, help="keep each run as a line of this file, and go on from it")
-    parser.add_argument("--solver", default=str(ROOT / "target/release/examples/solve_idx"), help="[%(default)s]")
+    parser.add_argument("--solver", default=str(solver), help="[%(default)s]")
     parser.add_argument("--path", action="store_true", help="time a path instead")
     args = parser.parse_args()
     print(f"Machine: {machine_line(args.threads)}\n", flush=True)
@@ -83,7 +86,7 @@ def measure(args: argparse.Namespace, problem: str, kept: dict) -> list[list[str
             if args.out:
                 with args.out.open("a") as file:
                     file.write(json.dumps(kept[problem, side]) + "\n")
-            print(f"{problem} {side}: {'failed: ' + found['failed'] if 'failed' in found else 'done'}", flush=True)
+            print(f"{problem} {side}: {found.get('failed', 'done')}", flush=True)
         return kept[problem, side]
 
     penalties = ["0", strength] if kind == "l1" else [strength, "0"]
@@ -117,7 +120,8 @@ def measure(args: argparse.Namespace, problem: str, kept: dict) -> list[list[str
             continue
         run = peer["run"]
         last = f"{significant(run['last']['suboptimality'], 2)} after {seconds(run['last']['cpu_secs'])}"
-        cells = [cell(peer_point(peer, target)) if peer_point(peer, target) else "not reached" for target in TARGETS]
+        points = [peer_point(peer, target) for target in TARGETS]
+        cells = [cell(point) if point else "not reached" for point in points]
         rows.append([kind, strength, peer["side"], *cells, "", last])
     return rows
 

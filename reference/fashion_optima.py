@@ -3,9 +3,9 @@
     cargo build --release -p mentor-linear --examples
     fashion_optima.py DIR                folder of IDX files
 
-Prints a line for each optimum of scikit-learn or LIBLINEAR: how far mentor's objective is from it, and whether
-mentor's lower bound is below it, as it must be. Needs Python alone. Ends with status 1 if a bound is above, or
-mentor's objective is larger by more than 1e-6 of it.
+Prints a line for each optimum of scikit-learn or LIBLINEAR: how far mentor's objective is from it. Needs
+Python alone. Ends with status 1 if mentor's lower bound is above an optimum, or its objective is larger by more
+than 1e-6 of it.
 """
 
 import argparse
@@ -18,9 +18,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--limit", type=float, default=300, help="CPU seconds of a solver at most [%(default)s]")
+    parser.add_argument("--limit", type=float, default=300, help="CPU seconds of a solver [%(default)s]")
     args = parser.parse_args()
     solver = ROOT / "target/release/examples/solve_idx"
     solved, failures = {}, 0
@@ -29,16 +30,15 @@ def main():
         if key not in solved:
             bias = "bias" if case["bias"] else "no-bias"
             options = [case["loss"], case["l2"], 0, 3e-7, 5000, bias, args.limit]
-            command = [solver, args.folder, *options]
-            output = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
-            solved[key] = json.loads(output.stdout)
+            command = [str(part) for part in (solver, args.folder, *options)]
+            solved[key] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         mentor, theirs = solved[key], case["objective"]
         distance = (mentor["primal"] - theirs) / theirs
         is_fine = mentor["dual"] <= theirs * (1 + 1e-12) and distance <= 1e-6
         failures += not is_fine
         print(
-            f"{case['loss']:<14} l2 {case['l2']:g} {case['solver']:<15} mentor's objective is {distance:+.1e} of"
-            f" theirs off, proven within {mentor['relative_gap']:.1e}, {mentor['cpu_secs']:.1f} s of CPU time:"
+            f"{case['loss']:<14} l2 {case['l2']:<6g} {case['solver']:<15} mentor is {distance:+.1e} off,"
+            f" proven within {mentor['relative_gap']:.1e}, {mentor['cpu_secs']:.1f} s of CPU time:"
             f" {'ok' if is_fine else 'FAILED'}",
             flush=True,
         )

@@ -1,7 +1,7 @@
 """Optima of linear classifiers from scikit-learn and LIBLINEAR.
 
-    linear_optima.py                     on the digits: golden/linear_optima.json
-    linear_optima.py --fashion DIR       on 5,000 images of Fashion-MNIST in DIR (IDX): golden/fashion_optima.json
+    linear_optima.py                     the digits: golden/linear_optima.json
+    linear_optima.py --fashion DIR       5,000 images of Fashion-MNIST (IDX): golden/fashion_optima.json
 
 Objectives are mentor's, mean loss + l2 * sum of squared weights, evaluated in double precision at the weights
 that the solver returned.
@@ -29,7 +29,8 @@ LAMBDAS = (1.0, 1e-2, 1e-4, 1e-6)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--fashion", type=pathlib.Path, help="folder of IDX files")
     parser.add_argument("--limit", type=float, default=600, help="seconds of a fit at most [%(default)s]")
     args = parser.parse_args()

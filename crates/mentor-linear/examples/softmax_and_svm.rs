@@ -85,6 +85,8 @@ fn compare(train: &Data, test: &Data, l2: f64) -> Result<(), Box<dyn Error>> {
         // Of the test images on which the two differ, how many each has right.
         let differ = || (0..predicted.len()).filter(|&sample| predicted[sample] != of_softmax[sample]);
         let right = |by: &[u32]| differ().filter(|&sample| by[sample] == test.targets[sample]).count();
+        let mut of_class = [0; NUM_CLASSES];
+        differ().for_each(|sample| of_class[test.targets[sample] as usize] += 1);
         let margins = margins(&solution, train);
         let quantile = |share: f64| margins[(share * (margins.len() - 1) as f64) as usize];
         let beyond = margins.iter().filter(|&&margin| margin >= 1.0).count() as f64 / margins.len() as f64;
@@ -94,7 +96,8 @@ fn compare(train: &Data, test: &Data, l2: f64) -> Result<(), Box<dyn Error>> {
         println!(
             "{{\"l2\": {l2:e}, \"loss\": \"{name}\", \"relative_gap\": {:.1e}, \"train_accuracy\": {:.4}, \
              \"test_accuracy\": {:.4}, \"agrees_with_softmax\": {:.4}, \"differ\": {}, \"right\": {}, \
-             \"softmax_right\": {}, \"norm\": {:.3}, \"margin_10_50_90\": [{:.2}, {:.2}, {:.2}], \
+             \"softmax_right\": {}, \"differ_of_class\": {of_class:?}, \
+             \"norm\": {:.3}, \"margin_10_50_90\": [{:.2}, {:.2}, {:.2}], \
              \"margin_at_least_1\": {beyond:.3}, \"flipped_test_accuracy\": {:.4}, \
              \"weights_moved_by_flips\": {:.3}}}",
             solution.relative_gap,
