@@ -1,10 +1,10 @@
 //! Solves a linear classifier on an IDX data set such as Fashion-MNIST, and prints one JSON object.
 //!
 //! ```text
-//! solve_idx FOLDER softmax|svm|crammer-singer L2 L1 RELATIVE_GAP [SAMPLES [no-bias]]
+//! solve_idx FOLDER softmax|svm|crammer-singer L2 L1 RELATIVE_GAP [SAMPLES [bias|no-bias [CPU_SECS]]]
 //! ```
 //!
-//! Pixels are divided by 255. `bench/linear.py` runs it.
+//! Pixels are divided by 255. The solver is stopped after `CPU_SECS`. `bench/linear.py` runs it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
@@ -19,7 +19,7 @@ use mentor_linear::{Loss, Problem, SolveOptions, solve};
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [folder, loss, l2, l1, gap, rest @ ..] = args.as_slice() else {
-        return Err("solve_idx FOLDER LOSS L2 L1 RELATIVE_GAP [SAMPLES [no-bias]]".into());
+        return Err("solve_idx FOLDER LOSS L2 L1 RELATIVE_GAP [SAMPLES [bias|no-bias [CPU_SECS]]]".into());
     };
     let images = read_idx(&Path::new(folder).join("train-images-idx3-ubyte.gz"), 16)?;
     let labels = read_idx(&Path::new(folder).join("train-labels-idx1-ubyte.gz"), 8)?;
@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         l1: l1.parse()?,
         bias: rest.get(1).is_none_or(|word| word != "no-bias"),
     };
+    let limit = rest.get(2).map_or(Ok(f64::INFINITY), |text| text.parse())?;
     let options = SolveOptions { relative_gap: gap.parse()?, ..SolveOptions::default() };
     let start = Instant::now();
     let cpu_before = cpu_secs();
@@ -62,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if std::env::var_os("TRACE").is_some() {
             eprintln!("{:8.3} s  {progress:?}", start.elapsed().as_secs_f64());
         }
-        ControlFlow::Continue(())
+        if self::cpu_secs() - cpu_before > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let (secs, cpu_secs) = (start.elapsed().as_secs_f64(), cpu_secs() - cpu_before);
     println!(

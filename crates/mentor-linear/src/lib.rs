@@ -14,9 +14,10 @@
 //! The data stay where they are. Beside them [`solve`] holds four to six numbers of 8 bytes for each sample
 //! and class (classes rounded up to a multiple of 16), and matrices of D² numbers of 4 bytes: one for each
 //! class if they are together no larger than the data or than 4 MiB, else one. That is less than the data
-//! from some hundred features on, if there are more samples than features. [`path`] holds a copy of the
-//! data for each fold. Where samples are fewer than features, and at most 2,048, there are N² numbers of 4
-//! bytes beside them, and for each fold again; while these are made, 24 N² bytes.
+//! from some hundred features on, if there are more samples than features. With softmax and 60,000 samples of
+//! 784 features a process has 1.4 times the data, with the hinges 2.4 times. [`path`] holds a copy of the
+//! data for each fold that is under way. Where samples are fewer than features, and at most 2,048, there are
+//! N² numbers of 4 bytes beside them, and for each fold again; while these are made, 24 N² bytes.
 
 mod balance;
 mod bounds;
@@ -35,7 +36,7 @@ mod vectors;
 
 pub use bounds::{Bounds, bounds};
 pub use error::LinearError;
-pub use path::{Path, PathOptions, PathPoint, path};
+pub use path::{Path, PathOptions, PathPoint, PathProgress, path, path_observed};
 pub use problem::{Loss, Problem};
 pub use record::{Progress, Reason, Solution, SolveOptions, Start};
 pub use solve::solve;

@@ -99,7 +99,7 @@ impl<'a> Problem<'a> {
         Ok(Checked { rows, targets, sample_scales, loss, l2, l1, bias, second_moment: None })
     }
 
-    fn check_parameters(&self) -> Result<(), LinearError> {
+    pub(crate) fn check_parameters(&self) -> Result<(), LinearError> {
         at_least("the number of samples", self.targets.len(), 1)?;
         at_least("the number of features", self.num_features, 1)?;
         at_least("the number of classes", self.num_classes, 2)?;

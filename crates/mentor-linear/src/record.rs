@@ -35,7 +35,7 @@ impl Default for SolveOptions {
 /// What an outer iteration has reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Counted from 1.
+    /// Counted from 1; 0 while few samples of many features are solved in coordinates.
     pub iteration: usize,
     /// Smallest objective so far.
     pub primal: f64,

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use crate::coordinates::Coordinates;
 use crate::error::LinearError;
 use crate::gap::Certifier;
+use crate::objective::value_and_dual;
 use crate::problem::{Checked, Loss, Problem};
 use crate::products::Rows;
-use crate::record::{Progress, Record, Solution, SolveOptions, State};
+use crate::record::{Progress, Reason, Record, Solution, SolveOptions, Start, State};
 use crate::solvers;
 
 /// Minimises the objective of `problem` until the gap is proven.
@@ -21,8 +22,8 @@ use crate::solvers;
 /// | `l2` | hinges | proximal point method in the dual, semismooth Newton steps |
 /// | `l1`, both | softmax | accelerated proximal steps in the Hessian's metric, with screening |
 ///
-/// Few samples of many features, with `l2` alone, are first solved in coordinates of the samples' span. Only
-/// the iterations on the data after that are observed.
+/// Few samples of many features, with `l2` alone, are first solved in coordinates of the samples' span.
+/// Meanwhile `observe` sees iteration 0 again and again, with what is proven of weights of 0.
 ///
 /// # Errors
 ///
@@ -62,42 +63,52 @@ pub fn solve(
     let checked = problem.check()?;
     let mut state = State { weights: options.check(&checked)?, dual: Vec::new() };
     match checked.check_penalty() {
-        Err(LinearError::NoPenalty) => return Err(without_penalty(problem, options)),
+        Err(LinearError::NoPenalty) => return Err(without_penalty(problem)),
         other => other?,
     }
     if checked.l1 == 0.0
         && options.start.is_none()
         && let Some(coordinates) = Coordinates::of(&checked.rows)
     {
-        let inner = State { weights: Vec::new(), dual: Vec::new() };
-        state = begin_in_coordinates(&checked, &coordinates, None, options, inner).0;
+        match begin_in_coordinates(&checked, &coordinates, options, observe) {
+            Some(found) => state = found,
+            // The first certificate on the data is the last.
+            None => {
+                return Ok(solve_checked(&checked, options, &mut state, &mut |_| ControlFlow::Break(())));
+            }
+        }
     }
     Ok(solve_checked(&checked, options, &mut state, observe))
 }
 
-/// Solves the problem in coordinates, of all samples or of some, from `inner` on. Returns where the data
-/// themselves begin, and what `inner` has become.
-pub(crate) fn begin_in_coordinates(
+/// Solves the problem in coordinates. Returns where the data themselves begin; nothing if interrupted.
+fn begin_in_coordinates(
     checked: &Checked<'_>,
     coordinates: &Coordinates,
-    samples: Option<(&[f32], &Rows<'_>)>,
     options: &SolveOptions,
-    mut inner: State,
-) -> (State, State) {
+    observe: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Option<State> {
     let len = coordinates.second_moment.num_samples;
-    let (features, all) = samples.unwrap_or((&coordinates.features, &checked.rows));
     let problem = Checked {
-        rows: Rows::new(features, len, checked.rows.num_classes),
+        rows: Rows::new(&coordinates.features, len, checked.rows.num_classes),
         sample_scales: checked.sample_scales.clone(),
         second_moment: Some(&coordinates.second_moment),
         ..*checked
     };
-    inner.weights.resize(problem.rows.num_weights(), 0.0);
+    let mut inner = State { weights: vec![0.0; problem.rows.num_weights()], dual: Vec::new() };
     // The data must find the gap that is asked for, although their coordinates were rounded.
     let options = SolveOptions { relative_gap: 0.9 * options.relative_gap, ..options.clone() };
-    solve_checked(&problem, &options, &mut inner, &mut |_| ControlFlow::Continue(()));
-    let weights = coordinates.weights(all, &inner.weights);
-    (State { weights, dual: inner.dual.clone() }, inner)
+    // What is proven of the data until then: no loss is negative, and weights of 0 have this objective.
+    let scores = vec![0.0; checked.rows.num_classes];
+    let mut unused = scores.clone();
+    let of_zero = |(&target, scale): (&u32, &f64)| {
+        scale * value_and_dual(checked.loss, &scores, target as usize, &mut unused)
+    };
+    let primal = checked.targets.iter().zip(&checked.sample_scales).map(of_zero).sum();
+    let known = Progress { iteration: 0, primal, dual: 0.0, gap: primal };
+    let solution = solve_checked(&problem, &options, &mut inner, &mut |_| observe(&known));
+    (solution.reason != Reason::Interrupted)
+        .then(|| State { weights: coordinates.weights(&checked.rows, &inner.weights), dual: inner.dual })
 }
 
 pub(crate) fn solve_checked(
@@ -116,22 +127,35 @@ pub(crate) fn solve_checked(
     record.into_solution(reason)
 }
 
-/// λ = 0: whether the classes can be separated, by a solution with a tiny penalty.
-fn without_penalty(problem: &Problem<'_>, options: &SolveOptions) -> LinearError {
-    let nearly = Problem { l2: 1e-9, ..problem.clone() };
-    let options = SolveOptions { max_iterations: 50, ..options.clone() };
-    let Ok(solution) = solve(&nearly, &options, &mut |_| ControlFlow::Continue(())) else {
-        return LinearError::NoPenalty;
-    };
-    let separated = (0..problem.targets.len()).all(|sample| {
-        let row = &problem.features[sample * problem.num_features..][..problem.num_features];
+/// Penalties at which `without_penalty` looks for weights that separate the classes.
+const SEPARATING: [f64; 3] = [1e-3, 1e-5, 1e-7];
+
+/// λ = 0: whether the classes can be separated, by the optima of ever smaller penalties. Any loss would do,
+/// and softmax is the fastest. What only weights beyond the last separate is held to be inseparable.
+fn without_penalty(problem: &Problem<'_>) -> LinearError {
+    let mut options = SolveOptions { relative_gap: 0.1, max_iterations: 50, start: None };
+    for l2 in SEPARATING {
+        let nearly = Problem { l2, loss: Loss::Softmax, ..problem.clone() };
+        let Ok(solution) = solve(&nearly, &options, &mut |_| ControlFlow::Continue(())) else {
+            break;
+        };
+        if separates(problem, &solution) {
+            return LinearError::Separable;
+        }
+        options.start = Some(Start { weights: solution.weights, bias: solution.bias });
+    }
+    LinearError::NoPenalty
+}
+
+/// Whether each sample's target has the largest score.
+fn separates(problem: &Problem<'_>, solution: &Solution) -> bool {
+    let rows = problem.features.chunks_exact(problem.num_features);
+    rows.zip(problem.targets).all(|(row, &target)| {
         let score = |class: usize| {
             let weights = &solution.weights[class * problem.num_features..][..problem.num_features];
             solution.bias[class] + weights.iter().zip(row).map(|(w, &x)| w * f64::from(x)).sum::<f64>()
         };
-        let target = problem.targets[sample] as usize;
-        let own = score(target);
-        (0..problem.num_classes).all(|class| class == target || score(class) < own)
-    });
-    if separated { LinearError::Separable } else { LinearError::NoPenalty }
+        let own = score(target as usize);
+        (0..problem.num_classes).all(|class| class == target as usize || score(class) < own)
+    })
 }

@@ -22,8 +22,8 @@ pub use config::{
 pub use error::RunDirError;
 pub use files::write_atomically;
 pub use records::{
-    BackboneRecord, Certificate, EpochMetrics, IterationMetrics, MetricsLine, Picture, PlannedStage, Started,
-    StepMetrics, Summary, TrainEvent,
+    BackboneRecord, Certificate, EpochMetrics, IterationMetrics, MetricsLine, PathModel, Picture,
+    PlannedStage, Started, StepMetrics, Summary, TrainEvent,
 };
 pub use run_dir::{
     BACKBONE_FILE, DISTILLATION_FILE, EMBEDDING_FIDELITY_FILE, EMBEDDINGS_FILE, MODEL_FILE, MODEL_FORMAT,

@@ -21,8 +21,8 @@ on the other folds, from the strongest penalty to the weakest, each beginning wi
 before. The run that is kept is trained on all training images with the chosen λ, to the --gap. The \
 validation split takes no part in the choice.
 
-path.json has, for each λ: val_loss (the mean over the folds), standard_deviation, standard_error, \
-val_accuracy, num_nonzero_weights, relative_gap.";
+path.json has, for each λ: val_loss (the mean over the folds), fold_losses, standard_deviation, \
+standard_error, val_accuracy, num_nonzero_weights, relative_gap.";
 
 /// Choose the penalty of a linear classifier by cross-validation
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", help_heading = "Path")]
     steps: Option<u64>,
 
-    /// Divide the training images into this many folds, at least 2 [default: 5]
+    /// Divide the training images into this many folds, at least 2; as many as images leave one out at a
+    /// time [default: 5]
     #[arg(long, value_name = "COUNT", help_heading = "Path")]
     folds: Option<u64>,
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mentor_data::escape;
 use mentor_run::records::health::{Diagnosis, EpochHealth};
-use mentor_run::{EpochMetrics, IterationMetrics, PlannedStage, Started, StepMetrics, TrainEvent};
+use mentor_run::{EpochMetrics, IterationMetrics, PathModel, PlannedStage, Started, StepMetrics, TrainEvent};
 
 use crate::terminal::output;
 use crate::terminal::reading::left;
@@ -13,6 +13,9 @@ use crate::terminal::table::{Align, Table, count, duration, share_of};
 
 /// Lines about epochs at most, roughly: a run of `gd` has hundreds of them, each a single update.
 const MAX_EPOCH_LINES: usize = 50;
+
+/// Lines about the models of a path.
+const MAX_PATH_LINES: u64 = 10;
 
 /// Turns events into lines and a bar.
 pub(crate) struct Progress {
@@ -57,6 +60,7 @@ impl Progress {
             TrainEvent::Step(metrics) => self.step(metrics),
             TrainEvent::Epoch(metrics) => self.epoch(metrics),
             TrainEvent::Iteration(metrics) => self.iteration(metrics),
+            TrainEvent::PathModel(model) => self.path_model(model),
             // `--quiet` does not hide warnings.
             TrainEvent::Warning(text) => {
                 self.bar.suspend(|| output::note(&format!("warning: {}", escape(text))))
@@ -134,6 +138,17 @@ impl Progress {
                 count(iteration),
                 duration(secs)
             ));
+        }
+    }
+
+    fn path_model(&mut self, model: &PathModel) {
+        let PathModel { num_done, num_models, l2, l1, val_loss, .. } = *model;
+        let done = format!("{} of {} models", count(num_done), count(num_models));
+        // The spinner of the solver that follows takes this away.
+        self.bar.set_message(format!("{done}  {}", duration(self.since.elapsed().as_secs_f64())));
+        if num_done.is_multiple_of(num_models.div_ceil(MAX_PATH_LINES)) || num_done == num_models {
+            let lambda = if l1 > 0.0 { format!("l2 {l2:.2e}, l1 {l1:.2e}") } else { format!("l2 {l2:.2e}") };
+            self.say(&format!("{done}: the last with {lambda}, validation loss {val_loss:.4}"));
         }
     }
 

@@ -125,6 +125,13 @@ fn a_path_shows_what_it_tried_and_leaves_a_certified_run() {
     let path: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(dir.path().join("run/path.json")).unwrap()).unwrap();
     assert_eq!(path["points"].as_array().unwrap().len(), 4);
+    for point in path["points"].as_array().unwrap() {
+        let losses: Vec<f64> =
+            point["fold_losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect();
+        let mean = losses.iter().sum::<f64>() / 3.0;
+        assert!(losses.len() == 3 && (mean - point["val_loss"].as_f64().unwrap()).abs() < 1e-12);
+    }
+    assert!(stderr(&output).contains("12 of 12 models: the last with l2 "), "{}", stderr(&output));
     let summary = json(&mentor(dir.path(), &format!("{run} --json")));
     let chosen = path["chosen"].as_u64().unwrap() as usize;
     assert_eq!(

@@ -9,7 +9,8 @@
 //! that the problem on Z is the problem on X. Z is computed once for all folds and penalties. ZᵀZ = BᵀB is
 //! tridiagonal, which makes h ZᵀZ + 2 l2 I a preconditioner that costs next to nothing at any h and l2.
 //!
-//! Z is rounded to `f32`. What is found on it is only where the solver on X begins: X proves the gap.
+//! Z is rounded to `f32`. What `solve` finds on it is only where the solver on X begins: X proves the gap.
+//! The models of a path stay on it.
 
 mod tridiagonal;
 
@@ -85,6 +86,10 @@ impl Coordinates {
             }
         }
         let second_moment = factor.second_moment(sum);
+        // Squares of very large features are not.
+        if !features.iter().all(|value| value.is_finite()) {
+            return None;
+        }
         Some(Self { features, second_moment, reduction, factor })
     }
 

@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use mentor_linear::{Loss, PathOptions, Problem, Solution, SolveOptions, Start, path, solve};
+use mentor_linear::{
+    Loss, PathOptions, Problem, Progress, Reason, Solution, SolveOptions, Start, path, solve,
+};
 use mentor_random::{Purpose, Stream};
 
 const NUM_FEATURES: usize = 160;
@@ -81,4 +83,20 @@ fn a_path_is_proven_and_has_the_same_bits_for_any_number_of_threads() {
         assert!(one.points.iter().all(|point| point.relative_gap <= 1e-4), "{loss:?} {:?}", one.points);
         assert_eq!(one, with(3));
     }
+}
+
+#[test]
+fn a_solver_in_coordinates_can_be_stopped() {
+    let (features, targets) = data(90, 2);
+    let problem = Problem { l2: 1e-4, ..problem(&features, &targets, 2) };
+    let mut heard = Vec::new();
+    let mut stop = |progress: &Progress| {
+        heard.push(*progress);
+        ControlFlow::Break(())
+    };
+    let solution = solve(&problem, &SolveOptions::default(), &mut stop).unwrap();
+    assert_eq!((solution.reason, heard.len(), heard[0].iteration), (Reason::Interrupted, 1, 0));
+    // What is proven then is of weights of 0, the loss of which is ln 2.
+    assert!((heard[0].primal - 2.0_f64.ln()).abs() < 1e-12 && heard[0].gap == heard[0].primal);
+    assert!(solution.gap >= solution.primal - solution.dual && solution.primal <= heard[0].primal + 1e-9);
 }

@@ -1,6 +1,9 @@
 //! Cross-validation over penalties.
 
-use mentor_linear::{LinearError, Loss, PathOptions, Problem, path};
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+
+use mentor_linear::{LinearError, Loss, PathOptions, Problem, SolveOptions, path, path_observed, solve};
 
 use crate::golden::digits;
 
@@ -62,5 +65,89 @@ fn what_cannot_be_a_path_is_refused() {
     assert_eq!(path(&problem, &many, &|| false).unwrap_err(), LinearError::Folds { folds: 9, found: 4 });
     for penalties in [vec![], vec![(0.0, 0.0)], vec![(-1.0, 0.0)]] {
         assert!(path(&problem, &PathOptions { penalties, ..fine.clone() }, &|| false).is_err());
+    }
+}
+
+#[test]
+fn the_values_of_the_folds_and_the_progress_are_those_of_the_means() {
+    let (features, targets) = digits();
+    let problem = Problem {
+        features: &features[..200 * 64],
+        num_features: 64,
+        targets: &targets[..200],
+        num_classes: 10,
+        sample_weights: None,
+        class_weights: None,
+        loss: Loss::Softmax,
+        l2: 0.0,
+        l1: 0.0,
+        bias: true,
+    };
+    let told = Mutex::new(Vec::new());
+    let found =
+        path_observed(&problem, &options(), &|| false, &|model| told.lock().unwrap().push(*model)).unwrap();
+    let told = told.into_inner().unwrap();
+    assert_eq!(told.len(), 18);
+    for (place, model) in told.iter().enumerate() {
+        assert!(model.num_models == 18 && model.num_done >= 1 && model.num_done <= 18, "{place}: {model:?}");
+        let point = found.points.iter().find(|point| point.l2 == model.l2).unwrap();
+        assert_eq!(point.fold_losses[model.fold], model.validation_loss);
+    }
+    for point in &found.points {
+        let mean = point.fold_losses.iter().sum::<f64>() / 3.0;
+        let squares: f64 = point.fold_losses.iter().map(|loss| (loss - mean).powi(2)).sum();
+        assert!(point.fold_losses.len() == 3 && (mean - point.validation_loss).abs() < 1e-12);
+        assert!(((squares / 2.0 / 3.0).sqrt() - point.standard_error).abs() < 1e-12);
+    }
+}
+
+/// Each sample's loss by a model of all others: with 12 samples of 130 features in coordinates, with 40 of 6
+/// on the features.
+#[test]
+fn as_many_folds_as_samples_are_leave_one_out() {
+    for (num_samples, num_features) in [(12, 130), (40, 6)] {
+        let targets: Vec<u32> = (0..num_samples).map(|sample| sample % 2).collect();
+        let value = |place: usize| ((place * 7919 + 13) % 101) as f32 / 50.0 - 1.0;
+        let mut features: Vec<f32> = (0..num_samples as usize * num_features).map(value).collect();
+        for (row, &target) in features.chunks_exact_mut(num_features).zip(&targets) {
+            row[0] += target as f32;
+        }
+        let problem = Problem {
+            features: &features,
+            num_features,
+            targets: &targets,
+            num_classes: 2,
+            sample_weights: None,
+            class_weights: None,
+            loss: Loss::Softmax,
+            l2: 0.0,
+            l1: 0.0,
+            bias: true,
+        };
+        let folds = num_samples as usize;
+        let penalties = vec![(1.0, 0.0), (1e-2, 0.0)];
+        let options = PathOptions { penalties, folds, seed: 0, relative_gap: 1e-7, max_iterations: 200 };
+        let found = path(&problem, &options, &|| false).unwrap();
+        for point in &found.points {
+            let mut losses = 0.0;
+            for sample in 0..folds {
+                let row = sample * num_features..(sample + 1) * num_features;
+                let others = [&features[..row.start], &features[row.end..]].concat();
+                let their_targets = [&targets[..sample], &targets[sample + 1..]].concat();
+                let part =
+                    Problem { features: &others, targets: &their_targets, l2: point.l2, ..problem.clone() };
+                let solve_options = SolveOptions { relative_gap: 1e-7, ..SolveOptions::default() };
+                let model = solve(&part, &solve_options, &mut |_| ControlFlow::Continue(())).unwrap();
+                let score = |class: usize| {
+                    let weights = &model.weights[class * num_features..][..num_features];
+                    let products = weights.iter().zip(&features[row.clone()]).map(|(w, x)| w * f64::from(*x));
+                    products.sum::<f64>() + model.bias[class]
+                };
+                let target = targets[sample] as usize;
+                losses += (1.0 + (score(1 - target) - score(target)).exp()).ln();
+            }
+            let mean = losses / folds as f64;
+            assert!((point.validation_loss - mean).abs() < 2e-3 * mean, "{mean} {point:?}");
+        }
     }
 }

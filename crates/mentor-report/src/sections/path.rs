@@ -85,8 +85,16 @@ fn sizes(path: &PenaltyPath, chosen: &PenaltyPoint, id: &str) -> String {
 }
 
 fn tooltip(lambda: f64, point: &PenaltyPoint) -> String {
+    let ends = point
+        .fold_losses
+        .iter()
+        .copied()
+        .reduce(f64::min)
+        .zip(point.fold_losses.iter().copied().reduce(f64::max));
+    let folds = ends
+        .map_or_else(String::new, |(low, high)| format!(", folds from {} to {}", value(low), value(high)));
     format!(
-        "λ = {}: validation loss {} ± {}, accuracy {}, {} weights",
+        "λ = {}: validation loss {} ± {}{folds}, accuracy {}, {} weights",
         setting(lambda),
         value(point.val_loss),
         value(point.standard_deviation),

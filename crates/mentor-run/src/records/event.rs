@@ -24,6 +24,8 @@ pub enum TrainEvent {
     Epoch(EpochMetrics),
     /// One iteration of a solver that stops at a gap.
     Iteration(IterationMetrics),
+    /// One model of the cross-validation of penalties.
+    PathModel(PathModel),
     /// A checkpoint was written.
     Checkpoint {
         /// Updates done when it was written.
@@ -38,6 +40,23 @@ pub enum TrainEvent {
     },
     /// The last event: the run is complete.
     Finished(Box<Summary>),
+}
+
+/// A model that judges a penalty on a fold. Folds are trained side by side, so that their order is chance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PathModel {
+    /// Models that are trained, this one among them.
+    pub num_done: u64,
+    /// Penalties times folds.
+    pub num_models: u64,
+    /// Counted from 0.
+    pub fold: u64,
+    /// λ of Σw².
+    pub l2: f64,
+    /// λ of Σ|w|.
+    pub l1: f64,
+    /// Mean loss of the samples left out.
+    pub val_loss: f64,
 }
 
 /// A stage of self-training before it begins.

@@ -16,7 +16,7 @@ mod summary;
 
 pub use backbone::BackboneRecord;
 pub use certificate::{Certificate, IterationMetrics};
-pub use event::{EpochMetrics, MetricsLine, PlannedStage, Started, StepMetrics, TrainEvent};
+pub use event::{EpochMetrics, MetricsLine, PathModel, PlannedStage, Started, StepMetrics, TrainEvent};
 pub use picture::Picture;
 pub use record::Record;
 pub(crate) use record::parse;

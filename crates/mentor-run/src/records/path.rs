@@ -22,7 +22,7 @@ pub struct PenaltyPath {
 }
 
 /// One penalty: means over the folds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PenaltyPoint {
     /// λ of Σw².
     pub l2: f64,
@@ -30,6 +30,9 @@ pub struct PenaltyPoint {
     pub l1: f64,
     /// Mean loss of the samples left out, without the penalty.
     pub val_loss: f64,
+    /// The same of each fold; empty in files of older versions.
+    #[serde(default)]
+    pub fold_losses: Vec<f64>,
     /// Standard deviation of that loss between folds, with folds − 1 as the divisor.
     pub standard_deviation: f64,
     /// Standard error of the mean: the deviation over √folds.

@@ -83,7 +83,7 @@ fn solve(
         None => None,
         Some(path) => {
             execution.say(format!("tries {} penalties on {} folds", path.steps, path.folds));
-            let found = choose(&task, path, gap, plan.training.seed, execution.stop())?;
+            let found = choose(&task, path, gap, plan.training.seed, execution)?;
             run_dir.write_json(PATH_FILE, &found)?;
             Some(found)
         }

@@ -84,8 +84,11 @@ pub(crate) fn optimum(
             gap: progress.gap,
             secs: clock.elapsed().as_secs_f64(),
         };
-        failed = observe(&metrics).err();
-        execution.tell(&TrainEvent::Iteration(metrics));
+        // Of the iterations in coordinates nothing is proven.
+        if progress.iteration > 0 {
+            failed = observe(&metrics).err();
+            execution.tell(&TrainEvent::Iteration(metrics));
+        }
         if failed.is_some() || execution.is_stopped() {
             ControlFlow::Break(())
         } else {
