@@ -4,6 +4,7 @@
 //! ```text
 //! measure curve FEATURES LABELS D C FIRST SEEDS       accuracy of a head by choice and budget, as CSV
 //! measure suspects FEATURES LABELS D C FOLDS OUT      probabilities.f32 and suspects.csv, and seconds
+//! measure confidence FEATURES LABELS FOREIGN D C SEEDS  coverage of sets at 0.9, AUROC of foreign images
 //! measure next FEATURES D BUDGET                      seconds of a choice
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for measurements")]
@@ -12,7 +13,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Instant;
 
-use mentor_labels::{Chosen, Head, Labelled, Method, Pool, Rows, choose, fit_head, out_of_sample, suspects};
+use mentor_labels::{
+    Chosen, Head, Labelled, Method, Pool, Rows, choose, distances_to_kth, fit_head, out_of_sample, suspects,
+};
+use mentor_metrics::conformal::PredictionSets;
 use mentor_random::{Purpose, Stream};
 
 /// Labels a class on average.
@@ -30,6 +34,11 @@ fn main() {
         "suspects" => {
             let (features, targets) = (floats(&args[1]), integers(&args[2]));
             find_suspects(&features, &targets, number(3), number(4), number(5), &args[6]);
+        }
+        "confidence" => {
+            let [features, foreign] = [1, 3].map(|at| floats(&args[at]));
+            let known = (features.as_slice(), integers(&args[2]));
+            confidence((known.0, &known.1), &foreign, number(4), number(5), number(6) as u64);
         }
         "next" => {
             let features = floats(&args[1]);
@@ -84,7 +93,7 @@ impl Division {
             for (name, method) in [("random", Method::Random), ("typical", Method::Typical)] {
                 self.report(name, per_class, seed, &rows_of(&choose(&all, method, budget, seed)));
             }
-            // As a person asks: the first labels without a classifier, and each budget from the labels before.
+            // As a person asks: the first labels without a classifier, each budget from the labels before.
             let mut labelled = none.clone();
             asked.iter().for_each(|&row| labelled[row as usize] = true);
             let pool = Pool { labelled: &labelled, ..all };
@@ -120,6 +129,65 @@ impl Division {
 
 fn rows_of(chosen: &[Chosen]) -> Vec<u32> {
     chosen.iter().map(|chosen| chosen.row).collect()
+}
+
+/// Half of the images train a head, a quarter calibrates and a quarter is judged; by each seed anew.
+fn confidence(known: (&[f32], &[u32]), foreign: &[f32], d: usize, c: usize, seeds: u64) {
+    println!("seed,covered,judged,set_size,auroc_foreign,auroc_softmax");
+    // As for a run: nothing is known of the foreign images when the scale is made, so that both have lengths 1.
+    let [own, foreign] = [known.0, foreign].map(|values| directions(values, d));
+    let foreign = Rows::new(&foreign, d);
+    for seed in 0..seeds {
+        let order = Stream::new(seed, Purpose::Split, &[1]).permutation(known.1.len() as u32);
+        let (train, rest) = order.split_at(order.len() / 2);
+        let (calibration, judged) = rest.split_at(rest.len() / 2);
+        let part = |rows: &[u32]| -> (Vec<f32>, Vec<u32>) {
+            let values = rows.iter().flat_map(|&row| &own[row as usize * d..][..d]).copied().collect();
+            (values, rows.iter().map(|&row| known.1[row as usize]).collect())
+        };
+        let [train, calibration, judged] = [train, calibration, judged].map(part);
+        let [train_rows, of_calibration, of_judged] =
+            [&train, &calibration, &judged].map(|part| Rows::new(&part.0, d));
+        let head = fit_head(&train_rows, &train.1, c, 0, &|| false).unwrap();
+        let probabilities =
+            |rows: &Rows<'_>| -> Vec<f64> { head.probabilities(rows).into_iter().map(f64::from).collect() };
+        let sets = PredictionSets::calibrate(&probabilities(&of_calibration), &calibration.1, c, 0.9, false)
+            .unwrap();
+        let scored = probabilities(&of_judged);
+        let found: Vec<Vec<usize>> = scored.chunks_exact(c).map(|row| sets.set(row)).collect();
+        let covered =
+            found.iter().zip(&judged.1).filter(|(set, target)| set.contains(&(**target as usize))).count();
+        let size = found.iter().map(Vec::len).sum::<usize>() as f64 / found.len() as f64;
+        let [near, far] = [of_judged, foreign].map(|rows| distances_to_kth(&train_rows, &rows, 5));
+        let unsure = |scores: &[f64]| -> Vec<f64> {
+            scores.chunks_exact(c).map(|row| 1.0 - row.iter().copied().fold(0.0, f64::max)).collect()
+        };
+        let by_softmax = auroc(&unsure(&scored), &unsure(&probabilities(&foreign)));
+        let by_distance = auroc(&near, &far);
+        println!("{seed},{covered},{},{size:.3},{by_distance:.4},{by_softmax:.4}", judged.1.len());
+    }
+}
+
+/// The share of pairs in which the foreign image has the larger score, ties half.
+fn auroc(own: &[f64], foreign: &[f64]) -> f64 {
+    let mut sorted = own.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let below = |score: &f64| {
+        let less = sorted.partition_point(|other| other < score);
+        let equal = sorted.partition_point(|other| other <= score) - less;
+        less as f64 + equal as f64 / 2.0
+    };
+    foreign.iter().map(below).sum::<f64>() / (own.len() * foreign.len()) as f64
+}
+
+/// Rows of length 1.
+fn directions(values: &[f32], d: usize) -> Vec<f32> {
+    let mut values = values.to_vec();
+    for row in values.chunks_exact_mut(d) {
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+        row.iter_mut().for_each(|x| *x /= length);
+    }
+    values
 }
 
 fn find_suspects(features: &[f32], targets: &[u32], d: usize, c: usize, folds: usize, out: &str) {
