@@ -2,16 +2,22 @@
 //! f32, classes as u32.
 //!
 //! ```text
-//! measure curve TRAIN LABELS TEST LABELS D C SEEDS    accuracy of a head by choice and budget, as CSV
+//! measure curve FEATURES LABELS D C FIRST SEEDS       accuracy of a head by choice and budget, as CSV
 //! measure suspects FEATURES LABELS D C FOLDS OUT      probabilities.f32 and suspects.csv, and seconds
+//! measure confidence FEATURES LABELS FOREIGN D C SEEDS  coverage of sets at 0.9, AUROC of foreign images
 //! measure next FEATURES D BUDGET                      seconds of a choice
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for measurements")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Instant;
 
-use mentor_labels::{Head, Labelled, Method, Pool, Rows, choose, fit_head, out_of_sample, suspects};
+use mentor_labels::{
+    Chosen, Head, Labelled, Method, Pool, Rows, choose, distances_to_kth, fit_head, out_of_sample, suspects,
+};
+use mentor_metrics::conformal::PredictionSets;
+use mentor_random::{Purpose, Stream};
 
 /// Labels a class on average.
 const BUDGETS: [usize; 5] = [1, 2, 5, 10, 20];
@@ -21,12 +27,18 @@ fn main() {
     let number = |at: usize| args[at].parse::<usize>().unwrap();
     match args[0].as_str() {
         "curve" => {
-            let [train, test] = [1, 3].map(|at| (floats(&args[at]), integers(&args[at + 1])));
-            curve(&train, &test, number(5), number(6), number(7) as u64);
+            let (features, targets) = (floats(&args[1]), integers(&args[2]));
+            let first = number(5) as u64;
+            curve(&features, &targets, number(3), number(4), first..first + number(6) as u64);
         }
         "suspects" => {
             let (features, targets) = (floats(&args[1]), integers(&args[2]));
             find_suspects(&features, &targets, number(3), number(4), number(5), &args[6]);
+        }
+        "confidence" => {
+            let [features, foreign] = [1, 3].map(|at| floats(&args[at]));
+            let known = (features.as_slice(), integers(&args[2]));
+            confidence((known.0, &known.1), &foreign, number(4), number(5), number(6) as u64);
         }
         "next" => {
             let features = floats(&args[1]);
@@ -42,66 +54,140 @@ fn main() {
     }
 }
 
-fn curve(train: &(Vec<f32>, Vec<u32>), test: &(Vec<f32>, Vec<u32>), d: usize, c: usize, seeds: u64) {
-    // One scale for both: that of all images, of which no label is needed.
-    let all = [train.0.as_slice(), &test.0].concat();
-    let scaled = Rows::new(&all, d).scaled();
-    let (pool, judged) = scaled.split_at(train.0.len());
-    let (pool, judged) = (Rows::new(pool, d), Rows::new(judged, d));
+/// Images of a division: chosen from and judged on, at most.
+const MOST_POOL: usize = 4000;
+const MOST_JUDGED: usize = 2000;
+
+/// One division of the images: two thirds to choose from, a third to judge on.
+struct Division {
+    pool: (Vec<f32>, Vec<u32>),
+    judged: (Vec<f32>, Vec<u32>),
+    width: usize,
+    num_classes: usize,
+}
+
+fn curve(features: &[f32], targets: &[u32], d: usize, c: usize, seeds: std::ops::Range<u64>) {
     println!("method,per_class,seed,labels,classes,accuracy");
-    for seed in 0..seeds {
-        for per_class in BUDGETS {
-            let budget = (per_class * c).min(pool.len());
-            let all = Pool { rows: pool, labelled: &vec![false; pool.len()] };
-            for (name, method) in [("random", Method::Random), ("typical", Method::Typical)] {
-                let chosen: Vec<u32> =
-                    choose(&all, method, budget, seed).iter().map(|chosen| chosen.row).collect();
-                report(name, per_class, seed, &chosen, &pool, &train.1, &judged, &test.1, c);
-            }
-            // Half of the labels typical, the others by what a head of these is unsure of.
-            let first = choose(&all, Method::Typical, budget.div_ceil(2), seed);
-            let mut chosen: Vec<u32> = first.iter().map(|chosen| chosen.row).collect();
-            if let Some(head) = head(&chosen, &pool, &train.1, c) {
-                let mut labelled = vec![false; pool.len()];
-                chosen.iter().for_each(|&row| labelled[row as usize] = true);
-                let probabilities = head.probabilities(&pool);
-                let rest = Pool { rows: pool, labelled: &labelled };
-                let more = choose(&rest, Method::Mixed(&probabilities), budget - chosen.len(), seed);
-                chosen.extend(more.iter().map(|chosen| chosen.row));
-            }
-            report("typical+mixed", per_class, seed, &chosen, &pool, &train.1, &judged, &test.1, c);
-        }
+    // No label is needed for the scale.
+    let scaled = Rows::new(features, d).scaled();
+    for seed in seeds {
+        let order = Stream::new(seed, Purpose::Split, &[]).permutation(targets.len() as u32);
+        let (judged, pool) = order.split_at(targets.len() / 3);
+        let part = |rows: &[u32], most: usize| {
+            let rows = &rows[..rows.len().min(most)];
+            let values = rows.iter().flat_map(|&row| &scaled[row as usize * d..][..d]).copied().collect();
+            (values, rows.iter().map(|&row| targets[row as usize]).collect())
+        };
+        let (pool, judged) = (part(pool, MOST_POOL), part(judged, MOST_JUDGED));
+        Division { pool, judged, width: d, num_classes: c }.measure(seed);
     }
 }
 
-fn head(chosen: &[u32], pool: &Rows<'_>, targets: &[u32], c: usize) -> Option<Head> {
-    let values: Vec<f32> = chosen.iter().flat_map(|&row| pool.row(row as usize)).copied().collect();
-    let own: Vec<u32> = chosen.iter().map(|&row| targets[row as usize]).collect();
-    fit_head(&Rows::new(&values, pool.width()), &own, c, 0, &|| false).ok()
+impl Division {
+    fn measure(&self, seed: u64) {
+        let none = vec![false; self.pool.1.len()];
+        let all = Pool { rows: Rows::new(&self.pool.0, self.width), labelled: &none };
+        let mut asked: Vec<u32> = Vec::new();
+        for per_class in BUDGETS {
+            let budget = (per_class * self.num_classes).min(none.len());
+            for (name, method) in [("random", Method::Random), ("typical", Method::Typical)] {
+                self.report(name, per_class, seed, &rows_of(&choose(&all, method, budget, seed)));
+            }
+            // As a person asks: the first labels without a classifier, each budget from the labels before.
+            let mut labelled = none.clone();
+            asked.iter().for_each(|&row| labelled[row as usize] = true);
+            let pool = Pool { labelled: &labelled, ..all };
+            let probabilities = self.head(&asked).map(|head| head.probabilities(&all.rows));
+            let method = probabilities.as_deref().map_or(Method::Typical, Method::Mixed);
+            asked.extend(rows_of(&choose(&pool, method, budget - asked.len(), seed)));
+            self.report("next", per_class, seed, &asked);
+        }
+    }
+
+    fn head(&self, chosen: &[u32]) -> Option<Head> {
+        let (values, targets) = &self.pool;
+        let rows = Rows::new(values, self.width);
+        let values: Vec<f32> = chosen.iter().flat_map(|&row| rows.row(row as usize)).copied().collect();
+        let own: Vec<u32> = chosen.iter().map(|&row| targets[row as usize]).collect();
+        fit_head(&Rows::new(&values, self.width), &own, self.num_classes, 0, &|| false).ok()
+    }
+
+    fn report(&self, name: &str, per_class: usize, seed: u64, chosen: &[u32]) {
+        let (values, truth) = &self.judged;
+        let accuracy = self.head(chosen).map_or(0.0, |head| {
+            let probabilities = head.probabilities(&Rows::new(values, self.width));
+            let right = probabilities
+                .chunks_exact(self.num_classes)
+                .zip(truth)
+                .filter(|(row, target)| row.iter().all(|&p| p <= row[**target as usize]));
+            right.count() as f64 / truth.len() as f64
+        });
+        let classes: BTreeSet<u32> = chosen.iter().map(|&row| self.pool.1[row as usize]).collect();
+        println!("{name},{per_class},{seed},{},{},{accuracy:.4}", chosen.len(), classes.len());
+    }
 }
 
-#[allow(clippy::too_many_arguments, reason = "one line of a table")]
-fn report(
-    name: &str,
-    per_class: usize,
-    seed: u64,
-    chosen: &[u32],
-    pool: &Rows<'_>,
-    targets: &[u32],
-    judged: &Rows<'_>,
-    truth: &[u32],
-    c: usize,
-) {
-    let accuracy = head(chosen, pool, targets, c).map_or(0.0, |head| {
-        let probabilities = head.probabilities(judged);
-        let right = probabilities
-            .chunks_exact(c)
-            .zip(truth)
-            .filter(|(row, target)| row.iter().all(|&p| p <= row[**target as usize]));
-        right.count() as f64 / truth.len() as f64
-    });
-    let classes: std::collections::BTreeSet<u32> = chosen.iter().map(|&row| targets[row as usize]).collect();
-    println!("{name},{per_class},{seed},{},{},{accuracy:.4}", chosen.len(), classes.len());
+fn rows_of(chosen: &[Chosen]) -> Vec<u32> {
+    chosen.iter().map(|chosen| chosen.row).collect()
+}
+
+/// Half of the images train a head, a quarter calibrates and a quarter is judged; by each seed anew.
+fn confidence(known: (&[f32], &[u32]), foreign: &[f32], d: usize, c: usize, seeds: u64) {
+    println!("seed,covered,judged,set_size,auroc_foreign,auroc_softmax");
+    // As for a run: nothing is known of the foreign images when the scale is made, so that both have lengths 1.
+    let [own, foreign] = [known.0, foreign].map(|values| directions(values, d));
+    let foreign = Rows::new(&foreign, d);
+    for seed in 0..seeds {
+        let order = Stream::new(seed, Purpose::Split, &[1]).permutation(known.1.len() as u32);
+        let (train, rest) = order.split_at(order.len() / 2);
+        let (calibration, judged) = rest.split_at(rest.len() / 2);
+        let part = |rows: &[u32]| -> (Vec<f32>, Vec<u32>) {
+            let values = rows.iter().flat_map(|&row| &own[row as usize * d..][..d]).copied().collect();
+            (values, rows.iter().map(|&row| known.1[row as usize]).collect())
+        };
+        let [train, calibration, judged] = [train, calibration, judged].map(part);
+        let [train_rows, of_calibration, of_judged] =
+            [&train, &calibration, &judged].map(|part| Rows::new(&part.0, d));
+        let head = fit_head(&train_rows, &train.1, c, 0, &|| false).unwrap();
+        let probabilities =
+            |rows: &Rows<'_>| -> Vec<f64> { head.probabilities(rows).into_iter().map(f64::from).collect() };
+        let sets = PredictionSets::calibrate(&probabilities(&of_calibration), &calibration.1, c, 0.9, false)
+            .unwrap();
+        let scored = probabilities(&of_judged);
+        let found: Vec<Vec<usize>> = scored.chunks_exact(c).map(|row| sets.set(row)).collect();
+        let covered =
+            found.iter().zip(&judged.1).filter(|(set, target)| set.contains(&(**target as usize))).count();
+        let size = found.iter().map(Vec::len).sum::<usize>() as f64 / found.len() as f64;
+        let [near, far] = [of_judged, foreign].map(|rows| distances_to_kth(&train_rows, &rows, 5));
+        let unsure = |scores: &[f64]| -> Vec<f64> {
+            scores.chunks_exact(c).map(|row| 1.0 - row.iter().copied().fold(0.0, f64::max)).collect()
+        };
+        let by_softmax = auroc(&unsure(&scored), &unsure(&probabilities(&foreign)));
+        let by_distance = auroc(&near, &far);
+        println!("{seed},{covered},{},{size:.3},{by_distance:.4},{by_softmax:.4}", judged.1.len());
+    }
+}
+
+/// The share of pairs in which the foreign image has the larger score, ties half.
+fn auroc(own: &[f64], foreign: &[f64]) -> f64 {
+    let mut sorted = own.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let below = |score: &f64| {
+        let less = sorted.partition_point(|other| other < score);
+        let equal = sorted.partition_point(|other| other <= score) - less;
+        less as f64 + equal as f64 / 2.0
+    };
+    foreign.iter().map(below).sum::<f64>() / (own.len() * foreign.len()) as f64
+}
+
+/// Rows of length 1.
+fn directions(values: &[f32], d: usize) -> Vec<f32> {
+    let mut values = values.to_vec();
+    for row in values.chunks_exact_mut(d) {
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+        row.iter_mut().for_each(|x| *x /= length);
+    }
+    values
 }
 
 fn find_suspects(features: &[f32], targets: &[u32], d: usize, c: usize, folds: usize, out: &str) {

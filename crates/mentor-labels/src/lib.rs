@@ -13,11 +13,11 @@
 mod choose;
 mod folds;
 mod head;
+mod herding;
 mod kmeans;
 mod neighbours;
 mod rows;
 mod suspects;
-mod typicality;
 
 pub use choose::{Chosen, Method, NEAR_DUPLICATE, Pool, choose};
 pub use folds::{OutOfSample, out_of_sample};
@@ -26,4 +26,3 @@ pub use kmeans::{Clusters, kmeans};
 pub use neighbours::{Neighbour, distances_to_kth, neighbours};
 pub use rows::Rows;
 pub use suspects::{Kind, Labelled, Suspect, suspects};
-pub use typicality::typicality;
