@@ -40,6 +40,7 @@ mod weights;
 pub use architecture::{Architecture, catalogue};
 pub use error::ModelError;
 pub use families::family::Family;
+pub use layers::is_running_statistic;
 pub use model::Model;
 pub use network::{Network, Output};
 pub use pass::{Noise, Pass};

@@ -19,7 +19,7 @@ mod recipes;
 mod teachers;
 
 pub use engine::{
-    BatchLoss, CheckpointError, Execution, Measure, Objective, OneProcess, Optimizer, Outcome,
+    AcrossSamples, BatchLoss, CheckpointError, Execution, Measure, Objective, OneProcess, Optimizer, Outcome,
     ParameterTensors, Reduce, TrainError, Trained, Trainer, Validation, ValidationSet, ema_decay,
     update_average,
 };

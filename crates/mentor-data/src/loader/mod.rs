@@ -8,6 +8,7 @@ pub(crate) mod epoch;
 pub(crate) mod triplets;
 
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::sync::Arc;
 
 use mentor_random::{Purpose, Stream};
@@ -68,6 +69,24 @@ impl Order {
                 epoch * num_batches as u64 + batch as u64
             }
         }
+    }
+
+    /// The samples of shard `shard` of the `num_shards` that a batch is divided into: consecutive samples, the
+    /// sizes of the shards differing by 1 at most. With [`Order::Cycled`] a share of each part, in the order
+    /// of the parts. A small batch leaves shards empty.
+    fn shard(&self, batch: &[u32], shard: usize, num_shards: usize) -> Vec<u32> {
+        let share = |samples: &[u32]| {
+            let bound = |shard: usize| samples.len() * shard / num_shards;
+            samples[bound(shard)..bound(shard + 1)].to_vec()
+        };
+        let Self::Cycled { parts, .. } = self else { return share(batch) };
+        let (mut rest, mut samples) = (batch, Vec::new());
+        for part in parts {
+            let (of_part, others) = rest.split_at(part.batch_size);
+            samples.extend(share(of_part));
+            rest = others;
+        }
+        samples
     }
 }
 
@@ -258,15 +277,49 @@ impl Loader {
     ///
     /// The first of them are begun at once.
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Epoch {
+        self.epoch_of_shards(epoch, first_batch, 0..1, 1)
+    }
+
+    /// As [`Loader::epoch`], with each batch divided into `num_shards`, of which those of `shards` are made:
+    /// first those of the first batch, in their order, then those of the next. One after the other, all shards
+    /// of a batch hold its samples; of [`Order::Cycled`] each holds a share of every part. The shards of a
+    /// small batch may be empty.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use mentor_data::{Loader, LoaderOptions, OpenOptions, Preprocessing, Source, Split};
+    /// let train = Source::open("digits", &OpenOptions::default())?.load(Split::Train)?;
+    /// let preprocessing = Preprocessing::fit(&train);
+    /// let loader = Loader::new(Arc::new(train), preprocessing, LoaderOptions::default());
+    /// let batch = loader.epoch(0, 0).next().unwrap()?;
+    /// let shard = loader.epoch_of_shards(0, 0, 1..2, 4).next().unwrap()?;
+    /// assert_eq!(shard.samples, batch.samples[32..64]);
+    /// # Ok::<(), mentor_data::DataError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `shards` is empty, or goes beyond `num_shards`.
+    pub fn epoch_of_shards(
+        &self,
+        epoch: u64,
+        first_batch: usize,
+        shards: Range<usize>,
+        num_shards: usize,
+    ) -> Epoch {
+        assert!(!shards.is_empty() && shards.end <= num_shards, "shards {shards:?} of {num_shards}");
         let (samples, ends) = self.plan(epoch);
-        let num_batches = ends.len();
+        let (num_batches, of_batch) = (ends.len(), shards.len());
         let shared = Arc::clone(&self.shared);
-        let make = move |batch: usize| {
+        let make = move |item: usize| {
+            let (batch, shard) = (item / of_batch, shards.start + item % of_batch);
             let start = if batch == 0 { 0 } else { ends[batch - 1] };
-            let draw = shared.options.order.draw(epoch, batch, num_batches);
-            shared.make_batch(&samples[start..ends[batch]], draw)
+            let order = &shared.options.order;
+            let samples = order.shard(&samples[start..ends[batch]], shard, num_shards);
+            shared.make_batch(&samples, order.draw(epoch, batch, num_batches))
         };
-        Epoch::new(make, first_batch.min(num_batches)..num_batches, self.num_workers(), self.prefetch())
+        let items = first_batch.min(num_batches) * of_batch..num_batches * of_batch;
+        Epoch::new(make, items, self.num_workers(), self.prefetch() * of_batch)
     }
 
     /// Decoding takes most of a core.

@@ -26,7 +26,7 @@ pub(crate) struct BatchNorm {
 }
 
 /// Whether `path` is that of a running statistic, which no optimiser may touch.
-pub(crate) fn is_running_statistic(path: &str) -> bool {
+pub fn is_running_statistic(path: &str) -> bool {
     path.ends_with(".running_mean") || is_running_variance(path)
 }
 

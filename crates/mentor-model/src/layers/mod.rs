@@ -11,7 +11,8 @@ mod running;
 mod stochastic_depth;
 mod unit_norm;
 
-pub(crate) use batch_norm::{BatchNorm, Sum, is_running_statistic, is_running_variance};
+pub use batch_norm::is_running_statistic;
+pub(crate) use batch_norm::{BatchNorm, Sum, is_running_variance};
 pub(crate) use conv2d::Conv2d;
 pub(crate) use dense::Dense;
 pub(crate) use dropout::Dropout;

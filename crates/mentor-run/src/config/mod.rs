@@ -232,6 +232,10 @@ pub struct TrainingConfig {
     /// keeps none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// Shards that each batch is divided into, a power of 2 up to 1024: gradients are summed in their order,
+    /// so that the weights do not depend on how many processes share them. Absent: a batch is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_shards: Option<usize>,
     /// Whether a bound on the distance from the optimum is proven of the kept weights; linear classifiers
     /// only.
     #[serde(skip_serializing_if = "Option::is_none")]

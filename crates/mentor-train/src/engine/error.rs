@@ -114,6 +114,40 @@ pub enum TrainError {
     /// again.
     #[error("interrupted")]
     Interrupted,
+    /// Another of the processes that train together has failed.
+    #[error("rank {rank}: {reason}")]
+    OtherRank {
+        /// Its number.
+        rank: usize,
+        /// What it said.
+        reason: String,
+    },
+    /// The processes that train together differ in what all must share.
+    #[error("rank {rank} has other {what} than rank 0")]
+    RanksDiffer {
+        /// The first that differs.
+        rank: usize,
+        /// What it has: data, first weights, or a checkpoint.
+        what: &'static str,
+    },
+    /// The batches cannot be shared among so many processes.
+    #[error(
+        "{ranks} ranks cannot share {shards} virtual shards: their number is a power of 2, at most {shards}"
+    )]
+    NumRanks {
+        /// Processes.
+        ranks: usize,
+        /// Virtual shards of a batch.
+        shards: usize,
+    },
+    /// A batch has fewer samples of a part than it has shards.
+    #[error("{shards} virtual shards cannot share the {samples} samples of a part of a batch")]
+    SmallPart {
+        /// Virtual shards of a batch.
+        shards: usize,
+        /// Samples of the smallest part.
+        samples: usize,
+    },
     /// The data has changed since the run began.
     #[error("the data has changed since this run began, so it cannot be continued")]
     DataChanged,
@@ -186,6 +220,12 @@ impl TrainError {
             }
             Self::Overflowed { .. } => &["lower `optimizer.learning_rate`, and choose another `out`"],
             Self::Interrupted => &["do the same again: it goes on"],
+            Self::OtherRank { .. } => &["do the same again: it goes on from the last checkpoint"],
+            Self::RanksDiffer { .. } => {
+                &["give all ranks the same files, of the same program, on processors of one kind"]
+            }
+            Self::NumRanks { .. } => &["start 1, 2, 4 or 8 ranks", "raise `training.virtual_shards`"],
+            Self::SmallPart { .. } => &["lower `training.virtual_shards`", "raise `optimizer.batch_size`"],
             Self::DataChanged => &["restore the data", "choose another `out`"],
             Self::LessonsChanged => &["restore it", "choose another `out`"],
         };

@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use mentor_run::TrainEvent;
 
 use crate::engine::outcome::Halt;
+use crate::engine::update::ranks::Ranks;
 use crate::engine::update::reduce::{OneProcess, Reduce};
 use crate::inference::error::NEVER;
 
@@ -29,7 +30,7 @@ pub struct Execution<'a> {
     device_name: String,
     stop: &'a AtomicBool,
     observer: Box<dyn Fn(&TrainEvent) + 'a>,
-    reduce: &'a dyn Reduce,
+    ranks: Ranks<'a>,
 }
 
 impl<'a> Execution<'a> {
@@ -37,7 +38,7 @@ impl<'a> Execution<'a> {
     pub fn new(device: &Device) -> Self {
         let device = device.clone().without_autodiff();
         let device_name = if is_host(&device) { "cpu".to_owned() } else { format!("{device:?}") };
-        Self { device, device_name, stop: &NEVER, observer: Box::new(|_| {}), reduce: &OneProcess }
+        Self { device, device_name, stop: &NEVER, observer: Box::new(|_| {}), ranks: Ranks::new(&OneProcess) }
     }
 
     /// Once `stop` is set, the update under way is finished and a checkpoint written.
@@ -53,10 +54,11 @@ impl<'a> Execution<'a> {
         Self { observer: Box::new(move |event| (observer.borrow_mut())(event)), ..self }
     }
 
-    /// `reduce` joins the gradients of this process with those of others.
+    /// This process is one of several that train one model together, joined by `reduce`. Each has data, plan
+    /// and a run directory of its own, the same in all; checkpoints are written by rank 0 alone.
     #[must_use]
     pub fn with_reduce(self, reduce: &'a dyn Reduce) -> Self {
-        Self { reduce, ..self }
+        Self { ranks: Ranks::new(reduce), ..self }
     }
 
     /// What the summary calls the device, such as `cuda:0`. Nothing depends on it.
@@ -109,8 +111,8 @@ impl<'a> Execution<'a> {
         if self.is_stopped() { Err(Halt::Stopped { step: None }) } else { Ok(()) }
     }
 
-    pub(crate) fn reduce(&self) -> &dyn Reduce {
-        self.reduce
+    pub(crate) fn ranks(&self) -> &Ranks<'a> {
+        &self.ranks
     }
 
     /// Whether a read from the device costs nothing, because its memory is that of the host.

@@ -137,6 +137,16 @@ impl Trainer {
         objective: &dyn Objective,
         execution: &Execution<'_>,
     ) -> Result<Outcome<Trained>, TrainError> {
+        let ended = self.train_alone(objective, execution);
+        execution.ranks().leave(ended.as_ref());
+        ended
+    }
+
+    fn train_alone(
+        &self,
+        objective: &dyn Objective,
+        execution: &Execution<'_>,
+    ) -> Result<Outcome<Trained>, TrainError> {
         let (training, loss, config) = self.settings()?;
         let preprocessing = self.preprocessing.clone().unwrap_or_else(|| Preprocessing::fit(&self.train));
         let mut data = TrainingData::given(self.train.clone(), self.val.clone(), preprocessing);

@@ -17,8 +17,17 @@ pub(super) fn options(config: &Config) -> [(&'static str, bool); 15] {
         layer_decay,
     } = &config.optimizer;
     let ScheduleConfig { name: schedule, warmup_epochs, step_epochs, step_factor } = &config.schedule;
-    let TrainingConfig { epochs, min_updates, patience, ema, checkpoint_secs: _, certify: _, seed: _ } =
-        &config.training;
+    // A solver has no batches to divide, and ends in the same weights in every process.
+    let TrainingConfig {
+        epochs,
+        min_updates,
+        patience,
+        ema,
+        virtual_shards: _,
+        checkpoint_secs: _,
+        certify: _,
+        seed: _,
+    } = &config.training;
     [
         ("learning_rate", learning_rate.is_some()),
         ("momentum", momentum.is_some()),

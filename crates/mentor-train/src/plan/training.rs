@@ -38,7 +38,12 @@ pub struct TrainingPlan {
     /// Decay of the moving average of the weights, which is judged and kept in their place; `None` keeps no
     /// average.
     pub ema: Option<f64>,
+    /// Shards that each batch is divided into, a power of 2; `None` leaves it whole.
+    pub virtual_shards: Option<NonZeroUsize>,
 }
+
+/// Shards of a batch at most.
+const MAX_SHARDS: usize = 1024;
 
 /// How the weights are updated.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +114,16 @@ impl TrainingPlan {
         let schedule = Schedule::check(schedule, epochs, defaults.warmup_epochs, full_batch, check);
         let checkpoint_secs = training.checkpoint_secs.unwrap_or(60.0);
         let ema = check.f32("ema", training.ema.unwrap_or(0.0), BELOW_ONE.0, BELOW_ONE.1);
+        let virtual_shards = training.virtual_shards;
+        check.check(
+            virtual_shards.is_none_or(|shards| shards.is_power_of_two() && shards <= MAX_SHARDS),
+            || {
+                format!(
+                    "virtual_shards is {}, and must be a power of 2, at most {MAX_SHARDS}",
+                    virtual_shards.unwrap_or(0)
+                )
+            },
+        );
         Self {
             augment,
             // Both are checked above; a refused one is replaced, and its problem already noted.
@@ -121,6 +136,7 @@ impl TrainingPlan {
             patience: training.patience.and_then(NonZeroUsize::new),
             checkpoint_secs: check.number("checkpoint_secs", checkpoint_secs, NON_NEGATIVE.0, NON_NEGATIVE.1),
             ema: (ema > 0.0).then_some(ema),
+            virtual_shards: virtual_shards.and_then(NonZeroUsize::new),
         }
     }
 
@@ -160,6 +176,7 @@ impl TrainingPlan {
                 patience: Some(self.patience.map_or(0, NonZeroUsize::get)),
                 checkpoint_secs: Some(self.checkpoint_secs),
                 ema: Some(self.ema.unwrap_or(0.0)),
+                virtual_shards: self.virtual_shards.map(NonZeroUsize::get),
                 ..TrainingConfig::default()
             },
             ..Config::default()

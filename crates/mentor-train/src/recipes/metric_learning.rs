@@ -17,10 +17,10 @@ use mentor_run::records::health::EpochHealth;
 use crate::analysis::embeddings;
 use crate::engine::analysed::{Analyse, Ended, Findings};
 use crate::engine::error::TrainError;
-use crate::engine::objective::Objective;
 use crate::engine::objective::batch_loss::{BatchLoss, Measure, Sum};
 use crate::engine::objective::validation::Validation;
 use crate::engine::objective::validation_set::ValidationSet;
+use crate::engine::objective::{AcrossSamples, Objective};
 use crate::engine::training_data::TrainingData;
 use crate::inference::device::to_host;
 use crate::inference::evaluate::{embed_samples, in_order};
@@ -230,6 +230,10 @@ impl Objective for Ranking<'_> {
         self.of_embeddings(model.embeddings(images, pass), batch)
     }
 
+    fn across_samples(&self) -> Option<&dyn AcrossSamples> {
+        Some(self)
+    }
+
     fn validate(&self, model: &Model, val: &ValidationSet<'_>) -> Result<Validation, TrainError> {
         let values = val.embeddings(model)?;
         if values.iter().any(|value| !value.is_finite()) {
@@ -240,6 +244,12 @@ impl Objective for Ranking<'_> {
         let found = self.retrieval(&values, labels)?;
         let measures = embedding_fidelity::measures(&found);
         Ok(Validation { score: found.map_at_r, data_loss, accuracy: None, measures })
+    }
+}
+
+impl AcrossSamples for Ranking<'_> {
+    fn loss_of_embeddings(&self, embeddings: Tensor<2>, batch: &HostBatch) -> Result<BatchLoss, TrainError> {
+        self.of_embeddings(embeddings, batch)
     }
 }
 

@@ -32,6 +32,12 @@ pub use self::self_train::{LabelInput, Labelling, estimate_self_training, label}
 ///
 /// [`TrainError`]; checkpoints written before stay as they are.
 pub fn train(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
+    let ended = of_recipe(plan, out, execution);
+    execution.ranks().leave(ended.as_ref());
+    ended
+}
+
+fn of_recipe(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
     if let Some(summary) = RunDir::completed(out, &plan.to_config())? {
         check_unchanged(plan, out)?;
         if let Recipe::Frozen(frozen) | Recipe::FineTune(frozen) = &plan.recipe {

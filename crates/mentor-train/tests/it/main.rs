@@ -14,6 +14,7 @@ mod optimum;
 mod own_network;
 mod pseudo_labels;
 mod ranking;
+mod ranks;
 mod resume;
 mod runs;
 mod self_train;

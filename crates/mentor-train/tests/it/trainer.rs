@@ -1,6 +1,5 @@
 //! What a trainer promises: the loop of the recipes, with data, network and objective of the caller.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use mentor_model::{Model, ModelSpec, Pass};
 use mentor_run::{Config, RunDir, RunDirError, Summary};
 use mentor_train::{
     AugmentedImages, BatchLoss, DistillMode, DistillationObjective, Execution, FixedOutputs, Objective,
-    Outcome, ParameterTensors, Reduce, TrainError, TrainedModel, TrainedTeacher, Trainer,
+    Outcome, TrainError, TrainedModel, TrainedTeacher, Trainer,
 };
 
 use crate::runs::{complete, timeless};
@@ -115,34 +114,6 @@ fn what_cannot_be_trained_is_refused_at_once_and_leaves_nothing() {
     ] {
         let problems = refused(trainer);
         assert!(problems[0].contains(what), "{what}: {problems:?}");
-    }
-}
-
-#[test]
-fn gradients_are_joined_once_an_update_and_a_failure_ends_training() {
-    struct Counted(Cell<u64>);
-    impl Reduce for Counted {
-        fn reduce(&self, gradients: ParameterTensors, _: &Model) -> Result<ParameterTensors, TrainError> {
-            self.0.set(self.0.get() + 1);
-            Ok(gradients)
-        }
-    }
-    struct Lost;
-    impl Reduce for Lost {
-        fn reduce(&self, _: ParameterTensors, _: &Model) -> Result<ParameterTensors, TrainError> {
-            Err(TrainError::Other("the other process is gone".into()))
-        }
-    }
-    for text in
-        ["training.epochs = 2", "optimizer.name = 'gd'\noptimizer.batch_size = 100\ntraining.epochs = 3"]
-    {
-        let plain = linear(text).train(&softmax(), &execution()).unwrap().complete().unwrap();
-        let counted = Counted(Cell::new(0));
-        let joined = linear(text).train(&softmax(), &execution().with_reduce(&counted)).unwrap();
-        assert_eq!(counted.0.get(), plain.summary.steps);
-        assert_eq!(joined.complete().unwrap().summary.weights_blake3, plain.summary.weights_blake3);
-        let error = linear(text).train(&softmax(), &execution().with_reduce(&Lost)).unwrap_err();
-        assert_eq!(error.to_string(), "the other process is gone");
     }
 }
 

@@ -22,6 +22,19 @@ impl BatchLoss {
         Self { scores: Some(scores), ..self }
     }
 
+    /// Without its graph.
+    pub(crate) fn detached(self) -> Self {
+        let detach = |measure: Measure| match measure.sum {
+            Sum::Device(values) => Measure { sum: Sum::Device(Box::new(values.inner())), ..measure },
+            Sum::Host(_) => measure,
+        };
+        Self {
+            losses: self.losses.inner(),
+            scores: self.scores.map(Tensor::inner),
+            measures: self.measures.into_iter().map(detach).collect(),
+        }
+    }
+
     /// What else the metrics tell of.
     #[must_use]
     pub fn with_measure(mut self, measure: Measure) -> Self {

@@ -62,6 +62,14 @@ pub trait Objective {
         pass: &Pass<'_>,
     ) -> Result<BatchLoss, TrainError>;
 
+    /// Of a loss that compares the samples of a batch with each other: the same loss, from the embeddings of
+    /// the batch alone. With virtual shards it is then taken of the whole batch, whichever shards its samples
+    /// are in. `None`, the default: the loss of a batch is the mean of those of its shards, weighed by their
+    /// samples.
+    fn across_samples(&self) -> Option<&dyn AcrossSamples> {
+        None
+    }
+
     /// Judges a model without gradients. By default the mean of [`Objective::batch_loss`] in inference, and
     /// of labelled samples with scores their accuracy, which is then what chooses the model.
     ///
@@ -114,6 +122,16 @@ pub trait Objective {
     fn reason_to_stop(&self, _train_data_loss: f64) -> Option<String> {
         None
     }
+}
+
+/// A loss that compares the samples of a batch with each other.
+pub trait AcrossSamples {
+    /// The loss of the embeddings `[B, D]` of a batch, with its graph; the pixels have left `batch`.
+    ///
+    /// # Errors
+    ///
+    /// Training ends with any.
+    fn loss_of_embeddings(&self, embeddings: Tensor<2>, batch: &HostBatch) -> Result<BatchLoss, TrainError>;
 }
 
 impl Objective for ScoreLoss {

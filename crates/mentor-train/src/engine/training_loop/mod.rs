@@ -6,16 +6,18 @@
 //! plan, the data and the number of batches done, so that a run continued from a checkpoint ends in the
 //! same weights, bit for bit.
 
+mod division;
 mod epoch_end;
 mod finish;
 mod journal;
 mod observed;
+mod shards;
 mod start;
 
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use mentor_data::{HostBatch, Loader};
+use mentor_data::{Epoch, HostBatch, Loader};
 use mentor_model::{Model, NamedTensor, Noise, Pass, parameters, with_parameters};
 use mentor_run::TrainEvent;
 
@@ -24,6 +26,7 @@ use crate::engine::checkpoint::state::Progress;
 use crate::engine::error::TrainError;
 use crate::engine::job::Job;
 use crate::engine::outcome::{Outcome, Trained};
+use crate::engine::training_loop::division::Shards;
 use crate::engine::training_loop::journal::Journal;
 use crate::engine::training_loop::observed::Observed;
 use crate::engine::update::ema::{ema_decay, update_average};
@@ -68,6 +71,10 @@ pub(super) struct Run<'a> {
     pub(super) trajectory: Trajectory,
     pub(super) journal: Journal<'a>,
     pub(super) loader: Loader,
+    /// The virtual shards of each batch, if it is divided.
+    pub(super) shards: Option<Shards>,
+    /// Whether one of several ranks has asked all to stop.
+    pub(super) stop_agreed: bool,
     pub(super) batches_per_epoch: usize,
     /// Those of the plan, or more of them on few images.
     pub(super) epochs: usize,
@@ -87,13 +94,19 @@ impl Run<'_> {
             let mut lap = Instant::now();
             let mut waited = Duration::ZERO;
             let mut gradients = ParameterTensors::new();
-            let mut batches = self.loader.epoch(self.progress.epoch as u64, self.progress.batch);
-            while let Some(batch) = timed(&mut waited, || batches.next()) {
-                accumulate(&mut gradients, self.backward(&model, batch?)?, &model);
+            let mut batches = self.batches();
+            while let Some(found) = self.next_gradients(&mut model, &mut batches, &mut waited) {
+                let found = match found {
+                    Ok(found) => found,
+                    // Of several ranks one has ended, between two updates of the others.
+                    Err(error) if self.shards.is_some() => return self.end_with(error, &model, &gradients),
+                    Err(error) => return Err(error),
+                };
+                accumulate(&mut gradients, found, &model);
                 self.progress.batch += 1;
                 let epoch_is_over = self.progress.batch == self.batches_per_epoch;
                 if epoch_is_over || !self.job.training.optimizer.full_batch {
-                    model = self.update(model, std::mem::take(&mut gradients))?;
+                    model = self.update(model, std::mem::take(&mut gradients));
                 }
                 if self.observed.is_full() || epoch_is_over {
                     self.read_back()?;
@@ -115,6 +128,46 @@ impl Run<'_> {
         Ok((model, false))
     }
 
+    fn batches(&self) -> Epoch {
+        let (epoch, batch) = (self.progress.epoch as u64, self.progress.batch);
+        match &self.shards {
+            None => self.loader.epoch(epoch, batch),
+            Some(shards) => shards.epoch(&self.loader, epoch, batch),
+        }
+    }
+
+    /// The gradients of the next batch of the epoch, if there is one.
+    fn next_gradients(
+        &mut self,
+        model: &mut Model,
+        batches: &mut Epoch,
+        waited: &mut Duration,
+    ) -> Option<Result<ParameterTensors, TrainError>> {
+        let Some(shards) = self.shards.clone() else {
+            let batch = timed(waited, || batches.next())?;
+            return Some(batch.map_err(TrainError::from).and_then(|batch| self.backward(model, batch)));
+        };
+        let is_over = self.progress.batch == self.batches_per_epoch;
+        (!is_over).then(|| self.backward_of_shards(&shards, model, batches, waited))
+    }
+
+    /// Keeps the updates that were made, and ends: with the model and `true` if a rank was interrupted.
+    fn end_with(
+        &mut self,
+        error: TrainError,
+        model: &Model,
+        gradients: &ParameterTensors,
+    ) -> Result<(Model, bool), TrainError> {
+        // The gradients of `gd` under way are not part of a checkpoint.
+        if gradients.is_empty() {
+            self.checkpoint(model)?;
+        }
+        match error {
+            TrainError::Interrupted => Ok((model.clone(), true)),
+            error => Err(error),
+        }
+    }
+
     /// Gradient of the data loss of one batch, as its part of the mean over the samples of the update.
     fn backward(&mut self, model: &Model, mut batch: HostBatch) -> Result<ParameterTensors, TrainError> {
         let Job { training, data, objective, device, .. } = self.job;
@@ -134,14 +187,13 @@ impl Run<'_> {
     }
 
     /// One update of the weights.
-    fn update(&mut self, model: Model, gradients: ParameterTensors) -> Result<Model, TrainError> {
+    fn update(&mut self, model: Model, gradients: ParameterTensors) -> Model {
         let learning_rate = self.learning_rate();
-        let gradients = self.job.execution.reduce().reduce(gradients, &model)?;
         let model = self.optimizer.step(model, gradients, learning_rate);
         self.follow(&model);
         self.progress.step += 1;
         self.observed.end_update(self.progress.step, learning_rate);
-        Ok(model)
+        model
     }
 
     /// Reads losses and scores back from the device, counts them and tells of the updates. Waits for the

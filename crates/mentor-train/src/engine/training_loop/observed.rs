@@ -6,6 +6,7 @@
 use burn::tensor::Tensor;
 use mentor_data::Dataset;
 use mentor_run::StepMetrics;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::checkpoint::state::Progress;
 use crate::engine::error::TrainError;
@@ -14,6 +15,54 @@ use crate::inference::device::to_host;
 
 /// Batches between two reads on a device that is not the CPU.
 const READ_EVERY: usize = 16;
+
+/// What is counted of the samples of a batch.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) samples: Vec<u32>,
+    /// Bits of the losses, which may not be numbers: one a sample, or one of the batch as a whole.
+    losses: Vec<u32>,
+    /// Absent for embeddings.
+    num_correct: Option<u64>,
+    /// Bits of the sum of each measure, and of its weight.
+    measures: Vec<(String, u64, u64)>,
+}
+
+impl Seen {
+    /// Reads what was found of a batch, without its graph. Waits for the device.
+    pub(crate) fn read(loss: BatchLoss, targets: &[u32], samples: Vec<u32>) -> Self {
+        let num_correct = loss.scores.map(|scores| {
+            let num_classes = scores.dims()[1];
+            let scores = to_host(scores);
+            let rows = scores.chunks_exact(num_classes).zip(targets);
+            rows.filter(|(row, target)| is_correct(row, **target)).count() as u64
+        });
+        let read = |Measure { name, sum, weight }| {
+            let sum = match sum {
+                Sum::Host(sum) => sum,
+                Sum::Device(values) => to_host(*values).into_iter().map(f64::from).sum(),
+            };
+            (name.to_owned(), f64::to_bits(sum), f64::to_bits(weight))
+        };
+        let losses = to_host(loss.losses).into_iter().map(f32::to_bits).collect();
+        Self { samples, losses, num_correct, measures: loss.measures.into_iter().map(read).collect() }
+    }
+}
+
+/// A batch, before or after it was read.
+enum Found {
+    OnDevice { loss: Box<BatchLoss>, targets: Vec<u32>, samples: Vec<u32> },
+    Read(Seen),
+}
+
+impl Found {
+    fn read(self) -> Seen {
+        match self {
+            Self::OnDevice { loss, targets, samples } => Seen::read(*loss, &targets, samples),
+            Self::Read(seen) => seen,
+        }
+    }
+}
 
 /// Losses and scores that are still on the device.
 pub(crate) struct Observed {
@@ -27,9 +76,7 @@ pub(crate) struct Observed {
 }
 
 struct Batch {
-    loss: BatchLoss,
-    targets: Vec<u32>,
-    samples: Vec<u32>,
+    found: Found,
     /// Of the first batch of an update: terms whose sum is λ R(W) of the weights before it.
     penalty: Option<Tensor<1>>,
     /// Number and learning rate of the update that this batch was the last of.
@@ -52,16 +99,13 @@ impl Observed {
         samples: Vec<u32>,
         penalty: Option<Tensor<1>>,
     ) {
-        let detach = |measure: Measure| match measure.sum {
-            Sum::Device(values) => Measure { sum: Sum::Device(Box::new(values.inner())), ..measure },
-            Sum::Host(_) => measure,
-        };
-        let loss = BatchLoss {
-            losses: loss.losses.inner(),
-            scores: loss.scores.map(Tensor::inner),
-            measures: loss.measures.into_iter().map(detach).collect(),
-        };
-        self.batches.push(Batch { loss, targets, samples, penalty, ends: None });
+        let found = Found::OnDevice { loss: Box::new(loss.detached()), targets, samples };
+        self.batches.push(Batch { found, penalty, ends: None });
+    }
+
+    /// Adds a batch, or a shard of one, that was read; `penalty` as in [`Observed::push`].
+    pub(crate) fn push_read(&mut self, seen: Seen, penalty: Option<Tensor<1>>) {
+        self.batches.push(Batch { found: Found::Read(seen), penalty, ends: None });
     }
 
     /// Says that the newest batch completed update `step`.
@@ -95,12 +139,13 @@ impl Observed {
         let Progress { epoch, totals, step: steps_done, .. } = progress;
         let epoch = *epoch;
         for batch in self.batches.drain(..) {
-            let losses = to_host(batch.loss.losses);
+            let seen = batch.found.read();
+            let losses: Vec<f32> = seen.losses.into_iter().map(f32::from_bits).collect();
             let (step, learning_rate) = batch.ends.unwrap_or((*steps_done + 1, self.last_learning_rate));
             if let Some(first) = losses.iter().position(|loss| !loss.is_finite()) {
                 let loss_of = |index: usize| if losses.len() == 1 { losses[0] } else { losses[index] };
                 let samples =
-                    batch.samples.iter().enumerate().filter(|(index, _)| !loss_of(*index).is_finite());
+                    seen.samples.iter().enumerate().filter(|(index, _)| !loss_of(*index).is_finite());
                 return Err(TrainError::Diverged {
                     loss: f64::from(losses[first]),
                     step,
@@ -112,7 +157,7 @@ impl Observed {
                         .collect(),
                 });
             }
-            let num_samples = batch.samples.len();
+            let num_samples = seen.samples.len();
             // One loss of the batch as a whole stands for each of its samples.
             let samples_per_loss = num_samples as f64 / losses.len() as f64;
             let sum = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() * samples_per_loss;
@@ -125,22 +170,15 @@ impl Observed {
                 }
             }
             totals.penalty += self.penalty * num_samples as f64;
-            if let Some(scores) = batch.loss.scores {
-                let num_classes = scores.dims()[1];
-                let scores = to_host(scores);
-                let rows = scores.chunks_exact(num_classes).zip(&batch.targets);
-                let correct = rows.filter(|(row, target)| is_correct(row, **target)).count();
-                *totals.num_correct.get_or_insert(0) += correct as u64;
+            if let Some(correct) = seen.num_correct {
+                *totals.num_correct.get_or_insert(0) += correct;
             }
-            for Measure { name, sum, weight } in batch.loss.measures {
-                let sum = match sum {
-                    Sum::Host(sum) => sum,
-                    Sum::Device(values) => to_host(*values).into_iter().map(f64::from).sum(),
-                };
+            for (name, sum, weight) in seen.measures {
+                let (sum, weight) = (f64::from_bits(sum), f64::from_bits(weight));
                 if !sum.is_finite() {
                     return Err(TrainError::Overflowed { epoch: epoch + 1 });
                 }
-                let total = totals.measures.entry(name.to_owned()).or_default();
+                let total = totals.measures.entry(name).or_default();
                 total.0 += sum;
                 total.1 += weight;
             }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mentor_data::{Loader, LoaderOptions, Order};
-use mentor_model::{Model, parameters, with_parameters};
+use mentor_model::{Model, parameters, weights_blake3, with_parameters};
 use mentor_run::{Started, TrainEvent};
 
 use crate::analysis::trajectory::Trajectory;
@@ -12,9 +12,11 @@ use crate::engine::checkpoint::{Checkpoint, Fits};
 use crate::engine::error::TrainError;
 use crate::engine::job::Job;
 use crate::engine::training_loop::Run;
+use crate::engine::training_loop::division::Shards;
 use crate::engine::training_loop::journal::Journal;
 use crate::engine::training_loop::observed::Observed;
 use crate::engine::update::optimizer::Optimizer;
+use crate::engine::update::ranks::Ranks;
 
 impl<'a> Run<'a> {
     /// A new run, or the one that the newest intact checkpoint holds.
@@ -30,6 +32,7 @@ impl<'a> Run<'a> {
             views: objective.num_augmentations(),
             ..LoaderOptions::default()
         };
+        let shards = Shards::of(training, execution.ranks(), &options.order)?;
         let loader = Loader::new(data.train.clone(), data.preprocessing.clone(), options);
         let mut optimizer = Optimizer::new(training.optimizer.clone(), training.penalty);
         let batches_per_epoch = loader.num_batches();
@@ -75,6 +78,7 @@ impl<'a> Run<'a> {
             }
             average = training.ema.map(|_| parameters(&model));
         }
+        check_alike(execution.ranks(), &progress, &model)?;
         let journal = Journal::begin(job.files.as_ref(), progress.step, execution)?;
         let run = Self {
             job,
@@ -85,6 +89,8 @@ impl<'a> Run<'a> {
             best,
             average,
             trajectory,
+            shards,
+            stop_agreed: false,
             batches_per_epoch,
             loader,
             epochs,
@@ -112,7 +118,12 @@ impl<'a> Run<'a> {
 
     /// Writes a checkpoint when it is time or the run is to stop; returns whether it is to stop.
     pub(super) fn checkpoint_if_due(&mut self, model: &Model) -> Result<bool, TrainError> {
-        let stop = self.job.execution.is_stopped();
+        let execution = self.job.execution;
+        // Several ranks stop after the same update, which they have agreed on.
+        let stop = match execution.ranks().size() {
+            1 => execution.is_stopped(),
+            _ => self.stop_agreed,
+        };
         let due = self.last_checkpoint.elapsed().as_secs_f64() >= self.job.training.checkpoint_secs;
         if stop || due {
             self.checkpoint(model)?;
@@ -124,7 +135,7 @@ impl<'a> Run<'a> {
         self.read_back()?;
         self.progress.wall_secs += self.clock.elapsed().as_secs_f64();
         (self.clock, self.last_checkpoint) = (Instant::now(), Instant::now());
-        if !self.journal.keeps_checkpoints() {
+        if !self.journal.keeps_checkpoints() || self.job.execution.ranks().rank() > 0 {
             return Ok(());
         }
         self.progress.trajectory_steps = self.trajectory.steps.clone();
@@ -141,5 +152,25 @@ impl<'a> Run<'a> {
         self.last_checkpoint = Instant::now();
         self.job.execution.tell(&TrainEvent::Checkpoint { step: self.progress.step });
         Ok(())
+    }
+}
+
+/// That all ranks learn from the same data, and go on from the same weights.
+fn check_alike(ranks: &Ranks<'_>, progress: &Progress, model: &Model) -> Result<(), TrainError> {
+    if ranks.size() == 1 {
+        return Ok(());
+    }
+    let Progress { data_blake3, lessons_blake3, step, .. } = progress;
+    let own = [data_blake3.clone(), lessons_blake3.clone(), step.to_string(), weights_blake3(model)];
+    let own = serde_json::to_vec(&own).expect("plain data");
+    let all = ranks.exchange(Ok(own), false)?.read::<[String; 4]>()?;
+    let what = ["data", "teachers or triplets", "checkpoints", "weights"];
+    let differs = |index: usize| all.iter().position(|other| other[index] != all[0][index]);
+    match what.into_iter().enumerate().find_map(|(index, what)| Some((differs(index)?, what))) {
+        None => Ok(()),
+        Some((rank, what)) => {
+            ranks.end();
+            Err(TrainError::RanksDiffer { rank, what })
+        }
     }
 }
