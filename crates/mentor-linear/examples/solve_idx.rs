@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             progress.dual,
         ]);
         if std::env::var_os("TRACE").is_some() {
-            eprintln!("{:8.3} s  {progress:?}", start.elapsed().as_secs_f64());
+            eprintln!("{:8.2} CPU s  {progress:?}", self::cpu_secs() - cpu_before);
         }
         if self::cpu_secs() - cpu_before > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

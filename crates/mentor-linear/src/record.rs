@@ -35,7 +35,8 @@ impl Default for SolveOptions {
 /// What an outer iteration has reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Counted from 1; 0 while few samples of many features are solved in coordinates.
+    /// Counted from 1; 0 while few samples of many features are solved in coordinates, or a part of the
+    /// samples to begin with.
     pub iteration: usize,
     /// Smallest objective so far.
     pub primal: f64,
@@ -231,13 +232,17 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Shows the observer what there is.
+    pub(crate) fn tell(&mut self) -> ControlFlow<()> {
+        let (primal, dual, gap) = (self.primal.value, self.dual.value, self.gap());
+        (self.observe)(&Progress { iteration: self.iteration, primal, dual, gap })
+    }
+
     /// Ends an iteration; a reason to stop, if there is one.
     pub(crate) fn end_iteration(&mut self) -> Option<Reason> {
         self.iteration += 1;
         self.since_progress += 1;
-        let (primal, dual, gap) = (self.primal.value, self.dual.value, self.gap());
-        let progress = Progress { iteration: self.iteration, primal, dual, gap };
-        let interrupted = (self.observe)(&progress).is_break();
+        let interrupted = self.tell().is_break();
         if self.relative_gap() <= self.target {
             Some(Reason::GapReached)
         } else if interrupted {

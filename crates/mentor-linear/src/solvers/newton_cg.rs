@@ -5,8 +5,6 @@
 //! Keerthi 2008). The preconditioner inverts approximate diagonal blocks of the Hessian. The bias is
 //! optimal at each certificate, so that p itself is nearly feasible in the dual.
 
-use std::ops::ControlFlow;
-
 use rayon::prelude::*;
 
 use crate::gap::Certifier;
@@ -29,9 +27,12 @@ pub(crate) fn newton_cg(certifier: &Certifier<'_>, state: &mut State, record: &m
     let rows = &problem.rows;
     let weights = &mut state.weights;
     if weights.iter().all(|&w| w == 0.0)
-        && let Some(coarse) = on_a_part(problem, newton_cg)
+        && let Some(coarse) = on_a_part(certifier, newton_cg, record)
     {
-        *weights = coarse;
+        match coarse {
+            Ok(coarse) => *weights = coarse,
+            Err(reason) => return reason,
+        }
     }
     let (mut scores, mut dual, mut along, mut trial) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     rows.scores(weights, &mut scores);
@@ -137,8 +138,14 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// How a problem is solved.
 type Solver = fn(&Certifier<'_>, &mut State, &mut Record<'_>) -> Reason;
 
-/// Weights near the optimum of a part of the samples, if there are enough of them and they have all classes.
-pub(super) fn on_a_part(problem: &Checked<'_>, solver: Solver) -> Option<Vec<f64>> {
+/// Weights near the optimum of a part of the samples, if there are enough of them and they have all classes;
+/// or that the observer has asked to stop.
+pub(super) fn on_a_part(
+    certifier: &Certifier<'_>,
+    solver: Solver,
+    record: &mut Record<'_>,
+) -> Option<Result<Vec<f64>, Reason>> {
+    let problem = certifier.problem;
     let rows = &problem.rows;
     if rows.num_samples < COARSE * (4 * rows.num_features).max(1000) {
         return None;
@@ -169,8 +176,11 @@ pub(super) fn on_a_part(problem: &Checked<'_>, solver: Solver) -> Option<Vec<f64
     };
     let options = SolveOptions { relative_gap: 0.05, max_iterations: 8, start: None };
     let mut state = State { weights: vec![0.0; rows.num_weights()], dual: Vec::new() };
-    let certifier = Certifier::new(&part);
-    let mut observe = |_: &Progress| ControlFlow::Continue(());
-    solver(&certifier, &mut state, &mut Record::new(&certifier, &options, &mut observe));
-    Some(state.weights)
+    // The observer hears of weights of 0 until there are better ones.
+    let (scores, mut unused) = (vec![0.0; rows.num_samples * rows.stride()], Vec::new());
+    record.offer_primal(&state.weights, certifier.primal(&state.weights, &scores, &mut unused));
+    let of_part = Certifier::new(&part);
+    let mut observe = |_: &Progress| record.tell();
+    let reason = solver(&of_part, &mut state, &mut Record::new(&of_part, &options, &mut observe));
+    Some(if reason == Reason::Interrupted { Err(reason) } else { Ok(state.weights) })
 }

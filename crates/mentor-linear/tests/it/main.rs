@@ -4,6 +4,7 @@
 mod bad_input;
 mod few_samples;
 mod golden;
+mod interruption;
 mod oracle;
 mod paths;
 mod random_problems;
