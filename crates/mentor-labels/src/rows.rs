@@ -59,6 +59,16 @@ impl<'a> Rows<'a> {
         rows.iter().flat_map(|&row| self.row(row as usize)).copied().collect()
     }
 
+    /// The rows less their mean, each of length 1; a row that is the mean becomes 0.
+    pub(crate) fn directions(&self) -> Vec<f32> {
+        let mut directions = self.scaled();
+        for row in directions.chunks_exact_mut(self.width) {
+            let length = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            row.iter_mut().filter(|_| length > 0.0).for_each(|x| *x = (f64::from(*x) / length) as f32);
+        }
+        directions
+    }
+
     /// The rows less their mean, divided by the root of the median of their squared lengths: two rows at
     /// random are about √2 apart, whatever the features are, and one that is far from all others changes
     /// nothing. Rows that are all equal become 0.

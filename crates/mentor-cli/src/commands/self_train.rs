@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
 use mentor_run::{Config, SelfTrainConfig};
 use mentor_train::{Plan, estimate_self_training};
 
 use super::data::FORMS;
 use super::train::{self, Inherited};
+use crate::files::user_folders::backbone_named;
 use crate::terminal::error::Failure;
 use crate::terminal::output;
 use crate::terminal::progress::planned;
@@ -20,6 +22,8 @@ Examples:
       print the stages, their updates and about how long they take, before anything is trained
   mentor self-train --data photos/ --unlabelled more/ --model cnn --student cnn:wide --out runs/ns
       use all images below more/; the names of its folders are ignored
+  mentor self-train --data photos/ --unlabelled more/ --backbone lite0.pth --out runs/head
+      best for few photos: the head of a pretrained network, in seconds once the features are there
   mentor self-train --data photos/ --unlabelled more/ --no-noise --out runs/calm
       an ablation: train the students without noise
   mentor self-train --data photos/ --unlabelled more/ --method pseudo-label --out runs/lee
@@ -32,6 +36,11 @@ the validation images. Then confident images are chosen, the same number for eac
 first; they are repeated if a class has too few. Last a student with noise learns from both kinds of labels, \
 with the loss mean CE(labelled) + ratio x mean CE(pseudo-labelled). The student becomes the next teacher if \
 it has more validation images right and the audit raises no alarm. Otherwise the round is rolled back.
+
+With --backbone there is one round. The head of the labels alone and the labels of near images give each \
+unlabelled image its class (Zhou et al. 2004), and the head learns from both, weighed by the probability. \
+Images that do not resemble the labelled ones teach nothing: the head of the labels is kept, and a warning \
+says so.
 
 The audit uses a held-out set: labelled images (5 %, at least five of a class, at most a fifth of few \
 labels) that nobody trains on and that are pseudo-labelled like the others. Copies of validation and test \
@@ -180,6 +189,11 @@ pub(crate) struct Args {
 const INHERITED: Inherited = Inherited {
     help: &[
         (
+            "backbone",
+            "Keep the pretrained network in this file as it is, and train its head: label spreading over the \
+             features gives pseudo-labels. Of the other flags of training only --l2 and --seed go with it",
+        ),
+        (
             "augment",
             "Augment the labelled images at random, for teacher and baseline: none, flip (left to right), \
              shift or shift:N (pad and crop by up to N pixels, N from 1 to 255), shift+flip or shift:N+flip, \
@@ -233,7 +247,6 @@ const INHERITED: Inherited = Inherited {
         ),
     ],
     hidden: &[
-        "backbone",
         "fine_tune",
         "weight_decay",
         "layer_decay",
@@ -265,6 +278,11 @@ fn show(arg: clap::Arg) -> clap::Arg {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.configuration()?;
+    if args.dry_run && config.model.backbone.is_some() {
+        return Err(Failure::usage(anyhow!(
+            "--dry-run estimates updates, and the head of --backbone makes none"
+        )));
+    }
     if !args.dry_run {
         return train::run_with(&args.train, config);
     }
@@ -281,6 +299,9 @@ impl Args {
 
     pub(crate) fn configuration(&self) -> Result<Config, Failure> {
         let mut config = self.train.configuration()?;
+        if let Some(named) = &config.model.backbone {
+            config.model.backbone = Some(backbone_named(named));
+        }
         self.overlay(config.self_train.get_or_insert_with(SelfTrainConfig::default))?;
         Ok(config)
     }

@@ -256,6 +256,39 @@ fn photographs_take_the_network_of_the_folder_that_is_named_for_them() {
 }
 
 #[test]
+fn a_head_learns_from_images_without_labels_or_says_that_they_do_not_resemble() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    image_folder(&at("photos"), &["cat", "dog"]);
+    weights(&at("net.safetensors"));
+    let command = "self-train --data photos --labels-per-class 3 --backbone net.safetensors";
+    let trained = mentor(dir.path(), &format!("{command} --out run --json"));
+    assert!(trained.status.success(), "{}", stderr(&trained));
+    let summary = json(&trained);
+    let round = &summary["rounds"][0];
+    let accepted = summary["resemblance"].as_f64().unwrap() >= 1.0 / 3.0;
+    assert_eq!(round["accepted"], accepted, "{round}");
+    assert_eq!(round["num_pseudo_labels"].as_u64().unwrap() > 0, accepted, "{round}");
+    assert_eq!(stderr(&trained).contains("do not resemble"), !accepted, "{}", stderr(&trained));
+    let again = mentor(dir.path(), &format!("{command} --out run"));
+    assert!(stderr(&again).contains("already complete"), "{}", stderr(&again));
+    assert!(mentor(dir.path(), "eval run --split val").status.success());
+
+    fs::create_dir(at("copies")).unwrap();
+    fs::copy(at("photos/cat/img0.png"), at("copies/a.png")).unwrap();
+    for (flags, status, what) in [
+        ("--rounds 2", 2, "labels_per_class alone"),
+        ("--model cnn", 2, "leave model out"),
+        ("--dry-run", 2, "the head of --backbone makes none"),
+    ] {
+        assert_fails(&mentor(dir.path(), &format!("{command} {flags} --out other")), status, what);
+    }
+    let copies = "self-train --data photos --unlabelled copies --backbone net.safetensors --out other";
+    assert_fails(&mentor(dir.path(), copies), 3, "holds no image that is not among");
+    assert!(!at("other").exists());
+}
+
+#[test]
 fn what_cannot_be_fine_tuned_is_said_in_one_line_before_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use mentor_data::{Augment, OpenOptions, Resize};
 use mentor_loss::ScoreLoss;
-use mentor_run::{Config, DataConfig, ModelConfig};
+use mentor_run::{Config, DataConfig, ModelConfig, SelfTrainConfig};
 
 use super::checker::{Checker, POSITIVE};
 use super::descent;
 use super::loss::LossPlan;
+use super::self_train::{Pool, pool};
 
 /// Which pretrained network, and how its head is found.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct FrozenPlan {
     pub file: PathBuf,
     /// λ of Σw² of the head.
     pub penalty: HeadPenalty,
+    /// Images without labels that the head learns from too, if there are any.
+    pub pool: Option<Pool>,
 }
 
 /// λ of Σw² of a linear head.
@@ -64,7 +67,8 @@ impl FrozenPlan {
             }
             None => HeadPenalty::CrossValidated,
         };
-        Self { file, penalty }
+        let pool = config.self_train.as_ref().map(|self_train| checked_pool(self_train, loss, check));
+        Self { file, penalty, pool }
     }
 
     /// The configuration that makes this plan, but for the loss and how all layers are trained.
@@ -78,8 +82,24 @@ impl FrozenPlan {
             HeadPenalty::CrossValidated => None,
         };
         config.training.seed = Some(seed);
+        config.self_train = self.pool.as_ref().map(Pool::to_config);
         config
     }
+}
+
+/// Where the images without labels are; nothing else of self-training means something to a head.
+fn checked_pool(self_train: &SelfTrainConfig, loss: &LossPlan, check: &mut Checker) -> Pool {
+    let pool = pool(self_train, check);
+    let SelfTrainConfig { unlabelled, labels_per_class, .. } = self_train.clone();
+    check.check(*self_train == SelfTrainConfig { unlabelled, labels_per_class, ..Default::default() }, || {
+        "with backbone self-training solves its heads: of `self_train` give unlabelled or labels_per_class \
+         alone"
+            .into()
+    });
+    check.check(matches!(loss, LossPlan::Scores(ScoreLoss::Softmax(_))), || {
+        format!("self-training has softmax as its loss, not {}", loss.name())
+    });
+    pool
 }
 
 /// Names of the fields that are set and would change nothing.
@@ -107,7 +127,7 @@ fn without_effect(config: &Config) -> Vec<&'static str> {
         ("certify", training.certify.is_some()),
         ("path", config.path.is_some()),
         ("distill", config.distill.is_some()),
-        ("self_train", config.self_train.is_some()),
+        ("self_train", config.self_train.is_some() && config.model.fine_tune.is_some()),
     ];
     let fields = before.into_iter().chain(descent::options(config)).chain(after);
     let is_idle = |name: &str| config.model.fine_tune.is_none() || !USED_BY_FINE_TUNING.contains(&name);
@@ -181,9 +201,13 @@ mod tests {
 
     #[test]
     fn a_plan_goes_to_a_configuration_and_back() {
-        for text in
-            ["", "penalty.l2 = 0.01\nloss.name = 'svm'", "loss.class_weights = [1.0, 2.0]\ntraining.seed = 3"]
-        {
+        for text in [
+            "",
+            "self_train.labels_per_class = 5",
+            "self_train.unlabelled = 'more'",
+            "penalty.l2 = 0.01\nloss.name = 'svm'",
+            "loss.class_weights = [1.0, 2.0]\ntraining.seed = 3",
+        ] {
             let first = plan(text).unwrap();
             assert!(matches!(first.recipe(), Recipe::Frozen(_)), "{text}");
             let config = first.to_config();
@@ -222,7 +246,10 @@ mod tests {
             ("loss.label_smoothing = 0.1", "label_smoothing"),
             ("penalty.l2 = 0.0", "l2 is 0"),
             ("loss = { name = 'svm', margin = 0.0 }", "margin is 0"),
-            ("self_train = {}", "leave self_train out"),
+            ("model.fine_tune = 2\nself_train.labels_per_class = 2", "leave self_train out"),
+            ("self_train = {}", "no images without labels"),
+            ("self_train = { labels_per_class = 2, rounds = 2 }", "labels_per_class alone"),
+            ("loss.name = 'svm'\nself_train.labels_per_class = 2", "not svm"),
             ("model.fine_tune = 0", "fine_tune is 0"),
             ("model.fine_tune = 2\ntraining.epochs = 3", "leave epochs out"),
             ("model.fine_tune = 2\nmodel.name = 'cnn'", "leave model out"),

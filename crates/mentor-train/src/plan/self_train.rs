@@ -194,10 +194,6 @@ impl SelfTrainPlan {
     }
 
     pub(crate) fn to_config(&self) -> SelfTrainConfig {
-        let (unlabelled, labels_per_class) = match &self.pool {
-            Pool::Data(data) => (Some(data.clone()), None),
-            Pool::AllBut { labels_per_class } => (None, Some(*labels_per_class)),
-        };
         let (label_kind, top_k) = match self.label_kind {
             LabelKind::Hard => ("hard", None),
             LabelKind::Soft { top_k } => ("soft", top_k.map(NonZeroUsize::get)),
@@ -205,8 +201,6 @@ impl SelfTrainPlan {
         // Lee's method refuses what only rounds have.
         let has_rounds = self.method == SelfTrainMethod::NoisyStudent;
         SelfTrainConfig {
-            unlabelled,
-            labels_per_class,
             labels: self.labels.clone(),
             method: Some(self.method.to_string()),
             rounds: has_rounds.then_some(self.rounds),
@@ -227,11 +221,22 @@ impl SelfTrainPlan {
             audit_fraction: has_rounds.then_some(self.audit_fraction),
             baseline: Some(self.baseline),
             distill_to: self.distill_to.as_ref().map(ToString::to_string),
+            ..self.pool.to_config()
         }
     }
 }
 
-fn pool(config: &SelfTrainConfig, check: &mut Checker) -> Pool {
+impl Pool {
+    pub(super) fn to_config(&self) -> SelfTrainConfig {
+        let (unlabelled, labels_per_class) = match self {
+            Self::Data(data) => (Some(data.clone()), None),
+            Self::AllBut { labels_per_class } => (None, Some(*labels_per_class)),
+        };
+        SelfTrainConfig { unlabelled, labels_per_class, ..SelfTrainConfig::default() }
+    }
+}
+
+pub(super) fn pool(config: &SelfTrainConfig, check: &mut Checker) -> Pool {
     let pool = match (&config.unlabelled, config.labels_per_class) {
         (Some(data), None) => Pool::Data(data.clone()),
         (None, Some(labels_per_class)) => Pool::AllBut { labels_per_class },

@@ -78,7 +78,7 @@ fn freeze(model: Model, plan: &Plan, net: &ConvNet) -> Result<Model, TrainError>
 }
 
 fn tune(work: &Work<'_>, plan: &Plan, execution: &Execution<'_>) -> Result<Outcome, TrainError> {
-    let (features, features_secs) = work.features()?;
+    let (features, features_secs) = work.features(None)?;
     let Head { weight, bias, l2, choice, .. } = work.head(&features[0])?;
     let Work { backbone, data, loss, run_dir, frozen, .. } = work;
     let device = execution.device().clone().autodiff();

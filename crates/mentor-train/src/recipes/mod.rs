@@ -48,7 +48,10 @@ fn of_recipe(plan: &Plan, out: &Path, execution: &Execution<'_>) -> Result<Outco
     match &plan.recipe {
         Recipe::Labels => labels::train(plan, out, execution),
         Recipe::Optimum(optimum) => optimum::train(plan, optimum, out, execution),
-        Recipe::Frozen(frozen) => frozen::train(plan, frozen, out, execution),
+        Recipe::Frozen(frozen) => match &frozen.pool {
+            None => frozen::train(plan, frozen, out, execution),
+            Some(pool) => self_train::train_head(plan, frozen, pool, out, execution),
+        },
         Recipe::FineTune(frozen) => fine_tune::train(plan, frozen, out, execution),
         Recipe::Distill(distill) => distill::train(plan, distill, out, execution),
         Recipe::SelfTrain(self_train) => self_train::train(plan, self_train, out, execution),

@@ -109,7 +109,7 @@ mod tests {
             "path" => ("path --data digits", &["--loss svm", "--l1 1e-5..1e-1"]),
             _ => (
                 "self-train --data digits --labels-per-class 5",
-                &["--method pseudo-label", "--model wrn-16-2"],
+                &["--method pseudo-label", "--model wrn-16-2", "--backbone b.pth"],
             ),
         };
         let mut lines: Vec<String> = more.iter().map(|more| format!("{needed} {more}")).collect();

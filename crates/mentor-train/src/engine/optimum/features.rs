@@ -32,7 +32,15 @@ impl Features {
     ) -> LinearTask<'a> {
         let Self { values, targets } = self;
         let num_features = values.len() / targets.len().max(1);
-        LinearTask { features: values, num_features, targets, num_classes, loss, penalty }
+        LinearTask {
+            features: values,
+            num_features,
+            targets,
+            sample_weights: None,
+            num_classes,
+            loss,
+            penalty,
+        }
     }
 }
 

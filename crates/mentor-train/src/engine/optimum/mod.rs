@@ -35,6 +35,8 @@ pub(crate) struct LinearTask<'a> {
     pub(crate) num_features: usize,
     /// `[N]`.
     pub(crate) targets: &'a [u32],
+    /// `[N]`; 1 if not given.
+    pub(crate) sample_weights: Option<&'a [f32]>,
     /// C.
     pub(crate) num_classes: usize,
     /// Without label smoothing; an SVM with a margin greater than 0.
@@ -160,7 +162,7 @@ impl LinearTask<'_> {
             num_features: self.num_features,
             targets: self.targets,
             num_classes: self.num_classes,
-            sample_weights: None,
+            sample_weights: self.sample_weights,
             class_weights,
             loss,
             l2: self.penalty.l2(),

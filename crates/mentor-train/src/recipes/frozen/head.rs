@@ -141,7 +141,7 @@ mod tests {
 
     fn task<'a>((features, targets): &'a (Vec<f32>, Vec<u32>), loss: &'a ScoreLoss) -> LinearTask<'a> {
         let penalty = Penalty::default();
-        LinearTask { features, num_features: 5, targets, num_classes: 3, loss, penalty }
+        LinearTask { features, num_features: 5, targets, sample_weights: None, num_classes: 3, loss, penalty }
     }
 
     fn right(head: &LinearHead, data: &LinearTask<'_>) -> usize {

@@ -58,13 +58,18 @@ pub(super) fn train(
 ) -> Result<Outcome, TrainError> {
     match Work::begin(plan, frozen, out, execution, |_, _| Ok(()))? {
         Begun::Complete(summary) => Ok(Outcome::AlreadyComplete(*summary)),
-        Begun::Work(work) => match work.finish() {
-            Ok(summary) => Ok(Outcome::Complete(summary)),
-            Err(TrainError::Interrupted | TrainError::Linear(LinearError::Interrupted)) => {
-                Ok(Outcome::Interrupted { step: None })
-            }
-            Err(error) => Err(error),
-        },
+        Begun::Work(work) => ended(work.train()),
+    }
+}
+
+/// How a head was found, or that its training was interrupted.
+pub(super) fn ended(trained: Result<Summary, TrainError>) -> Result<Outcome, TrainError> {
+    match trained {
+        Ok(summary) => Ok(Outcome::Complete(summary)),
+        Err(TrainError::Interrupted | TrainError::Linear(LinearError::Interrupted)) => {
+            Ok(Outcome::Interrupted { step: None })
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -118,9 +123,22 @@ impl<'a> Work<'a> {
         let since = Instant::now();
         let backbone = open(&frozen.file)?;
         let data = load(plan, &backbone)?;
+        check(&backbone, data.classes().len())?;
+        Self::begin_on(data, backbone, plan, frozen, out, execution, since)
+    }
+
+    /// As [`Work::begin`], with what was read `since` then.
+    pub(super) fn begin_on(
+        data: TrainingData,
+        backbone: Arc<Backbone>,
+        plan: &'a Plan,
+        frozen: &'a FrozenPlan,
+        out: &Path,
+        execution: &'a Execution<'a>,
+        since: Instant,
+    ) -> Result<Begun<'a>, TrainError> {
         let LossPlan::Scores(loss) = &plan.loss else { unreachable!("the plan takes losses of classifiers") };
         let loss = loss.build(data.classes().len())?;
-        check(&backbone, data.classes().len())?;
         let config = plan.to_config();
         let run_dir = RunDir::create(out, &config)?;
         if run_dir.is_complete() {
@@ -144,12 +162,13 @@ impl<'a> Work<'a> {
         self.data.val.as_ref().filter(|val| val.is_labelled())
     }
 
-    /// The features of the training images, and of those of validation if they have labels, and the seconds
-    /// that they took.
-    pub(super) fn features(&self) -> Result<(Vec<Vec<f32>>, f64), TrainError> {
+    /// The features of the training images, of those of validation if they have labels, and of `more`; and the
+    /// seconds that they took.
+    pub(super) fn features(&self, more: Option<&Arc<Dataset>>) -> Result<(Vec<Vec<f32>>, f64), TrainError> {
         let Self { data, backbone, execution, .. } = self;
         let begun = Instant::now();
-        let datasets: Vec<&Arc<Dataset>> = std::iter::once(&data.train).chain(self.val()).collect();
+        let datasets: Vec<&Arc<Dataset>> =
+            std::iter::once(&data.train).chain(self.val()).chain(more).collect();
         let Features { rows, num_computed, num_found, warnings } = self.extractor().features(&datasets)?;
         let features_secs = begun.elapsed().as_secs_f64();
         warnings.into_iter().for_each(|warning| execution.warn(warning));
@@ -161,23 +180,36 @@ impl<'a> Work<'a> {
         Ok((rows, features_secs))
     }
 
-    fn finish(&self) -> Result<Summary, TrainError> {
-        let Self { data, backbone, execution, .. } = self;
-        let (rows, features_secs) = self.features()?;
+    fn train(&self) -> Result<Summary, TrainError> {
+        let (rows, features_secs) = self.features(None)?;
         let head = self.head(&rows[0])?;
+        self.finish(&rows, features_secs, &head, |_| ())
+    }
+
+    /// Measures `head` on what [`Work::features`] gave, and writes the run; `add` says what else there is to
+    /// know.
+    pub(super) fn finish(
+        &self,
+        rows: &[Vec<f32>],
+        features_secs: f64,
+        head: &LinearHead,
+        add: impl FnOnce(&mut Summary),
+    ) -> Result<Summary, TrainError> {
+        let Self { data, backbone, execution, .. } = self;
         let device = execution.device();
         let judged = |dataset, features| -> Judged<'_> {
-            Judged { dataset, features, results: results(&head, features, dataset, &self.loss, device) }
+            Judged { dataset, features, results: results(head, features, dataset, &self.loss, device) }
         };
         let train = judged(&data.train, &rows[0]);
         let val = self.val().map(|val| judged(val, &rows[1]));
         let parameters = (head.weight.clone(), head.bias.clone());
         let model = frozen_model(backbone, data.classes().len(), parameters, device)?;
-        let mut summary = self.summary(&model, &head, &train, val.as_ref());
+        let mut summary = self.summary(&model, head, &train, val.as_ref());
+        add(&mut summary);
         summary.features_secs = Some(features_secs);
         summary.measures.extend(baselines(train.dataset, train.features, execution.stop())?);
-        self.write(&model, &head, &mut summary)?;
-        self.analyse(&model, &head, &train, val.as_ref())?;
+        self.write(&model, head, &mut summary)?;
+        self.analyse(&model, head, &train, val.as_ref())?;
         summary.wall_secs = self.since.elapsed().as_secs_f64();
         self.run_dir.write_json("summary.json", &summary)?;
         execution.tell(&TrainEvent::Finished(Box::new(summary.clone())));
@@ -196,20 +228,31 @@ impl<'a> Work<'a> {
 
     /// The head on the features of the training images; says how its λ was chosen.
     pub(super) fn head(&self, features: &[f32]) -> Result<LinearHead, TrainError> {
-        let Self { data, frozen, plan, execution, .. } = self;
+        let head = self.fit(features, self.data.train.targets(), None, self.frozen.penalty)?;
+        self.tell_of_choice(&head);
+        Ok(head)
+    }
+
+    /// The head on any features, of images that weigh as much as `sample_weights` says.
+    pub(super) fn fit(
+        &self,
+        features: &[f32],
+        targets: &[u32],
+        sample_weights: Option<&[f32]>,
+        penalty: HeadPenalty,
+    ) -> Result<LinearHead, TrainError> {
         let task = LinearTask {
             features,
             num_features: self.backbone.network.num_features(),
-            targets: data.train.targets(),
-            num_classes: data.classes().len(),
+            targets,
+            sample_weights,
+            num_classes: self.data.classes().len(),
             loss: &self.loss,
             penalty: Penalty::default(),
         };
-        let stop = execution.stop();
+        let stop = self.execution.stop();
         let stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
-        let head = head::fit(&task, frozen.penalty, plan.training.seed, &stopped)?;
-        self.tell_of_choice(&head);
-        Ok(head)
+        head::fit(&task, penalty, self.plan.training.seed, &stopped)
     }
 
     /// Says which λ was chosen, and how.
@@ -334,16 +377,20 @@ impl<'a> Work<'a> {
 /// The data as the network wants its images.
 fn load(plan: &Plan, backbone: &Backbone) -> Result<TrainingData, DataError> {
     let preprocessing = preprocessing_of(backbone);
-    let format = &preprocessing.format;
+    let data = TrainingData::of(&Source::open(&plan.source, &options_of(plan, backbone)?)?)?;
+    Ok(TrainingData { preprocessing, ..data })
+}
+
+/// How data is opened, so that its images are as the network wants them.
+pub(super) fn options_of(plan: &Plan, backbone: &Backbone) -> Result<OpenOptions, DataError> {
+    let format = preprocessing_of(backbone).format;
     format.check()?;
-    let options = OpenOptions {
+    Ok(OpenOptions {
         size: Some([format.height, format.width]),
         channels: Some(format.channels),
         resize: format.resize,
         ..plan.options.clone()
-    };
-    let data = TrainingData::of(&Source::open(&plan.source, &options)?)?;
-    Ok(TrainingData { preprocessing, ..data })
+    })
 }
 
 fn penalty(head: &LinearHead) -> Penalty {

@@ -58,21 +58,9 @@ impl Images {
         };
         let mut warnings: Vec<String> = all.notes.iter().map(ToString::to_string).collect();
         let mut quarantined = training_data::quarantined(&all.notes);
-        let (labelled, offered) = match &self_train.pool {
-            Pool::AllBut { labels_per_class } => {
-                take_labels(&source, &all.train, *labels_per_class, plan.training.seed)?
-            }
-            Pool::Data(data) => {
-                // All of it is training, except for splits that the folder itself has.
-                let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..plan.options.clone() };
-                let pool = Source::open_unlabelled(data, &options)?;
-                let offered = pool.load_as(Split::Train, source.format())?;
-                let notes: Vec<Note> = pool.notes().iter().chain(offered.notes()).cloned().collect();
-                warnings.extend(notes.iter().map(ToString::to_string));
-                quarantined.push_str(&training_data::quarantined(&notes));
-                ((*all.train).clone(), offered)
-            }
-        };
+        let Divided { labelled, offered, notes } = divided(&source, &all.train, &self_train.pool, plan)?;
+        warnings.extend(notes.iter().map(ToString::to_string));
+        quarantined.push_str(&training_data::quarantined(&notes));
         let (taught, audit_set) = split_audit_set(&labelled, self_train.audit_fraction, plan.training.seed);
         if self_train.audit_fraction > 0.0 {
             warnings.extend(audit_warning(&audit_set, labelled.classes().len()));
@@ -84,15 +72,7 @@ impl Images {
         warnings.extend(leak_warning(&leaks));
         let pool = offered.subset(&kept);
         if pool.is_empty() {
-            let what = match &self_train.pool {
-                Pool::Data(data) => data.clone(),
-                Pool::AllBut { .. } => plan.source.clone(),
-            };
-            let reason = format!(
-                "holds no image that is not among the labelled, validation or test images ({} looked at)",
-                leaks.num_offered
-            );
-            return Err(TrainError::SelfTrain { what, reason, help: "give other images without labels" });
+            return Err(none_left(plan, &self_train.pool, &leaks));
         }
         let preprocessing = Preprocessing::fit(&labelled);
         // The unlabelled images decide how many updates every stage makes.
@@ -185,8 +165,51 @@ fn part(start: usize, end: usize, batch_size: usize) -> CycledPart {
     CycledPart { samples: start as u32..end as u32, batch_size: batch_size.min(end - start) }
 }
 
+/// The labelled images, and those that are offered without labels.
+pub(super) struct Divided {
+    pub(super) labelled: Dataset,
+    pub(super) offered: Dataset,
+    /// Of the offered ones.
+    pub(super) notes: Vec<Note>,
+}
+
+/// Takes labels away from the images `train` of `source`, or opens other images, as `pool` says.
+pub(super) fn divided(
+    source: &Source,
+    train: &Dataset,
+    pool: &Pool,
+    plan: &Plan,
+) -> Result<Divided, TrainError> {
+    match pool {
+        Pool::AllBut { labels_per_class } => {
+            let (labelled, offered) = take_labels(source, train, *labels_per_class, plan.training.seed)?;
+            Ok(Divided { labelled, offered, notes: Vec::new() })
+        }
+        Pool::Data(data) => {
+            // All of it is training, except for splits that the folder itself has.
+            let options = OpenOptions { val_fraction: 0.0, test_fraction: 0.0, ..plan.options.clone() };
+            let pool = Source::open_unlabelled(data, &options)?;
+            let offered = pool.load_as(Split::Train, source.format())?;
+            let notes = pool.notes().iter().chain(offered.notes()).cloned().collect();
+            Ok(Divided { labelled: train.clone(), offered, notes })
+        }
+    }
+}
+
+pub(super) fn none_left(plan: &Plan, pool: &Pool, leaks: &Leaks) -> TrainError {
+    let what = match pool {
+        Pool::Data(data) => data.clone(),
+        Pool::AllBut { .. } => plan.source.clone(),
+    };
+    let reason = format!(
+        "holds no image that is not among the labelled, validation or test images ({} looked at)",
+        leaks.num_offered
+    );
+    TrainError::SelfTrain { what, reason, help: "give other images without labels" }
+}
+
 /// A hash of a training set and of what else it is taught with.
-fn fingerprint(base: &str, train: &Dataset, more: &[u8]) -> String {
+pub(super) fn fingerprint(base: &str, train: &Dataset, more: &[u8]) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(base.as_bytes()).update(train.images_blake3().as_bytes());
     train.targets().iter().for_each(|target| {
@@ -288,7 +311,7 @@ fn audit_warning(audit_set: &Dataset, num_classes: usize) -> Option<String> {
     }
 }
 
-fn leak_warning(leaks: &Leaks) -> Option<String> {
+pub(super) fn leak_warning(leaks: &Leaks) -> Option<String> {
     let Leaks { num_offered, num_exact, num_near, kept, examples } = leaks;
     let [first, second] = examples.first()?;
     let near = match (*num_near, *kept) {
@@ -307,16 +330,16 @@ fn leak_warning(leaks: &Leaks) -> Option<String> {
 }
 
 /// What the pool must not hold.
-struct Guard<'a> {
-    labelled: &'a Dataset,
-    val: &'a Dataset,
-    test: Option<&'a Dataset>,
-    audit_set: &'a Dataset,
+pub(super) struct Guard<'a> {
+    pub(super) labelled: &'a Dataset,
+    pub(super) val: &'a Dataset,
+    pub(super) test: Option<&'a Dataset>,
+    pub(super) audit_set: &'a Dataset,
 }
 
 impl Guard<'_> {
     /// The places of the images of `offered` that stay, and what was found.
-    fn look(&self, offered: &Dataset, keep_near: bool) -> Result<(Vec<u32>, Leaks), DataError> {
+    pub(super) fn look(&self, offered: &Dataset, keep_near: bool) -> Result<(Vec<u32>, Leaks), DataError> {
         let Self { labelled, val, test, audit_set } = *self;
         let mut known: HashMap<[u8; 32], &str> = HashMap::new();
         for dataset in [Some(labelled), Some(val), test].into_iter().flatten() {

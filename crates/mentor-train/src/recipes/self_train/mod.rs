@@ -16,6 +16,7 @@
 mod data;
 mod end;
 mod estimate;
+mod head;
 mod label;
 mod labels;
 mod length;
@@ -29,6 +30,7 @@ use std::path::Path;
 use mentor_run::{RunDir, TrainEvent};
 
 pub use self::estimate::estimate_self_training;
+pub(super) use self::head::train as train_head;
 pub use self::label::{LabelInput, Labelling, label};
 
 use self::data::Images;
