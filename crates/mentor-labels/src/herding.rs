@@ -6,7 +6,7 @@ use mentor_random::{Purpose, Stream};
 use mentor_simd::{PairTerm, Panels};
 use rayon::prelude::*;
 
-use crate::rows::Rows;
+use crate::rows::{Rows, to_length_1};
 
 /// Rows that are chosen among and covered, at most: memory holds the similarity of every two of them.
 const MOST_ROWS: usize = 8192;
@@ -123,12 +123,7 @@ fn normalised(mut weights: Vec<f64>) -> Vec<f64> {
 /// Some rows, each of length 1; a row of zeros stays.
 fn directions(rows: &Rows<'_>, some: &[u32]) -> Vec<f32> {
     let mut values = rows.gather(some);
-    for row in values.chunks_exact_mut(rows.width()) {
-        let length = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        if length > 0.0 {
-            row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-        }
-    }
+    to_length_1(&mut values, rows.width());
     values
 }
 

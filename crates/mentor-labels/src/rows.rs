@@ -62,10 +62,7 @@ impl<'a> Rows<'a> {
     /// The rows less their mean, each of length 1; a row that is the mean becomes 0.
     pub(crate) fn directions(&self) -> Vec<f32> {
         let mut directions = self.scaled();
-        for row in directions.chunks_exact_mut(self.width) {
-            let length = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-            row.iter_mut().filter(|_| length > 0.0).for_each(|x| *x = (f64::from(*x) / length) as f32);
-        }
+        to_length_1(&mut directions, self.width);
         directions
     }
 
@@ -130,6 +127,16 @@ impl<'a> Rows<'a> {
             found
         });
         mapped.collect::<Vec<Vec<T>>>().into_iter().flatten().collect()
+    }
+}
+
+/// Makes each row one of length 1; a row of zeros stays.
+pub(crate) fn to_length_1(values: &mut [f32], width: usize) {
+    for row in values.chunks_exact_mut(width) {
+        let length = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        if length > 0.0 {
+            row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+        }
     }
 }
 
