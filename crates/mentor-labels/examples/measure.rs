@@ -134,7 +134,8 @@ fn rows_of(chosen: &[Chosen]) -> Vec<u32> {
 /// Half of the images train a head, a quarter calibrates and a quarter is judged; by each seed anew.
 fn confidence(known: (&[f32], &[u32]), foreign: &[f32], d: usize, c: usize, seeds: u64) {
     println!("seed,covered,judged,set_size,auroc_foreign,auroc_softmax");
-    // As for a run: nothing is known of the foreign images when the scale is made, so that both have lengths 1.
+    // As for a run: nothing is known of the foreign images when the scale is made, so that both have lengths
+    // 1.
     let [own, foreign] = [known.0, foreign].map(|values| directions(values, d));
     let foreign = Rows::new(&foreign, d);
     for seed in 0..seeds {

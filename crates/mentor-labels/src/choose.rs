@@ -38,8 +38,8 @@ pub struct Pool<'a> {
 pub struct Chosen {
     /// Its row.
     pub row: u32,
-    /// The share of the images that it covers beyond those before it, 1 − margin, entropy in nats, or a random
-    /// number in [0, 1).
+    /// The share of the images that it covers beyond those before it, 1 − margin, entropy in nats, or a
+    /// random number in [0, 1).
     pub score: f64,
     /// The cluster of images that it stands for, counted from 0, if the method covers.
     pub cluster: Option<u32>,
@@ -48,8 +48,8 @@ pub struct Chosen {
 /// At most `budget` images, the first the most urgent. No image is chosen whose squared distance from one
 /// with a label, or from one chosen before, is below [`NEAR_DUPLICATE`].
 ///
-/// [`Method::Typical`] covers directions with a Gaussian kernel of width 1: an image at the squared distance d
-/// from the nearest label or choice is covered to exp(−d/2), and the next choice adds most to the sum.
+/// [`Method::Typical`] covers directions with a Gaussian kernel of width 1: an image at the squared distance
+/// d from the nearest label or choice is covered to exp(−d/2), and the next choice adds most to the sum.
 /// [`Method::Mixed`] weights the sum by 1 − margin. Of a pool of more than 8,192 images both look at so many,
 /// drawn by the seed. Equations are in `docs/definitions.md`, "Labels".
 ///

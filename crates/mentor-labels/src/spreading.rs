@@ -16,9 +16,9 @@ const NUM_ROUNDS: usize = 60;
 
 /// The probabilities `[N - L, C]` of the rows behind the first L, whose classes `targets` are.
 ///
-/// `beliefs` `[N - L, C]` are probabilities that something else gives. All rows, less their mean and of length
-/// 1, are joined to their nearest ones, and classes flow along the edges until they stay (Zhou et al. 2004,
-/// "Learning with local and global consistency", equation 4). For many rows the neighbours are those of
+/// `beliefs` `[N - L, C]` are probabilities that something else gives. All rows, less their mean and of
+/// length 1, are joined to their nearest ones, and classes flow along the edges until they stay (Zhou et al.
+/// 2004, "Learning with local and global consistency", equation 4). For many rows the neighbours are those of
 /// [`neighbours`] with `seed`.
 ///
 /// ```

@@ -32,7 +32,7 @@ Examples:
       embed a split of a data set, as mentor train reads it
   mentor embed runs/faces photos/ --out vectors.parquet
       write one file with the columns id and embedding, and with --split the class;
-      mentor search --index and mentor serve --index read it
+      search --index and serve --index read it
   mentor embed runs/faces photos/ --out features/ --shard 3/16
       write the part with index 3 of 16, as features/embeddings-00003-of-00016.parquet, and its manifest
   mentor embed --backbone lite0.pth photos/ --out f.npy --ids ids.csv --labels y.npy

@@ -19,14 +19,14 @@ Examples:
   mentor next --data pool/ --backbone lite0.pth --budget 20 --out next.csv
       the first 20 images to label: those that most others are like
   mentor next --data pool/ --backbone lite0.pth --labels labels.csv --budget 20 --out next.csv
-      the next ones, like most of what no label is like; labels.csv is a manifest, as mentor annotate writes it
+      the next ones, like most of what no label is like; labels.csv is a manifest, as annotate writes it
   mentor next --run runs/a --data pool/ --budget 20 --method margin --out next.csv
       the images that the model is least sure of
 
 The CSV has the columns rank, path, score and cluster. A path is that of a file from the folder of the CSV. \
-Score: the share of the images that it covers (typical), 1 minus the margin between the two largest probabilities (margin, mixed), \
-entropy in nats (entropy), or a random number. Images that are nearly equal to a labelled or a chosen one \
-are not offered. The same seed gives the same choice.";
+Score: the share of the images that it covers (typical), 1 minus the margin between the two largest \
+probabilities (margin, mixed), entropy in nats (entropy), or a random number. Images that are nearly equal \
+to a labelled or a chosen one are not offered. The same seed gives the same choice.";
 
 /// Choose the images that should get the next labels
 #[derive(Debug, clap::Args)]

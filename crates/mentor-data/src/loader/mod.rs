@@ -71,9 +71,9 @@ impl Order {
         }
     }
 
-    /// The samples of shard `shard` of the `num_shards` that a batch is divided into: consecutive samples, the
-    /// sizes of the shards differing by 1 at most. With [`Order::Cycled`] a share of each part, in the order
-    /// of the parts. A small batch leaves shards empty.
+    /// The samples of shard `shard` of the `num_shards` that a batch is divided into: consecutive samples,
+    /// the sizes of the shards differing by 1 at most. With [`Order::Cycled`] a share of each part, in the
+    /// order of the parts. A small batch leaves shards empty.
     fn shard(&self, batch: &[u32], shard: usize, num_shards: usize) -> Vec<u32> {
         let share = |samples: &[u32]| {
             let bound = |shard: usize| samples.len() * shard / num_shards;
@@ -281,9 +281,9 @@ impl Loader {
     }
 
     /// As [`Loader::epoch`], with each batch divided into `num_shards`, of which those of `shards` are made:
-    /// first those of the first batch, in their order, then those of the next. One after the other, all shards
-    /// of a batch hold its samples; of [`Order::Cycled`] each holds a share of every part. The shards of a
-    /// small batch may be empty.
+    /// first those of the first batch, in their order, then those of the next. One after the other, all
+    /// shards of a batch hold its samples; of [`Order::Cycled`] each holds a share of every part. The shards
+    /// of a small batch may be empty.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -5,13 +5,13 @@
 //! ```
 //!
 //! is the dual of the problem with the smoothed hinge ℓ_σ about γ⁰ (`objective/smoothed.rs`), which is
-//! differentiable and piecewise quadratic: Newton's method with conjugate gradients solves it in a few
-//! steps, in the weights and the unpenalised bias together. γ⁺ is then the gradient of ℓ_σ. ε/2 ‖b − b⁰‖²
-//! about the bias of the step before makes the Hessian positive definite (the proximal method of
-//! multipliers; Rockafellar 1976), and leaves the limit without a penalty on the bias. σ grows, ε falls,
-//! and the limit is the optimum of the hinge itself (Rockafellar 1976; Li, Sun, Toh 2018 for the semismooth
-//! Newton steps). A step goes to where the slope along it is small, since the function is piecewise quadratic
-//! and halving from 1 ends far from there. Samples whose γ rests at a bound have no curvature: they cost no step any digits.
+//! differentiable and piecewise quadratic: Newton's method with conjugate gradients solves it in a few steps,
+//! in the weights and the unpenalised bias together. γ⁺ is then the gradient of ℓ_σ. ε/2 ‖b − b⁰‖² about the
+//! bias of the step before makes the Hessian positive definite (the proximal method of multipliers;
+//! Rockafellar 1976), and leaves the limit without a penalty on the bias. σ grows, ε falls, and the limit is
+//! the optimum of the hinge itself (Rockafellar 1976; Li, Sun, Toh 2018 for the semismooth Newton steps). A
+//! step goes to where the slope along it is small, since the function is piecewise quadratic and halving from
+//! 1 ends far from there. Samples whose γ rests at a bound have no curvature: they cost no step any digits.
 
 use rayon::prelude::*;
 

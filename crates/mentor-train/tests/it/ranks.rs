@@ -116,7 +116,8 @@ fn train_shared(text: &str, out: &Path, size: usize) -> Summary {
     first
 }
 
-const MLP: &str = "data.source = 'digits'\ndata.augment = 'shift'\nmodel = { name = 'mlp:16', dropout = 0.2 }\n\
+const MLP: &str = "data.source = 'digits'\ndata.augment = 'shift'\n\
+    model = { name = 'mlp:16', dropout = 0.2 }\n\
     penalty.l2 = 1e-4\noptimizer = { batch_size = 100, clip_norm = 1.0 }\n\
     training = { epochs = 2, seed = 5, ema = 0.9, virtual_shards = 8 }";
 

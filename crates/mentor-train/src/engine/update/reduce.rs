@@ -5,13 +5,14 @@ use crate::engine::error::TrainError;
 /// The processes that train one model together, called ranks: R of them, numbered from 0.
 ///
 /// Each batch is divided into a fixed number V of virtual shards
-/// ([`TrainingPlan::virtual_shards`](crate::TrainingPlan)), of which each rank computes V / R consecutive ones.
-/// The loop adds the gradients of two neighbours, then the sums of two neighbours, and so on; it sends partial
-/// sums by [`Reduce::swap`]. Which sums are made does not depend on R, so that 1, 2, 4, … ranks end in the
-/// same weights, bit for bit, on processors of one kind. All ranks make every update, from the same sum.
+/// ([`TrainingPlan::virtual_shards`](crate::TrainingPlan)), of which each rank computes V / R consecutive
+/// ones. The loop adds the gradients of two neighbours, then the sums of two neighbours, and so on; it sends
+/// partial sums by [`Reduce::swap`]. Which sums are made does not depend on R, so that 1, 2, 4, … ranks end
+/// in the same weights, bit for bit, on processors of one kind. All ranks make every update, from the same
+/// sum.
 ///
-/// Every rank makes the same calls in the same order. A rank that ends early, by an error or a signal, says so
-/// in the next [`Reduce::gather`], and all ranks end. There is no recovery inside a call: an error ends
+/// Every rank makes the same calls in the same order. A rank that ends early, by an error or a signal, says
+/// so in the next [`Reduce::gather`], and all ranks end. There is no recovery inside a call: an error ends
 /// training, and the run is continued from its checkpoint, with any number of ranks.
 ///
 /// [`OneProcess`] is what an [`Execution`](crate::Execution) has by default.

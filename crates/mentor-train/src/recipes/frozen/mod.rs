@@ -162,8 +162,8 @@ impl<'a> Work<'a> {
         self.data.val.as_ref().filter(|val| val.is_labelled())
     }
 
-    /// The features of the training images, of those of validation if they have labels, and of `more`; and the
-    /// seconds that they took.
+    /// The features of the training images, of those of validation if they have labels, and of `more`; and
+    /// the seconds that they took.
     pub(super) fn features(&self, more: Option<&Arc<Dataset>>) -> Result<(Vec<Vec<f32>>, f64), TrainError> {
         let Self { data, backbone, execution, .. } = self;
         let begun = Instant::now();

@@ -168,8 +168,8 @@ fn probabilities(head: &Head, features: &[f32]) -> Vec<f32> {
     scores.iter().map(|score| (score / sum) as f32).collect()
 }
 
-/// The head on labels and pseudo-labels, with the λ of the baseline. The weights have mean 1, so that it means
-/// the same.
+/// The head on labels and pseudo-labels, with the λ of the baseline. The weights have mean 1, so that it
+/// means the same.
 fn student(
     work: &Work<'_>,
     baseline: &Head,
