@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use super::PathOptions;
 use crate::coordinates::Coordinates;
 use crate::error::LinearError;
 use crate::objective::value_and_dual;
@@ -69,7 +68,7 @@ impl<'a> Fold<'a> {
     pub(super) fn judge(
         &self,
         penalties: &[(f64, f64)],
-        options: &PathOptions,
+        options: &SolveOptions,
         stop: &(dyn Fn() -> bool + Sync),
         tell: &dyn Fn((f64, f64), &Judged),
     ) -> Result<Vec<Judged>, LinearError> {
@@ -79,11 +78,6 @@ impl<'a> Fold<'a> {
             targets: &self.targets,
             sample_weights: self.sample_weights.as_deref(),
             ..self.whole.clone()
-        };
-        let options = SolveOptions {
-            relative_gap: options.relative_gap,
-            max_iterations: options.max_iterations,
-            start: None,
         };
         // The features are checked once, the penalty each time.
         let mut checked = problem.check()?;
@@ -100,7 +94,7 @@ impl<'a> Fold<'a> {
                 trail.extend(l2, &mut state.weights);
             }
             let mut observe = |_: &_| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            let solution = solve_checked(&checked, &options, &mut state, &mut observe);
+            let solution = solve_checked(&checked, options, &mut state, &mut observe);
             if stop() {
                 return Err(LinearError::Interrupted);
             }

@@ -12,6 +12,7 @@ use crate::coordinates::Coordinates;
 use crate::error::LinearError;
 use crate::problem::Problem;
 use crate::products::Rows;
+use crate::record::SolveOptions;
 
 /// Which penalties, and how they are judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,11 +158,16 @@ pub fn path_observed(
         let num_done = 1 + num_done.fetch_add(1, Ordering::Relaxed);
         observe(&PathProgress { num_done, num_models, fold, l2, l1, validation_loss: judged.loss });
     };
+    let of_each = SolveOptions {
+        relative_gap: options.relative_gap,
+        max_iterations: options.max_iterations,
+        start: None,
+    };
     let results: Vec<Vec<Judged>> = (0..options.folds)
         .into_par_iter()
         .map(|fold| {
             let data = Fold::new(problem, &folds, fold, coordinates.as_ref());
-            data.judge(&penalties, options, stop, &|penalty, judged| tell(fold, penalty, judged))
+            data.judge(&penalties, &of_each, stop, &|penalty, judged| tell(fold, penalty, judged))
         })
         .collect::<Result<_, _>>()?;
     let points: Vec<PathPoint> = penalties

@@ -33,7 +33,7 @@ use crate::recipes::frozen::{Begun, Head, Work, ended, options_of};
 const RESEMBLING: f64 = 1.0 / 3.0;
 
 /// Trains what `plan` says into `out`.
-pub(in crate::recipes) fn train(
+pub(crate) fn train(
     plan: &Plan,
     frozen: &FrozenPlan,
     pool: &Pool,
