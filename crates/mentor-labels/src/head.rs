@@ -10,7 +10,7 @@ use crate::rows::Rows;
 
 /// λ that are tried, of rows whose squared length is about 1.
 const PENALTIES: [f64; 9] = [1e-1, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6];
-/// λ where no two rows have the same class, so that nothing can be left out.
+/// λ where most classes have one row, so that what can be left out tells of the others alone.
 const UNJUDGED: f64 = 1e-3;
 /// Rows that λ is chosen on, at most, and parts that they are divided into.
 const MOST_JUDGED: usize = 2000;
@@ -59,7 +59,8 @@ impl Head {
 ///
 /// Softmax cross-entropy with a penalty on Σw², to a relative gap of 10⁻³. λ is the one of nine, from 0.1 to
 /// 10⁻⁶, with the least loss in five-fold cross-validation, on at most 2,000 of the rows. If there are more
-/// rows it is divided by how many times as many: the penalty is then that of the same prior.
+/// rows it is divided by how many times as many: the penalty is then that of the same prior. Where at most
+/// half of the classes have two rows, λ is 10⁻³.
 ///
 /// # Errors
 ///
@@ -115,8 +116,9 @@ pub(crate) fn choose_l2(
     let (present, compact) = compact(&chosen, num_classes);
     let mut counts = vec![0_usize; present.len()];
     compact.iter().for_each(|&class| counts[class as usize] += 1);
-    let folds = NUM_FOLDS.min(counts.iter().filter(|&&count| count > 1).sum());
-    if folds < 2 || present.len() < 2 {
+    let judged = || counts.iter().filter(|&&count| count > 1);
+    let folds = NUM_FOLDS.min(judged().sum());
+    if 2 * judged().count() <= present.len() || present.len() < 2 {
         return Ok(UNJUDGED);
     }
     let features = rows.gather(&order);
@@ -184,5 +186,16 @@ mod tests {
         assert_eq!(head.l2, UNJUDGED);
         assert!(head.probabilities(&rows)[0] > 0.5);
         assert!(fit_head(&rows, &[1, 1], 2, 0, &|| false).is_err());
+    }
+
+    #[test]
+    fn one_class_of_three_does_not_choose_for_the_others() {
+        let values = [1.0, 0.0, 0.9, 0.1, 0.0, 1.0, -1.0, -1.0, 0.1, 0.9];
+        let of = |targets: &[u32]| {
+            let rows = Rows::new(&values[..2 * targets.len()], 2);
+            fit_head(&rows, targets, 3, 0, &|| false).unwrap().l2
+        };
+        assert_eq!(of(&[0, 0, 1, 2]), UNJUDGED);
+        assert_ne!(of(&[0, 0, 1, 2, 1]), UNJUDGED);
     }
 }
