@@ -23,7 +23,7 @@ Examples:
   mentor self-train --data photos/ --unlabelled more/ --model cnn --student cnn:wide --out runs/ns
       use all images below more/; the names of its folders are ignored
   mentor self-train --data photos/ --unlabelled more/ --backbone lite0.pth --out runs/head
-      best for few photos: the head of a pretrained network, in seconds once the features are there
+      the head of a pretrained network, and what near photos are: it names those of more/ better
   mentor self-train --data photos/ --unlabelled more/ --no-noise --out runs/calm
       an ablation: train the students without noise
   mentor self-train --data photos/ --unlabelled more/ --method pseudo-label --out runs/lee
@@ -40,7 +40,8 @@ it has more validation images right and the audit raises no alarm. Otherwise the
 With --backbone there is one round. The head of the labels alone and the labels of near images give each \
 unlabelled image its class (Zhou et al. 2004), and the head learns from both, weighed by the probability. \
 Images that do not resemble the labelled ones teach nothing: the head of the labels is kept, and a warning \
-says so.
+says so. The gain is for the unlabelled images themselves; none was found for other new ones \
+(docs/benchmarks.md).
 
 The audit uses a held-out set: labelled images (5 %, at least five of a class, at most a fifth of few \
 labels) that nobody trains on and that are pseudo-labelled like the others. Copies of validation and test \

@@ -29,7 +29,7 @@ use crate::plan::{FrozenPlan, HeadPenalty, Plan, Pool};
 use crate::recipes::frozen::{Begun, Head, Work, ended, options_of};
 
 /// The least resemblance of images that teach. Other photographs of the same classes have about 0.5, drawings
-/// of other things 0.1 to 0.2 (docs/benchmarks.md).
+/// of other things below 0.1 (docs/benchmarks.md).
 const RESEMBLING: f64 = 1.0 / 3.0;
 
 /// Trains what `plan` says into `out`.
