@@ -81,17 +81,18 @@ def compare(size, dim, rounds):
     return {name: statistics.median(all_times) for name, all_times in times.items()}
 
 
-def train(loss, updates=20):
+def train(loss, dtype, updates=20):
     """The losses of the updates of a small network on batches of 256, and the processor time in seconds."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 32))
+    layers = torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 32)
+    network = torch.nn.Sequential(*layers).to(dtype)
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
     curve = []
     begin = time.process_time()
     for _ in range(updates):
         labels = torch.arange(256) // PER_LABEL
-        images = torch.randn(256, 784, generator=generator) + labels[:, None] * 0.05
+        images = torch.randn(256, 784, generator=generator, dtype=dtype) + labels[:, None] * 0.05
         value = loss(torch.nn.functional.normalize(network(images)), labels)
         optimizer.zero_grad()
         value.backward()
@@ -100,12 +101,12 @@ def train(loss, updates=20):
     return curve, time.process_time() - begin
 
 
-def compare_training(rounds):
+def compare_training(rounds, dtype):
     names = [name for name in ("mentor", "pytorch-metric-learning") if name in PEERS]
     curves, times = {}, {name: [] for name in names}
     for place in range(rounds + 1):
         for name in names:
-            curves[name], taken = train(PEERS[name])
+            curves[name], taken = train(PEERS[name], dtype)
             # The first round warms up.
             if place > 0:
                 times[name].append(taken)
@@ -113,7 +114,7 @@ def compare_training(rounds):
         apart = max(abs(a - b) for a, b in zip(curves[name], curves["mentor"], strict=True))
         first, last = curves[name][0], curves[name][-1]
         seconds = statistics.median(times[name])
-        print(f"{name}: loss {first:.5f} to {last:.5f}, at most {apart:.1e} from mentor's, {seconds:.2f} s")
+        print(f"{dtype}, {name}: loss {first:.5f} to {last:.5f}, at most {apart:.1e} from mentor's, {seconds:.2f} s")
 
 
 def peers_of_size(size):
@@ -129,7 +130,8 @@ def main():
     options.add_argument("--train", action="store_true")
     told = options.parse_args()
     if told.train:
-        compare_training(told.rounds)
+        for dtype in (torch.float32, torch.float64):
+            compare_training(told.rounds, dtype)
         return
     print("| batch | " + " | ".join(PEERS) + " |")
     print("|---|" + "---|" * len(PEERS))
