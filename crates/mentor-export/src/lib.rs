@@ -15,8 +15,8 @@
 //!
 //! Files, from the inside out: `graph` (nodes, constants, bytes), `layers` (what families are built from),
 //! `families`, `picture` (resizing inside the graph), `onnx` (the whole); then `engine`, `onnx_model` (a file
-//! that was written, run again), `comparison`; `int8` (a graph in
-//! eight bits); and `folders`, what else a model can be written as.
+//! that was written, run again), `comparison`; `int8` (a graph in eight bits); and `folders`, what else a
+//! model can be written as.
 
 mod comparison;
 mod engine;

@@ -12,6 +12,27 @@ fn options() -> PathOptions {
     PathOptions { penalties, folds: 3, seed: 0, relative_gap: 1e-3, max_iterations: 200 }
 }
 
+/// Softmax on these, whose penalties a path chooses.
+fn softmax<'a>(
+    features: &'a [f32],
+    num_features: usize,
+    targets: &'a [u32],
+    num_classes: usize,
+) -> Problem<'a> {
+    Problem {
+        features,
+        num_features,
+        targets,
+        num_classes,
+        sample_weights: None,
+        class_weights: None,
+        loss: Loss::Softmax,
+        l2: 0.0,
+        l1: 0.0,
+        bias: true,
+    }
+}
+
 #[test]
 fn the_least_loss_is_chosen_and_the_strongest_penalty_within_one_standard_error() {
     let (features, targets) = digits();
@@ -46,18 +67,7 @@ fn the_least_loss_is_chosen_and_the_strongest_penalty_within_one_standard_error(
 
 #[test]
 fn what_cannot_be_a_path_is_refused() {
-    let problem = Problem {
-        features: &[0.0, 1.0, 2.0, 0.5],
-        num_features: 1,
-        targets: &[0, 1, 1, 0],
-        num_classes: 2,
-        sample_weights: None,
-        class_weights: None,
-        loss: Loss::Softmax,
-        l2: 0.0,
-        l1: 0.0,
-        bias: true,
-    };
+    let problem = softmax(&[0.0, 1.0, 2.0, 0.5], 1, &[0, 1, 1, 0], 2);
     let fine = PathOptions { folds: 2, ..options() };
     assert!(path(&problem, &fine, &|| false).is_ok());
     assert_eq!(path(&problem, &fine, &|| true).unwrap_err(), LinearError::Interrupted);
@@ -71,18 +81,7 @@ fn what_cannot_be_a_path_is_refused() {
 #[test]
 fn the_values_of_the_folds_and_the_progress_are_those_of_the_means() {
     let (features, targets) = digits();
-    let problem = Problem {
-        features: &features[..200 * 64],
-        num_features: 64,
-        targets: &targets[..200],
-        num_classes: 10,
-        sample_weights: None,
-        class_weights: None,
-        loss: Loss::Softmax,
-        l2: 0.0,
-        l1: 0.0,
-        bias: true,
-    };
+    let problem = softmax(&features[..200 * 64], 64, &targets[..200], 10);
     let told = Mutex::new(Vec::new());
     let found =
         path_observed(&problem, &options(), &|| false, &|model| told.lock().unwrap().push(*model)).unwrap();
@@ -112,18 +111,7 @@ fn as_many_folds_as_samples_are_leave_one_out() {
         for (row, &target) in features.chunks_exact_mut(num_features).zip(&targets) {
             row[0] += target as f32;
         }
-        let problem = Problem {
-            features: &features,
-            num_features,
-            targets: &targets,
-            num_classes: 2,
-            sample_weights: None,
-            class_weights: None,
-            loss: Loss::Softmax,
-            l2: 0.0,
-            l1: 0.0,
-            bias: true,
-        };
+        let problem = softmax(&features, num_features, &targets, 2);
         let folds = num_samples as usize;
         let penalties = vec![(1.0, 0.0), (1e-2, 0.0)];
         let options = PathOptions { penalties, folds, seed: 0, relative_gap: 1e-7, max_iterations: 200 };
